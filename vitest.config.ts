@@ -1,0 +1,8 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["{infra,stacks,tools,tests}/**/*.test.ts"],
+    exclude: ["tests/e2e/**", "node_modules/**"],
+  },
+});
