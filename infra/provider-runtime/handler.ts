@@ -1,0 +1,119 @@
+/** A bag of resource properties as it travels between engine and provider: JSON, plus the markers in values.ts. */
+export type Props = Record<string, unknown>;
+
+/** What a handler may say while it works; every line appears beside its own resource in the Pulumi display. */
+export interface ResourceLog {
+  /** Progress. Shown in the status column, gone when the resource is done. */
+  status(message: string): void;
+  /** Kept and printed again under "Diagnostics" at the end. */
+  info(message: string): void;
+  warn(message: string): void;
+}
+
+/** What every handler call knows about its resource and its circumstances. */
+export interface Call {
+  readonly urn: string;
+  /** Last part of the URN: the name the program gave. */
+  readonly name: string;
+  /** True while `pulumi preview` runs: nothing may be touched, inputs may hold unknowns. */
+  readonly preview: boolean;
+  /** From the resource option `customTimeouts`; 0 where none was given. */
+  readonly timeoutSeconds: number;
+  /** Aborted when the user cancels (Ctrl-C) or the engine is gone. Stop gracefully, then throw. */
+  readonly signal: AbortSignal;
+  readonly log: ResourceLog;
+}
+
+/** One invalid input. `property` is a path such as `host.port` or `files[2].sha256`. */
+export interface CheckFailure {
+  property: string;
+  reason: string;
+}
+
+export interface CheckResult {
+  /** Inputs with defaults filled in; the given ones when left out. */
+  inputs?: Props;
+  failures?: CheckFailure[];
+}
+
+/** How one property differs, for the preview to name it. */
+export interface PropertyChange {
+  kind: "add" | "update" | "delete";
+  /** The change cannot be made in place. */
+  replace?: boolean;
+  /** Compare old inputs (true, default) or old outputs (false) with the new inputs when the change is shown. */
+  input?: boolean;
+}
+
+export interface DiffResult {
+  /** By property path; an empty record means that nothing changes. */
+  changes: Record<string, PropertyChange>;
+  deleteBeforeReplace?: boolean;
+  /** Outputs that an update leaves as they are, so that resources depending on them stay quiet at preview. */
+  stables?: string[];
+}
+
+export interface Existing {
+  id: string;
+  /** Inputs of the last successful create or update. */
+  inputs: Props;
+  /** Outputs of the last successful create, update or read. */
+  state: Props;
+}
+
+/**
+ * One custom resource type. All methods may throw; a UserError's message reaches the user as it is.
+ * Values marked secret by the program arrive unwrapped unless the provider sets `acceptSecrets`.
+ */
+export interface ResourceHandler {
+  /** Validates and completes inputs. Must cope with unknowns at preview (see `isUnknown`). */
+  check?(inputs: Props, call: Call, old?: Props): CheckResult | Promise<CheckResult>;
+  /** Which inputs differ. Default: every differing input is an update in place. No I/O. */
+  diff?(existing: Existing, inputs: Props, call: Call): DiffResult | Promise<DiffResult>;
+  create(inputs: Props, call: Call): Promise<{ id: string; state: Props }>;
+  /** Outputs known at preview already. Default: the inputs; everything else is unknown. */
+  previewCreate?(inputs: Props, call: Call): Props;
+  previewUpdate?(existing: Existing, inputs: Props, call: Call): Props;
+  /** Looks at the real thing. `undefined` says that it is gone, and the next `up` makes it anew. */
+  read?(existing: Existing, call: Call): Promise<{ inputs?: Props; state: Props } | undefined>;
+  /** Returns the new outputs. */
+  update?(existing: Existing, inputs: Props, call: Call): Promise<Props>;
+  delete?(existing: Existing, call: Call): Promise<void>;
+  /**
+   * Read before each preview and update, not at `refresh` only (engine 3.160 or newer): for resources whose read is cheap
+   * and whose real thing disappears behind the engine's back.
+   */
+  refreshBeforeUpdate?: boolean;
+}
+
+/** A function (`invoke`) of the provider. */
+export type FunctionHandler = (args: Props, call: Call) => Promise<Props>;
+
+/** What `serve` needs to answer the engine. */
+export interface ProviderDefinition {
+  name: string;
+  version: string;
+  /** Pulumi package schema as JSON text, where there is one. */
+  schema?: string;
+  /** By type token, e.g. `pipress:index:Secret`. */
+  resources: Record<string, ResourceHandler>;
+  functions?: Record<string, FunctionHandler>;
+  /** Handlers want secret markers kept in inputs and state (see values.ts). Default false. */
+  acceptSecrets?: boolean;
+}
+
+/**
+ * The thing exists, but did not come up as wanted. The engine records it with `state`, so that the next `up` tries
+ * again and `destroy` knows about it.
+ */
+export class InitializationFailed extends Error {
+  readonly id: string;
+  readonly state: Props;
+
+  constructor(id: string, state: Props, reason: string) {
+    super(reason);
+    this.name = "InitializationFailed";
+    this.id = id;
+    this.state = state;
+  }
+}
