@@ -1,0 +1,70 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { randomUUID } from "node:crypto";
+import * as command from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import { dataDir, repoRoot } from "../paths.ts";
+import type { PlannedStage } from "../plan/plan.ts";
+import type { Store } from "../store/store.ts";
+import type { Toolchain } from "../toolchain.ts";
+import type { JobSpec } from "./job.ts";
+
+/** Runs stages as detached jobs on this machine. */
+export class LocalBuilder {
+  private readonly jobs = join(dataDir(), "jobs");
+
+  constructor(
+    private readonly toolchain: Toolchain,
+    private readonly store: Store,
+  ) {}
+
+  /**
+   * The name of the run whose artifact the state should hold. It is what makes a stage run again when its artifact is
+   * gone: the one in the store while it is there, else the one at work, else a new one.
+   */
+  async runOf(stage: PlannedStage): Promise<string> {
+    if (stage.artifact !== undefined) return stage.artifact.run;
+    try {
+      const spec = JSON.parse(await readFile(join(this.jobs, stage.key, "spec.json"), "utf8")) as JobSpec;
+      return spec.run;
+    } catch {
+      return randomUUID();
+    }
+  }
+
+  /** A command that submits the stage unless it is at work or done, attaches to it, and prints its `JobResult`. */
+  attach(
+    name: string,
+    stage: PlannedStage,
+    run: pulumi.Input<string>,
+    options: pulumi.CustomResourceOptions,
+  ): command.local.Command {
+    const spec = (chosen: string): JobSpec => ({
+      stage: stage.stage,
+      name: stage.name,
+      key: stage.key,
+      run: chosen,
+      params: stage.params,
+      inputs: stage.inputKeys,
+      store: this.store.url,
+      jobs: this.jobs,
+      tools: {
+        llamaCppBin: this.toolchain.llamaCpp.hostBin,
+        convertScript: this.toolchain.llamaCpp.convertScript,
+      },
+      toolVersions: stage.toolVersions,
+    });
+    const submit = `${this.toolchain.python} -m pipress stage run`;
+    return new command.local.Command(
+      name,
+      {
+        create: submit,
+        update: submit,
+        stdin: pulumi.output(run).apply((chosen) => JSON.stringify(spec(chosen))),
+        environment: { PYTHONPATH: join(repoRoot, "models") },
+        addPreviousOutputInEnv: false,
+      },
+      options,
+    );
+  }
+}

@@ -1,0 +1,75 @@
+import { describe, expect, it } from "vitest";
+import { UserError } from "../errors/user-error.ts";
+import { parseStackConfig } from "./load.ts";
+
+function problems(config: Record<string, unknown>): string[] {
+  const all = Object.fromEntries(
+    Object.entries(config).map(([key, value]) => [
+      `pipress:${key}`,
+      typeof value === "string" ? value : JSON.stringify(value),
+    ]),
+  );
+  try {
+    parseStackConfig(all);
+    return [];
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return error.problems.map(({ where, what }) => `${where}: ${what}`);
+  }
+}
+
+describe("parseStackConfig", () => {
+  it("fills defaults and turns sizes into bytes", () => {
+    const config = parseStackConfig({
+      "pipress:recipe": "smollm2-135m",
+      "pipress:hosts": '[{"name":"pi-0","virtual":{"memory":"1 GiB"}}]',
+      "other:key": "is none of our business",
+    });
+    expect(config).toEqual({
+      recipe: "smollm2-135m",
+      builder: { kind: "local" },
+      service: { port: 8080 },
+      hosts: [{ name: "pi-0", build: "release", virtual: { memory: 2 ** 30, cpus: 2, disk: 8 * 2 ** 30 } }],
+    });
+  });
+
+  it("reports every problem at once, each by its config path", () => {
+    const found = problems({
+      service: { port: 70000 },
+      hosts: [
+        { name: "pi-0", virtual: { memory: "lots" } },
+        { name: "Pi_1", address: "pi-1", hostKey: "nonsense" },
+      ],
+    });
+    expect(found).toHaveLength(5);
+    expect(found[0]).toBe("pipress:recipe: is required");
+    expect(found.join("\n")).toContain('pipress:hosts[0].virtual.memory: "lots" is not a size');
+    expect(found.join("\n")).toContain("pipress:hosts[1].name: must be lower-case");
+    expect(found.join("\n")).toContain("pipress:hosts[1].hostKey: must be a public key");
+    expect(found.join("\n")).toContain("pipress:service.port: ");
+  });
+
+  it("names the nearest known key for an unknown one, at any depth", () => {
+    expect(problems({ recipe: "x", hsots: "[]", service: { prot: 1, zzzzzzzz: 2 } })).toEqual([
+      'pipress:service.prot: unknown key; did you mean "port"?',
+      "pipress:service.zzzzzzzz: unknown key; known here: port, context, threads, minTokensPerSecond",
+      'pipress:hsots: unknown key; did you mean "hosts"?',
+    ]);
+    expect(problems({ recipe: "x", hosts: [{ name: "pi-0", virtual: { memroy: "1 GiB" } }] })).toEqual([
+      'pipress:hosts[0].virtual.memroy: unknown key; did you mean "memory"?',
+    ]);
+  });
+
+  it("refuses two hosts of one name", () => {
+    const host = { name: "pi-0", virtual: {} };
+    expect(problems({ recipe: "x", hosts: [host, host] })).toEqual([
+      'pipress:hosts[1].name: "pi-0" is used twice',
+    ]);
+  });
+
+  it("says what a structured key should have been when it is plain text", () => {
+    expect(problems({ recipe: "x", hosts: "pi-0" })).toEqual([
+      "pipress:hosts: Invalid input: expected array, received string",
+    ]);
+  });
+});

@@ -1,0 +1,62 @@
+import type { z } from "zod";
+import { UserError, type Problem } from "../errors/user-error.ts";
+import { stackConfigSchema, type StackConfig } from "./schema.ts";
+
+/** Namespace of this program's keys in `Pulumi.<stack>.yaml`. */
+const namespace = "pipress";
+
+/** Keys whose values are written as YAML maps or lists; Pulumi hands them over as JSON text. */
+const structured = new Set(["builder", "hosts", "service"]);
+
+/**
+ * Checks a stack's whole configuration at once.
+ * @param all every key and value of the stack as Pulumi hands them over (`namespace:key` → text).
+ * @throws UserError carrying every problem, each by its config path.
+ */
+export function parseStackConfig(all: Readonly<Record<string, string>>): StackConfig {
+  const own = Object.entries(all).filter(([key]) => key.startsWith(`${namespace}:`));
+  const raw = Object.fromEntries(
+    own.map(([key, text]) => {
+      const name = key.slice(namespace.length + 1);
+      return [name, structured.has(name) ? parseJson(text) : text];
+    }),
+  );
+  const parsed = stackConfigSchema.safeParse(raw);
+  if (parsed.success) return parsed.data;
+  throw new UserError(parsed.error.issues.flatMap((issue) => problemsOf(issue, raw)));
+}
+
+/** A structured key given as plain text stays text, so that the schema says what it should have been. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function problemsOf(issue: z.core.$ZodIssue, raw: Record<string, unknown>): Problem[] {
+  if (issue.code === "unrecognized_keys") {
+    const messages = issue.message.split("\n");
+    return issue.keys.map((key, index) => ({
+      where: formatPath([...issue.path, key]),
+      what: messages[index] ?? "unknown key",
+    }));
+  }
+  const missing = issue.code === "invalid_type" && valueAt(raw, issue.path) === undefined;
+  return [{ where: formatPath(issue.path), what: missing ? "is required" : issue.message }];
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], value);
+}
+
+/** `["hosts", 1, "port"]` → `pipress:hosts[1].port`, as `pulumi config set --path` takes it. */
+function formatPath(path: readonly PropertyKey[]): string {
+  const text = path
+    .map((part, index) =>
+      typeof part === "number" ? `[${part}]` : index === 0 ? String(part) : `.${String(part)}`,
+    )
+    .join("");
+  return `${namespace}:${text}`;
+}

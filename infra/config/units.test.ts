@@ -1,0 +1,28 @@
+import { describe, expect, it } from "vitest";
+import { formatBytes, formatDuration, parseBytes } from "./units.ts";
+
+describe("parseBytes", () => {
+  it("reads decimal and binary units", () => {
+    expect(parseBytes("3.99 GB")).toBe(3_990_000_000);
+    expect(parseBytes("2GiB")).toBe(2 * 2 ** 30);
+  });
+  it("refuses a number without a unit, an unknown unit and a negative size", () => {
+    for (const text of ["12", "1 GiBs", "-1 GB", "", "GB"]) expect(parseBytes(text)).toBeUndefined();
+  });
+});
+
+describe("formatting", () => {
+  it("keeps three significant figures of a size", () => {
+    expect(formatBytes(144_811_264)).toBe("145 MB");
+    expect(formatBytes(3_990_000_000)).toBe("3.99 GB");
+    expect(formatBytes(999_600)).toBe("1.00 MB");
+    expect(formatBytes(12)).toBe("12 B");
+  });
+  it("says durations in the two largest units", () => {
+    expect([formatDuration(8.2), formatDuration(185), formatDuration(7800)]).toEqual([
+      "8 s",
+      "3 min 05 s",
+      "2 h 10 min",
+    ]);
+  });
+});

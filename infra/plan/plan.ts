@@ -1,0 +1,58 @@
+import type { Manifest } from "../artifact/manifest.ts";
+import { readStageCode } from "../stage/code.ts";
+import { stageKey } from "../stage/key.ts";
+import { selectPins, toolPins } from "../stage/tools.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+import type { Store } from "../store/store.ts";
+import type { Toolchain } from "../toolchain.ts";
+import { stageGraph, type StageNode } from "./graph.ts";
+
+/** A stage of the plan: its key, and what the store already holds under it. */
+export interface PlannedStage extends StageNode {
+  key: string;
+  /** Keys of the inputs, by the name under which the stage knows them. */
+  inputKeys: Record<string, string>;
+  toolVersions: Record<string, string>;
+  /** The manifest in the store; undefined when the stage has to run. */
+  artifact: Manifest | undefined;
+}
+
+/** Every stage of a recipe with its key, in an order in which each comes after its inputs. Runs nothing. */
+export async function planStages(
+  recipe: Recipe,
+  store: Store,
+  toolchain: Toolchain,
+): Promise<PlannedStage[]> {
+  const pins = toolPins(toolchain);
+  const keys = new Map<string, string>();
+  const planned = stageGraph(recipe).map((node) => {
+    const code = readStageCode(node.stage);
+    const toolVersions = selectPins(pins, code.tools);
+    const inputKeys = Object.fromEntries(
+      Object.entries(node.inputs).map(([as, name]) => [as, keys.get(name) ?? unreachable(node.name, name)]),
+    );
+    const key = stageKey({ ...node, code: code.digest, tools: toolVersions, inputs: inputKeys });
+    keys.set(node.name, key);
+    return { ...node, key, inputKeys, toolVersions };
+  });
+  return Promise.all(planned.map(async (stage) => ({ ...stage, artifact: await store.manifest(stage.key) })));
+}
+
+function unreachable(name: string, input: string): never {
+  throw new Error(`stage "${name}" comes before its input "${input}"`);
+}
+
+/** A plan as the lines that `preview` shows: what is in the store, and what will run. */
+export function describePlan(stages: readonly PlannedStage[]): string {
+  const width = Math.max(...stages.map(({ name }) => name.length));
+  const lines = stages.map(
+    ({ name, key, artifact }) =>
+      `  ${name.padEnd(width)}  ${key.slice(0, 12)}  ${artifact === undefined ? "will run" : "in the store"}`,
+  );
+  const missing = stages.filter(({ artifact }) => artifact === undefined).length;
+  const head =
+    missing === 0
+      ? `all ${stages.length} stages are in the store`
+      : `${missing} of ${stages.length} stages will run`;
+  return [head, ...lines].join("\n");
+}

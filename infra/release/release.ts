@@ -1,0 +1,37 @@
+import type { FileDigest } from "../artifact/manifest.ts";
+import { digestOf } from "../stage/canonical.ts";
+
+/** How llama-server is started; names follow its flags. */
+export interface ServerSettings {
+  /** Tokens of context (`--ctx-size`). */
+  context: number;
+  /** Threads (`--threads`). */
+  threads: number;
+  /** Requests served at once (`--parallel`). */
+  parallel: number;
+  port: number;
+  /** Tokens per second below which the gate refuses the release. */
+  minTokensPerSecond: number;
+}
+
+/** A prompt whose answer is known well enough to tell a working model from a broken one. */
+export interface GoldenPrompt {
+  prompt: string;
+  /** Regular expression the answer must match. */
+  expect: string;
+  maxTokens: number;
+}
+
+/** What a host serves: weights, server and settings under one digest. */
+export interface Release {
+  digest: string;
+  model: FileDigest;
+  server: FileDigest;
+  settings: ServerSettings;
+  golden: GoldenPrompt;
+}
+
+/** Puts a release together; equal parts give an equal digest. */
+export function makeRelease(parts: Omit<Release, "digest">): Release {
+  return { digest: digestOf(parts), ...parts };
+}

@@ -1,0 +1,66 @@
+import Table from "cli-table3";
+import { formatBytes, formatDuration } from "../config/units.ts";
+import type { ModelFigures, Report } from "./report.ts";
+
+/** The outputs of a fleet stack, as `pulumi stack output --json --show-secrets` prints them. */
+export interface FleetOutputs {
+  endpoint?: string;
+  apiKey?: string;
+  artifact: string;
+  report: Report;
+}
+
+/** Borders off, two spaces between columns: readable in a log as well as on a terminal. */
+const plain = {
+  chars: Object.fromEntries(
+    "top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid"
+      .split(" ")
+      .map((name) => [name, ""]),
+  ),
+  style: { "padding-left": 0, "padding-right": 2, head: [], border: [] },
+};
+
+/** The summary at the end of `npm start`. */
+export function formatSummary({ endpoint, apiKey, artifact, report }: FleetOutputs): string {
+  const hosts = report.hosts.map(
+    ({ host, tokensPerSecond, loadSeconds, warnings }) =>
+      `${host}: ${tokensPerSecond.toFixed(1)} tokens/s, ready ${loadSeconds.toFixed(0)} s after start` +
+      warnings.map((warning) => `\n  note: ${warning}`).join(""),
+  );
+  const call = endpoint && apiKey ? [`endpoint  ${endpoint}`, callExample(endpoint, apiKey)] : [];
+  return [stageTable(report), modelTable(report.models), hosts.join("\n"), `artifact  ${artifact}`, ...call]
+    .filter(Boolean)
+    .join("\n\n");
+}
+
+function modelTable(models: readonly ModelFigures[]): string {
+  const table = new Table({
+    ...plain,
+    head: ["model", "file", "of base", "perplexity", "±"],
+    colAligns: ["left", "right", "right", "right", "right"],
+  });
+  const base = models[0]?.fileBytes ?? Number.NaN;
+  for (const { label, fileBytes, perplexity, perplexityError } of models)
+    table.push([
+      label,
+      formatBytes(fileBytes),
+      `${((100 * fileBytes) / base).toFixed(0)} %`,
+      perplexity.toFixed(2),
+      perplexityError.toFixed(2),
+    ]);
+  return table.toString();
+}
+
+function stageTable({ stages }: Report): string {
+  const table = new Table({ ...plain, head: ["stage", "took", "key"], colAligns: ["left", "right", "left"] });
+  for (const { name, seconds, key } of stages) table.push([name, formatDuration(seconds), key.slice(0, 12)]);
+  return table.toString();
+}
+
+function callExample(endpoint: string, apiKey: string): string {
+  return [
+    `curl ${endpoint}/v1/chat/completions \\`,
+    `  -H 'Authorization: Bearer ${apiKey}' -H 'Content-Type: application/json' \\`,
+    `  -d '{"messages":[{"role":"user","content":"What is the capital of France?"}],"max_tokens":32}'`,
+  ].join("\n");
+}

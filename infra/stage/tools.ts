@@ -1,0 +1,28 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { repoRoot } from "../paths.ts";
+import type { Toolchain } from "../toolchain.ts";
+
+/** Versions of the Python packages pinned in the lock, and llama.cpp by the digest of its source. */
+export function toolPins(toolchain: Toolchain): Record<string, string> {
+  const lock = readFileSync(join(repoRoot, "models", "requirements.lock"), "utf8");
+  const pins = Object.fromEntries(
+    [...lock.matchAll(/^([A-Za-z0-9._-]+)==([^\s;\\]+)/gm)].map(([, name, version]) => [name, version]),
+  ) as Record<string, string>;
+  return { ...pins, "llama.cpp": `${toolchain.llamaCpp.version} ${toolchain.llamaCpp.sourceSha256}` };
+}
+
+/** The pins that one stage declared. @throws Error naming a tool that is pinned nowhere */
+export function selectPins(
+  pins: Readonly<Record<string, string>>,
+  tools: readonly string[],
+): Record<string, string> {
+  return Object.fromEntries(
+    tools.map((tool) => {
+      const pin = pins[tool];
+      if (pin === undefined)
+        throw new Error(`a stage names the tool "${tool}", which models/requirements.lock does not pin`);
+      return [tool, pin];
+    }),
+  );
+}
