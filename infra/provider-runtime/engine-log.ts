@@ -78,7 +78,5 @@ export async function withHeartbeat<T>(log: ResourceLog, work: (log: ResourceLog
 /** `12 s`, `3 min 5 s`. */
 export function formatSeconds(seconds: number): string {
   const whole = Math.round(seconds);
-  return whole < 60
-    ? `${whole} s`
-    : `${Math.floor(whole / 60)} min ${(whole % 60)} s`;
+  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
