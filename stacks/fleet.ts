@@ -68,6 +68,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   return {
     endpoint: hosts[0]?.endpoint,
     endpoints: Object.fromEntries(hosts.map(({ name, endpoint }) => [name, endpoint])),
+    hosts: Object.fromEntries(hosts.map(({ name, connection }) => [name, connection])),
     apiKey: apiKey.value,
     artifact,
     report,

@@ -1,0 +1,286 @@
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { basename, join } from "node:path";
+import { execa } from "execa";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { FleetOutputs } from "../../infra/report/table.ts";
+import { Workspace } from "./workspace.ts";
+
+/** Recovery and evaluation short enough for a test; everything else as in the dev stack. */
+const quick = { "steps.recover.tokens": 8192, "steps.evaluate.chunks": 8 };
+
+const workspace = new Workspace();
+const host = { name: "pi-0", virtual: { memory: "2 GiB", cpus: 2 } };
+const config = { recipe: workspace.recipeFile, hosts: [host] };
+
+interface Outputs extends FleetOutputs {
+  endpoint: string;
+  apiKey: string;
+}
+
+interface Answer {
+  status: number;
+  text: string;
+}
+
+async function ask({ endpoint }: Outputs, apiKey: string | undefined): Promise<Answer> {
+  const response = await fetch(`${endpoint}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...(apiKey && { authorization: `Bearer ${apiKey}` }) },
+    body: JSON.stringify({
+      messages: [{ role: "user", content: "What is the capital of France?" }],
+      max_tokens: 16,
+      temperature: 0,
+    }),
+  });
+  const body = (await response.json()) as { choices?: { message: { content: string } }[] };
+  return { status: response.status, text: body.choices?.[0]?.message.content ?? "" };
+}
+
+/** Artifacts by stage name, with the time at which each was made. */
+function artifacts(): Record<string, { key: string; createdAt: string }> {
+  const root = join(workspace.data, "store", "artifacts");
+  return Object.fromEntries(
+    readdirSync(root).map((key) => {
+      const { name, createdAt } = JSON.parse(readFileSync(join(root, key, "manifest.json"), "utf8")) as {
+        name: string;
+        createdAt: string;
+      };
+      return [name, { key, createdAt }];
+    }),
+  );
+}
+
+const changedNames = (steps: { name: string }[]): string[] =>
+  [...new Set(steps.map(({ name }) => name))].sort();
+
+/** Expects a command to fail with one clear error: its words, and no stack trace. */
+function expectClearError(output: string, ...words: (string | RegExp)[]): void {
+  for (const word of words) expect(output).toMatch(word);
+  expect(output).not.toMatch(/^\s+at .*\(.*:\d+:\d+\)/m);
+  expect(output).not.toContain("Traceback (most recent call last)");
+}
+
+async function expectStillServing(): Promise<void> {
+  const outputs = await workspace.outputs<Outputs>();
+  expect(await ask(outputs, outputs.apiKey)).toMatchObject({
+    status: 200,
+    text: expect.stringMatching(/Paris/) as string,
+  });
+}
+
+beforeAll(async () => {
+  workspace.recipe(quick);
+  workspace.configure(config);
+  expect((await workspace.init()).exitCode).toBe(0);
+});
+
+afterAll(async () => {
+  await workspace.pulumi("destroy", "--yes", "--skip-preview");
+  workspace.remove();
+});
+
+describe("from a recipe to an answering virtual Pi", () => {
+  it("refuses an illegal configuration at preview, every problem by its path, before anything is touched", async () => {
+    workspace.configure({ ...config, hosts: [{ ...host, virtual: { memroy: "2 GiB" } }], sevrice: {} });
+    const { exitCode, output } = await workspace.pulumi("preview");
+    expect(exitCode).not.toBe(0);
+    expectClearError(
+      output,
+      'pipress:hosts[0].virtual.memroy: unknown key; did you mean "memory"?',
+      'pipress:sevrice: unknown key; did you mean "service"?',
+    );
+    expect(readdirSync(workspace.data)).not.toContain("hosts");
+    workspace.configure(config);
+  });
+
+  it("compresses the model and brings it to the host, showing progress at least every ten seconds", async () => {
+    const run = workspace.start(["up", "--yes", "--skip-preview"]);
+    let last = Date.now();
+    let longestSilence = 0;
+    run.all.on("data", () => {
+      longestSilence = Math.max(longestSilence, Date.now() - last);
+      last = Date.now();
+    });
+    const { exitCode, all } = await run;
+    expect(exitCode, all).toBe(0);
+    // Ten seconds are promised; the rest is for a machine that runs a VM and a training at once.
+    expect(longestSilence).toBeLessThan(20_000);
+  });
+
+  it("answers the golden prompt with the API key, and nobody without it", async () => {
+    const outputs = await workspace.outputs<Outputs>();
+    await expectStillServing();
+    expect((await ask(outputs, undefined)).status).toBe(401);
+    expect((await ask(outputs, "wrong")).status).toBe(401);
+  });
+
+  it("reports sizes, perplexities and the host's speed, and recovery improves on the pruned model", async () => {
+    const { report, artifact } = await workspace.outputs<Outputs>();
+    expect(report.models.map(({ label }) => label)).toEqual(["base", "pruned", "recovered", "quantized"]);
+    const [base, pruned, recovered, quantized] = report.models;
+    expect(pruned?.perplexity).toBeGreaterThan(base?.perplexity ?? Infinity);
+    expect(recovered?.perplexity).toBeLessThan(pruned?.perplexity ?? 0);
+    expect(quantized?.fileBytes).toBeLessThan((base?.fileBytes ?? 0) / 2);
+    expect(report.hosts[0]?.tokensPerSecond).toBeGreaterThan(0);
+    expect(readdirSync(artifact)).toContain("model.gguf");
+  });
+
+  it("changes nothing when nothing changed", async () => {
+    const before = artifacts();
+    expect(await workspace.preview()).toEqual([]);
+    expect((await workspace.up("--expect-no-changes")).exitCode).toBe(0);
+    expect(artifacts()).toEqual(before);
+  });
+
+  it("plans only quantize, evaluate and the host when the quantization changes", async () => {
+    workspace.recipe({ ...quick, "steps.quantize.type": "Q5_K_M" });
+    const steps = await workspace.preview();
+    expect(changedNames(steps.filter(({ type }) => type !== "pulumi:pulumi:Stack"))).toEqual([
+      "evaluate",
+      "pi-0",
+      "quantize",
+    ]);
+  });
+
+  it("brings the other quantization to the host, and going back runs no stage at all", async () => {
+    expect((await workspace.up()).exitCode).toBe(0);
+    const before = readdirSync(join(workspace.data, "store", "artifacts")).sort();
+    workspace.recipe(quick);
+    const { exitCode, output } = await workspace.up();
+    expect(exitCode, output).toBe(0);
+    expect(output).toContain("all 13 stages are in the store");
+    expect(readdirSync(join(workspace.data, "store", "artifacts")).sort()).toEqual(before);
+    await expectStillServing();
+  });
+
+  it("runs exactly the stage again whose artifact was deleted", async () => {
+    const before = artifacts();
+    rmSync(join(workspace.data, "store", "artifacts", before.imatrix?.key ?? "none"), { recursive: true });
+    expect(changedNames(await workspace.preview())).toEqual(["imatrix"]);
+    const { exitCode, output } = await workspace.up();
+    expect(exitCode, output).toBe(0);
+    const after = artifacts();
+    const remade = Object.keys(after).filter((name) => after[name]?.createdAt !== before[name]?.createdAt);
+    expect(remade).toEqual(["imatrix"]);
+    expect(await workspace.preview()).toEqual([]);
+  });
+});
+
+describe("drift on the host", () => {
+  it("shows a unit edited by hand and a model replaced by hand, and the next up puts both right", async () => {
+    const unit = "/etc/systemd/system/pipress-llama.service";
+    await workspace.onHost("pi-0", `sed -i s/^Restart=.*/Restart=no/ ${unit}`);
+    await workspace.onHost("pi-0", "echo junk >> $(readlink -f /var/lib/pipress/current/model.gguf)");
+    const refreshed = await workspace.pulumi("refresh", "--yes", "--skip-preview");
+    expect(refreshed.exitCode, refreshed.output).toBe(0);
+    const steps = await workspace.preview();
+    expect(changedNames(steps)).toEqual(["pi-0"]);
+    const { exitCode, output } = await workspace.up();
+    expect(exitCode, output).toBe(0);
+    expect((await workspace.onHost("pi-0", `grep ^Restart= ${unit}`)).output).not.toContain("Restart=no");
+    expect(await workspace.preview("--refresh")).toEqual([]);
+    await expectStillServing();
+  });
+});
+
+describe("what goes wrong leaves the host serving what it served", () => {
+  it("a model that fails the golden prompt is rolled back on the host", async () => {
+    workspace.recipe({ ...quick, "golden.expect": "no model says this" });
+    const { exitCode, output } = await workspace.up();
+    expect(exitCode).not.toBe(0);
+    expectClearError(output, "pi-0", /golden/i, /still serves|goes on serving|rolled back/i);
+    await expectStillServing();
+    workspace.recipe(quick);
+  });
+
+  it("a model file whose digest is wrong never becomes the release", async () => {
+    const { artifact } = await workspace.outputs<Outputs>();
+    const model = join(artifact, "model.gguf");
+    const good = readFileSync(model);
+    const bad = Buffer.from(good);
+    bad[bad.length >> 1] = (bad[bad.length >> 1] ?? 0) ^ 1;
+    rmSync(model);
+    writeFileSync(model, bad);
+    // The host has the good file already: it has to need it again.
+    await workspace.onHost("pi-0", "rm -f /var/lib/pipress/store/*.ok");
+    await workspace.onHost(
+      "pi-0",
+      "mv $(readlink -f /var/lib/pipress/current/model.gguf) /var/lib/pipress/aside",
+    );
+    await workspace.pulumi("refresh", "--yes", "--skip-preview");
+    const { exitCode, output } = await workspace.up();
+    expect(exitCode).not.toBe(0);
+    expectClearError(output, "pi-0", /digest|sha-?256/i);
+    rmSync(model);
+    writeFileSync(model, good);
+    const mended = await workspace.up();
+    expect(mended.exitCode, mended.output).toBe(0);
+    await workspace.onHost("pi-0", "rm -f /var/lib/pipress/aside");
+    await expectStillServing();
+  });
+
+  it("a full disk on the host", async () => {
+    await workspace.onHost("pi-0", "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 50000000)) /full");
+    workspace.recipe({ ...quick, "steps.quantize.type": "Q5_K_M" });
+    const { exitCode, output } = await workspace.up();
+    expect(exitCode).not.toBe(0);
+    expectClearError(output, "pi-0", /disk|space/i);
+    await workspace.onHost("pi-0", "rm -f /full");
+    workspace.recipe(quick);
+    await expectStillServing();
+  });
+
+  it("a host with another host key than expected, and a host that does not answer", async () => {
+    const { hosts } = await workspace.outputs<{
+      hosts: Record<string, { port: number; privateKeyFile: string; hostKey: string }>;
+    }>();
+    const known = hosts["pi-0"];
+    const { stdout: otherKey } = await execa("ssh-keygen", ["-y", "-f", known?.privateKeyFile ?? ""]);
+    const real = { address: "127.0.0.1", user: "pi", privateKeyFile: known?.privateKeyFile };
+    workspace.configure({
+      ...config,
+      hosts: [
+        host,
+        { ...real, name: "impostor", port: known?.port, hostKey: otherKey.split(" ").slice(0, 2).join(" ") },
+      ],
+    });
+    const impostor = await workspace.up();
+    expect(impostor.exitCode).not.toBe(0);
+    expectClearError(impostor.output, "impostor", /host key/i, /SHA256:/);
+
+    workspace.configure({
+      ...config,
+      hosts: [host, { ...real, name: "absent", port: 9, hostKey: known?.hostKey }],
+    });
+    const absent = await workspace.up();
+    expect(absent.exitCode).not.toBe(0);
+    expectClearError(absent.output, "absent", /refused|unreachable|not reach|does not answer/i);
+    workspace.configure(config);
+    await expectStillServing();
+  });
+});
+
+describe("destroy", () => {
+  it("leaves no process, port or VM behind, and keeps the artifacts", async () => {
+    const { endpoint } = await workspace.outputs<Outputs>();
+    const kept = artifacts();
+    const { exitCode, output } = await workspace.pulumi("destroy", "--yes", "--skip-preview");
+    expect(exitCode, output).toBe(0);
+    const { stdout: processes } = await execa("ps", ["-eo", "args"]);
+    expect(processes.split("\n").filter((line) => line.includes(basename(workspace.dir)))).toEqual([]);
+    await expect(connectTo(Number(new URL(endpoint).port))).rejects.toThrow("ECONNREFUSED");
+    expect(readdirSync(join(workspace.data, "hosts"))).toEqual([]);
+    expect(artifacts()).toEqual(kept);
+  });
+});
+
+function connectTo(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.destroy();
+      resolve();
+    });
+    socket.on("error", reject);
+  });
+}

@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+/** The real engine and a virtual Pi on two cores: one file after the other, and no case shorter than it needs. */
+export default defineConfig({
+  test: {
+    include: ["tests/e2e/**/*.test.ts"],
+    fileParallelism: false,
+    testTimeout: 15 * 60_000,
+    hookTimeout: 20 * 60_000,
+    bail: 0,
+    reporters: ["verbose"],
+  },
+});

@@ -1,0 +1,142 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa, type ResultPromise } from "execa";
+import { parse, stringify } from "yaml";
+import type { HostConnection } from "../../infra/host/host.ts";
+import { repoRoot } from "../../infra/paths.ts";
+import { pulumiEnvironment } from "../../tools/environment.ts";
+
+type Yaml = Record<string, unknown>;
+
+/** How a command ended, with everything it printed. */
+export interface Outcome {
+  exitCode: number | undefined;
+  output: string;
+}
+
+/** One resource in a preview, by the operation that Pulumi plans for it. */
+export interface PlannedStep {
+  op: string;
+  name: string;
+  type: string;
+}
+
+/**
+ * A stack of its own on the real engine: own state, own store, own virtual hosts, in a temporary folder. Only the cache
+ * of pinned tools is shared with the rest of the machine.
+ */
+export class Workspace {
+  readonly dir = mkdtempSync(join(tmpdir(), "pipress-e2e-"));
+  readonly data = join(this.dir, "data");
+  readonly recipeFile = join(this.dir, "recipe.yaml");
+  private readonly configFile = join(this.dir, "Pulumi.e2e.yaml");
+  readonly env: NodeJS.ProcessEnv;
+
+  constructor() {
+    mkdirSync(this.data);
+    this.env = { ...pulumiEnvironment({ ...process.env, PIPRESS_DATA: this.data }), PULUMI_STACK: "e2e" };
+  }
+
+  /** Writes the stack's configuration; `hosts` and others as they stand in `Pulumi.dev.yaml`. */
+  configure(config: Yaml): void {
+    let salt: Yaml = {};
+    try {
+      const { encryptionsalt } = parse(readFileSync(this.configFile, "utf8")) as Yaml;
+      salt = encryptionsalt === undefined ? {} : { encryptionsalt };
+    } catch {
+      // The first configuration of this workspace: the engine adds the salt when it makes the stack.
+    }
+    const entries = Object.entries(config).map(([key, value]) => [`pipress:${key}`, value]);
+    writeFileSync(this.configFile, stringify({ ...salt, config: Object.fromEntries(entries) as Yaml }));
+  }
+
+  /** Writes the dev recipe with some of its values replaced, by path: `{"steps.quantize.type": "Q5_K_M"}`. */
+  recipe(changes: Yaml): void {
+    const recipe = parse(readFileSync(join(repoRoot, "models/recipes/smollm2-135m.yaml"), "utf8")) as Yaml;
+    for (const [path, value] of Object.entries(changes)) {
+      const keys = path.split(".");
+      const last = keys.pop() ?? "";
+      const at = keys.reduce<Yaml>((node, key) => (node[key] ??= {}) as Yaml, recipe);
+      if (value === undefined) Reflect.deleteProperty(at, last);
+      else at[last] = value;
+    }
+    writeFileSync(this.recipeFile, stringify(recipe));
+  }
+
+  /** Starts `pulumi` in a process group of its own, so that a test can end it as a terminal or a power cut would. */
+  start(args: readonly string[]): ResultPromise<{ reject: false; all: true; detached: true }> {
+    return execa("pulumi", [...args, "--non-interactive", "--config-file", this.configFile], {
+      cwd: repoRoot,
+      env: this.env,
+      extendEnv: false,
+      reject: false,
+      all: true,
+      detached: true,
+    });
+  }
+
+  async pulumi(...args: string[]): Promise<Outcome> {
+    const { exitCode, all } = await this.start(args);
+    return { exitCode, output: all };
+  }
+
+  async init(): Promise<Outcome> {
+    return this.pulumi("stack", "init", "e2e");
+  }
+
+  up(...args: string[]): Promise<Outcome> {
+    return this.pulumi("up", "--yes", "--skip-preview", "--suppress-permalink", ...args);
+  }
+
+  /** What a preview plans to do, without the resources that stay as they are. */
+  async preview(...args: string[]): Promise<PlannedStep[]> {
+    const { exitCode, stdout, stderr } = await execa(
+      "pulumi",
+      ["preview", "--json", "--non-interactive", "--config-file", this.configFile, ...args],
+      { cwd: repoRoot, env: this.env, extendEnv: false, reject: false },
+    );
+    if (exitCode !== 0) throw new Error(`preview failed:\n${stdout}\n${stderr}`);
+    const { steps } = JSON.parse(stdout) as { steps: { op: string; urn: string }[] };
+    return steps
+      .map(({ op, urn }) => {
+        const [, , type = "", name = ""] = urn.split("::");
+        return { op, name, type: type.split("$").at(-1) ?? "" };
+      })
+      .filter(({ op }) => !["same", "read", "refresh"].includes(op));
+  }
+
+  async outputs<Outputs>(): Promise<Outputs> {
+    const { stdout } = await execa("pulumi", ["stack", "output", "--json", "--show-secrets"], {
+      cwd: repoRoot,
+      env: this.env,
+      extendEnv: false,
+    });
+    return JSON.parse(stdout) as Outputs;
+  }
+
+  /** Runs a command as root on a host of the stack, verifying its host key as everything else does. */
+  async onHost(name: string, ...argv: string[]): Promise<Outcome> {
+    const { hosts } = await this.outputs<{ hosts: Record<string, HostConnection> }>();
+    const host = hosts[name];
+    if (host === undefined) throw new Error(`the stack has no host ${name}`);
+    const knownHosts = join(this.dir, `known_hosts-${name}`);
+    writeFileSync(knownHosts, `[${host.address}]:${host.port} ${host.hostKey}\n`);
+    const options = [`UserKnownHostsFile=${knownHosts}`, "StrictHostKeyChecking=yes", "BatchMode=yes"];
+    const { exitCode, all } = await execa(
+      "ssh",
+      [
+        ...options.flatMap((option) => ["-o", option]),
+        ...["-i", host.privateKeyFile ?? "", "-p", String(host.port), `${host.user}@${host.address}`],
+        ...["sudo", "sh", "-c", `'${argv.join(" ")}'`],
+      ],
+      { reject: false, all: true },
+    );
+    return { exitCode, output: all };
+  }
+
+  /** Removes the folder. The stack must have been destroyed. */
+  remove(): void {
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
