@@ -1,0 +1,24 @@
+import { join } from "node:path";
+
+/** Where bootstrap keeps what, below the cache folder. */
+export function layout(cache: string) {
+  return {
+    lock: join(cache, "bootstrap.lock"),
+    logs: join(cache, "logs"),
+    downloads: join(cache, "downloads"),
+    /** What bootstrap put in place; `infra/toolchain.ts` reads it. */
+    toolchain: join(cache, "toolchain.json"),
+    uv: join(cache, "uv"),
+    /** One environment per lock file. */
+    venv: (digest: string) => join(cache, "venv", digest),
+    engine: (version: string) => join(cache, "engine", version),
+    go: (version: string) => join(cache, "go", version),
+    /** Module and build cache of the engine's build; removed when it is done. */
+    goWork: join(cache, "go", "work"),
+    /** Which engine was chosen, and why. */
+    engineChoice: join(cache, "engine", "choice.json"),
+    pulumiHome: join(cache, "pulumi-home"),
+  };
+}
+
+export type Layout = ReturnType<typeof layout>;

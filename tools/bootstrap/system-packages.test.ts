@@ -1,0 +1,36 @@
+import { describe, expect, it } from "vitest";
+import { isDebianLike, missingPackages, missingPackagesError, type SystemPackage } from "./system-packages.ts";
+
+const packages: SystemPackage[] = [
+  { deb: "sh-deb", commands: ["sh"], for: "scripts" },
+  { deb: "lacking-deb", commands: ["sh", "no-such-command"], for: "miracles" },
+  { deb: "other-deb", commands: ["nor-this-one"], for: "more" },
+];
+
+describe("missing system packages", () => {
+  it("are those of which one command is not on PATH", () => {
+    expect(missingPackages(packages).map(({ deb }) => deb)).toEqual(["lacking-deb", "other-deb"]);
+  });
+
+  it("are named in one error, each with its purpose, and the exact line that installs them all", () => {
+    const { message } = missingPackagesError(missingPackages(packages), "this is not Debian");
+    expect(message).toContain("system packages: 2 missing, and this is not Debian");
+    expect(message).toContain("lacking-deb (sh, no-such-command): miracles");
+    expect(message).toContain(
+      "sudo apt-get update && sudo apt-get install -y --no-install-recommends lacking-deb other-deb",
+    );
+    expect(message).not.toContain("sh-deb");
+  });
+});
+
+describe("isDebianLike", () => {
+  it.each([
+    ["ID=debian\nVERSION_ID=12\n", true],
+    ['NAME="Ubuntu"\nID=ubuntu\nID_LIKE=debian\n', true],
+    ['ID=linuxmint\nID_LIKE="ubuntu debian"\n', true],
+    ["ID=fedora\n", false],
+    ["", false],
+  ])("reads os-release %j as %s", (osRelease, expected) => {
+    expect(isDebianLike(osRelease)).toBe(expected);
+  });
+});
