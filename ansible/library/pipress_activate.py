@@ -1,0 +1,127 @@
+#!/usr/bin/python
+"""Makes a staged release the one that serves, and reports what its gate said."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pipress_activate
+short_description: Activate a staged release behind its gate
+description:
+  - Does nothing where the release serves and passed its gate with the files that lie there now.
+  - Otherwise starts /usr/local/lib/pipress/activate as a transient systemd unit and waits for its verdict. That unit
+    goes on to a good end, the new release or the one before, when this module's connection breaks.
+options:
+  root: {type: path, required: true, description: Folder of releases and store.}
+  keys: {type: path, required: true, description: File of the API keys.}
+  unit: {type: str, required: true, description: Name of the service.}
+  digest: {type: str, required: true, description: Release to activate.}
+  staged_changes: {type: list, elements: str, default: [], description: What staging would change (check mode).}
+  timeout: {type: int, required: true, description: Seconds after which the verdict is no longer waited for.}
+author: [pipress]
+"""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pipress_host.activation import Activation
+from ansible.module_utils.pipress_host.files import read_json
+from ansible.module_utils.pipress_host.main import outcome_path
+from ansible.module_utils.pipress_host.service import SystemdService
+
+COMMAND = "/usr/local/lib/pipress/activate"
+
+
+def start_detached(digest: str) -> str:
+    """Starts an activation that outlives this connection; returns the name under which its outcome is kept."""
+    identifier = f"{digest[:12]}-{time.time_ns()}"
+    command = ["systemd-run", "--quiet", "--collect", f"--unit=pipress-activate-{identifier}"]
+    subprocess.run(
+        [*command, COMMAND, digest, "--id", identifier], check=True, capture_output=True, text=True
+    )
+    return identifier
+
+
+def wait_for_outcome(root: Path, identifier: str, timeout: float) -> dict[str, Any] | None:
+    """The verdict of a detached activation, or None where it ended without one or takes too long."""
+    unit = SystemdService(f"pipress-activate-{identifier}.service")
+    until = time.monotonic() + timeout
+    while time.monotonic() < until:
+        # Asked in this order, so that an outcome written just before the unit ended is not missed.
+        running = unit.state().active in ("active", "activating")
+        verdict = read_json(outcome_path(root, identifier))
+        if verdict or not running:
+            return verdict
+        time.sleep(1)
+    return None
+
+
+def explain(verdict: dict[str, Any]) -> str:
+    """One sentence for the user about a release that did not pass."""
+    if verdict["serving"]:
+        after = f"the host serves {verdict['serving'][:12]}, as before"
+    elif verdict["fallback"]:
+        after = f"the host was switched back to {verdict['fallback'][:12]}, which is not healthy either"
+    else:
+        after = "the service is stopped: there is no earlier release to go back to"
+    return (
+        f"release {verdict['release'][:12]} did not pass its gate: {verdict['reason']}; {after} — mend the model or "
+        "the golden prompt and run `pulumi up` again; `journalctl -u pipress-llama` on the host has the details"
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "root": {"type": "path", "required": True},
+            "keys": {"type": "path", "required": True, "no_log": False},
+            "unit": {"type": "str", "required": True},
+            "digest": {"type": "str", "required": True},
+            "staged_changes": {"type": "list", "elements": "str", "default": []},
+            "timeout": {"type": "int", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    digest, root = given["digest"], Path(given["root"])
+    service = SystemdService(given["unit"])
+    activation = Activation(root, Path(given["keys"]), service)
+
+    # Taking the lock waits for an activation that an earlier, broken connection left running.
+    with activation.locked():
+        before = activation.current()
+        reason = activation.reason_to_activate(digest)
+    if reason is None and given["staged_changes"]:
+        reason = f"{', '.join(given['staged_changes'])} changed"
+    outcome: dict[str, Any] = {
+        "changed": reason is not None,
+        "reason": reason,
+        "overrides": service.overrides(),
+    }
+    if reason:
+        outcome["diff"] = {
+            "before_header": os.fspath(root / "current"),
+            "after_header": os.fspath(root / "current"),
+            "before": f"{before or 'no release'} ({reason})\n",
+            "after": f"{digest} (serving)\n",
+        }
+    if reason is None or module.check_mode:
+        module.exit_json(verdict=activation.verdict(digest), **outcome)
+
+    verdict = wait_for_outcome(root, start_detached(digest), given["timeout"])
+    if verdict is None:
+        module.fail_json(
+            msg=f"the activation of release {digest[:12]} gave no verdict within {given['timeout']} seconds — it ends "
+            "or rolls back by itself; look at `journalctl -u 'pipress-activate-*'` on the host and run "
+            "`pulumi up` again"
+        )
+    if not verdict["ok"]:
+        module.fail_json(msg=explain(verdict), verdict=verdict)
+    module.exit_json(verdict=verdict, **outcome)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+#!/usr/bin/python
+"""Compiles llama-server on the host, as a unit that outlives the connection, and tells how far it is."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pipress_build
+short_description: Compile llama-server on the host
+description:
+  - Starts the build as a transient systemd unit, or attaches to the one that runs, and returns at once. C(state) is
+    C(missing), C(building) (with C(msg) saying how far), or C(built) (with C(sha256) of the program in the store).
+options:
+  root: {type: path, required: true, description: Folder of releases and store.}
+  source_sha256: {type: str, required: true, description: Source archive in the store.}
+  version: {type: str, required: true, description: "Build of that source, e.g. C(b11434)."}
+  script: {type: str, required: true, description: Text of the build script.}
+  start: {type: bool, required: true, description: Whether to start a build that is missing.}
+author: [pipress]
+"""
+
+import hashlib
+import re
+import subprocess
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pipress_host.files import read_json, write_atomically
+from ansible.module_utils.pipress_host.service import SystemdService
+from ansible.module_utils.pipress_host.store import Wanted, state_of
+
+
+def progress_of(log: Path) -> str:
+    """How far the build is, e.g. `compiling, 120 of 310 files`."""
+    counts = (
+        re.findall(r"^\[(\d+)/(\d+)\]", log.read_text(errors="replace"), re.MULTILINE)
+        if log.is_file()
+        else []
+    )
+    return f"compiling, {counts[-1][0]} of {counts[-1][1]} files" if counts else "configuring"
+
+
+def start(module: AnsibleModule, unit: str, folder: Path, log: Path, result: Path) -> None:
+    """Starts the build; its output goes to `log`."""
+    given = module.params
+    script = folder / "build-llama-server.sh"
+    write_atomically(script, given["script"].encode(), 0o755)
+    log.unlink(missing_ok=True)
+    properties = [f"--property=StandardOutput=append:{log}", f"--property=StandardError=append:{log}"]
+    source = Path(given["root"]) / "store" / given["source_sha256"]
+    arguments = [given["root"], str(source), given["version"].lstrip("b"), str(result)]
+    command = ["systemd-run", "--quiet", "--nice=10", f"--unit={unit}", *properties, str(script), *arguments]
+    subprocess.run(["systemctl", "reset-failed", unit], check=False, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "root": {"type": "path", "required": True},
+            "source_sha256": {"type": "str", "required": True},
+            "version": {"type": "str", "required": True},
+            "script": {"type": "str", "required": True},
+            "start": {"type": "bool", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    root = Path(given["root"])
+    recipe = "\n".join([given["source_sha256"], given["version"], given["script"]])
+    key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    folder = root / "builds"
+    result, log, unit = folder / f"{key}.json", folder / f"{key}.log", f"pipress-build-{key}.service"
+
+    built = read_json(result)
+    if built:
+        program = Wanted(built["sha256"], built["bytes"], "llama-server", executable=True)
+        if state_of(root / "store", program) == "present":
+            module.exit_json(changed=False, state="built", **built)
+    state = SystemdService(unit).state().active
+    if state in ("active", "activating"):
+        module.exit_json(changed=True, state="building", msg=progress_of(log))
+    if not given["start"] or module.check_mode:
+        module.exit_json(changed=given["start"], state="missing")
+    # A unit that failed is only ever seen by the poll after its start: a later run clears it and tries again.
+    if state == "failed" and not (folder / f"{key}.told").exists():
+        write_atomically(folder / f"{key}.told", b"")
+        last = (
+            " | ".join(log.read_text(errors="replace").splitlines()[-3:])
+            if log.is_file()
+            else "it wrote no log"
+        )
+        module.fail_json(
+            state="failed",
+            msg=f"llama-server does not compile on this host: {last} — the whole log is {log}; "
+            "or set `build: release` for the host",
+        )
+    (folder / f"{key}.told").unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (root / "store").mkdir(parents=True, exist_ok=True)
+    start(module, unit, folder, log, result)
+    module.exit_json(changed=True, state="building", msg="configuring")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+#!/usr/bin/python
+"""Puts a file into the host's content-addressed store."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pipress_fetch
+short_description: Fetch a file by its SHA-256 into the host's store
+description:
+  - Resumes by range, verifies while it streams, and puts the file in place by one rename.
+  - A file that lies there as it was verified is not read again; one that was altered is fetched anew.
+options:
+  store: {type: path, required: true, description: Folder of the store.}
+  sha256: {type: str, required: true, description: Digest of the file in hex.}
+  bytes: {type: int, required: true, description: Size of the file.}
+  label: {type: str, required: true, description: "What messages call the file."}
+  socket: {type: path, required: true, description: Unix socket on the host behind which it is served.}
+  executable: {type: bool, default: false, description: Whether the file is a program.}
+author: [pipress]
+"""
+
+import os
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pipress_host.errors import HostError
+from ansible.module_utils.pipress_host.store import Wanted, fetch, state_of
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "store": {"type": "path", "required": True},
+            "sha256": {"type": "str", "required": True},
+            "bytes": {"type": "int", "required": True},
+            "label": {"type": "str", "required": True},
+            "socket": {"type": "path", "required": True},
+            "executable": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    store = Path(given["store"])
+    wanted = Wanted(given["sha256"], given["bytes"], given["label"], given["executable"])
+    if module.check_mode:
+        state = state_of(store, wanted)
+        outcome = {"changed": state != "present", "state": state}
+    else:
+        try:
+            outcome = fetch(store, wanted, given["socket"])
+        except HostError as problem:
+            module.fail_json(msg=str(problem))
+    path = store / wanted.sha256
+    if outcome["changed"]:
+        header = os.fspath(path)
+        outcome["diff"] = {
+            "before_header": header,
+            "after_header": header,
+            "before": f"{outcome['state']}\n",
+            "after": f"{given['label']}, {given['bytes']} bytes, verified\n",
+        }
+    module.exit_json(path=os.fspath(path), **outcome)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Switches a host to a staged release, and back by itself when that release does not pass its gate.
+
+    <root>/releases/<digest>/   binary, model (links into the store), unit, release.json, verdict.json
+    <root>/current              link to the release that serves; the unit in /etc/systemd is read through it
+    <root>/previous             link to the one before, kept for a rollback
+    <root>/pending.json         an activation under way: what a reboot in the middle of it has to settle
+    <root>/bad/<digest>         why a release did not pass here
+    <root>/activations/<id>.json  what came of one activation
+
+One rename of `current` switches binary, model, flags and memory limits together. Runs as a transient systemd unit,
+so that it ends in one of its two good states whether or not a controller is still there to hear of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+from .files import point_link, read_json, read_link, sync_folder, write_json
+from .gate import Gate, GateFailure, is_healthy, pass_gate, wait_until_healthy
+from .store import stamp_of
+
+#: Seconds for which nothing that was just fetched or staged is pruned.
+PRUNE_AGE = 3600
+#: Activations whose outcome is kept.
+KEPT_OUTCOMES = 20
+#: Files of a release whose change means that the running server is out of date.
+PARTS = ("llama-server", "model.gguf")
+
+
+class Activation:
+    """The releases of one host.
+
+    `root` is pipress's folder, `keys` the file of API keys, `service` the unit (see service.SystemdService) and
+    `note` hears what is being done.
+    """
+
+    def __init__(self, root: Path, keys: Path, service: Any, note: Callable[[str], None] = lambda step: None):
+        self.root = root
+        self.keys = keys
+        self.service = service
+        self.note = note
+
+    def current(self) -> str | None:
+        """Digest of the release that `current` names."""
+        return self._linked("current")
+
+    def verdict(self, digest: str) -> dict[str, Any] | None:
+        """What the gate last said about a release on this host."""
+        return read_json(self._release(digest) / "verdict.json")
+
+    def reason_to_activate(self, digest: str) -> str | None:
+        """Why `digest` has to be (re)started and to pass its gate, or None where it serves as it should."""
+        current = self.current()
+        if current != digest:
+            return f"the host serves {current[:12] if current else 'no release'}"
+        if not self._has_passed(digest):
+            return "it has not passed its gate yet"
+        if self.verdict(digest)["fingerprint"] != self.fingerprint(digest):
+            return "unit, API keys, model or binary changed since it was started"
+        state = self.service.state().active
+        if state != "active":
+            return f"the service is {state}"
+        if self.service.needs_reload():
+            return "systemd runs an older unit file"
+        if not is_healthy(self._gate(digest).port):
+            return "it is not healthy"
+        return None
+
+    def fingerprint(self, digest: str) -> str:
+        """Stands for everything that a running server was started with."""
+        folder = self._release(digest)
+        unit = next(folder.glob("*.service"), None)
+        seen = {
+            "unit": unit.read_text() if unit else None,
+            "keys": self.keys.read_text() if self.keys.exists() else None,
+            "parts": [stamp_of(folder / part) if (folder / part).exists() else None for part in PARTS],
+        }
+        return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """One activation at a time on a host."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with open(self.root / ".activation.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def activate(self, digest: str) -> dict[str, Any]:
+        """Makes `digest` serve, or puts back what served before; returns and keeps the verdict.
+
+        The verdict is `{ok, release, reason, tokensPerSecond, loadSeconds, answer, serving, fingerprint, at}`;
+        `serving` is what the host serves afterwards (None: nothing).
+        """
+        return self._activate(digest, self._fallback_of(digest))
+
+    def _activate(self, digest: str, back: str | None) -> dict[str, Any]:
+        write_json(self.root / "pending.json", {"release": digest, "fallback": back})
+        try:
+            measured = self._switch_and_ask(digest)
+        except (GateFailure, OSError, KeyError, ValueError) as problem:
+            verdict = self._fail(digest, back, str(problem))
+        else:
+            verdict = {"ok": True, "release": digest, "reason": None, "serving": digest, **measured}
+            if back and back != digest:
+                point_link(self.root / "previous", f"releases/{back}")
+            (self.root / "bad" / digest).unlink(missing_ok=True)
+        verdict = {**verdict, "fingerprint": self.fingerprint(digest), "at": int(time.time())}
+        write_json(self._release(digest) / "verdict.json", verdict, 0o600)
+        (self.root / "pending.json").unlink(missing_ok=True)
+        sync_folder(self.root)
+        if verdict["ok"]:
+            self.prune()
+        return verdict
+
+    def settle(self) -> dict[str, Any] | None:
+        """Ends an activation that a reboot or a crash cut off; None where there is none."""
+        pending = read_json(self.root / "pending.json")
+        return self._activate(pending["release"], pending["fallback"]) if pending else None
+
+    def prune(self) -> None:
+        """Removes releases other than the current and the previous, and store files that no release needs."""
+        kept = {self._linked("current"), self._linked("previous")}
+        youngest = time.time() - PRUNE_AGE
+        for folder in (self.root / "releases").iterdir():
+            if folder.name not in kept and folder.stat().st_mtime < youngest:
+                shutil.rmtree(folder)
+        needed = {
+            Path(os.readlink(link)).name for link in (self.root / "releases").glob("*/*") if link.is_symlink()
+        }
+        store = self.root / "store"
+        for file in store.iterdir() if store.is_dir() else ():
+            if file.name.lstrip(".").partition(".")[0] not in needed and file.stat().st_mtime < youngest:
+                file.unlink()
+        outcomes = sorted((self.root / "activations").glob("*.json"), key=lambda file: file.stat().st_mtime)
+        for outcome in outcomes[:-KEPT_OUTCOMES]:
+            outcome.unlink()
+
+    def _switch_and_ask(self, digest: str) -> dict[str, Any]:
+        gate = self._gate(digest)
+        key = self.keys.read_text().split()[0]
+        self._switch_to(digest)
+        return pass_gate(gate, key, self.service, self.note)
+
+    def _switch_to(self, digest: str) -> None:
+        self.note(f"switching to {digest[:12]}")
+        point_link(self.root / "current", f"releases/{digest}")
+        self.service.restart()
+
+    def _fail(self, digest: str, back: str | None, reason: str) -> dict[str, Any]:
+        """Goes back to the release before and says how that went."""
+        write_json(self.root / "bad" / digest, {"reason": reason, "at": int(time.time())})
+        serving = None
+        if back:
+            if back != digest:
+                self._switch_to(back)
+            with contextlib.suppress(GateFailure, OSError, KeyError):
+                gate = self._gate(back)
+                wait_until_healthy(gate.port, gate.start_timeout, self.service)
+                serving = back
+        else:
+            self.note("stopping: there is no release to go back to")
+            self.service.stop()
+            (self.root / "current").unlink(missing_ok=True)
+        return {"ok": False, "release": digest, "reason": reason, "serving": serving, "fallback": back}
+
+    def _fallback_of(self, digest: str) -> str | None:
+        """The release to go back to: the current one, or the previous where `digest` itself is the current.
+
+        Where `digest` is the only one that ever served here, that is `digest` itself: it is left running.
+        """
+        proven = [
+            each for each in (self.current(), self._linked("previous")) if each and self._has_passed(each)
+        ]
+        others = [each for each in proven if each != digest]
+        return next(iter([*others, *proven]), None)
+
+    def _has_passed(self, digest: str) -> bool:
+        return bool((self.verdict(digest) or {}).get("ok"))
+
+    def _gate(self, digest: str) -> Gate:
+        release = read_json(self._release(digest) / "release.json")
+        if release is None:
+            raise GateFailure(f"release {digest[:12]} is not staged completely on this host")
+        return Gate.of(release)
+
+    def _linked(self, name: str) -> str | None:
+        target = read_link(self.root / name)
+        return Path(target).name if target and (self.root / name).is_dir() else None
+
+    def _release(self, digest: str) -> Path:
+        return self.root / "releases" / digest

@@ -1,0 +1,157 @@
+"""The gate that a release passes on the host itself: it loads, asks for a key, answers sensibly and fast enough."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import time
+from typing import Any, Callable, NamedTuple, Protocol
+
+from .service import ServiceState
+
+#: Seconds between two looks at a server that is still loading.
+POLL_SECONDS = 0.5
+#: Restarts by the service manager after which a server counts as crashing.
+CRASHES = 2
+
+
+class GateFailure(Exception):
+    """The release did not pass; the message says at which question and with what answer."""
+
+
+class Service(Protocol):
+    """What the gate needs to know of the service manager."""
+
+    def state(self) -> ServiceState:
+        """How the service is doing now."""
+
+    def log_tail(self) -> str:
+        """The last it logged."""
+
+
+class Gate(NamedTuple):
+    """What the gate asks for. Times in seconds."""
+
+    port: int
+    prompt: str
+    #: Regular expression that the answer must match somewhere.
+    expect: str
+    max_tokens: int
+    min_tokens_per_second: float
+    start_timeout: float
+    answer_timeout: float
+
+    @classmethod
+    def of(cls, release: dict[str, Any]) -> Gate:
+        """The gate of a release, from its release.json."""
+        settings, golden, limits = release["settings"], release["golden"], release["gate"]
+        return cls(
+            port=settings["port"],
+            prompt=golden["prompt"],
+            expect=golden["expect"],
+            max_tokens=golden["maxTokens"],
+            min_tokens_per_second=settings["minTokensPerSecond"],
+            start_timeout=limits["startTimeoutSeconds"],
+            answer_timeout=limits["answerTimeoutSeconds"],
+        )
+
+
+def pass_gate(gate: Gate, api_key: str, service: Service, note: Callable[[str], None]) -> dict[str, Any]:
+    """Asks everything in order; returns `{answer, tokensPerSecond, loadSeconds}` or raises GateFailure."""
+    note("waiting for /health")
+    load_seconds = wait_until_healthy(gate.port, gate.start_timeout, service)
+    note("asking without an API key")
+    _require_key(gate)
+    note("asking the golden prompt")
+    answer, tokens_per_second = _golden_answer(gate, api_key)
+    if not re.search(gate.expect, answer):
+        raise GateFailure(
+            f"the golden prompt was answered with {answer!r}, which does not match /{gate.expect}/"
+        )
+    if tokens_per_second < gate.min_tokens_per_second:
+        raise GateFailure(
+            f"{tokens_per_second:.2f} tokens a second are fewer than the {gate.min_tokens_per_second} asked for"
+        )
+    return {
+        "answer": answer,
+        "tokensPerSecond": round(tokens_per_second, 3),
+        "loadSeconds": round(load_seconds, 1),
+    }
+
+
+def is_healthy(port: int, timeout: float = 10) -> bool:
+    """Whether the server on `port` says that it is ready."""
+    try:
+        return _request(port, "GET", "/health", None, {}, timeout)[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def wait_until_healthy(port: int, timeout: float, service: Service) -> float:
+    """Waits until /health says 200; returns the seconds that took. A crashing server ends the wait at once."""
+    started = time.monotonic()
+    while not is_healthy(port):
+        state = service.state()
+        if state.active == "failed" or state.restarts >= CRASHES:
+            raise GateFailure(f"llama-server does not stay up: {service.log_tail() or 'it logged nothing'}")
+        if time.monotonic() - started > timeout:
+            raise GateFailure(f"llama-server was not ready after {timeout:.0f} seconds: {service.log_tail()}")
+        time.sleep(POLL_SECONDS)
+    return time.monotonic() - started
+
+
+def _require_key(gate: Gate) -> None:
+    status, _ = _chat(gate, None)
+    if status != 401:
+        raise GateFailure(f"a request without an API key was answered with {status}, not 401")
+
+
+def _golden_answer(gate: Gate, api_key: str) -> tuple[str, float]:
+    started = time.monotonic()
+    status, body = _chat(gate, api_key)
+    seconds = time.monotonic() - started
+    if status != 200:
+        raise GateFailure(f"the golden prompt was answered with status {status}: {body[:200]!r}")
+    try:
+        document = json.loads(body)
+        answer = document["choices"][0]["message"]["content"] or ""
+        tokens = document["usage"]["completion_tokens"]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise GateFailure(
+            f"the golden prompt was answered with no chat completion: {body[:200]!r}"
+        ) from error
+    # llama-server's own figure leaves the reading of the prompt out.
+    measured = document.get("timings", {}).get("predicted_per_second")
+    return answer.strip(), float(measured or tokens / seconds)
+
+
+def _chat(gate: Gate, api_key: str | None) -> tuple[int, bytes]:
+    question = {
+        "messages": [{"role": "user", "content": gate.prompt}],
+        "max_tokens": gate.max_tokens,
+        "temperature": 0,
+        "seed": 1,
+    }
+    headers = {"Content-Type": "application/json"}
+    if api_key is not None:
+        headers["Authorization"] = f"Bearer {api_key}"
+    body = json.dumps(question).encode()
+    try:
+        return _request(gate.port, "POST", "/v1/chat/completions", body, headers, gate.answer_timeout)
+    except (OSError, http.client.HTTPException) as error:
+        raise GateFailure(
+            f"a chat completion got no answer within {gate.answer_timeout:.0f} seconds: {error}"
+        ) from error
+
+
+def _request(
+    port: int, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout: float
+) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request(method, path, body=body, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()

@@ -1,0 +1,66 @@
+"""The service manager as activation sees it."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import NamedTuple
+
+
+class ServiceState(NamedTuple):
+    """How the service is doing."""
+
+    #: systemd's ActiveState: active, activating, inactive, failed, …
+    active: str
+    #: Times systemd has restarted it by itself since it was started.
+    restarts: int
+
+
+class SystemdService:
+    """A unit of this host's systemd."""
+
+    def __init__(self, unit: str):
+        self.unit = unit
+
+    def restart(self) -> None:
+        """Reads the unit file again and starts the service anew, whether it ran or not."""
+        # A start limit reached by a bad release must not keep the good one from starting.
+        self._systemctl("daemon-reload")
+        self._systemctl("reset-failed", self.unit)
+        self._systemctl("restart", "--no-block", self.unit)
+
+    def stop(self) -> None:
+        """Stops the service and waits until it has ended."""
+        self._systemctl("daemon-reload")
+        self._systemctl("stop", self.unit)
+
+    def state(self) -> ServiceState:
+        """How it is doing now."""
+        shown = self._show("ActiveState", "NRestarts")
+        return ServiceState(shown.get("ActiveState", "unknown"), int(shown.get("NRestarts") or 0))
+
+    def needs_reload(self) -> bool:
+        """Whether systemd runs another unit file than the one on disk."""
+        return self._show("NeedDaemonReload").get("NeedDaemonReload") == "yes"
+
+    def invocation(self) -> str:
+        """Which start of the service this is: systemd gives every start another id."""
+        return self._show("InvocationID").get("InvocationID", "")
+
+    def overrides(self) -> list[str]:
+        """Drop-in files that somebody has laid over the unit."""
+        return self._show("DropInPaths").get("DropInPaths", "").split()
+
+    def log_tail(self, lines: int = 4) -> str:
+        """The last lines that this start of the service logged, on one line."""
+        selector = f"_SYSTEMD_INVOCATION_ID={self.invocation()}"
+        command = ["journalctl", "--no-pager", "-o", "cat", "-n", str(lines), selector]
+        text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return " | ".join(line.strip() for line in text.splitlines() if line.strip())
+
+    def _show(self, *properties: str) -> dict[str, str]:
+        command = ["systemctl", "show", self.unit, "--property", ",".join(properties)]
+        text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return dict(line.partition("=")[::2] for line in text.splitlines())
+
+    def _systemctl(self, *arguments: str) -> None:
+        subprocess.run(["systemctl", *arguments], capture_output=True, check=False)
