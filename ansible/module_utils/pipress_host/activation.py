@@ -160,7 +160,7 @@ class Activation:
         write_json(self.root / "bad" / digest, {"reason": reason, "at": int(time.time())})
         serving = None
         if back:
-            if back != digest:
+            if back != self.current():
                 self._switch_to(back)
             with contextlib.suppress(GateFailure, OSError, KeyError):
                 gate = self._gate(back)

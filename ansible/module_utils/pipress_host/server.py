@@ -41,13 +41,15 @@ def _what_it_says(path: Path, keep: bool) -> dict[str, Any]:
     kept = read_json(note)
     if kept and kept["stamp"] == stamp_of(path):
         return kept
-    version = re.search(r"\(build (\d+)|version:\s*b?(\d+)\b", _run(path, "--version"))
+    text = _run(path, "--version")
+    # `version: 0.3 (build 11434, commit …)`, and `version: 11434 (…)` in older builds.
+    version = re.search(r"\(build (\d+)", text) or re.search(r"version:\s*b?(\d+)\b", text)
     if version is None:
         raise HostError(
             "llama-server does not tell its version", "see that the release was built from the pinned source"
         )
     flags = sorted(set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", _run(path, "--help"))))
-    said = {"stamp": stamp_of(path), "build": int(version[1] or version[2]), "flags": flags}
+    said = {"stamp": stamp_of(path), "build": int(version[1]), "flags": flags}
     if keep:
         write_json(note, said)
     return said

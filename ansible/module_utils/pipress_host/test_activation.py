@@ -1,0 +1,241 @@
+"""Activation with a service double: a subprocess in the place of systemd and llama-server, over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from pipress_host import activation as activation_module
+from pipress_host import gate as gate_module
+from pipress_host.activation import Activation
+from pipress_host.service import ServiceState
+
+#: Stands for llama-server: answers /health and chat as its model file tells, and dies of a broken model.
+SERVER_DOUBLE = textwrap.dedent(
+    """
+    import http.server, json, sys
+    root, port = sys.argv[1], int(sys.argv[2])
+    model = json.load(open(root + "/current/model.gguf"))
+    keys = open(root + "/keys").read().split()
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.reply(200, {})
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            key = (self.headers["Authorization"] or "").removeprefix("Bearer ")
+            if key not in keys and not model.get("open"):
+                return self.reply(401, {})
+            message = {"content": model["answer"]}
+            timings = {"predicted_per_second": model.get("speed", 5.0)}
+            choices = [{"message": message}]
+            self.reply(200, {"choices": choices, "usage": {"completion_tokens": 3}, "timings": timings})
+
+        def reply(self, status, document):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(document).encode())
+
+        def log_message(self, *arguments):
+            pass
+
+    http.server.HTTPServer(("127.0.0.1", port), Answer).serve_forever()
+    """
+)
+
+
+class ServiceDouble:
+    """Runs the double of llama-server as systemd would run the unit, without restarting it."""
+
+    def __init__(self, root: Path, port: int):
+        self.command = [sys.executable, "-c", SERVER_DOUBLE, str(root), str(port)]
+        self.process = None
+        self.starts = 0
+
+    def restart(self):
+        self.stop()
+        self.starts += 1
+        self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, text=True)
+
+    def stop(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process.stderr.close()
+            self.process = None
+
+    def state(self):
+        if self.process is None:
+            return ServiceState("inactive", 0)
+        return ServiceState("active" if self.process.poll() is None else "failed", 0)
+
+    def needs_reload(self):
+        return False
+
+    def log_tail(self):
+        return self.process.stderr.read().strip().splitlines()[-1] if self.process else ""
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    monkeypatch.setattr(gate_module, "POLL_SECONDS", 0.02)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (tmp_path / "keys").write_text("key-1\nkey-2\n")
+    activation = Activation(tmp_path, tmp_path / "keys", ServiceDouble(tmp_path, port))
+    yield activation
+    activation.service.stop()
+
+
+def stage(host: Activation, digest: str, **model: object) -> None:
+    """Stages a release whose model answers as told; without an answer the file is garbage."""
+    store, folder = host.root / "store", host.root / "releases" / digest
+    store.mkdir(exist_ok=True)
+    folder.mkdir(parents=True)
+    (store / f"model-{digest}").write_text(json.dumps(model) if model else "no GGUF")
+    (store / f"server-{digest}").write_text("")
+    (folder / "model.gguf").symlink_to(f"../../store/model-{digest}")
+    (folder / "llama-server").symlink_to(f"../../store/server-{digest}")
+    (folder / "pipress-llama.service").write_text(f"[Unit]\nDescription={digest}\n")
+    release = {
+        "settings": {"port": int(host.service.command[-1]), "minTokensPerSecond": 1.0},
+        "golden": {"prompt": "Capital of France?", "expect": "Paris", "maxTokens": 8},
+        "gate": {"startTimeoutSeconds": 10, "answerTimeoutSeconds": 5},
+    }
+    (folder / "release.json").write_text(json.dumps(release))
+
+
+def test_a_good_release_serves_and_then_there_is_nothing_to_do(host):
+    stage(host, "one", answer="It is Paris.")
+    assert host.reason_to_activate("one") == "the host serves no release"
+    verdict = host.activate("one")
+    assert (verdict["ok"], verdict["serving"], verdict["tokensPerSecond"]) == (True, "one", 5.0)
+    assert verdict["answer"] == "It is Paris."
+    assert host.reason_to_activate("one") is None
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ({}, "llama-server does not stay up.*JSONDecodeError"),
+        ({"answer": "Berlin"}, "answered with 'Berlin', which does not match /Paris/"),
+        ({"answer": "Paris", "speed": 0.5}, "0.50 tokens a second are fewer than the 1.0"),
+        ({"answer": "Paris", "open": True}, "without an API key was answered with 200, not 401"),
+    ],
+)
+def test_a_bad_release_gives_way_to_the_one_before_and_is_marked(host, model, reason):
+    stage(host, "good", answer="Paris")
+    stage(host, "bad", **model)
+    host.activate("good")
+    verdict = host.activate("bad")
+    assert (verdict["ok"], verdict["serving"], host.current()) == (False, "good", "good")
+    assert re.search(reason, verdict["reason"])
+    assert (host.root / "bad" / "bad").exists()
+    assert host.reason_to_activate("good") is None
+    assert host.reason_to_activate("bad") == "the host serves good"
+
+
+def test_a_bad_first_release_leaves_nothing_running(host):
+    stage(host, "bad", answer="Berlin")
+    verdict = host.activate("bad")
+    assert (verdict["ok"], verdict["serving"], host.current()) == (False, None, None)
+    assert host.service.state().active == "inactive"
+
+
+def test_the_only_release_is_left_running_when_it_fails_after_a_change(host):
+    stage(host, "one", answer="Paris")
+    host.activate("one")
+    (host.root / "store/model-one").write_text(json.dumps({"answer": "Berlin"}))
+    assert "changed since" in host.reason_to_activate("one")
+    verdict = host.activate("one")
+    assert (verdict["ok"], verdict["serving"], host.service.state().active) == (False, "one", "active")
+    assert host.reason_to_activate("one") == "it has not passed its gate yet"
+
+
+def test_a_release_that_failed_is_tried_again_and_may_pass(host):
+    stage(host, "one", answer="Berlin")
+    host.activate("one")
+    (host.root / "store/model-one").write_text(json.dumps({"answer": "Paris"}))
+    assert host.activate("one")["ok"]
+    assert not (host.root / "bad/one").exists()
+
+
+@pytest.mark.parametrize("part", ["keys", "releases/one/pipress-llama.service", "store/server-one"])
+def test_a_change_of_what_the_server_was_started_with_asks_for_a_restart(host, part):
+    stage(host, "one", answer="Paris")
+    host.activate("one")
+    (host.root / part).write_text("changed by hand\n")
+    assert host.reason_to_activate("one") == "unit, API keys, model or binary changed since it was started"
+
+
+def test_a_stopped_service_is_a_reason(host):
+    stage(host, "one", answer="Paris")
+    host.activate("one")
+    host.service.stop()
+    assert host.reason_to_activate("one") == "the service is inactive"
+
+
+def test_an_incomplete_release_is_refused_without_touching_the_service(host):
+    stage(host, "one", answer="Paris")
+    host.activate("one")
+    starts = host.service.starts
+    verdict = host.activate("two")
+    assert "not staged completely" in verdict["reason"]
+    assert (verdict["serving"], host.service.starts - starts) == ("one", 0)
+
+
+def test_power_lost_after_the_switch_is_settled_at_boot(host):
+    stage(host, "good", answer="Paris")
+    stage(host, "bad", answer="Berlin")
+    host.activate("good")
+    # What the disk holds when power fails right after the rename.
+    (host.root / "pending.json").write_text(json.dumps({"release": "bad", "fallback": "good"}))
+    activation_module.point_link(host.root / "current", "releases/bad")
+    assert host.settle()["serving"] == "good"
+    assert host.current() == "good"
+    assert host.settle() is None
+
+
+def test_current_and_previous_are_kept_and_older_ones_pruned(host, monkeypatch):
+    monkeypatch.setattr(activation_module, "PRUNE_AGE", -1)
+    for digest in ("one", "two", "three"):
+        stage(host, digest, answer="Paris")
+        host.activate(digest)
+    assert sorted(os.listdir(host.root / "releases")) == ["three", "two"]
+    assert sorted(os.listdir(host.root / "store")) == [
+        "model-three",
+        "model-two",
+        "server-three",
+        "server-two",
+    ]
+
+
+def test_what_was_staged_a_moment_ago_is_not_pruned(host):
+    for digest in ("one", "two", "three"):
+        stage(host, digest, answer="Paris")
+        host.activate(digest)
+    assert (host.root / "releases/one").exists()
+
+
+def test_two_activations_at_once_take_turns(host):
+    package = Path(activation_module.__file__).parents[1]
+    program = (
+        f"import sys; from pathlib import Path; sys.path.insert(0, {str(package)!r})\n"
+        "from pipress_host.activation import Activation\n"
+        f"with Activation(Path({str(host.root)!r}), Path('x'), None).locked(): print('in')\n"
+    )
+    with host.locked():
+        waiting = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        time.sleep(0.5)
+        assert waiting.poll() is None
+    assert waiting.communicate()[0] == "in\n"
