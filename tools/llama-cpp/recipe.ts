@@ -1,0 +1,100 @@
+import { createHash } from "node:crypto";
+import { readFileSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { llamaCppPin } from "./pin.ts";
+
+/** Folder of our own CMake files, read beside upstream's unchanged sources. */
+export const cmakeFolder = join(dirname(fileURLToPath(import.meta.url)), "cmake");
+
+/** Stands in `cmakeArgs` for the build's own copy of `cmakeFolder`, so that a build outlives a moved clone. */
+export const cmakePlaceholder = "@cmake@";
+
+/** One way of building the pinned source: pure data, so that tests and digests can look at it. */
+export interface BuildRecipe {
+  /** Folder name below the source's cache folder. */
+  name: "host" | "aarch64-a72";
+  /** How progress lines call it. */
+  label: string;
+  /** Ninja targets; nothing else of the tree is compiled. */
+  targets: readonly string[];
+  /** Arguments of `cmake`, without source and build folder; may hold `cmakePlaceholder`. */
+  cmakeArgs: readonly string[];
+  /** What besides the arguments decides the result, e.g. the builder's CPU. */
+  machine: string;
+}
+
+/** What both builds leave out: network, RPC, web UI, child processes, tests and warnings about upstream's code. */
+const commonArgs = [
+  "-DCMAKE_BUILD_TYPE=Release",
+  "-DBUILD_SHARED_LIBS=OFF",
+  `-DLLAMA_BUILD_NUMBER=${String(llamaCppPin.build)}`,
+  // The archive does not name upstream's commit; its own digest is the truth we have.
+  `-DLLAMA_BUILD_COMMIT=sdist.${llamaCppPin.sha256.slice(0, 9)}`,
+  `-DCMAKE_PROJECT_llama.cpp_INCLUDE=${cmakePlaceholder}/build-less.cmake`,
+  "-DLLAMA_ALL_WARNINGS=OFF",
+  "-DLLAMA_BUILD_TESTS=OFF",
+  "-DLLAMA_BUILD_APP=OFF",
+  "-DLLAMA_BUILD_UI=OFF",
+  "-DLLAMA_USE_PREBUILT_UI=OFF",
+  "-DLLAMA_OPENSSL=OFF",
+  "-DLLAMA_SUBPROCESS=OFF",
+  "-DMTMD_VIDEO=OFF",
+  "-DGGML_RPC=OFF",
+  "-DGGML_CCACHE=OFF",
+];
+
+/**
+ * Tools the stages run on the builder, compiled for exactly this CPU.
+ *
+ * @param cpu identity of the CPU (`cpuIdentity()`): a cache copied to another machine must not be trusted there
+ */
+export function hostRecipe(cpu: string): BuildRecipe {
+  return {
+    name: "host",
+    label: "llama.cpp for the builder",
+    targets: [
+      "llama-quantize",
+      "llama-imatrix",
+      "llama-perplexity",
+      "llama-bench",
+      "llama-simple",
+      "pipress-server-flags",
+    ],
+    cmakeArgs: [...commonArgs, "-DGGML_NATIVE=ON", "-DLLAMA_BUILD_SERVER=OFF"],
+    machine: cpu,
+  };
+}
+
+/** What the fleet runs: a Cortex-A72 has NEON and no dotprod, i8mm, fp16 arithmetic, SVE or crypto. */
+export function piRecipe(): BuildRecipe {
+  return {
+    name: "aarch64-a72",
+    label: "llama.cpp for the Pi",
+    targets: ["llama-server", "llama-bench"],
+    cmakeArgs: [
+      ...commonArgs,
+      `-DCMAKE_TOOLCHAIN_FILE=${cmakePlaceholder}/aarch64-a72.cmake`,
+      "-DGGML_NATIVE=OFF",
+      "-DGGML_CPU_ARM_ARCH=armv8-a",
+      // Repacked weights need dotprod or i8mm kernels, which this CPU has not.
+      "-DGGML_CPU_REPACK=OFF",
+      "-DLLAMA_BUILD_EXAMPLES=OFF",
+    ],
+    machine: "cortex-a72",
+  };
+}
+
+/** Digest of everything that decides what a recipe builds; a cached build with another one is built anew. */
+export function recipeDigest(recipe: BuildRecipe): string {
+  const hash = createHash("sha256");
+  hash.update(JSON.stringify([llamaCppPin.sha256, recipe.targets, recipe.cmakeArgs, recipe.machine]));
+  for (const file of readdirSync(cmakeFolder).sort()) hash.update(readFileSync(join(cmakeFolder, file)));
+  return hash.digest("hex");
+}
+
+/** What `-march=native` looks at: model and feature flags of the first CPU, from /proc/cpuinfo. */
+export function cpuIdentity(cpuinfo = readFileSync("/proc/cpuinfo", "utf8")): string {
+  const lines = cpuinfo.split("\n\n", 1)[0]?.split("\n") ?? [];
+  return lines.filter((line) => /^(model name|flags|Features|CPU part)\s*:/.test(line)).join("\n");
+}
