@@ -1,0 +1,189 @@
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { readToolchain } from "../toolchain.ts";
+import { fingerprint } from "./host.ts";
+import { PlaybookFailed, type PlaybookRun, runPlaybook } from "./run.ts";
+import { makePlayFolder, type PlayFolder } from "./testing/play-folder.ts";
+import { makeKey, startSshd, type TestSshd } from "./testing/sshd.ts";
+
+// The real ansible-playbook against a real sshd; only the host is this machine.
+const ansiblePlaybook = process.env.PIPRESS_TEST_ANSIBLE ?? readToolchain().ansiblePlaybook;
+const timeout = 60_000;
+let sshd: TestSshd;
+let play: PlayFolder | undefined;
+let said: string[] = [];
+
+beforeAll(async () => {
+  sshd = await startSshd();
+});
+afterAll(() => sshd.remove());
+afterEach(async () => {
+  await play?.remove();
+  said = [];
+});
+
+async function makeRun(tasks: string, changes: Partial<PlaybookRun> = {}): Promise<PlaybookRun> {
+  play = await makePlayFolder(tasks);
+  const say = (message: string): void => void said.push(message);
+  return {
+    ansiblePlaybook,
+    playbook: play.playbook,
+    ansibleFolder: play.folder,
+    host: sshd.host,
+    vars: {},
+    secretVars: {},
+    files: [],
+    check: false,
+    signal: new AbortController().signal,
+    log: { status: say, info: say, warn: say },
+    logFolder: play.logFolder,
+    ...changes,
+  };
+}
+
+function logs(): Promise<string[]> {
+  return readdir(play?.logFolder ?? "");
+}
+
+const copyFile = `
+- name: unit file
+  ansible.builtin.copy: { content: "{{ text }}", dest: "{{ target }}", mode: "0644" }
+- name: report
+  ansible.builtin.set_stats: { data: { release: "{{ text }}" }, per_host: false }
+`;
+
+test(
+  "a play changes its host, reports figures, and changes nothing the second time",
+  async () => {
+    const run = await makeRun(copyFile);
+    const target = join(run.ansibleFolder, "target");
+    run.vars = { text: "not a {{ template }}", target };
+    const first = await runPlaybook(run);
+    expect(first.recap).toMatchObject({ changed: 1, failed: 0 });
+    expect(first.recap.changedTasks).toEqual([expect.stringContaining("unit file")]);
+    expect(first.results).toEqual({ release: "not a {{ template }}" });
+    expect(await readFile(target, "utf8")).toBe("not a {{ template }}");
+    expect(said.some((line) => /^pi-0: .*unit file \(1(\/\d+)?, \d+ s\)$/.test(line))).toBe(true);
+    const second = await runPlaybook(run);
+    expect(second.recap.changed).toBe(0);
+    expect(await logs()).toEqual([]);
+  },
+  timeout,
+);
+
+test(
+  "check mode names what differs and touches nothing",
+  async () => {
+    const run = await makeRun(copyFile, { check: true });
+    const target = join(run.ansibleFolder, "target");
+    await writeFile(target, "edited by hand");
+    const { recap } = await runPlaybook({ ...run, vars: { text: "as declared", target } });
+    expect(recap.changedTasks).toEqual([expect.stringMatching(/unit file/)]);
+    expect(await readFile(target, "utf8")).toBe("edited by hand");
+  },
+  timeout,
+);
+
+test(
+  "a failing task's own message is the error, without secrets, and its log stays",
+  async () => {
+    const run = await makeRun(
+      `- name: start and gate\n  ansible.builtin.fail: { msg: "port 8080 is taken (key {{ key }})" }`,
+      { secretVars: { key: "s3cr3t-api-key" } },
+    );
+    const failure = runPlaybook(run);
+    await expect(failure).rejects.toBeInstanceOf(PlaybookFailed);
+    await expect(failure).rejects.toThrow(
+      /^pi-0 \/ start and gate: port 8080 is taken \(key \[secret\]\) — log: .*\.log$/,
+    );
+    const [log = ""] = await logs();
+    const text = await readFile(join(run.logFolder, log), "utf8");
+    expect(text).toContain("port 8080 is taken");
+    expect(text).not.toContain("s3cr3t-api-key");
+  },
+  timeout,
+);
+
+test(
+  "a playbook that Ansible cannot read is one error",
+  async () => {
+    const run = await makeRun(`- no.such_collection.module: {}`);
+    await expect(runPlaybook(run)).rejects.toThrow(/^pi-0 \/ site: ansible-playbook ended with code \d+: .*no\.such/);
+  },
+  timeout,
+);
+
+test(
+  "the host pulls files by digest through its own SSH connection, also after that connection dropped",
+  async () => {
+    const content = randomBytes(300_000);
+    const sha256 = createHash("sha256").update(content).digest("hex");
+    const fetchOnce = (n: number) =>
+      `- name: fetch ${n}\n  ansible.builtin.command: curl -sf --unix-socket {{ pipress_socket }} -o {{ folder }}/got${n} http://host/${sha256}`;
+    const drop = `- name: drop\n  ansible.builtin.file: { path: "{{ folder }}/dropped", state: touch, mode: "0644" }`;
+    const wait = `- name: wait\n  ansible.builtin.wait_for: { path: "{{ pipress_socket }}", timeout: 20, delay: 1 }`;
+    const run = await makeRun([fetchOnce(1), drop, wait, fetchOnce(2)].join("\n"));
+    const path = join(run.ansibleFolder, "model.gguf");
+    await writeFile(path, content);
+    const running = runPlaybook({
+      ...run,
+      vars: { folder: run.ansibleFolder },
+      files: [{ sha256, bytes: content.length, path }],
+    });
+    const cut = (async () => {
+      while (!existsSync(join(run.ansibleFolder, "dropped"))) await sleep(50);
+      await sshd.stop();
+      await sshd.start();
+    })();
+    await Promise.all([running, cut]);
+    expect((await readFile(join(run.ansibleFolder, "got1"))).equals(content)).toBe(true);
+    expect((await readFile(join(run.ansibleFolder, "got2"))).equals(content)).toBe(true);
+  },
+  timeout,
+);
+
+test(
+  "a wrong host key stops everything and shows both fingerprints",
+  async () => {
+    const run = await makeRun(copyFile);
+    const { publicKey } = await makeKey(run.ansibleFolder, "stranger");
+    const hostKey = publicKey.trim().split(" ").slice(0, 2).join(" ");
+    const error = runPlaybook({ ...run, host: { ...run.host, hostKey } });
+    await expect(error).rejects.toThrow(
+      `pi-0: wrong host key: expected ${fingerprint(hostKey)}, offered ${fingerprint(sshd.host.hostKey)}`,
+    );
+  },
+  timeout,
+);
+
+test("a key that the host does not accept, an unreadable one, and a closed port each say so at once", async () => {
+  const run = await makeRun(copyFile);
+  const { path } = await makeKey(run.ansibleFolder, "other");
+  const withHost = (changes: Partial<PlaybookRun["host"]>) => runPlaybook({ ...run, host: { ...run.host, ...changes } });
+  await expect(withHost({ privateKeyFile: path })).rejects.toThrow(/^pi-0: the host does not accept the key of user/);
+  await expect(withHost({ privateKeyFile: "/nowhere/key" })).rejects.toThrow(/private key \/nowhere\/key cannot be read/);
+  await expect(withHost({ port: 1 })).rejects.toThrow(/^pi-0: unreachable: nothing listens on 127\.0\.0\.1:1 — start/);
+});
+
+test(
+  "a cancelled run ends Ansible, removes its files on both sides and says how to go on",
+  async () => {
+    const run = await makeRun(`- name: long\n  ansible.builtin.command: sleep 30`);
+    const abort = new AbortController();
+    const started = Date.now();
+    const running = runPlaybook({ ...run, signal: abort.signal });
+    const stop = (async () => {
+      while (!said.some((line) => line.includes("long"))) await sleep(50);
+      await sleep(500);
+      abort.abort();
+    })();
+    await expect(running).rejects.toThrow(/^pi-0: cancelled; .* — run `up` again to go on/);
+    await stop;
+    expect(Date.now() - started).toBeLessThan(20_000);
+  },
+  timeout,
+);

@@ -1,0 +1,144 @@
+import { existsSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { z } from "zod";
+import { hostSchema } from "../ansible/host.ts";
+import type { Recap } from "../ansible/progress.ts";
+import { type Outcome, PlaybookFailed, runPlaybook } from "../ansible/run.ts";
+import { UserError } from "../errors/user-error.ts";
+import { dataDir, repoRoot } from "../paths.ts";
+import { checkAgainst } from "../provider-runtime/check-against.ts";
+import { diffProps } from "../provider-runtime/detailed-diff.ts";
+import {
+  type Call,
+  type DiffResult,
+  type Existing,
+  InitializationFailed,
+  type Props,
+  type ResourceHandler,
+} from "../provider-runtime/handler.ts";
+import { readToolchain } from "../toolchain.ts";
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hex");
+
+const playbookFile = z
+  .string()
+  .refine((path) => existsSync(resolve(repoRoot, path)), { error: "no such file in the repository" });
+
+const schema = z.strictObject({
+  playbook: playbookFile,
+  removal: playbookFile.optional(),
+  contentDigest: z.string().min(1),
+  host: hostSchema,
+  vars: z.record(z.string(), z.unknown()).default({}),
+  secretVars: z.record(z.string(), z.unknown()).default({}),
+  files: z
+    .array(z.strictObject({ sha256, bytes: z.int().min(0), path: z.string().startsWith("/") }))
+    .default([]),
+});
+
+type Inputs = z.infer<typeof schema>;
+
+/** Runs the playbook at create and update, looks in check mode at read, and never touches a host to compute a diff. */
+export const playbookResource: ResourceHandler = {
+  check: (inputs) => checkAgainst(schema, inputs),
+  diff: ({ inputs, state }, news) => diffPlaybook(inputs, state, news),
+  previewCreate: () => ({}),
+  previewUpdate: () => ({}),
+  create: async (inputs, call) => {
+    const id = checked(inputs).host.name;
+    return { id, state: await converge(id, inputs, call) };
+  },
+  update: ({ id, state }, inputs, call) => converge(id, inputs, call, state),
+  read: async (existing, call) => ({ state: await look(existing, call) }),
+  delete: removeFromHost,
+};
+
+/** Inputs that went through `check`, maybe long ago: whether files are still there shows when they are used. */
+function checked(inputs: Props): Inputs {
+  return inputs as Inputs;
+}
+
+/** Exported for tests. */
+export function diffPlaybook(inputs: Props, state: Props, news: Props): DiffResult {
+  const changes = diffProps(withoutRoute(inputs), withoutRoute(news));
+  const { drift } = state;
+  if (Array.isArray(drift) && drift.length > 0) changes.drift = { kind: "delete", input: false };
+  return { changes };
+}
+
+/** The inputs that make a difference to the host: not where a file lies on this machine, nor with which key one gets in. */
+function withoutRoute(inputs: Props): Props {
+  const { files, host, ...rest } = inputs as { files?: unknown; host?: unknown };
+  return {
+    ...rest,
+    files: Array.isArray(files) ? files.map((file) => omit(file, ["path"])) : files,
+    host: omit(host, ["privateKeyFile", "agentSocket", "bastion"]),
+  };
+}
+
+function omit(value: unknown, keys: readonly string[]): unknown {
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !keys.includes(key)));
+}
+
+/** Makes the host what the playbook says. A run that ends halfway is remembered, so that the next `up` runs it again. */
+async function converge(id: string, given: Props, call: Call, state?: Props): Promise<Props> {
+  const inputs = checked(given);
+  try {
+    const { recap, results } = await run(inputs, inputs.playbook, call, { check: false, state });
+    return { recap, results, drift: [] };
+  } catch (error) {
+    if (!(error instanceof PlaybookFailed)) throw error;
+    throw new InitializationFailed(
+      id,
+      { ...state, drift: ["the last run did not come to its end"] },
+      error.message,
+    );
+  }
+}
+
+/** What the play would change now. A host that cannot be reached is not a host that is gone: the state stays. */
+async function look({ inputs, state }: Existing, call: Call): Promise<Props> {
+  const parsed = checked(inputs);
+  try {
+    const { recap } = await run(parsed, parsed.playbook, call, { check: true, state });
+    return { ...state, drift: recap.changedTasks };
+  } catch (error) {
+    if (!(error instanceof UserError) || call.signal.aborted) throw error;
+    call.log.warn(error.message);
+    return { ...state, drift: error.problems.map(({ where, what }) => `${where}: ${what}`) };
+  }
+}
+
+/** Runs the playbook named in `removal`. A host that is gone keeps nobody from destroying the rest. */
+async function removeFromHost({ inputs }: Existing, call: Call): Promise<void> {
+  const parsed = checked(inputs);
+  if (parsed.removal === undefined) return;
+  try {
+    await run(parsed, parsed.removal, call, { check: false });
+  } catch (error) {
+    if (!(error instanceof UserError) || error instanceof PlaybookFailed) throw error;
+    call.log.warn(`${error.message}; left as it is`);
+  }
+}
+
+function run(
+  inputs: Inputs,
+  playbook: string,
+  { log, signal }: Call,
+  { check, state }: { check: boolean; state?: Props },
+): Promise<Outcome> {
+  const path = resolve(repoRoot, playbook);
+  const recap = state?.recap as Partial<Recap> | undefined;
+  return runPlaybook({
+    ...inputs,
+    ansiblePlaybook: readToolchain().ansiblePlaybook,
+    playbook: path,
+    ansibleFolder: dirname(path),
+    check,
+    signal,
+    log,
+    expectedTasks: recap?.tasks,
+    logFolder: join(dataDir(), "logs"),
+  });
+}
