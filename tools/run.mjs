@@ -6,6 +6,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { clearInterval, setInterval } from "node:timers";
 import { fileURLToPath } from "node:url";
 
 const MINIMUM_NODE = 20;
@@ -33,11 +34,12 @@ function nodeModulesMatchLock() {
   const installed = JSON.parse(readFileSync(record, "utf8")).packages;
   return Object.entries(wanted).every(
     ([path, { version, optional }]) =>
-      path === "" || (installed[path] === undefined ? optional === true : installed[path].version === version),
+      path === "" ||
+      (installed[path] === undefined ? optional === true : installed[path].version === version),
   );
 }
 
-/** Runs `command`, its output on stderr; resolves with the exit code (128 + signal number is not needed here). */
+/** Runs `command`, its output on stderr; resolves with the exit code. */
 function run(command, args) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: repoRoot, stdio: ["ignore", 2, 2] });
@@ -52,14 +54,22 @@ async function installNodeModules() {
   const seconds = () => Math.round((Date.now() - started) / 1000);
   console.error("node modules: installing what package-lock.json pins");
   const heartbeat = setInterval(() => console.error(`node modules: still installing (${seconds()} s)`), 8000);
-  // npm's own environment for scripts would make it take the caller's options for its own.
   const npm = process.env.npm_execpath?.endsWith(".js")
     ? [process.execPath, [process.env.npm_execpath]]
     : ["npm", []];
-  const code = await run(npm[0], [...npm[1], "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+  const code = await run(npm[0], [
+    ...npm[1],
+    "ci",
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--loglevel=error",
+  ]);
   clearInterval(heartbeat);
   if (code !== 0) {
-    console.error("node modules: `npm ci --ignore-scripts` failed; see above, then run the same command again");
+    console.error(
+      "node modules: `npm ci --ignore-scripts` failed; see above, then run the same command again",
+    );
     process.exit(code);
   }
   console.error(`node modules: installed (${seconds()} s)`);

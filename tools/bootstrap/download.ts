@@ -1,4 +1,4 @@
-import { createWriteStream, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { createWriteStream, existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -34,7 +34,7 @@ export async function downloadVerified(
   mkdirSync(dirname(file), { recursive: true });
   if (existsSync(file) && (await sha256OfFile(file)) === sha256) return;
   const part = `${file}.part`;
-  const have = existsSync(part) ? (await import("node:fs")).statSync(part).size : 0;
+  const have = existsSync(part) ? statSync(part).size : 0;
   await transfer(url, part, have, options);
   const found = await sha256OfFile(part);
   if (found !== sha256) {
@@ -73,7 +73,11 @@ async function transfer(url: string, part: string, have: number, options: Downlo
   }
 }
 
-async function request(url: string, headers: Record<string, string>, options: DownloadOptions): Promise<Response> {
+async function request(
+  url: string,
+  headers: Record<string, string>,
+  options: DownloadOptions,
+): Promise<Response> {
   const tooSlow = new AbortController();
   const timer = setTimeout(() => {
     tooSlow.abort(new Error(`${url}: no answer within ${String(options.connectTimeout / 1000)} s`));
@@ -87,7 +91,9 @@ async function request(url: string, headers: Record<string, string>, options: Do
     return answer;
   } catch (error) {
     // fetch wraps what really happened: "fetch failed" tells nobody anything.
-    if (error instanceof TypeError && error.cause instanceof Error) throw new Error(`${url}: ${error.cause.message}`);
+    if (error instanceof TypeError && error.cause instanceof Error) {
+      throw new Error(`${url}: ${error.cause.message}`, { cause: error });
+    }
     throw error;
   } finally {
     clearTimeout(timer);

@@ -15,19 +15,26 @@ import { toolchainIsCurrent, writeToolchain } from "./toolchain.ts";
 
 export interface BootstrapOptions {
   cacheDir?: string;
-  /** Also what linting and testing need. */
-  dev?: boolean;
+  /**
+   * `run`: all that the product needs. `lint`: linters and pytest alone, for checks that run nothing real. `test`: both.
+   * @default "run"
+   */
+  purpose?: Purpose;
 }
+
+export type Purpose = "run" | "lint" | "test";
 
 /**
  * Puts everything in place that pipress needs besides Node: system packages, engine and plugins, Python, llama.cpp,
  * the virtual Pi's image. Says nothing and takes a moment when all is there. What was cut short is gone on with.
  * @throws UserError for what only the user can mend
  */
-export async function bootstrap({ cacheDir = defaultCacheDir(), dev = false }: BootstrapOptions = {}): Promise<void> {
+export async function bootstrap(options: BootstrapOptions = {}): Promise<void> {
+  const { cacheDir = defaultCacheDir(), purpose = "run" } = options;
   const toolchain: Record<string, unknown> = {};
-  const tasks = bootstrapTasks(cacheDir, dev, toolchain);
-  if ((await unready(tasks)).length === 0 && toolchainIsCurrent(cacheDir)) return;
+  const tasks = bootstrapTasks(cacheDir, purpose, toolchain);
+  const record = purpose !== "lint";
+  if ((await unready(tasks)).length === 0 && (!record || toolchainIsCurrent(cacheDir))) return;
 
   const { lock } = layout(cacheDir);
   const onWait = () => {
@@ -36,19 +43,34 @@ export async function bootstrap({ cacheDir = defaultCacheDir(), dev = false }: B
   await withLock(lock, onWait, async () => {
     const missing = await unready(tasks);
     if (missing.length > 0) await runMissing(missing, cacheDir);
-    await recordToolchain(cacheDir, toolchain);
+    if (record) await recordToolchain(cacheDir, toolchain);
   });
 }
 
 /** The tasks in no particular order: each starts when those it names in `after` are done. */
-function bootstrapTasks(cacheDir: string, dev: boolean, toolchain: Record<string, unknown>): Task[] {
-  const packages = dev ? [...RUNTIME_PACKAGES, ...LINT_PACKAGES] : RUNTIME_PACKAGES;
-  return [
+function bootstrapTasks(cacheDir: string, purpose: Purpose, toolchain: Record<string, unknown>): Task[] {
+  const packages = {
+    run: RUNTIME_PACKAGES,
+    lint: LINT_PACKAGES,
+    test: [...RUNTIME_PACKAGES, ...LINT_PACKAGES],
+  }[purpose];
+  const dev = purpose !== "run";
+  const common: Task[] = [
     {
       title: "system packages",
       isReady: () => missingPackages(packages).length === 0,
       run: (ctx) => installPackages(ctx, packages),
     },
+    {
+      title: "Python",
+      after: ["system packages"],
+      isReady: () => pythonIsReady(cacheDir, { dev }),
+      run: (ctx) => ensurePython(ctx, { dev }),
+    },
+  ];
+  if (purpose === "lint") return common;
+  return [
+    ...common,
     {
       title: "Pulumi engine",
       after: ["system packages"],
@@ -59,12 +81,6 @@ function bootstrapTasks(cacheDir: string, dev: boolean, toolchain: Record<string
         const plugin = await ensureCommandPlugin(ctx, engine);
         return `${engine.reason}; command plugin: ${plugin}`;
       },
-    },
-    {
-      title: "Python",
-      after: ["system packages"],
-      isReady: () => pythonIsReady(cacheDir, { dev }),
-      run: (ctx) => ensurePython(ctx, { dev }),
     },
     {
       title: "llama.cpp",
@@ -105,10 +121,15 @@ async function runMissing(tasks: readonly Task[], cacheDir: string): Promise<voi
     interrupted.abort();
   };
   process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
-  console.error(`bootstrap: putting in place ${tasks.map(({ title }) => title).join(", ")}; cache ${cacheDir}`);
+  console.error(
+    `bootstrap: putting in place ${tasks.map(({ title }) => title).join(", ")}; cache ${cacheDir}`,
+  );
   try {
     const titles = new Set(tasks.map(({ title }) => title));
-    const present = tasks.map((task) => ({ ...task, after: task.after?.filter((title) => titles.has(title)) }));
+    const present = tasks.map((task) => ({
+      ...task,
+      after: task.after?.filter((title) => titles.has(title)),
+    }));
     await runTasks(present, { cacheDir, signal: interrupted.signal, heavyAtOnce: heavyAtOnce() });
   } catch (error) {
     if (!interrupted.signal.aborted) throw error;

@@ -70,7 +70,11 @@ export async function runTool(call: ToolCall): Promise<string> {
 }
 
 /** stdout of a quick question to a tool (`--version`), or undefined when it does not answer well within 10 s. */
-export async function ask(command: string, args: readonly string[], cwd?: string): Promise<string | undefined> {
+export async function ask(
+  command: string,
+  args: readonly string[],
+  cwd?: string,
+): Promise<string | undefined> {
   const result = await execa(command, args, { cwd, reject: false, timeout: 10_000, stdin: "ignore" });
   return result.failed ? undefined : result.stdout.trim();
 }

@@ -43,7 +43,12 @@ function stampName(dev: boolean): string {
 export async function ensurePython(ctx: TaskContext, { dev = false } = {}): Promise<string> {
   const { folder, python } = pythonEnvironment(ctx.cacheDir);
   const uv = await ensureUv(ctx);
-  const tool = { ...ctx, command: uv.path, env: uv.env, logFile: join(layout(ctx.cacheDir).logs, "python.log") };
+  const tool = {
+    ...ctx,
+    command: uv.path,
+    env: uv.env,
+    logFile: join(layout(ctx.cacheDir).logs, "python.log"),
+  };
   if (!existsSync(python)) {
     ctx.progress(`making ${folder}`);
     await runTool({
@@ -59,7 +64,8 @@ export async function ensurePython(ctx: TaskContext, { dev = false } = {}): Prom
     ...tool,
     where: "python / packages",
     args: ["pip", "install", "--python", python, "--require-hashes", "-r", lock],
-    remedy: "check disk space and that this machine reaches a Python package index, then run the same command again",
+    remedy:
+      "check disk space and that this machine reaches a Python package index, then run the same command again",
   });
   writeAtomically(join(folder, stampName(dev)), "");
   if (dev) writeAtomically(join(folder, stampName(false)), "");

@@ -16,7 +16,10 @@ export interface RunOptions {
  * Runs tasks side by side, each as soon as those it comes after are done, and shows them on stderr: a list that
  * redraws itself in a terminal, one line per event elsewhere. The first failure stops the others and is thrown.
  */
-export async function runTasks(tasks: readonly Task[], { cacheDir, signal, heavyAtOnce }: RunOptions): Promise<void> {
+export async function runTasks(
+  tasks: readonly Task[],
+  { cacheDir, signal, heavyAtOnce }: RunOptions,
+): Promise<void> {
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
   const heavy = new Slots(heavyAtOnce);
@@ -63,9 +66,13 @@ export async function runTasks(tasks: readonly Task[], { cacheDir, signal, heavy
 
 /** On stderr, so that `npm run pulumi -- stack output --json` has nothing but JSON on stdout. */
 function renderer() {
-  if (!process.stderr.isTTY) return { renderer: PlainRenderer };
   const logger = new ListrLogger({ processOutput: new ProcessOutput(process.stderr, process.stderr) });
-  return { renderer: "default" as const, rendererOptions: { logger, showErrorMessage: false } };
+  return {
+    renderer: "default" as const,
+    rendererOptions: { logger, showErrorMessage: false },
+    fallbackRenderer: PlainRenderer,
+    fallbackRendererCondition: () => !process.stderr.isTTY,
+  };
 }
 
 /** A list that redraws itself may change often; lines that stay may not. */

@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { isDebianLike, missingPackages, missingPackagesError, type SystemPackage } from "./system-packages.ts";
+import {
+  isDebianLike,
+  missingPackages,
+  missingPackagesError,
+  type SystemPackage,
+} from "./system-packages.ts";
 
 const packages: SystemPackage[] = [
   { deb: "sh-deb", commands: ["sh"], for: "scripts" },

@@ -13,16 +13,26 @@ export interface SystemPackage {
   for: string;
 }
 
+const PYTHON: SystemPackage = {
+  deb: "python3",
+  commands: ["python3"],
+  for: "the model's stages and Ansible",
+};
+
 /** What pipress itself needs from the distribution. */
 export const RUNTIME_PACKAGES: readonly SystemPackage[] = [
-  { deb: "python3", commands: ["python3"], for: "the model's stages and Ansible" },
+  PYTHON,
   { deb: "gcc", commands: ["gcc"], for: "building llama.cpp for this machine" },
   { deb: "g++", commands: ["g++"], for: "building llama.cpp for this machine" },
   { deb: "cmake", commands: ["cmake"], for: "building llama.cpp" },
   { deb: "ninja-build", commands: ["ninja"], for: "building llama.cpp" },
   { deb: "gcc-aarch64-linux-gnu", commands: ["aarch64-linux-gnu-gcc"], for: "building llama.cpp for the Pi" },
   { deb: "g++-aarch64-linux-gnu", commands: ["aarch64-linux-gnu-g++"], for: "building llama.cpp for the Pi" },
-  { deb: "binutils-aarch64-linux-gnu", commands: ["aarch64-linux-gnu-objdump"], for: "checking the Pi's binary" },
+  {
+    deb: "binutils-aarch64-linux-gnu",
+    commands: ["aarch64-linux-gnu-objdump"],
+    for: "checking the Pi's binary",
+  },
   { deb: "openssh-client", commands: ["ssh", "ssh-keygen"], for: "reaching hosts" },
   { deb: "qemu-system-arm", commands: ["qemu-system-aarch64"], for: "the virtual Pi" },
   { deb: "qemu-utils", commands: ["qemu-img"], for: "the virtual Pi's disk" },
@@ -30,8 +40,9 @@ export const RUNTIME_PACKAGES: readonly SystemPackage[] = [
   { deb: "e2fsprogs", commands: ["mke2fs"], for: "the virtual Pi's image" },
 ];
 
-/** What linting needs on top. */
+/** What the linters need. */
 export const LINT_PACKAGES: readonly SystemPackage[] = [
+  PYTHON,
   { deb: "shellcheck", commands: ["shellcheck"], for: "linting shell scripts" },
 ];
 
@@ -40,13 +51,17 @@ const searchPath = () => [process.env.PATH, "/usr/local/sbin", "/usr/sbin", "/sb
 
 /** Those of `packages` that are not installed. Looks at files only; takes a millisecond. */
 export function missingPackages(packages: readonly SystemPackage[], path = searchPath()): SystemPackage[] {
-  return packages.filter(({ commands }) => commands.some((command) => findOnPath(command, path) === undefined));
+  return packages.filter(({ commands }) =>
+    commands.some((command) => findOnPath(command, path) === undefined),
+  );
 }
 
 /** The one error that names everything missing and the line that installs it. */
 export function missingPackagesError(missing: readonly SystemPackage[], why: string): UserError {
   const names = missing.map(({ deb }) => deb).join(" ");
-  const list = missing.map(({ deb, commands, for: purpose }) => `  ${deb} (${commands.join(", ")}): ${purpose}`);
+  const list = missing.map(
+    ({ deb, commands, for: purpose }) => `  ${deb} (${commands.join(", ")}): ${purpose}`,
+  );
   return new UserError({
     where: "system packages",
     what: [`${String(missing.length)} missing, and ${why}`, ...list].join("\n"),
@@ -81,16 +96,30 @@ export async function installPackages(ctx: TaskContext, packages: readonly Syste
     throw missingPackagesError(missing, "installing needs root or sudo without a password");
   }
   const apt = async (...args: string[]) => {
-    const line = [...prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"];
+    const line = [
+      ...prefix,
+      "env",
+      "DEBIAN_FRONTEND=noninteractive",
+      "apt-get",
+      "-o",
+      "DPkg::Lock::Timeout=300",
+    ];
     const [command = "", ...rest] = [...line, ...args];
     const { message: remedy } = missingPackagesError(missing, "apt-get could not install them");
-    await runTool({ ...ctx, where: `system packages / apt-get ${args[0] ?? ""}`, command, args: rest, remedy });
+    await runTool({
+      ...ctx,
+      where: `system packages / apt-get ${args[0] ?? ""}`,
+      command,
+      args: rest,
+      remedy,
+    });
   };
   const names = missing.map(({ deb }) => deb);
   ctx.progress(`apt-get install ${names.join(" ")}`);
   await apt("update", "-q");
   await apt("install", "-y", "-q", "--no-install-recommends", ...names);
   const still = missingPackages(missing);
-  if (still.length > 0) throw missingPackagesError(still, "they are still missing after apt-get installed them");
+  if (still.length > 0)
+    throw missingPackagesError(still, "they are still missing after apt-get installed them");
   return `installed ${names.join(", ")}`;
 }

@@ -5,11 +5,20 @@ import { readJsonIfThere, sha256, writeAtomically } from "./files.ts";
 import { layout } from "./layout.ts";
 
 /** Folders and files whose content decides what bootstrap puts in place. */
-const INPUTS = ["models/requirements.lock", "tools/bootstrap", "tools/engine", "tools/llama-cpp", "tools/virtual-pi"];
+const INPUTS = [
+  "models/requirements.lock",
+  "tools/bootstrap",
+  "tools/engine",
+  "tools/llama-cpp",
+  "tools/virtual-pi",
+];
 
 /** Digest of everything in the clone that decides the toolchain: another one, and every part is looked at anew. */
 export function inputsDigest(): string {
-  const parts = INPUTS.flatMap((path) => filesBelow(join(repoRoot, path))).flatMap((file) => [file, readFileSync(file)]);
+  const parts = INPUTS.flatMap((path) => filesBelow(join(repoRoot, path))).flatMap((file) => [
+    file,
+    readFileSync(file),
+  ]);
   return sha256(repoRoot, ...parts);
 }
 

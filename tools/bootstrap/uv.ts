@@ -22,7 +22,10 @@ export async function ensureUv(ctx: TaskContext): Promise<Uv> {
   const own = join(home, UV_VERSION, "uv");
   if (existsSync(own)) return { path: own, env, chosen: `uv ${UV_VERSION} from the package index` };
   const onPath = findOnPath("uv");
-  if (onPath !== undefined && suits((await ask(onPath, ["--version"])) ?? "", UV_MINIMUM, { anyMajor: true })) {
+  if (
+    onPath !== undefined &&
+    suits((await ask(onPath, ["--version"])) ?? "", UV_MINIMUM, { anyMajor: true })
+  ) {
     return { path: onPath, env, chosen: `uv from PATH (${onPath})` };
   }
   await installUv(ctx, own);
@@ -43,7 +46,14 @@ async function installUv(ctx: TaskContext, place: string): Promise<void> {
   rmSync(venv, { recursive: true, force: true });
   const where = "python / uv";
   await runTool({ ...ctx, where, command: python, args: ["-m", "venv", venv] });
-  const pip = ["-m", "pip", "install", "--require-hashes", "--only-binary=:all:", "--disable-pip-version-check"];
+  const pip = [
+    "-m",
+    "pip",
+    "install",
+    "--require-hashes",
+    "--only-binary=:all:",
+    "--disable-pip-version-check",
+  ];
   await runTool({
     ...ctx,
     where,

@@ -27,7 +27,10 @@ export async function ensureEngine(ctx: TaskContext): Promise<EngineChoice> {
   return choice;
 }
 
-async function choose(ctx: TaskContext, candidate: string | undefined): Promise<Omit<EngineChoice, "candidate">> {
+async function choose(
+  ctx: TaskContext,
+  candidate: string | undefined,
+): Promise<Omit<EngineChoice, "candidate">> {
   const verdict = candidate === undefined ? { refused: "no pulumi on PATH" } : await judge(candidate);
   if (candidate !== undefined && "version" in verdict) {
     const reason = `${verdict.version} on PATH (${candidate})`;

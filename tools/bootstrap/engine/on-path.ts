@@ -20,7 +20,9 @@ export async function judge(candidate: string): Promise<{ version: string } | { 
   }
   const beside = dirname(realpathSync(candidate));
   if (findOnPath("pulumi-language-nodejs", [beside, process.env.PATH].join(delimiter)) === undefined) {
-    return { refused: `${candidate} ${version} has no Node.js language host (pulumi-language-nodejs) beside it` };
+    return {
+      refused: `${candidate} ${version} has no Node.js language host (pulumi-language-nodejs) beside it`,
+    };
   }
   return { version };
 }

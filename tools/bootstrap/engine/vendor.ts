@@ -46,7 +46,9 @@ export async function installFromVendor(
   mkdirSync(unpacked, { recursive: true });
   await runTool({ ...ctx, where: "engine / unpack", command: "tar", args: ["-xzf", file, "-C", unpacked] });
   // pulumi/pulumi, or pulumi/bin/pulumi as on other systems
-  const bin = [join(unpacked, "pulumi", "bin"), join(unpacked, "pulumi")].find((dir) => existsSync(join(dir, "pulumi")));
+  const bin = [join(unpacked, "pulumi", "bin"), join(unpacked, "pulumi")].find((dir) =>
+    existsSync(join(dir, "pulumi")),
+  );
   if (bin === undefined) throw new Error(`${archive}: no pulumi in it`);
   replaceFolder(bin, join(place, "bin"));
   rmSync(unpacked, { recursive: true, force: true });

@@ -1,0 +1,30 @@
+import { UserError } from "../infra/errors/user-error.ts";
+import { bootstrap } from "./bootstrap/index.ts";
+import { runLinters } from "./checks/run-linters.ts";
+import { runPytest, runVitestEndToEnd, runVitestUnits } from "./checks/suites.ts";
+import { sum, type Tally } from "./checks/tally.ts";
+
+const SUITES: Record<string, (() => Promise<Tally>)[]> = {
+  all: [runLinters, runVitestUnits, runPytest, runVitestEndToEnd],
+  unit: [runVitestUnits, runPytest],
+  e2e: [runVitestEndToEnd],
+};
+
+/** `npm test`: linters, unit tests and the end-to-end run, one after the other; `unit` or `e2e` for those alone. */
+export async function main([which = "all"]: string[]): Promise<number> {
+  const suites = SUITES[which];
+  if (suites === undefined) {
+    const known = Object.keys(SUITES).join(", ");
+    throw new UserError({
+      where: "test",
+      what: `there is no suite "${which}"`,
+      remedy: `use one of ${known}`,
+    });
+  }
+  await bootstrap({ purpose: which === "unit" ? "lint" : "test" });
+  const tallies: Tally[] = [];
+  for (const suite of suites) tallies.push(await suite());
+  const { passed, failed } = sum(tallies);
+  console.log(`${String(passed)} passed, ${String(failed)} failed`);
+  return failed === 0 ? 0 : 1;
+}
