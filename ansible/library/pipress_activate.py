@@ -102,6 +102,7 @@ def main() -> None:
         "overrides": service.overrides(),
     }
     if reason:
+        outcome["msg"] = reason
         outcome["diff"] = {
             "before_header": os.fspath(root / "current"),
             "after_header": os.fspath(root / "current"),

@@ -24,7 +24,9 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pipress_host.errors import HostError
-from ansible.module_utils.pipress_host.store import Wanted, fetch, state_of
+from ansible.module_utils.pipress_host.store import Wanted, fetch, has_mode, state_of
+
+STATES = {"missing": "is missing", "altered": "was altered", "present": "is not read-only"}
 
 
 def main() -> None:
@@ -44,7 +46,8 @@ def main() -> None:
     wanted = Wanted(given["sha256"], given["bytes"], given["label"], given["executable"])
     if module.check_mode:
         state = state_of(store, wanted)
-        outcome = {"changed": state != "present", "state": state}
+        fine = state == "present" and has_mode(store / wanted.sha256, wanted.mode)
+        outcome = {"changed": not fine, "state": state}
     else:
         try:
             outcome = fetch(store, wanted, given["socket"])
@@ -53,6 +56,7 @@ def main() -> None:
     path = store / wanted.sha256
     if outcome["changed"]:
         header = os.fspath(path)
+        outcome["msg"] = f"the {given['label']} on the host {STATES[outcome['state']]}"
         outcome["diff"] = {
             "before_header": header,
             "after_header": header,

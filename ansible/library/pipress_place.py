@@ -51,10 +51,10 @@ def main() -> None:
         outcome = place(given["files"], given["links"], given["secrets"], module.check_mode)
     except OSError as problem:
         module.fail_json(
-            msg=f"{problem.filename} cannot be written: {problem.strerror} — see that the disk is "
+            msg=f"{problem.filename or 'a file of the release'} cannot be written: {problem.strerror} — see that the disk is "
             "neither full nor read-only, and run `pulumi up` again"
         )
-    module.exit_json(**outcome)
+    module.exit_json(msg=", ".join(outcome["paths"]), **outcome)
 
 
 if __name__ == "__main__":

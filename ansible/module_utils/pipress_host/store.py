@@ -146,8 +146,13 @@ def _locked(store: Path, wanted: Wanted) -> Iterator[None]:
         yield
 
 
+def has_mode(path: Path, mode: int) -> bool:
+    """Whether a file's permissions are exactly `mode`."""
+    return path.stat().st_mode & 0o7777 == mode
+
+
 def _ensure_mode(path: Path, mode: int) -> bool:
-    if path.stat().st_mode & 0o7777 == mode:
+    if has_mode(path, mode):
         return False
     path.chmod(mode)
     return True
