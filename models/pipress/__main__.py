@@ -1,0 +1,89 @@
+"""`python -m pipress`: what the plan and people call. See `--help`."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from pipress.errors import StageError
+from pipress.jobs.attach import Interrupted, print_result, run_stage, say
+
+
+def main() -> int:
+    """Returns the exit status: 0 done, 1 failed, 130 interrupted."""
+    options = _parser().parse_args()
+    if options.command == "stage":
+        return _stage()
+    if options.action == "work":
+        from pipress.jobs.work import main as work
+
+        work(options.folder, options.lock)
+    return _jobs(options)
+
+
+def _stage() -> int:
+    """Reads a spec on standard input, prints the result document on standard output."""
+    spec = json.load(sys.stdin)
+    name, log = spec["name"], Path(spec["jobs"], spec["key"], "log.txt")
+    try:
+        print_result(run_stage(spec))
+    except Interrupted:
+        say(f"{name} goes on without you. To pick it up, run the same command again;")
+        say(f"to stop it: npm run jobs -- stop {name}")
+        return 130
+    except StageError as error:
+        say(f"{name}: {error}")
+        say(f"{name}: log: {log}")
+        return 1
+    return 0
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    from pipress.jobs.commands import list_jobs, show_log, stop_job
+
+    try:
+        if options.action == "ls":
+            list_jobs(options.dir)
+        elif options.action == "stop":
+            stop_job(options.dir, options.name)
+        else:
+            show_log(options.dir, options.name, options.follow)
+    except StageError as error:
+        say(f"jobs {options.action}: {error}")
+        return 1
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pipress", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    stage = commands.add_parser("stage", help="run one stage").add_subparsers(dest="action", required=True)
+    stage.add_parser("run", help="read a spec on standard input; submit its job unless done, attach, print the result")
+    jobs = commands.add_parser("jobs", help="look at jobs and stop them")
+    jobs.add_argument("--dir", type=Path, default=_jobs_dir(), help="folder of the jobs (default: %(default)s)")
+    actions = jobs.add_subparsers(dest="action", required=True)
+    actions.add_parser("ls", help="list jobs")
+    stop = actions.add_parser("stop", help="stop a job; it keeps its checkpoint")
+    stop.add_argument("name", help="name of the stage, or the start of its key")
+    logs = actions.add_parser("logs", help="print a job's log")
+    logs.add_argument("name", help="name of the stage, or the start of its key")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on while the job is at work")
+    work = actions.add_parser("work", help=argparse.SUPPRESS)  # the detached process of a job
+    work.add_argument("folder")
+    work.add_argument("--lock", type=int, required=True)
+    return parser
+
+
+def _jobs_dir() -> Path:
+    """Same rule as `infra/paths.ts`."""
+    data = os.environ.get("PIPRESS_DATA")
+    if data is None:
+        data = os.path.join(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share", "pipress")
+    return Path(data) / "jobs"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

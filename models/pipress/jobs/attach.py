@@ -1,0 +1,92 @@
+"""Following a job until its artifact is in the store."""
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from pipress.errors import StageError
+from pipress.jobs.job import Job
+from pipress.jobs.progress import describe
+from pipress.jobs.submit import submit
+from pipress.store.file_store import FileStore
+
+POLL_SECONDS = 0.25
+# The Pulumi display and the user are to hear something at least this often.
+SILENCE_SECONDS = 7.5
+# …and no more often than this.
+CHATTER_SECONDS = 2.0
+
+
+class Interrupted(Exception):
+    """The attacher was told to end. The job was not."""
+
+
+def run_stage(spec: dict[str, Any]) -> dict[str, Any]:
+    """Returns the result document of a stage: at once when its artifact is in the store, else when its job is done.
+
+    Raises StageError when the job fails, Interrupted on SIGINT, SIGTERM or SIGHUP.
+    """
+    store, job, name = FileStore(spec["store"]), Job(Path(spec["jobs"]), spec["key"]), spec["name"]
+    manifest = store.manifest(spec["key"])
+    if manifest is None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
+        started = submit(job, spec)
+        if not started:
+            say(f"{name} is at work already: attaching")
+        manifest = _follow(job, store, name)
+    return result_document(store, manifest)
+
+
+def result_document(store: FileStore, manifest: dict[str, Any]) -> dict[str, Any]:
+    """What the attacher prints on success: small enough to be kept in a stack's state."""
+    parts = {name: manifest[name] for name in ("key", "stage", "run", "files", "metrics", "seconds")}
+    return {**parts, "artifact": str(store.locate(manifest["key"]))}
+
+
+def _follow(job: Job, store: FileStore, name: str) -> dict[str, Any]:
+    said, said_at = "", 0.0
+    while True:
+        # In this order: a job that ends between the two looks has left its artifact or its error before it ended.
+        at_work = job.is_at_work()
+        manifest = store.manifest(job.key)
+        if manifest is not None:
+            return manifest
+        if not at_work:
+            raise _failure(job)
+        line, now = describe(job.progress, name), time.monotonic()
+        silence = now - said_at
+        if silence >= SILENCE_SECONDS or (line != said and silence >= CHATTER_SECONDS):
+            say(line)
+            said, said_at = line, now
+        time.sleep(POLL_SECONDS)
+
+
+def _failure(job: Job) -> StageError:
+    error = job.error
+    if error is not None:
+        return StageError(error["what"], error["remedy"])
+    return StageError(
+        "its process ended without a word (killed, or out of memory?)",
+        "run the same command again: it goes on from its last checkpoint",
+    )
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise Interrupted
+
+
+def say(line: str) -> None:
+    """One line for a person, on standard error: standard output is the result's. A reader that left is no trouble."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        pass
+
+
+def print_result(document: dict[str, Any]) -> None:
+    print(json.dumps(document, ensure_ascii=False, separators=(",", ":")), flush=True)

@@ -1,0 +1,148 @@
+"""The job itself: waits for its turn, runs its stage, puts the artifact into the store."""
+
+import errno
+import importlib
+import os
+import signal
+import sys
+import time
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from pipress.atomic import read_json, write_json
+from pipress.errors import StageError
+from pipress.jobs.job import Job
+from pipress.jobs.locks import try_lock
+from pipress.jobs.machine import describe_machine
+from pipress.jobs.progress import Progress
+from pipress.spec import Spec
+from pipress.store.file_store import FileStore
+
+# Stages that mostly wait for the network: they need no turn.
+LIGHT = {"fetch", "fetch-text"}
+TURN_POLL_SECONDS = 0.5
+
+
+class Stopped(Exception):
+    """Somebody asked the job to stop."""
+
+
+def work(folder: Path, lock: int) -> int:
+    """Runs the job in `folder`, whose lock is the inherited descriptor `lock`. Returns the exit status."""
+    os.set_inheritable(lock, False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    job = Job(folder.parent, folder.name)
+    spec = job.spec
+    if spec is None:
+        return 1
+    print(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {spec['name']}, run {spec['run']}", flush=True)
+    write_json(folder / "process.json", {"pid": os.getpid()})
+    try:
+        _make_artifact(job, spec)
+    except Stopped:
+        job.note_error("was stopped", "run the same command again: it goes on from its last checkpoint")
+    except BaseException as error:  # whatever it is, the attacher must hear of it
+        traceback.print_exc()
+        failure = explain(error, Path(FileStore(spec["store"]).root))
+        job.note_error(failure.what, failure.remedy)
+    else:
+        job.finish()
+        return 0
+    return 1
+
+
+def _make_artifact(job: Job, spec: dict[str, Any]) -> None:
+    from pipress.validation import check_document, check_params  # jsonschema: only needed at work
+
+    store = FileStore(spec["store"])
+    check_document("spec", spec, "the job's instructions")
+    params = check_params(spec["stage"], spec["params"])
+    progress = Progress(job.folder / "progress.json", spec["stage"], spec["name"])
+    turn = None if spec["stage"] in LIGHT else _wait_for_turn(job, spec["name"], progress)
+    before, began = float(job.history.get("seconds", 0)), time.monotonic()
+
+    def seconds_at_work() -> float:
+        return round(before + time.monotonic() - began, 1)
+
+    try:
+        progress.write(0.0, "checking its inputs" if spec["inputs"] else "starting")
+        inputs = {name: store.open(key) for name, key in spec["inputs"].items()}
+        out = store.begin(spec["key"])
+        stage = importlib.import_module(f"pipress.stages.{spec['stage'].replace('-', '_')}")
+        metrics = stage.run(
+            Spec(
+                stage=spec["stage"],
+                name=spec["name"],
+                params=params,
+                llama_cpp_bin=Path(spec["tools"]["llamaCppBin"]),
+                convert_script=Path(spec["tools"]["convertScript"]),
+                checkpoint=job.checkpoint,
+                report=progress,
+            ),
+            inputs,
+            out,
+        )
+        progress.write(1.0, "into the store")
+        manifest = {
+            "schema": 1,
+            **{name: spec[name] for name in ("key", "stage", "name", "run", "params", "inputs", "toolVersions")},
+            "metrics": metrics,
+            "createdAt": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": seconds_at_work(),
+            "machine": describe_machine(),
+            "costUsd": 0,
+        }
+        check_document("manifest", {**manifest, "files": {}}, "the manifest")
+        store.commit(spec["key"], manifest)
+    except BaseException:
+        job.note_time(seconds_at_work())
+        store.discard(spec["key"])
+        raise
+    finally:
+        if turn is not None:
+            os.close(turn)
+
+
+def _wait_for_turn(job: Job, name: str, progress: Progress) -> int:
+    """One heavy job at a time: two at once would each take more than twice as long, and twice the memory."""
+    holder = job.slot.with_name("slot.json")
+    while (turn := try_lock(job.slot)) is None:
+        busy_with = (read_json(holder) or {}).get("name", "another job")
+        progress.write(None, f"waiting for {busy_with} (builder is busy)")
+        time.sleep(TURN_POLL_SECONDS)
+    write_json(holder, {"name": name})
+    return turn
+
+
+def explain(error: BaseException, place: Path) -> StageError:
+    """Any failure as one clear error; `place` is the folder on whose disk the work was done."""
+    if isinstance(error, StageError):
+        return error
+    chain: BaseException | None = error
+    while chain is not None:
+        # safetensors and others wrap what the system said in errors of their own, as text.
+        if getattr(chain, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(chain):
+            return StageError(f"the disk that holds {place} is full", "free some space there and run `up` again")
+        chain = chain.__cause__ or chain.__context__
+    if isinstance(error, MemoryError):
+        return StageError("ran out of memory", "use a builder with more memory")
+    text = " ".join(str(error).split())[:300]
+    return StageError(f"failed: {type(error).__name__}: {text}", "the log has the details")
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)
+    raise Stopped
+
+
+def main(folder: str, lock: int) -> NoReturn:
+    """Entry of the detached process."""
+    status = work(Path(folder), lock)
+    sys.stdout.flush()
+    # Not sys.exit: threads of libraries that are still busy must not keep the lock.
+    os._exit(status)

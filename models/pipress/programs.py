@@ -1,0 +1,86 @@
+"""Running llama.cpp's programs: output into the log, progress out of the output, errors in one line."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from pipress.errors import StageError
+
+PR_SET_PDEATHSIG = 1
+KEPT_LINES = 60
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def run_program(
+    command: list[str | Path],
+    on_line: Callable[[str], None] = lambda line: None,
+    env: dict[str, str] | None = None,
+    stdout: IO[bytes] | None = None,
+) -> list[str]:
+    """Runs `command` to its end and returns the last lines of its output.
+
+    on_line: called with every line or piece ended by a carriage return or comma, for progress.
+    env: added to this process's environment.
+    stdout: where standard output goes; without it, both outputs are read together.
+    Raises StageError when the program is missing or fails.
+    """
+    name = Path(command[0]).name
+    if name.startswith("python"):
+        name = Path(command[1]).name
+    print("$", *command, flush=True)
+    try:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if stdout is None else stdout,
+            stderr=subprocess.STDOUT if stdout is None else subprocess.PIPE,
+            env={**os.environ, **(env or {})},
+            preexec_fn=_die_with_parent,  # noqa: PLW1509
+        )
+    except FileNotFoundError:
+        raise StageError(f"{command[0]} is missing", "run `npm start` again: bootstrap builds it") from None
+    lines: deque[str] = deque(maxlen=KEPT_LINES)
+    try:
+        for piece in _pieces(process.stdout if stdout is None else process.stderr):
+            if piece.strip():
+                lines.append(piece.strip())
+                on_line(piece)
+        status = process.wait()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    if status != 0:
+        how = f"was ended by signal {-status}" if status < 0 else f"failed with status {status}"
+        raise StageError(f"{name} {how}: {_telling_line(lines)}", "the log has its output")
+    return list(lines)
+
+
+def _die_with_parent() -> None:
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _pieces(stream: IO[bytes] | None) -> Iterator[str]:
+    """Lines, also those that end in a carriage return; what comes is copied to the log at once."""
+    assert stream is not None
+    rest = ""
+    while chunk := os.read(stream.fileno(), 65536):
+        text = chunk.decode("utf-8", errors="replace")
+        sys.stdout.write(text.replace("\r", "\n"))
+        sys.stdout.flush()
+        *whole, rest = (rest + text).replace("\r", "\n").replace(",", ",\n").split("\n")
+        yield from whole
+    if rest:
+        yield rest
+
+
+def _telling_line(lines: deque[str]) -> str:
+    """The line that most likely says why: the last that speaks of an error, else the last."""
+    wrong = [line for line in lines if any(word in line.lower() for word in ("error", "fail", "invalid", "unknown"))]
+    return (wrong or list(lines) or ["no output"])[0 if wrong else -1][:240]

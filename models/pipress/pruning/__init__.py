@@ -1,0 +1,1 @@
+"""Pruning methods, one file each: scores, then a plan, then the cut."""

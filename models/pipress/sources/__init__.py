@@ -1,0 +1,1 @@
+"""Where base models and texts come from: a package index, Hugging Face, or this machine."""

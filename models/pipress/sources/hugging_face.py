@@ -1,0 +1,92 @@
+"""Models and data sets on Hugging Face, at a pinned commit.
+
+The token, where one is needed, comes from HF_TOKEN or from `hf auth login` on the builder; it never passes through a
+recipe, a key or a log.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import requests
+from huggingface_hub import errors
+
+from pipress.errors import StageError
+
+# Weights in safetensors only: pickled weights run code when they are loaded.
+MODEL_FILES = ["*.safetensors", "*.json", "tokenizer.model", "*.jinja", "LICENSE*", "USE_POLICY*", "README.md"]
+
+
+def open_model_repository(source: dict[str, Any], workdir: Path) -> Path:
+    """Downloads a model repository into `workdir`, going on where an earlier attempt stopped. Returns the folder."""
+    repo, revision = source["repo"], source["revision"]
+    folder = workdir / "huggingface" / revision
+    _explained(
+        repo,
+        revision,
+        lambda: huggingface_hub.snapshot_download(
+            repo, revision=revision, local_dir=folder, allow_patterns=MODEL_FILES
+        ),
+    )
+    return folder
+
+
+def open_dataset_file(source: dict[str, Any], workdir: Path) -> Path:
+    """Downloads one file of a data set. Returns its path."""
+    repo, revision = source["repo"], source["revision"]
+    return Path(
+        _explained(
+            repo,
+            revision,
+            lambda: huggingface_hub.hf_hub_download(
+                repo,
+                source["file"],
+                repo_type="dataset",
+                revision=revision,
+                local_dir=workdir / "huggingface" / revision,
+            ),
+        )
+    )
+
+
+def _explained(repo: str, revision: str, download: Callable[[], str]) -> str:
+    """Runs a download and turns what it can fail with into one clear error."""
+    try:
+        return download()
+    except errors.GatedRepoError as error:
+        raise StageError(
+            f"{repo} is gated: its owner has not (yet) given this account access",
+            f"accept the license on the model's page at Hugging Face, wait for the owner's consent, then set HF_TOKEN "
+            f"on the builder to a token that may read {repo}",
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise StageError(f"{repo} has no commit {revision}", "take the hash from the repository's history") from error
+    except errors.RepositoryNotFoundError as error:
+        raise StageError(
+            f"{repo} does not exist, or is private and HF_TOKEN may not read it",
+            "check the name; for a private repository set HF_TOKEN on the builder",
+        ) from error
+    except errors.EntryNotFoundError as error:
+        if not isinstance(error, errors.LocalEntryNotFoundError):
+            raise StageError(f"{repo} holds no such file at {revision[:12]}", "check `file`") from error
+        raise _unreachable(repo) from error
+    except errors.HfHubHTTPError as error:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status in (401, 403):
+            raise StageError(
+                f"Hugging Face refuses the token for {repo} (status {status})",
+                "set HF_TOKEN on the builder to a valid token that may read it",
+            ) from error
+        raise StageError(f"Hugging Face answered {status or error} for {repo}", "run `up` again later") from error
+    except (errors.OfflineModeIsEnabled, requests.ConnectionError, OSError) as error:
+        if getattr(error, "errno", None) is not None and not isinstance(error, ConnectionError):
+            raise  # the disk, not the network
+        raise _unreachable(repo) from error
+
+
+def _unreachable(repo: str) -> StageError:
+    return StageError(
+        f"Hugging Face cannot be reached for {repo}",
+        "run `up` again with a network that reaches it, or take a `pypi` or `local` source",
+    )

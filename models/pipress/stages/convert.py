@@ -1,0 +1,36 @@
+"""convert: a model folder as a GGUF file, by llama.cpp's own converter."""
+
+import re
+import sys
+from pathlib import Path
+
+from pipress.gguf_file import check_generates
+from pipress.programs import run_program
+from pipress.spec import Metrics, Spec
+from pipress.weights.folder import check_weights, read_config
+
+TOOLS = ("llama.cpp", "numpy", "safetensors", "sentencepiece", "torch", "transformers")
+
+WRITING = re.compile(r"Writing:\s+(\d+)%")
+
+
+def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
+    """Converts in one type for all weights, then lets llama.cpp load the file and say something."""
+    read_config(inputs["model"])
+    check_weights(inputs["model"])
+    target, script = out / "model.gguf", spec.convert_script
+    spec.report(0.05, "converting")
+
+    def on_line(line: str) -> None:
+        if match := WRITING.search(line):
+            spec.report(0.2 + 0.6 * int(match[1]) / 100, f"writing {match[1]} %")
+
+    run_program(
+        [sys.executable, script, inputs["model"], "--outfile", target, "--outtype", spec.params["type"]],
+        on_line,
+        # The converter belongs to the gguf package of its own tree.
+        env={"PYTHONPATH": str(script.parent / "gguf-py")},
+    )
+    spec.report(0.85, "loading it with llama.cpp")
+    check_generates(spec.llama_cpp_bin, target)
+    return {"fileBytes": target.stat().st_size, "type": spec.params["type"]}

@@ -1,0 +1,47 @@
+"""imatrix: how strongly each input channel is used on calibration text, for quantization to spare those.
+
+llama.cpp's importance matrix: the mean squared activation of every channel, E[x^2].
+"""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from pipress.errors import StageError
+from pipress.programs import run_program
+from pipress.spec import Metrics, Spec
+
+TOOLS = ("llama.cpp",)
+
+CHUNK_DONE = re.compile(r"\[(\d+)\]\d")
+# More than any tokenizer takes for running text: cutting the file there spares tokenizing what is not used.
+BYTES_PER_TOKEN = 12
+MAGIC = b"GGUF"
+
+
+def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
+    """Leaves imatrix.gguf, after llama-quantize has taken it once without writing anything."""
+    chunks, context = spec.params["chunks"], spec.params["context"]
+    model, target = inputs["model"] / "model.gguf", out / "imatrix.gguf"
+    text = (inputs["texts"] / "calibration.txt").read_bytes()[: chunks * context * BYTES_PER_TOKEN]
+    done = 0
+
+    def on_line(line: str) -> None:
+        nonlocal done
+        for match in CHUNK_DONE.finditer(line):
+            done = int(match[1])
+            spec.report(0.05 + 0.85 * done / chunks, f"chunk {done}/{chunks}")
+
+    with tempfile.NamedTemporaryFile(suffix=".txt") as file:
+        file.write(text)
+        file.flush()
+        command = [spec.llama_cpp_bin / "llama-imatrix", "-m", model, "-f", file.name, "-o", target]
+        sizes = ["-c", str(context), "--chunks", str(chunks), "-t", str(len(os.sched_getaffinity(0)))]
+        run_program([*command, *sizes, "--no-ppl"], on_line)
+    if not target.exists() or target.read_bytes()[:4] != MAGIC:
+        raise StageError("llama-imatrix wrote no matrix", "give it more calibration text; the log has its output")
+
+    spec.report(0.95, "checking it with llama-quantize")
+    run_program([spec.llama_cpp_bin / "llama-quantize", "--dry-run", "--imatrix", target, model, "Q4_K_M"])
+    return {"chunks": done, "context": context}

@@ -1,0 +1,97 @@
+"""A store in a folder: `artifacts/<key>/manifest.json` beside the artifact's files.
+
+An artifact is written under `tmp/`, flushed, and renamed, so a folder under `artifacts/` is always complete.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from pipress.atomic import read_json, rename_synced, sync_tree, write_json
+from pipress.digests import file_sha256, files_under
+from pipress.errors import StageError
+
+MANIFEST = "manifest.json"
+
+
+class FileStore:
+    """Reads and writes artifacts in a folder on this machine."""
+
+    def __init__(self, url: str) -> None:
+        parsed = urlparse(url)
+        if parsed.scheme != "file" or not parsed.path.startswith("/"):
+            raise StageError(f"{url} is not a store", "write it as file:///absolute/folder")
+        self.root = Path(unquote(parsed.path))
+
+    def locate(self, key: str) -> Path:
+        """Folder of an artifact, whether it is there or not."""
+        return self.root / "artifacts" / key
+
+    def manifest(self, key: str) -> dict[str, Any] | None:
+        """The manifest under `key`; None when no complete artifact is there."""
+        return read_json(self.locate(key) / MANIFEST)
+
+    def open(self, key: str) -> Path:
+        """Folder of an artifact about to be used, every byte of it checked against the manifest.
+
+        Sizes first, then SHA-256: reading a file once more is cheap beside any stage (about a second for 1 GB), and a
+        flipped bit would otherwise go on into everything that is made from it.
+        """
+        folder = self.locate(key)
+        manifest = self.manifest(key)
+        if manifest is None:
+            raise StageError(f"{folder} is not in the store", "run `up` again: the stage that makes it will run")
+        again = f"remove {folder} and run `up` again: the stage that makes it will run"
+        for path, expected in manifest["files"].items():
+            file = folder / path
+            if not file.is_file():
+                raise StageError(f"{file} is missing", again)
+            if file.stat().st_size != expected["bytes"]:
+                size = file.stat().st_size
+                raise StageError(f"{file} is damaged: {size} bytes instead of {expected['bytes']}", again)
+        for path, expected in manifest["files"].items():
+            actual = file_sha256(folder / path)
+            if actual != expected["sha256"]:
+                raise StageError(
+                    f"{folder / path} is damaged: its SHA-256 is {actual[:12]}… instead of {expected['sha256'][:12]}…",
+                    again,
+                )
+        return folder
+
+    def begin(self, key: str) -> Path:
+        """An empty folder to make the artifact in; what an earlier attempt left there is removed."""
+        folder = self.root / "tmp" / key
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def discard(self, key: str) -> None:
+        """Removes what `begin` made."""
+        shutil.rmtree(self.root / "tmp" / key, ignore_errors=True)
+
+    def commit(self, key: str, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Moves what was made into place, under a manifest completed with the files' digests.
+
+        Returns the manifest that the store now holds.
+        """
+        folder = self.root / "tmp" / key
+        files = {
+            path.relative_to(folder).as_posix(): {"sha256": file_sha256(path), "bytes": path.stat().st_size}
+            for path in files_under(folder)
+        }
+        manifest = {**manifest, "files": files}
+        write_json(folder / MANIFEST, manifest)
+        for path in files_under(folder):
+            os.chmod(path, 0o444)
+        sync_tree(folder)
+        target = self.locate(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if self.manifest(key) is None:
+            # A folder without a manifest can only be one that a person half removed.
+            shutil.rmtree(target, ignore_errors=True)
+            rename_synced(folder, target)
+        else:
+            self.discard(key)
+        return self.manifest(key) or manifest

@@ -1,0 +1,1 @@
+"""Reading, cleaning and keeping apart the texts for calibration and evaluation."""
