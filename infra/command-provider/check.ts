@@ -29,7 +29,7 @@ export function check(
   inputs: WireObject,
 ): { inputs: WireObject; failures: Failure[] } {
   const known = withoutInternals(inputs);
-  const failures = failuresOfObject(properties, known, "");
+  const failures = failuresOfObject(properties, known, "").sort((a, b) => (a.property < b.property ? -1 : 1));
   return { inputs: complete(properties, known, failures.length === 0), failures };
 }
 

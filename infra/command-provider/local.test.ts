@@ -8,20 +8,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { EngineStandIn, urnOf } from "./testing/engine-stand-in.ts";
 import { asArchive, asAsset, isUnknown, makeSecret, type Wire } from "./values.ts";
 
 const type = "command:local:Command";
 const urn = urnOf(type);
+
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
+const patience = { timeout: 10_000 };
 let engine: EngineStandIn;
 let folder: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "pipress-command-"));
   engine = await EngineStandIn.start({ cwd: folder });
-}, 20_000);
+});
 
 afterAll(async () => {
   await engine.close();
@@ -198,7 +201,7 @@ describe("the display", () => {
     const running = engine.create(type, {
       create: `echo early; until [ -e ${gate} ]; do sleep 0.05; done; echo late`,
     });
-    await expect.poll(() => engine.statusLines(urn)).toContain("early");
+    await expect.poll(() => engine.statusLines(urn), patience).toContain("early");
     expect(engine.statusLines(urn)).not.toContain("late");
     writeFileSync(gate, "");
     await running;
@@ -262,8 +265,8 @@ describe("command:local:run", () => {
 
   it("reports wrong arguments as failures", async () => {
     expect((await engine.run({ dir: 5 })).failures).toEqual([
-      "dir: Field must be a string; got a number instead",
       "command: Missing required field 'command'",
+      "dir: Field must be a string; got a number instead",
     ]);
   });
 });
@@ -292,7 +295,7 @@ describe("ending early", () => {
     const running = expect(other.create(type, { create })).rejects.toThrow(
       /^exit status 130: [^]*still running elsewhere/,
     );
-    await expect.poll(() => other.statusLines(urn)).toContain("on");
+    await expect.poll(() => other.statusLines(urn), patience).toContain("on");
     await other.cancel();
     await running;
     expect(other.statusLines(urn)).toContain("still running elsewhere");
@@ -304,7 +307,7 @@ describe("ending early", () => {
     const other = await EngineStandIn.start({ cwd: folder });
     const file = join(folder, "pid");
     const running = other.create(type, { create: `echo $$ > ${file}; sleep 60` }).catch(() => undefined);
-    await expect.poll(() => existsSync(file) && readFileSync(file, "utf8")).toMatch(/\d+\n/);
+    await expect.poll(() => existsSync(file) && readFileSync(file, "utf8"), patience).toMatch(/\d+\n/);
     const pid = Number(readFileSync(file, "utf8"));
     await other.close();
     await running;

@@ -143,12 +143,11 @@ async function connectClient(endpoint: Endpoint, config: ConnectConfig): Promise
     };
     client
       .once("ready", () => {
-        client.off("error", fail);
-        // From here on a broken connection shows as the channel's end; an error nobody hears would end the process.
-        client.on("error", () => undefined);
         resolve(client);
       })
-      .once("error", fail)
+      // Heard as long as the client lives: an error that nobody hears would end the process. After "ready" it only hangs
+      // up, and whoever uses the connection sees its end.
+      .on("error", fail)
       .once("close", () => {
         fail(new Error("connection closed"));
       });

@@ -43,7 +43,7 @@ export class EngineStandIn {
     this.process = process;
   }
 
-  static async start({ cwd = "/tmp", env = {} }: { cwd?: string; env?: NodeJS.ProcessEnv } = {}) {
+  static async start({ cwd = "/tmp", program = executable }: { cwd?: string; program?: string } = {}) {
     const server = new grpc.Server();
     const messages: Shown[] = [];
     server.addService(enginerpc.EngineService, {
@@ -64,9 +64,9 @@ export class EngineStandIn {
         else resolve(bound);
       });
     });
-    const child = spawn(executable, ["--logtostderr", "-v=1", `127.0.0.1:${port}`], {
+    const child = spawn(program, ["--logtostderr", "-v=1", `127.0.0.1:${port}`], {
       cwd,
-      env: { ...process.env, SSH_AUTH_SOCK: undefined, ...env },
+      env: { ...process.env, SSH_AUTH_SOCK: undefined },
       stdio: ["pipe", "pipe", "inherit"],
       detached: true,
     });
