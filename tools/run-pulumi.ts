@@ -6,6 +6,7 @@ import { cacheDir, repoRoot } from "../infra/paths.ts";
 import { chosenEngine } from "./bootstrap/engine/index.ts";
 import { findOnPath } from "./bootstrap/find-on-path.ts";
 import { environment } from "./environment.ts";
+import { removeStaleLocks } from "./stale-locks.ts";
 
 /** Signals closer together than this are one press of Ctrl-C: the terminal sends it to us, and npm passes it on to us again. */
 const ONE_PRESS_MS = 500;
@@ -23,7 +24,10 @@ export function runPulumi(args: readonly string[]): Promise<number> {
   const setpriv = findOnPath("setpriv");
   const dieWithUs = setpriv === undefined ? [] : [setpriv, "--pdeathsig", "KILL", "--"];
   const [command = pulumi, ...rest] = [...dieWithUs, pulumi, ...args];
-  const env = { ...process.env, ...environment() };
+  const env: NodeJS.ProcessEnv = { ...process.env, ...environment() };
+  for (const stack of removeStaleLocks(env.PULUMI_BACKEND_URL ?? "")) {
+    console.error(`pulumi: stack ${stack} was locked by a pulumi that is gone; lock removed`);
+  }
   const child = spawn(command, rest, { cwd: repoRoot, env, stdio: "inherit", detached: true });
 
   let last = 0;

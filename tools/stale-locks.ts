@@ -1,0 +1,57 @@
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { hostname } from "node:os";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+
+/** What pulumi writes into a lock of a file backend. */
+const lockSchema = z.object({ pid: z.number().int().positive(), hostname: z.string() });
+
+/**
+ * Removes the locks that pulumi processes of this machine left behind when they were killed, and returns which stacks'.
+ *
+ * pulumi lets go of a stack's lock when it ends in an orderly way; after SIGKILL or a power cut every later command would be
+ * refused until somebody runs `pulumi cancel`. A lock of another machine, or of a process that lives, is left alone.
+ *
+ * @param backend address of the backend; anything but a `file://` one is not touched
+ */
+export function removeStaleLocks(backend: string, isAlive = isLivingPulumi): string[] {
+  if (!backend.startsWith("file://")) return [];
+  const locks = join(fileURLToPath(backend), ".pulumi", "locks");
+  const stacks = new Set<string>();
+  for (const file of jsonFilesBelow(locks)) {
+    const lock = readLock(file);
+    if (lock === undefined || lock.hostname !== hostname() || isAlive(lock.pid)) continue;
+    rmSync(file, { force: true });
+    rmSync(`${file}.attrs`, { force: true });
+    stacks.add(basename(join(file, "..")));
+  }
+  return [...stacks];
+}
+
+function jsonFilesBelow(folder: string): string[] {
+  try {
+    return readdirSync(folder, { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".json"))
+      .map((name) => join(folder, name));
+  } catch {
+    return []; // nothing was ever locked
+  }
+}
+
+function readLock(file: string): z.infer<typeof lockSchema> | undefined {
+  try {
+    return lockSchema.safeParse(JSON.parse(readFileSync(file, "utf8"))).data;
+  } catch {
+    return undefined; // gone in the meantime, or being written: somebody is alive
+  }
+}
+
+/** Whether process `pid` is there and is a pulumi: after a reboot its number may belong to anything. */
+function isLivingPulumi(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${String(pid)}/comm`, "utf8").startsWith("pulumi");
+  } catch {
+    return false;
+  }
+}
