@@ -9,7 +9,7 @@ export async function main(): Promise<number> {
   await bootstrap();
   for (const args of [
     ["stack", "select", "--create", STACK],
-    ["up", "--yes", "--stack", STACK],
+    ["up", "--yes", "--skip-preview", "--stack", STACK],
   ]) {
     const code = await runPulumi(args);
     if (code !== 0) return code;

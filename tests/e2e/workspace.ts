@@ -1,11 +1,12 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { execa, type ResultPromise } from "execa";
 import { parse, stringify } from "yaml";
 import type { HostConnection } from "../../infra/host/host.ts";
 import { repoRoot } from "../../infra/paths.ts";
-import { pulumiEnvironment } from "../../tools/environment.ts";
+import { environment } from "../../tools/environment.ts";
 
 type Yaml = Record<string, unknown>;
 
@@ -34,8 +35,10 @@ export class Workspace {
   readonly env: NodeJS.ProcessEnv;
 
   constructor() {
-    mkdirSync(this.data);
-    this.env = { ...pulumiEnvironment({ ...process.env, PIPRESS_DATA: this.data }), PULUMI_STACK: "e2e" };
+    const state = join(this.data, "state");
+    mkdirSync(state, { recursive: true });
+    const own = { PIPRESS_DATA: this.data, PULUMI_BACKEND_URL: pathToFileURL(state).href };
+    this.env = { ...process.env, ...environment({ ...process.env, ...own }), ...own, PULUMI_STACK: "e2e" };
   }
 
   /** Writes the stack's configuration; `hosts` and others as they stand in `Pulumi.dev.yaml`. */
