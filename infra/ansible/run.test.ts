@@ -6,7 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { readToolchain } from "../toolchain.ts";
 import { fingerprint } from "./host.ts";
-import { PlaybookFailed, type PlaybookRun, runPlaybook } from "./run.ts";
+import { PlaybookFailed } from "./playbook-failed.ts";
+import { type PlaybookRun, runPlaybook } from "./run.ts";
 import { makePlayFolder, type PlayFolder } from "./testing/play-folder.ts";
 import { makeKey, startSshd, type TestSshd } from "./testing/sshd.ts";
 

@@ -3,11 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { type ServedFile, startContentServer, type Transfer } from "../content-server/content-server.ts";
-import { type Problem, UserError } from "../errors/user-error.ts";
+import type { Problem } from "../errors/user-error.ts";
 import type { ResourceLog } from "../provider-runtime/handler.ts";
 import { type Command, inventory, playbookCommand, playbookName } from "./command.ts";
 import { parseEvent } from "./events.ts";
 import type { PlayHost } from "./host.ts";
+import { PlaybookFailed } from "./playbook-failed.ts";
 import { describeTask, PlaybookProgress, type Recap } from "./progress.ts";
 import { redactor } from "./redact.ts";
 import { RunLog } from "./run-log.ts";
@@ -41,9 +42,6 @@ export interface Outcome {
   /** What the play reported with `set_stats`. */
   results: Record<string, unknown>;
 }
-
-/** The play began and did not come to its end: the host may be halfway. */
-export class PlaybookFailed extends UserError {}
 
 /**
  * Runs ansible-playbook. Progress goes to `log` task by task.
@@ -122,12 +120,18 @@ async function playToTheEnd(
   const redact = redactor(run.secretVars);
   const logName = [run.host.name, playbookName(run.playbook), ...(run.check ? ["check"] : [])].join("-");
   const log = await RunLog.open(run.logFolder, logName);
+  const show = (): void => {
+    run.log.status(progress.status);
+  };
+  const ticker = setInterval(show, 7000);
   const exitCode = await play(command, run.signal, (line) => {
     log.write(redact(line));
     const event = parseEvent(line);
     if (event === undefined) return;
     progress.apply(event);
-    if (event.event === "task") run.log.status(progress.status);
+    if (event.event === "task") show();
+  }).finally(() => {
+    clearInterval(ticker);
   });
   const failure = run.signal.aborted ? cancelled(run, log.path) : explainFailure(run, progress, log, exitCode);
   await log.close(failure !== undefined);
