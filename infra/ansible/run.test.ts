@@ -124,7 +124,7 @@ test(
     const content = randomBytes(300_000);
     const sha256 = createHash("sha256").update(content).digest("hex");
     const fetchOnce = (n: number) =>
-      `- name: fetch ${n}\n  ansible.builtin.command: curl -sf --unix-socket {{ pipress_socket }} -o {{ folder }}/got${n} http://host/${sha256}`;
+      `- name: fetch ${n}\n  ansible.builtin.command: curl -sf --unix-socket {{ pipress_socket }} -o {{ folder }}/got${n} http://host/sha256/${sha256}`;
     const drop = `- name: drop\n  ansible.builtin.file: { path: "{{ folder }}/dropped", state: touch, mode: "0644" }`;
     const wait = `- name: wait\n  ansible.builtin.wait_for: { path: "{{ pipress_socket }}", timeout: 20, delay: 1 }`;
     const run = await makeRun([fetchOnce(1), drop, wait, fetchOnce(2)].join("\n"));

@@ -33,7 +33,7 @@ async function bytesOf(response: Response): Promise<Buffer> {
 }
 
 test("a file is served whole under its digest", async () => {
-  const response = await get(`/${sha256}`);
+  const response = await get(`/sha256/${sha256}`);
   expect(response.status).toBe(200);
   expect(response.headers.get("accept-ranges")).toBe("bytes");
   expect((await bytesOf(response)).equals(content)).toBe(true);
@@ -41,7 +41,7 @@ test("a file is served whole under its digest", async () => {
 
 test("a download resumes where it was cut off", async () => {
   transfers.length = 0;
-  const response = await get(`/${sha256}`, { headers: { range: "bytes=400000-" } });
+  const response = await get(`/sha256/${sha256}`, { headers: { range: "bytes=400000-" } });
   expect(response.status).toBe(206);
   expect(response.headers.get("content-range")).toBe("bytes 400000-999999/1000000");
   expect((await bytesOf(response)).equals(content.subarray(400_000))).toBe(true);
@@ -49,24 +49,24 @@ test("a download resumes where it was cut off", async () => {
 });
 
 test("a range beyond the end is refused and says how long the file is", async () => {
-  const response = await get(`/${sha256}`, { headers: { range: "bytes=1000000-" } });
+  const response = await get(`/sha256/${sha256}`, { headers: { range: "bytes=1000000-" } });
   expect(response.status).toBe(416);
   expect(response.headers.get("content-range")).toBe("bytes */1000000");
 });
 
 test("a reader holding other content gets the whole file instead of a splice", async () => {
-  const response = await get(`/${sha256}`, { headers: { range: "bytes=5-", "if-range": '"other"' } });
+  const response = await get(`/sha256/${sha256}`, { headers: { range: "bytes=5-", "if-range": '"other"' } });
   expect(response.status).toBe(200);
   await response.body?.cancel();
 });
 
 test("HEAD tells the size without the content", async () => {
-  const response = await get(`/${sha256}`, { method: "HEAD" });
+  const response = await get(`/sha256/${sha256}`, { method: "HEAD" });
   expect(response.headers.get("content-length")).toBe("1000000");
   expect(await bytesOf(response)).toHaveLength(0);
 });
 
-test.each(["/", `/${"0".repeat(64)}`, "/../../etc/passwd", "/%2e%2e/etc/passwd"])(
+test.each(["/", `/sha256/${"0".repeat(64)}`, "/../../etc/passwd", "/%2e%2e/etc/passwd"])(
   "%s is not served",
   async (path) => {
     expect((await get(path)).status).toBe(404);
@@ -74,11 +74,13 @@ test.each(["/", `/${"0".repeat(64)}`, "/../../etc/passwd", "/%2e%2e/etc/passwd"]
 );
 
 test("nothing can be written", async () => {
-  expect((await get(`/${sha256}`, { method: "PUT", body: "x" })).status).toBe(405);
+  expect((await get(`/sha256/${sha256}`, { method: "PUT", body: "x" })).status).toBe(405);
 });
 
 test("several hosts download at the same time", async () => {
-  const all = await Promise.all(Array.from({ length: 8 }, async () => bytesOf(await get(`/${sha256}`))));
+  const all = await Promise.all(
+    Array.from({ length: 8 }, async () => bytesOf(await get(`/sha256/${sha256}`))),
+  );
   expect(all.every((one) => one.equals(content))).toBe(true);
 });
 

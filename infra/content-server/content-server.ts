@@ -28,7 +28,7 @@ export interface ContentServer {
 }
 
 /**
- * Serves exactly the given files, as `GET /<sha256>` on a free loopback port, with byte ranges so that an interrupted
+ * Serves exactly the given files, as `GET /sha256/<hex>` on a free loopback port, with byte ranges so that an interrupted
  * download resumes. It verifies sizes only: whoever pulls by digest verifies the digest.
  *
  * @throws UserError when a file is missing or has another size
@@ -38,7 +38,7 @@ export async function startContentServer(
   onTransfer: (transfer: Transfer) => void = () => undefined,
 ): Promise<ContentServer> {
   await Promise.all(files.map(verifySize));
-  const byPath = new Map(files.map((file) => [`/${file.sha256}`, file]));
+  const byPath = new Map(files.map((file) => [`/sha256/${file.sha256}`, file]));
   const server = createServer((request, response) => {
     const file = byPath.get(request.url ?? "");
     if (file === undefined) answer(response, 404, "no such file here\n");

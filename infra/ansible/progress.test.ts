@@ -1,0 +1,74 @@
+import { expect, test } from "vitest";
+import { parseEvent } from "./events.ts";
+import { PlaybookProgress } from "./progress.ts";
+import { redactor } from "./redact.ts";
+
+function play(lines: readonly object[], expectedTasks?: number) {
+  let time = 0;
+  const progress = new PlaybookProgress("pi-0", expectedTasks, () => time);
+  for (const line of lines) {
+    const event = parseEvent(JSON.stringify(line));
+    if (event === undefined) throw new Error(`no event: ${JSON.stringify(line)}`);
+    progress.apply(event);
+    time += 4000;
+  }
+  return progress;
+}
+
+const place = { role: "inference_service", task: "start and gate", host: "pi-0" };
+
+test("the status names host, role, task, how far it is and since when", () => {
+  const task = { ...place, event: "task", host: null };
+  expect(play([task, task, task], 14).status).toBe("pi-0: inference_service · start and gate (3/14, 12 s)");
+  expect(play([task]).status).toBe("pi-0: inference_service · start and gate (1, 4 s)");
+  expect(play([task, task], 1).status).toBe("pi-0: inference_service · start and gate (2, 8 s)");
+  expect(play([]).status).toBe("pi-0: connecting (0 s)");
+});
+
+test("changes are told with the module's message, or the file in question", () => {
+  const { recap } = play([
+    { ...place, event: "changed", msg: "tokens/s below the floor" },
+    { ...place, event: "changed", diff: [{ before_header: "/etc/x (content)", after_header: "/etc/x" }] },
+    { ...place, event: "changed" },
+    { ...place, event: "ok" },
+    { ...place, event: "skipped" },
+  ]);
+  expect(recap).toEqual({
+    ok: 1,
+    changed: 3,
+    skipped: 1,
+    failed: 0,
+    tasks: 0,
+    seconds: 20,
+    changedTasks: [
+      "inference_service: start and gate — tokens/s below the floor",
+      "inference_service: start and gate — /etc/x",
+      "inference_service: start and gate",
+    ],
+  });
+});
+
+test("the first failure counts; one that the play ignores does not", () => {
+  const progress = play([
+    { ...place, event: "failed", msg: "expected", ignored: true },
+    { ...place, event: "failed", msg: "the reason" },
+    { ...place, event: "failed", msg: "what followed from it" },
+  ]);
+  expect(progress.failure?.msg).toBe("the reason");
+  expect(progress.recap.failed).toBe(2);
+});
+
+test("what the play reports is kept", () => {
+  expect(play([{ event: "stats", hosts: {}, custom: { release: "abc" } }]).results).toEqual({ release: "abc" });
+});
+
+test("lines that are no events are told apart", () => {
+  expect(parseEvent("ERROR! no such role")).toBeUndefined();
+  expect(parseEvent('{"event": "else"}')).toBeUndefined();
+  expect(parseEvent("{broken")).toBeUndefined();
+});
+
+test("secrets are taken out wherever they are, short words are not mistaken for them", () => {
+  const redact = redactor({ keys: ["sk-123456", "yes"], pem: "-----BEGIN-----\nabcdefgh\n" });
+  expect(redact("key sk-123456, line abcdefgh, yes")).toBe("key [secret], line [secret], yes");
+});
