@@ -7,7 +7,7 @@ from pathlib import Path
 from pipress.gguf_file import check_generates
 from pipress.programs import run_program
 from pipress.spec import Metrics, Spec
-from pipress.weights.folder import check_weights, read_config
+from pipress.weights.files import check_weights, read_config
 
 TOOLS = ("llama.cpp", "numpy", "safetensors", "sentencepiece", "torch", "transformers")
 

@@ -9,10 +9,11 @@ from pipress.sources.hugging_face import open_model_repository
 from pipress.sources.local import open_local
 from pipress.sources.package_index import open_package_file
 from pipress.spec import Metrics, Spec
-from pipress.weights.folder import check_loads, read_config
+from pipress.weights.files import read_config
+from pipress.weights.folder import check_loads
 from pipress.weights.from_gguf import is_gguf, unpack_gguf
 
-TOOLS = ("gguf", "safetensors", "torch", "transformers")
+TOOLS = ("gguf", "safetensors", "tokenizers", "torch", "transformers")
 
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:

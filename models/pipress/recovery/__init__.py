@@ -1,0 +1,1 @@
+"""Training that makes up for what pruning took."""

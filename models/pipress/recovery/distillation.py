@@ -1,0 +1,83 @@
+"""The loss: how far the student's next-token distribution is from the teacher's.
+
+Hinton et al., "Distilling the Knowledge in a Neural Network" (arXiv:1503.02531), mixed with cross entropy.
+
+The logits of a small model cost more memory than the model, so they are made and used up slice by slice, and the
+gradient towards the hidden states is worked out on the way, as in the fused losses of Liger Kernel (arXiv:2410.10989):
+nothing of the size (tokens, vocabulary) outlives its slice.
+"""
+
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+# Tokens whose logits are in memory at a time.
+SLICE = 256
+
+
+class _Distillation(torch.autograd.Function):
+    """Mean loss per token; see `distillation_loss`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        student: torch.Tensor,
+        student_head: torch.Tensor,
+        teacher: torch.Tensor,
+        teacher_head: torch.Tensor,
+        targets: torch.Tensor,
+        temperature: float,
+        kl_weight: float,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        n_tokens = len(targets)
+        gradient = torch.empty_like(student)
+        kl_sum = student.new_zeros((), dtype=torch.float32)
+        ce_sum = student.new_zeros((), dtype=torch.float32)
+        for start in range(0, n_tokens, SLICE):
+            rows = slice(start, start + SLICE)
+            # (slice, vocabulary) each, float32 from here on
+            logits = (student[rows] @ student_head.T).float()
+            wanted = functional.log_softmax((teacher[rows] @ teacher_head.T).float() / temperature, dim=-1)
+            softened = functional.log_softmax(logits / temperature, dim=-1)
+            probability = wanted.exp()
+            kl_sum += (probability * (wanted - softened)).sum()
+            # d KL / d logits = (softmax(student) - softmax(teacher)) / temperature; the loss carries temperature^2
+            towards = softened.exp_().sub_(probability).mul_(kl_weight * temperature / n_tokens)
+            plain = functional.log_softmax(logits, dim=-1)
+            ce_sum -= plain.gather(1, targets[rows, None]).sum()
+            if kl_weight < 1:
+                towards.add_(plain.exp_(), alpha=(1 - kl_weight) / n_tokens)
+                towards.scatter_add_(
+                    1, targets[rows, None], towards.new_full((len(logits), 1), -(1 - kl_weight) / n_tokens)
+                )
+            gradient[rows] = towards.to(student_head.dtype) @ student_head
+        ctx.save_for_backward(gradient)
+        kl, ce = kl_sum * temperature**2 / n_tokens, ce_sum / n_tokens
+        both = torch.stack([kl, ce])
+        ctx.mark_non_differentiable(both)
+        return kl_weight * kl + (1 - kl_weight) * ce, both
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * upstream, None, None, None, None, None, None
+
+
+def distillation_loss(
+    student: torch.Tensor,
+    student_head: torch.Tensor,
+    teacher: torch.Tensor,
+    teacher_head: torch.Tensor,
+    targets: torch.Tensor,
+    temperature: float,
+    kl_weight: float,
+) -> tuple[torch.Tensor, float, float]:
+    """Loss, and its two parts per token in nats: KL(teacher || student) and cross entropy.
+
+    student, teacher: hidden states before the output layer, (n_tokens, hidden). Their heads: (vocabulary, hidden),
+    frozen. targets: the tokens that really came next, (n_tokens).
+    """
+    loss, parts = _Distillation.apply(student, student_head, teacher, teacher_head, targets, temperature, kl_weight)
+    kl, ce = parts.tolist()
+    return loss, kl, ce

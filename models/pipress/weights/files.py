@@ -1,0 +1,80 @@
+"""Model folders as files: config.json and safetensors, checked without loading a framework.
+
+Whatever is wrong with a folder is found here, with one clear error, before transformers or llama.cpp stumble over it.
+"""
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipress.errors import StageError
+
+ARCHITECTURE = "LlamaForCausalLM"
+AGAIN = "the model is damaged: fetch or make it again"
+# Integer type of the same width, and the bits of the exponent: all set means infinite or not a number.
+EXPONENTS = {"F32": (np.uint32, 0x7F800000), "F16": (np.uint16, 0x7C00), "BF16": (np.uint16, 0x7F80)}
+# Values looked at in one go: what is in memory at a time stays small whatever the model.
+SLICE = 1 << 24
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a model folder, refused unless it is a Llama."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        what = f"{folder.name} holds no config.json"
+        raise StageError(what, "name a model folder in Hugging Face format, or a GGUF") from None
+    except ValueError as error:
+        raise StageError(f"config.json is not JSON: {error}", AGAIN) from error
+    architectures = config.get("architectures") or [config.get("model_type", "unknown")]
+    if config.get("model_type") != "llama" or ARCHITECTURE not in architectures:
+        raise StageError(
+            f"the model is of the architecture {', '.join(architectures)}",
+            "only the Llama architecture can be pruned here and loads on the hosts: choose a model of that kind",
+        )
+    return config
+
+
+def check_weights(folder: Path) -> None:
+    """Reads every tensor once. Raises StageError for files cut off, other types, and values that are not finite."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise StageError(f"{folder.name} holds no *.safetensors", "only weights in safetensors are loaded")
+    for file in files:
+        _check_file(file)
+
+
+def _check_file(file: Path) -> None:
+    header, start = _header(file)
+    size = file.stat().st_size - start
+    for name, tensor in header.items():
+        begin, end = tensor["data_offsets"]
+        if end > size:
+            raise StageError(f"{file.name} is cut off: it ends inside {name}", AGAIN)
+        if tensor["dtype"] not in EXPONENTS:
+            raise StageError(
+                f"{name} in {file.name} is of type {tensor['dtype']}", "take a model in F32, F16 or BF16: not quantized"
+            )
+        kind, exponent = EXPONENTS[tensor["dtype"]]
+        bits = np.memmap(file, kind, "r", start + begin, ((end - begin) // np.dtype(kind).itemsize,))
+        for first in range(0, len(bits), SLICE):
+            if ((bits[first : first + SLICE] & exponent) == exponent).any():
+                raise StageError(f"{name} in {file.name} holds values that are not finite (NaN or infinite)", AGAIN)
+
+
+def _header(file: Path) -> tuple[dict[str, Any], int]:
+    """Tensors by name, and where their data begins: 8 bytes of length, then JSON."""
+    try:
+        with open(file, "rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            text = stream.read(min(length, 1 << 28))
+        if len(text) < length:
+            raise ValueError("it ends inside its header")
+        header = json.loads(text)
+    except (struct.error, ValueError) as error:
+        raise StageError(f"{file.name} is cut off or damaged: {error}", AGAIN) from error
+    header.pop("__metadata__", None)
+    return header, 8 + length
