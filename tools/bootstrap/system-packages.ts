@@ -7,8 +7,10 @@ import type { TaskContext } from "./task.ts";
 export interface SystemPackage {
   /** Debian's and Ubuntu's name. */
   deb: string;
-  /** It counts as installed when all of these are on PATH. */
+  /** It counts as installed when all of these are on PATH, */
   commands: readonly string[];
+  /** and all of these exist. */
+  files?: readonly string[];
   /** What it is for, shown when it is missing. */
   for: string;
 }
@@ -37,7 +39,17 @@ export const RUNTIME_PACKAGES: readonly SystemPackage[] = [
   { deb: "qemu-system-arm", commands: ["qemu-system-aarch64"], for: "the virtual Pi" },
   { deb: "qemu-utils", commands: ["qemu-img"], for: "the virtual Pi's disk" },
   { deb: "mmdebstrap", commands: ["mmdebstrap"], for: "the virtual Pi's image" },
+  {
+    deb: "debian-archive-keyring",
+    commands: [],
+    files: ["/usr/share/keyrings/debian-archive-keyring.gpg"],
+    for: "verifying the virtual Pi's packages",
+  },
+  { deb: "fakeroot", commands: ["fakeroot"], for: "the virtual Pi's image" },
   { deb: "e2fsprogs", commands: ["mke2fs"], for: "the virtual Pi's image" },
+  { deb: "cpio", commands: ["cpio"], for: "the virtual Pi's initramfs" },
+  { deb: "kmod", commands: ["depmod"], for: "the virtual Pi's kernel modules" },
+  { deb: "xz-utils", commands: ["xz"], for: "the virtual Pi's initramfs" },
 ];
 
 /** What the linters need. */

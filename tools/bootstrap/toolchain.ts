@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { repoRoot } from "../../infra/paths.ts";
 import { readJsonIfThere, sha256, writeAtomically } from "./files.ts";
 import { layout } from "./layout.ts";
@@ -15,11 +15,8 @@ const INPUTS = [
 
 /** Digest of everything in the clone that decides the toolchain: another one, and every part is looked at anew. */
 export function inputsDigest(): string {
-  const parts = INPUTS.flatMap((path) => filesBelow(join(repoRoot, path))).flatMap((file) => [
-    file,
-    readFileSync(file),
-  ]);
-  return sha256(repoRoot, ...parts);
+  const files = INPUTS.flatMap((path) => filesBelow(join(repoRoot, path)));
+  return sha256(...files.flatMap((file) => [relative(repoRoot, file), readFileSync(file)]));
 }
 
 function filesBelow(path: string): string[] {

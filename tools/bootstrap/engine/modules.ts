@@ -17,7 +17,8 @@ const LANGUAGE_HOST = `${SDK}/nodejs/cmd/pulumi-language-nodejs`;
 
 /**
  * Builds the engine and its Node.js language host from their Go modules into `place/bin`: the way in where only
- * package registries can be reached. See docs/decisions for why there are two modules and a wrapper.
+ * package registries can be reached. Why there are two modules and a
+ * wrapper: docs/decisions/0004.
  */
 export async function buildFromModules(ctx: TaskContext, version: string, place: string): Promise<void> {
   const paths = layout(ctx.cacheDir);
