@@ -12,7 +12,7 @@ import { makePlayFolder, type PlayFolder } from "./testing/play-folder.ts";
 import { makeKey, startSshd, type TestSshd } from "./testing/sshd.ts";
 
 // The real ansible-playbook against a real sshd; only the host is this machine.
-const ansiblePlaybook = process.env.PIPRESS_TEST_ANSIBLE ?? readToolchain().ansiblePlaybook;
+const ansiblePlaybook = readToolchain().ansiblePlaybook;
 const timeout = 60_000;
 let sshd: TestSshd;
 let play: PlayFolder | undefined;
