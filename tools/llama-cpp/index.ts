@@ -57,9 +57,10 @@ export async function ensureHostTools(run: Run, sourceDir: string): Promise<stri
   if (ready !== undefined) return ready;
   const recipe = hostRecipe(cpuIdentity());
   const dir = buildDir(run.cacheDir, recipe);
+  const digest = recipeDigest(recipe); // of what is built now, not of files edited meanwhile
   const hostBin = await build(run, recipe, sourceDir, dir);
   await checkVersion(hostBin);
-  await writeStamp(dir, { recipe: recipeDigest(recipe) });
+  await writeStamp(dir, { recipe: digest });
   return hostBin;
 }
 
@@ -73,6 +74,7 @@ export async function ensurePiRelease(
   if (ready !== undefined) return ready;
   const recipe = piRecipe();
   const dir = buildDir(run.cacheDir, recipe);
+  const digest = recipeDigest(recipe);
   const bin = await build(run, recipe, sourceDir, dir);
   run.progress(`${recipe.label}: checking the instructions it uses`);
   await verifyNeon(join(bin, "llama-server"), run.signal);
@@ -82,7 +84,7 @@ export async function ensurePiRelease(
   const releaseDir = join(dir, releaseFolder);
   await layOutRelease(bin, flags, releaseDir);
   const release = await describeRelease(releaseDir);
-  await writeStamp(dir, { recipe: recipeDigest(recipe), release });
+  await writeStamp(dir, { recipe: digest, release });
   return release;
 }
 

@@ -1,37 +1,66 @@
 # Makes upstream's build cheaper without touching its sources. Read through CMAKE_PROJECT_llama.cpp_INCLUDE, so it
 # runs right after upstream's project() call; the work is deferred until every target exists.
 #
-# What it may change: how code is batched and optimised where nothing is computed per weight or per logit.
-# What it must not change: ggml (kernels), the sampler and quantizer in `llama`: they keep upstream's -O3.
+# What it may change: how code is batched, and how it is optimised where nothing is computed per weight.
+# What it must not change: the kernels in ggml-cpu and ggml-quants keep upstream's -O3, and no option of the program.
 
-# One compiler process reads a batch's headers once. Batches stay small enough to keep all cores busy to the end.
+# One compiler process reads the headers of a whole batch once, and instantiates its templates once. Batches stay
+# small enough to keep all cores busy to the end.
 function(pipress_batch target size)
   if(TARGET ${target})
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${size})
+    get_target_property(folder ${target} SOURCE_DIR)
+    list(TRANSFORM ARGN PREPEND ${folder}/)
+    # Sources that cannot share a batch: they define what another one defines too.
+    set_source_files_properties(${ARGN} TARGET_DIRECTORY ${target} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   endif()
 endfunction()
 
 # The last -O on a command line wins, so this overrides the build type's -O3.
-function(pipress_optimise target level)
-  if(TARGET ${target})
-    target_compile_options(${target} PRIVATE ${level})
-  endif()
+function(pipress_optimise level)
+  foreach(target ${ARGN})
+    if(TARGET ${target})
+      target_compile_options(${target} PRIVATE ${level})
+    endif()
+  endforeach()
+endfunction()
+
+function(pipress_optimise_sources target level)
+  get_target_property(folder ${target} SOURCE_DIR)
+  list(TRANSFORM ARGN PREPEND ${folder}/)
+  set_source_files_properties(${ARGN} TARGET_DIRECTORY ${target} PROPERTIES COMPILE_OPTIONS ${level})
 endfunction()
 
 function(pipress_build_less)
-  # Argument parsing, chat templates, JSON, downloads: runs once per request or less.
-  pipress_optimise(llama-common -O1)
-  pipress_optimise(server-context -O1)
-  pipress_optimise(llama-server-impl -O1)
-  pipress_optimise(cpp-httplib -O1)
-  pipress_optimise(llama-quantize-impl -O1)
-  pipress_optimise(llama-bench-impl -O1)
-  # Image and audio input: linked by llama-server, never used with the text models this program ships.
-  pipress_optimise(mtmd -O1)
+  # Graphs, caches, sampler, loader: work per layer or per token. Upstream batches only src/models; all but one of
+  # the other sources can be batched too.
+  get_target_property(sources llama SOURCES)
+  list(FILTER sources INCLUDE REGEX "^[a-z0-9-]+\\.cpp$")
+  list(TRANSFORM sources PREPEND ${CMAKE_SOURCE_DIR}/src/)
+  set_source_files_properties(${sources} TARGET_DIRECTORY llama PROPERTIES SKIP_UNITY_BUILD_INCLUSION OFF)
+  pipress_batch(llama 16 llama-kv-cache-dsv4.cpp)
+  pipress_optimise(-O2 llama)
 
-  # One huge function that builds the table of options; even -O1 takes half a minute over it.
-  set_source_files_properties(${CMAKE_SOURCE_DIR}/common/arg.cpp
-    TARGET_DIRECTORY llama-common PROPERTIES COMPILE_OPTIONS -O0 SKIP_UNITY_BUILD_INCLUSION ON)
+  # Options, chat templates, JSON, HTTP: work per request or once. The builder's tools (built without the server) only
+  # read their options with it.
+  pipress_batch(llama-common 16 json.cpp jinja/value.cpp)
+  pipress_batch(server-context 5)
+  pipress_batch(llama-server-impl 5)
+  pipress_optimise(-O1 server-context llama-server-impl llama-quantize-impl llama-bench-impl)
+  if(LLAMA_BUILD_SERVER)
+    pipress_optimise(-O1 llama-common cpp-httplib)
+  else()
+    pipress_optimise(-O0 llama-common cpp-httplib)
+  endif()
+  # One function that builds the table of all options; -O3 takes 38 s over it, -O1 still 26 s.
+  pipress_optimise_sources(llama-common -O0 arg.cpp)
+
+  # Image and audio input: linked by llama-server, never used with the text models this program ships.
+  pipress_batch(mtmd 32 mtmd-helper.cpp mtmd-helper-gen.cpp)
+  pipress_optimise(-O1 mtmd)
+
+  # Reading model files, splitting work over several devices, training: not what a token is computed with.
+  pipress_optimise_sources(ggml-base -O1 gguf.cpp ggml-backend-meta.cpp ggml-opt.cpp)
 
   # Prints llama-server's options as JSON, from the parser llama-server itself uses.
   add_executable(pipress-server-flags EXCLUDE_FROM_ALL ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/server-flags.cpp)
