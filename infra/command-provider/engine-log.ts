@@ -24,7 +24,7 @@ export interface Message {
 }
 
 /** Status lines that may wait for the engine. Past that the oldest go: only the latest is on display anyway. */
-const maxWaitingStatusLines = 500;
+const maxWaitingStatusLines = 100;
 
 /** Messages of one operation, sent one after the other so that they arrive in order. */
 export class OperationLog implements Log {
@@ -52,11 +52,13 @@ export class OperationLog implements Log {
 
   #enqueue(message: Message): void {
     this.#waiting.push(message);
-    if (this.#waiting.length > maxWaitingStatusLines) {
-      const oldest = this.#waiting.findIndex(({ ephemeral }) => ephemeral);
-      if (oldest >= 0) this.#waiting.splice(oldest, 1);
-    }
+    if (this.#waiting.length > 2 * maxWaitingStatusLines) this.#dropOldStatusLines();
     this.#sending ??= this.#drain().finally(() => (this.#sending = undefined));
+  }
+
+  #dropOldStatusLines(): void {
+    const cut = this.#waiting.length - maxWaitingStatusLines;
+    this.#waiting = this.#waiting.filter(({ ephemeral }, index) => index >= cut || !ephemeral);
   }
 
   async #drain(): Promise<void> {

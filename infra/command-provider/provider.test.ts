@@ -1,7 +1,9 @@
 /** Schema, check and diff through the engine's protocol, and how the provider's process begins and ends. */
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -179,15 +181,30 @@ describe("the process", () => {
   });
 
   it("ends by itself when the engine that started it was killed", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "pipress-orphan-"));
-    const launcher = `"${executable}" 127.0.0.1:1 > port & echo $!; until [ -s port ]; do sleep 0.1; done`;
-    const output = execFileSync("sh", ["-c", launcher], { cwd: folder, stdio: ["ignore", "pipe", "ignore"] });
-    const pid = Number(output.toString());
-    expect(pid).toBeGreaterThan(1);
+    const listener = createServer().listen(0, "127.0.0.1");
+    await once(listener, "listening");
+    const { port } = listener.address() as AddressInfo;
+    const pid = abandonedProvider(`127.0.0.1:${port}`);
     await expect.poll(() => isRunning(pid), { timeout: 10_000 }).toBe(false);
-    rmSync(folder, { recursive: true });
+    listener.close();
+  });
+
+  it("ends by itself when the engine was gone before it had started", async () => {
+    const pid = abandonedProvider("127.0.0.1:1", "");
+    await expect.poll(() => isRunning(pid), { timeout: 20_000 }).toBe(false);
   });
 });
+
+/** Starts a provider whose parent goes away, by default when the provider has told its port. */
+function abandonedProvider(engineAddress: string, wait = "until [ -s port ]; do sleep 0.1; done"): number {
+  const folder = mkdtempSync(join(tmpdir(), "pipress-orphan-"));
+  const launcher = `"${executable}" ${engineAddress} > port & echo $!; ${wait}`;
+  const output = execFileSync("sh", ["-c", launcher], { cwd: folder, stdio: ["ignore", "pipe", "ignore"] });
+  rmSync(folder, { recursive: true });
+  const pid = Number(output.toString());
+  expect(pid).toBeGreaterThan(1);
+  return pid;
+}
 
 function isRunning(pid: number): boolean {
   try {

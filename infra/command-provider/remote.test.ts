@@ -7,7 +7,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 
 import { EngineStandIn, severities, urnOf } from "./testing/engine-stand-in.ts";
 import { keygen, SshAgent, Sshd, sshdMissing } from "./testing/sshd.ts";
@@ -30,8 +30,7 @@ describe.skipIf(sshdMissing)(`over SSH${sshdMissing ? ` (skipped: ${sshdMissing}
   });
 
   afterAll(async () => {
-    await engine.close();
-    await sshd.stop();
+    await Promise.allSettled([engine.close(), sshd.stop()]);
     rmSync(folder, { recursive: true });
   });
 
@@ -90,6 +89,7 @@ describe.skipIf(sshdMissing)(`over SSH${sshdMissing ? ` (skipped: ${sshdMissing}
 
     it("ends on cancel: SIGTERM on the host, and hanging up where the server passes no signals on", async () => {
       const other = await EngineStandIn.start({ cwd: folder });
+      onTestFinished(() => other.close());
       const ended = join(folder, "ended");
       const running = other.create(type, {
         connection: sshd.connection(),
@@ -102,7 +102,6 @@ describe.skipIf(sshdMissing)(`over SSH${sshdMissing ? ` (skipped: ${sshdMissing}
       await other.cancel();
       await failed;
       expect(existsSync(ended)).toBe(sshd.user !== "root");
-      await other.close();
     });
   });
 
@@ -181,13 +180,15 @@ describe.skipIf(sshdMissing)(`over SSH${sshdMissing ? ` (skipped: ${sshdMissing}
 
     it("asks the agent when there is no private key (agentSocketPath)", async () => {
       const agent = await SshAgent.start(folder, sshd.privateKeyFile);
+      onTestFinished(() => {
+        agent.stop();
+      });
       const connection = sshd.connection({ agentSocketPath: agent.socket }) as Record<
         string,
         string | number
       >;
       delete connection["privateKey"];
       expect((await create({ create: "echo in" }, connection as never)).properties["stdout"]).toBe("in");
-      agent.stop();
     });
 
     it("says which agent is not there", async () => {
@@ -231,6 +232,7 @@ describe.skipIf(sshdMissing)(`over SSH${sshdMissing ? ` (skipped: ${sshdMissing}
 
     it("goes through a proxy, with a host key of its own (remote/connection.go, Dial)", async () => {
       const target = await Sshd.start();
+      onTestFinished(() => target.stop());
       const proxy = sshd.connection();
       const through = (changes = {}) => ({ ...target.connection(), proxy: { ...proxy, ...changes } });
       const { properties } = await create({ create: "echo $SSH_CONNECTION" }, through() as never);
@@ -238,7 +240,6 @@ describe.skipIf(sshdMissing)(`over SSH${sshdMissing ? ` (skipped: ${sshdMissing}
       await expect(create({ create: "true" }, through({ hostKey: target.hostKey }) as never)).rejects.toThrow(
         /^proxy: after 0 failed attempts: .*host key mismatch/,
       );
-      await target.stop();
     });
   });
 
