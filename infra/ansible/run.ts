@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { type ServedFile, startContentServer, type Transfer } from "../content-server/content-server.ts";
-import type { Problem } from "../errors/user-error.ts";
+import { type Problem, UserError } from "../errors/user-error.ts";
 import type { ResourceLog } from "../provider-runtime/handler.ts";
 import { type Command, inventory, playbookCommand, playbookName } from "./command.ts";
 import { parseEvent } from "./events.ts";
@@ -125,8 +125,9 @@ async function playToTheEnd(
   };
   const ticker = setInterval(show, 7000);
   const exitCode = await play(command, run.signal, (line) => {
-    log.write(redact(line));
-    const event = parseEvent(line);
+    const shown = redact(line);
+    log.write(shown);
+    const event = parseEvent(shown);
     if (event === undefined) return;
     progress.apply(event);
     if (event.event === "task") show();
@@ -135,7 +136,7 @@ async function playToTheEnd(
   });
   const failure = run.signal.aborted ? cancelled(run, log.path) : explainFailure(run, progress, log, exitCode);
   await log.close(failure !== undefined);
-  if (failure !== undefined) throw new PlaybookFailed({ ...failure, what: redact(failure.what) });
+  if (failure !== undefined) throw new PlaybookFailed(failure);
 }
 
 /** Runs the command, hands over its output line by line, and returns its exit code. */
@@ -185,10 +186,11 @@ function stopOnAbort(signal: AbortSignal, pid: number | undefined): () => void {
   };
 }
 
-function cancelled({ host }: PlaybookRun, logPath: string): Problem {
+function cancelled({ host, signal }: PlaybookRun, logPath: string): Problem {
+  const reason = signal.reason instanceof UserError ? signal.reason.message : "cancelled";
   return {
     where: host.name,
-    what: "cancelled; what the host had begun it finishes by itself, and it goes on serving",
+    what: `${reason}; what the host had begun it finishes by itself, and it goes on serving`,
     remedy: `run \`up\` again to go on; log: ${logPath}`,
   };
 }

@@ -8,6 +8,8 @@ import { explainSshFailure, explainTcpFailure } from "./ssh-failure.ts";
 
 const connectSeconds = 10;
 
+type Master = ResultPromise<{ reject: false; stdin: "pipe" }>;
+
 /** What the session runs on the host: its folder exists exactly as long as the session does. */
 function remoteScript(folder: string): string {
   return (
@@ -27,7 +29,7 @@ export class SshSession {
   readonly #control: string;
   readonly #folder = `/tmp/pipress-${randomBytes(8).toString("hex")}`;
   #contentPort: number | undefined;
-  #master: ResultPromise<{ reject: false; stdin: "pipe" }> | undefined;
+  #master: Master | undefined;
   #closed = false;
 
   /** @param control path of the socket through which other ssh commands share the connection */
@@ -84,20 +86,15 @@ export class SshSession {
   async #connect(signal?: AbortSignal): Promise<void> {
     const { name } = this.#host;
     const args = ["-F", this.#config, "-M", "-S", this.#control, name, `exec sh -c '${remoteScript(this.#folder)}'`];
-    const master = execa("ssh", args, { reject: false, stdin: "pipe", cancelSignal: signal });
+    const master = execa("ssh", args, { reject: false, stdin: "pipe" });
     this.#master = master;
-    const ready = new Promise<boolean>((resolve) => {
-      master.stdout.once("data", () => {
-        resolve(true);
-      });
-      void master.then(() => {
-        resolve(false);
-      });
-    });
-    if (!(await ready)) {
-      const { stderr } = await master;
+    const abort = (): void => void master.kill();
+    signal?.addEventListener("abort", abort);
+    const ready = await isReady(master);
+    signal?.removeEventListener("abort", abort);
+    if (!ready) {
       signal?.throwIfAborted();
-      throw explainSshFailure(this.#host, stderr);
+      throw explainSshFailure(this.#host, (await master).stderr);
     }
     void master.then(() => this.#reconnect());
   }
@@ -142,6 +139,21 @@ export class SshSession {
       });
     });
   }
+}
+
+/** Waits for the remote script to say that it runs; false where ssh ended instead. */
+async function isReady(master: Master): Promise<boolean> {
+  // A login shell may print a greeting of its own first.
+  let said = "";
+  return new Promise((resolve) => {
+    master.stdout.on("data", (chunk: Buffer) => {
+      said += chunk.toString();
+      if (/^ready$/m.test(said)) resolve(true);
+    });
+    void master.then(() => {
+      resolve(false);
+    });
+  });
 }
 
 function firstLine(text: string): string {

@@ -17,9 +17,7 @@ export interface Call {
   readonly name: string;
   /** True while `pulumi preview` runs: nothing may be touched, inputs may hold unknowns. */
   readonly preview: boolean;
-  /** From the resource option `customTimeouts`; 0 where none was given. */
-  readonly timeoutSeconds: number;
-  /** Aborted when the user cancels (Ctrl-C) or the engine is gone. Stop gracefully, then throw. */
+  /** Aborted when the user cancels (Ctrl-C), a `customTimeouts` is over or the engine is gone. Stop gracefully, then throw. */
   readonly signal: AbortSignal;
   readonly log: ResourceLog;
 }

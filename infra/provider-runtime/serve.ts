@@ -10,7 +10,7 @@ import { ProviderService } from "./service.ts";
  * the engine finds it. Ends when the engine ends, however that happens.
  *
  * Pulumi's own `provider.main` would do the same with less: no detailed diff, no preview flag, no cancellation, no log
- * line that names its resource (see docs/decisions).
+ * line that names its resource.
  */
 export async function serve(definition: ProviderDefinition, args = process.argv.slice(2)): Promise<void> {
   const engineAddress = args.find((arg) => !arg.startsWith("-"));

@@ -8,7 +8,7 @@ import structPb from "google-protobuf/google/protobuf/struct_pb.js";
 
 import { UserError } from "../errors/user-error.ts";
 import { diffProps } from "./detailed-diff.ts";
-import { type EngineLog, withHeartbeat } from "./engine-log.ts";
+import { type EngineLog, formatSeconds, withHeartbeat } from "./engine-log.ts";
 import {
   type Call,
   type CheckFailure,
@@ -237,8 +237,7 @@ export class ProviderService {
       urn,
       name: urn.split("::").slice(3).join("::"),
       preview,
-      timeoutSeconds,
-      signal: this.#cancel.signal,
+      signal: limited(this.#cancel.signal, timeoutSeconds),
       log: this.#log.forResource(urn),
     };
   }
@@ -246,7 +245,20 @@ export class ProviderService {
 
 interface CallOptions {
   preview?: boolean;
+  /** From the resource option `customTimeouts`; 0 where none was given. */
   timeoutSeconds?: number;
+}
+
+function limited(cancel: AbortSignal, seconds: number): AbortSignal {
+  if (seconds === 0) return cancel;
+  const limit = new AbortController();
+  const expire = (): void => {
+    limit.abort(
+      new UserError({ where: "customTimeouts", what: `not done within ${formatSeconds(seconds)}` }),
+    );
+  };
+  setTimeout(expire, seconds * 1000).unref();
+  return AbortSignal.any([cancel, limit.signal]);
 }
 
 function fromStruct(struct: structPb.Struct | undefined): Props {
