@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { build, firstError, ninjaSteps } from "./build.ts";
@@ -54,6 +55,18 @@ describe("building a small project with the real cmake and ninja", () => {
     );
     expect(await readFile(log, "utf8")).toContain("undeclared");
   });
+
+  it("waits for another process that builds the same, and says so", async () => {
+    await writeFile(join(folder, "hello.c"), "int main(void) { return 0; }\n");
+    const out = join(folder, "out");
+    await build(run, recipe, folder, out);
+    said.length = 0;
+    const other = execa("flock", [join(out, "lock"), "sleep", "7"]);
+    await setTimeout(200);
+    await build(run, recipe, folder, out);
+    expect(said).toContain("small is being built by another process; waiting for it");
+    expect((await other).exitCode).toBe(0);
+  }, 30_000);
 
   it("stops when asked and goes on later", async () => {
     await writeFile(join(folder, "hello.c"), "int main(void) { return 0; }\n");

@@ -2,6 +2,7 @@ import { createWriteStream } from "node:fs";
 import { cp, mkdir, readFile, rm } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { dirname, delimiter, join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { execa } from "execa";
 import writeFileAtomic from "write-file-atomic";
 import { UserError } from "../../infra/errors/user-error.ts";
@@ -10,6 +11,9 @@ import { exists, type Run } from "./source.ts";
 
 /** Largest resident size of one compiler process here (measured 0.6 GB), with room for a second program. */
 const bytesPerCompiler = 1e9;
+
+/** Our own exit code for "the lock is taken" (EX_TEMPFAIL), told apart from ninja's. */
+const lockTaken = 75;
 
 /** A line at least this often, also while a single large file compiles. */
 const progressEveryMs = 5_000;
@@ -59,12 +63,19 @@ async function compile(run: Run, recipe: BuildRecipe, buildDir: string): Promise
   const timer = setInterval(say, progressEveryMs);
   try {
     say();
-    // Two bootstraps at once share one build: the second waits here and then finds nothing left to do.
-    const args = [join(buildDir, "lock"), "ninja", "-C", buildDir, "-j", String(jobs), ...recipe.targets];
+    // A build left running (its parent was killed) or somebody else's: wait, then find little or nothing left to do.
+    const lock = ["--nonblock", "--conflict-exit-code", String(lockTaken), join(buildDir, "lock")];
+    const args = [...lock, "ninja", "-C", buildDir, "-j", String(jobs), ...recipe.targets];
     const env = { NINJA_STATUS: "[%f/%t] " };
-    await runLogged(run, recipe, "flock", args, join(buildDir, "build.log"), env, (line) => {
+    const takeStep = (line: string) => {
       steps = ninjaSteps(line) ?? steps;
-    });
+    };
+    while (
+      (await runLogged(run, recipe, "flock", args, join(buildDir, "build.log"), env, takeStep)) === lockTaken
+    ) {
+      steps = "is being built by another process; waiting for it";
+      await setTimeout(1_000, undefined, { signal: run.signal });
+    }
   } finally {
     clearInterval(timer);
   }
@@ -88,7 +99,12 @@ export function firstError(log: readonly string[]): string {
     : line;
 }
 
-/** Runs one build program, keeps all it says in `logFile`, hands each line to `onLine`. */
+/**
+ * Runs one build program, appends all it says to `logFile`, hands each line to `onLine`.
+ *
+ * @returns 0, or `lockTaken`
+ * @throws UserError for any other end
+ */
 async function runLogged(
   run: Run,
   recipe: BuildRecipe,
@@ -97,8 +113,8 @@ async function runLogged(
   logFile: string,
   env: Record<string, string>,
   onLine: (line: string) => void,
-): Promise<void> {
-  const log = createWriteStream(logFile);
+): Promise<number> {
+  const log = createWriteStream(logFile, { flags: "a" });
   const path = [dirname(run.python), process.env.PATH ?? ""].join(delimiter);
   const child = execa(program, args, {
     all: true,
@@ -120,7 +136,7 @@ async function runLogged(
   }
   const result = await child;
   run.signal?.throwIfAborted();
-  if (result.exitCode === 0) return;
+  if (result.exitCode === 0 || result.exitCode === lockTaken) return result.exitCode;
   throw new UserError({
     where: recipe.label,
     what:
