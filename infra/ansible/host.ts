@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { z } from "zod";
 
 const port = z.int().min(1).max(65535);
@@ -14,7 +16,7 @@ const hostKey = z
 /** One word that cannot be mistaken for an option and needs no quoting in ssh's configuration. */
 const word = z.string().regex(/^[A-Za-z0-9_.:][A-Za-z0-9_.:-]*$/, "must be a plain name or address");
 
-const filePath = z.string().regex(/^\/[^"\n\r]*$/, "must be an absolute path");
+const filePath = z.string().regex(/^(~\/|\/)[^"\n\r]*$/, "must be an absolute path, or one that starts with ~/");
 
 const access = {
   address: word,
@@ -30,6 +32,11 @@ export const hostSchema = z.strictObject({ name: word, ...access, bastion: z.str
 
 export type PlayHost = z.infer<typeof hostSchema>;
 export type HostAccess = Omit<PlayHost, "name" | "bastion">;
+
+/** `~/x` as an absolute path; state keeps what the user wrote, which is right on every machine. */
+export function expandHome(path: string): string {
+  return path.startsWith("~/") ? join(homedir(), path.slice(2)) : path;
+}
 
 /** A public key's fingerprint as ssh prints it: `SHA256:…`. */
 export function fingerprint(publicKey: string): string {

@@ -1,3 +1,4 @@
+import { homedir } from "node:os";
 import { expect, test } from "vitest";
 import { fingerprint, hostSchema } from "./host.ts";
 import { knownHosts, sshConfig } from "./ssh-config.ts";
@@ -25,6 +26,7 @@ test("a private key is the only one offered; an agent is asked where it is given
   const withKey = sshConfig({ ...host, privateKeyFile: "/home/me/my key" }, files);
   expect(withKey).toContain('  IdentityFile "/home/me/my key"\n  IdentitiesOnly yes\n');
   expect(sshConfig({ ...host, agentSocket: "/run/agent" }, files)).toContain('  IdentityAgent "/run/agent"\n');
+  expect(sshConfig({ ...host, privateKeyFile: "~/k" }, files)).toContain(`IdentityFile "${homedir()}/k"`);
   expect(sshConfig(host, files)).not.toMatch(/Identity/);
 });
 

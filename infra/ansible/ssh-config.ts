@@ -1,4 +1,4 @@
-import type { HostAccess, PlayHost } from "./host.ts";
+import { expandHome, type HostAccess, type PlayHost } from "./host.ts";
 
 /** Files and names that one run's SSH connections share. All paths are absolute. */
 export interface SshFiles {
@@ -60,6 +60,6 @@ function hostKeyAlgorithms(hostKey: string): string {
 }
 
 function identity({ privateKeyFile, agentSocket }: HostAccess): string[] {
-  if (privateKeyFile !== undefined) return [`IdentityFile "${privateKeyFile}"`, "IdentitiesOnly yes"];
-  return agentSocket === undefined ? [] : [`IdentityAgent "${agentSocket}"`];
+  if (privateKeyFile !== undefined) return [`IdentityFile "${expandHome(privateKeyFile)}"`, "IdentitiesOnly yes"];
+  return agentSocket === undefined ? [] : [`IdentityAgent "${expandHome(agentSocket)}"`];
 }

@@ -3,7 +3,7 @@ import { access, constants } from "node:fs/promises";
 import { connect } from "node:net";
 import { execa, type ResultPromise } from "execa";
 import { UserError } from "../errors/user-error.ts";
-import type { PlayHost } from "./host.ts";
+import { expandHome, type PlayHost } from "./host.ts";
 import { explainSshFailure, explainTcpFailure } from "./ssh-failure.ts";
 
 const connectSeconds = 10;
@@ -48,7 +48,7 @@ export class SshSession {
   async open(signal?: AbortSignal): Promise<void> {
     const { privateKeyFile, name } = this.#host;
     if (privateKeyFile !== undefined)
-      await access(privateKeyFile, constants.R_OK).catch(() => {
+      await access(expandHome(privateKeyFile), constants.R_OK).catch(() => {
         throw new UserError({
           where: name,
           what: `the private key ${privateKeyFile} cannot be read`,
