@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import providerGrpc from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 
@@ -27,21 +28,24 @@ export async function serve(definition: ProviderDefinition, args = process.argv.
     });
   });
   process.stdout.write(`${port}\n`);
-  endWithParent(service);
+  endWithEngine(service, engineAddress);
 }
 
 /**
- * The engine asks its plugins to stop in every ending but one: SIGKILL. The parent's id then changes; the work in
- * progress gets ten seconds to put itself away.
+ * The engine asks its plugins to stop in every ending but one: SIGKILL. This process then gets another parent; or it has
+ * one already, and nobody listens at the engine's address. The work in progress gets ten seconds to put itself away.
  */
-function endWithParent(service: ProviderService): void {
+function endWithEngine(service: ProviderService, engineAddress: string | undefined): void {
+  const end = (): void => void service.stop(10_000).then(() => process.exit(0));
   const parent = process.ppid;
   const timer = setInterval(() => {
     if (process.ppid === parent) return;
     clearInterval(timer);
-    void service.stop(10_000).then(() => process.exit(0));
+    end();
   }, 1000);
-  timer.unref();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-    process.once(signal, () => void service.stop(10_000).then(() => process.exit(0)));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, end);
+  if (engineAddress === undefined) return;
+  const [host, port] = engineAddress.split(":");
+  const probe = connect({ host, port: Number(port) }, () => probe.destroy());
+  probe.once("error", end);
 }
