@@ -10,7 +10,7 @@ import { withLock } from "./lock.ts";
 import { ensureCommandPlugin, installedCommandPlugin } from "./plugins.ts";
 import { ensurePython, pythonEnvironment, pythonIsReady } from "./python.ts";
 import { installPackages, LINT_PACKAGES, missingPackages, RUNTIME_PACKAGES } from "./system-packages.ts";
-import type { Task } from "./task.ts";
+import type { Task, TaskContext } from "./task.ts";
 import { toolchainIsCurrent, writeToolchain } from "./toolchain.ts";
 
 export interface BootstrapOptions {
@@ -34,17 +34,10 @@ export async function bootstrap(options: BootstrapOptions = {}): Promise<void> {
   const toolchain: Record<string, unknown> = {};
   const tasks = bootstrapTasks(cacheDir, purpose, toolchain);
   const record = purpose !== "lint";
-  if ((await unready(tasks)).length === 0 && (!record || toolchainIsCurrent(cacheDir))) return;
-
-  const { lock } = layout(cacheDir);
-  const onWait = () => {
-    console.error("bootstrap: another one is at work on the same cache; waiting for it");
-  };
-  await withLock(lock, onWait, async () => {
-    const missing = await unready(tasks);
-    if (missing.length > 0) await runMissing(missing, cacheDir);
-    if (record) await recordToolchain(cacheDir, toolchain);
-  });
+  const missing = await unready(tasks);
+  if (missing.length === 0 && (!record || toolchainIsCurrent(cacheDir))) return;
+  if (missing.length > 0) await runMissing(missing, cacheDir);
+  if (record) await recordToolchain(cacheDir, toolchain);
 }
 
 /** The tasks in no particular order: each starts when those it names in `after` are done. */
@@ -129,6 +122,7 @@ async function runMissing(tasks: readonly Task[], cacheDir: string): Promise<voi
     const present = tasks.map((task) => ({
       ...task,
       after: task.after?.filter((title) => titles.has(title)),
+      run: (ctx: TaskContext) => runLocked(task, ctx),
     }));
     await runTasks(present, { cacheDir, signal: interrupted.signal, heavyAtOnce: heavyAtOnce() });
   } catch (error) {
@@ -141,6 +135,16 @@ async function runMissing(tasks: readonly Task[], cacheDir: string): Promise<voi
   } finally {
     process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
   }
+}
+
+/** One bootstrap at a time does a task; whoever waited for it mostly finds it done. */
+async function runLocked(task: Task, ctx: TaskContext): Promise<string> {
+  const onWait = () => {
+    ctx.progress("another bootstrap is at it; waiting");
+  };
+  return withLock(layout(ctx.cacheDir).lock(task.title), onWait, async () =>
+    (await task.isReady()) ? "already there" : task.run(ctx),
+  );
 }
 
 /** Memory that the largest of the heavy tasks, the engine's build, was seen to use, with room to spare. */

@@ -3,7 +3,8 @@ import { join } from "node:path";
 /** Where bootstrap keeps what, below the cache folder. */
 export function layout(cache: string) {
   return {
-    lock: join(cache, "bootstrap.lock"),
+    /** Held by the one process that does a task. */
+    lock: (title: string) => join(cache, "locks", title.replaceAll(" ", "-")),
     logs: join(cache, "logs"),
     downloads: join(cache, "downloads"),
     /** What bootstrap put in place; `infra/toolchain.ts` reads it. */

@@ -17,8 +17,7 @@ const LANGUAGE_HOST = `${SDK}/nodejs/cmd/pulumi-language-nodejs`;
 
 /**
  * Builds the engine and its Node.js language host from their Go modules into `place/bin`: the way in where only
- * package registries can be reached. Why there are two modules and a
- * wrapper: docs/decisions/0004.
+ * package registries can be reached. Why there are two modules and a wrapper: docs/decisions/0004.
  */
 export async function buildFromModules(ctx: TaskContext, version: string, place: string): Promise<void> {
   const paths = layout(ctx.cacheDir);
