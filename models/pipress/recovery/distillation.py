@@ -38,19 +38,23 @@ class _Distillation(torch.autograd.Function):
             rows = slice(start, start + SLICE)
             # (slice, vocabulary) each, float32 from here on
             logits = (student[rows] @ student_head.T).float()
-            wanted = functional.log_softmax((teacher[rows] @ teacher_head.T).float() / temperature, dim=-1)
-            softened = functional.log_softmax(logits / temperature, dim=-1)
-            probability = wanted.exp()
-            kl_sum += (probability * (wanted - softened)).sum()
-            # d KL / d logits = (softmax(student) - softmax(teacher)) / temperature; the loss carries temperature^2
-            towards = softened.exp_().sub_(probability).mul_(kl_weight * temperature / n_tokens)
-            plain = functional.log_softmax(logits, dim=-1)
-            ce_sum -= plain.gather(1, targets[rows, None]).sum()
+            wanted = (teacher[rows] @ teacher_head.T).float()
+            expected = targets[rows, None]
+            ce_sum += (logits.logsumexp(dim=-1) - logits.gather(1, expected).squeeze(1)).sum()
+            towards = torch.zeros_like(logits)
             if kl_weight < 1:
-                towards.add_(plain.exp_(), alpha=(1 - kl_weight) / n_tokens)
-                towards.scatter_add_(
-                    1, targets[rows, None], towards.new_full((len(logits), 1), -(1 - kl_weight) / n_tokens)
-                )
+                # d CE / d logits = softmax(student) - one-hot(target)
+                towards.add_(logits.softmax(dim=-1)).scatter_add_(1, expected, -torch.ones_like(expected).float())
+                towards.mul_((1 - kl_weight) / n_tokens)
+            if temperature != 1:
+                logits /= temperature
+                wanted /= temperature
+            # KL = sum p_t (log p_t - log p_s), the logarithms written as logits minus their log-sum-exp
+            probability = wanted.softmax(dim=-1)
+            normalisers = logits.logsumexp(dim=-1) - wanted.logsumexp(dim=-1)
+            kl_sum += (torch.linalg.vecdot(probability, wanted.sub_(logits)) + normalisers).sum()
+            # d KL / d logits = (softmax(student) - softmax(teacher)) / temperature; the loss carries temperature^2
+            towards.add_(logits.softmax(dim=-1).sub_(probability), alpha=kl_weight * temperature / n_tokens)
             gradient[rows] = towards.to(student_head.dtype) @ student_head
         ctx.save_for_backward(gradient)
         kl, ce = kl_sum * temperature**2 / n_tokens, ce_sum / n_tokens

@@ -1,6 +1,6 @@
 """recover: low-rank adapters trained to bring the pruned model back to what the unpruned one says.
 
-LoRA (Hu et al., arXiv:2106.09685) by PEFT on every linear layer of the blocks; the loss is distillation from the
+LoRA (Hu et al., arXiv:2106.09685) by PEFT; the loss is distillation from the
 unpruned teacher. The text is packed; a part of it is held back for the loss curve. The evaluation text is not read.
 """
 
@@ -18,6 +18,7 @@ from transformers import LlamaForCausalLM
 from pipress.errors import StageError
 from pipress.recovery.checkpoints import load_checkpoint, save_checkpoint
 from pipress.recovery.distillation import distillation_loss
+from pipress.recovery.precision import training_dtype
 from pipress.recovery.schedule import learning_rate
 from pipress.spec import Metrics, Spec
 from pipress.weights.folder import load_model, load_tokenizer, save_model, stored_dtype
@@ -25,7 +26,6 @@ from pipress.weights.packing import pack, spread
 
 TOOLS = ("peft", "safetensors", "tokenizers", "torch", "transformers")
 
-TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 MAX_GRADIENT_NORM = 1.0
 # How often the held-back text is looked at, start and end included.
 VALIDATIONS = 5
@@ -43,10 +43,11 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     steps = max(1, p["tokens"] // tokens_per_step)
 
     spec.report(0.01, "loading teacher and student")
-    teacher = load_model(inputs["teacher"], torch.bfloat16).to(device).requires_grad_(False)
-    student = _with_adapters(load_model(inputs["model"], torch.bfloat16), p).to(device)
+    dtype = training_dtype(device)
+    teacher = load_model(inputs["teacher"], dtype).to(device).requires_grad_(False)
+    student = _with_adapters(load_model(inputs["model"], dtype), p).to(device)
     trained = [parameter for parameter in student.parameters() if parameter.requires_grad]
-    # float32 adapters over bfloat16 weights: the frozen many are fast, the trained few are exact.
+    # The adapters are float32 whatever the weights are: the frozen many may be coarse, the trained few not.
     optimizer = torch.optim.AdamW(trained, lr=p["learningRate"], weight_decay=0.0, betas=(0.9, 0.99))
 
     curve: dict[str, list[dict[str, float]]] = {"training": [], "validation": []}
@@ -149,7 +150,7 @@ def _batch(training: torch.Tensor, step: int, p: dict[str, Any]) -> torch.Tensor
 
 
 def _with_adapters(model: LlamaForCausalLM, p: dict[str, Any]) -> PeftModel:
-    config = LoraConfig(r=p["rank"], lora_alpha=p["alpha"], target_modules=TARGETS, task_type="CAUSAL_LM")
+    config = LoraConfig(r=p["rank"], lora_alpha=p["alpha"], target_modules=p["targets"], task_type="CAUSAL_LM")
     return get_peft_model(model, config)
 
 
@@ -160,7 +161,7 @@ def _loss(
     model: LlamaForCausalLM = student.get_base_model()
     with torch.no_grad():
         wanted = teacher.model(batch, use_cache=False).last_hidden_state[:, :-1]
-    with torch.autocast(batch.device.type, torch.bfloat16):
+    with torch.autocast(batch.device.type, torch.bfloat16, enabled=teacher.dtype == torch.bfloat16):
         hidden = model.model(batch, use_cache=False).last_hidden_state[:, :-1]
     return distillation_loss(
         hidden.reshape(-1, hidden.shape[-1]).to(model.lm_head.weight.dtype),
