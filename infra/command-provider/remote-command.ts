@@ -85,6 +85,7 @@ async function startCommand(
 function ended(client: Client, channel: ClientChannel, output: OutputCapture): Promise<string> {
   return new Promise((resolve) => {
     let fate = "wait: remote command exited without exit status or exit signal";
+    client.on("error", ({ message }) => (fate += ` (${message})`));
     const done = () => {
       output.end();
       resolve(fate);

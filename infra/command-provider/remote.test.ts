@@ -230,6 +230,22 @@ describe.skipIf(sshdMissing)(`over SSH${sshdMissing ? ` (skipped: ${sshdMissing}
       silent.close();
     });
 
+    it("ends a dial on cancel rather than after its timeout", async () => {
+      const silent = createServer().listen(0, "127.0.0.1");
+      const other = await EngineStandIn.start({ cwd: folder });
+      onTestFinished(() => other.close());
+      const connected = new Promise((resolve) => silent.once("connection", resolve));
+      const { port } = silent.address() as { port: number };
+      const connection = sshd.connection({ port, perDialTimeout: 300, dialErrorLimit: -1 });
+      const failed = expect(other.create(type, { connection, create: "true" })).rejects.toThrow(
+        "context canceled",
+      );
+      await connected;
+      await other.cancel();
+      await failed;
+      silent.close();
+    });
+
     it("goes through a proxy, with a host key of its own (remote/connection.go, Dial)", async () => {
       const target = await Sshd.start();
       onTestFinished(() => target.stop());

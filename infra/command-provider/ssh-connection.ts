@@ -34,17 +34,17 @@ const retryDelay = { first: 100, factor: 1.5, most: 5000 };
 export async function dial(connection: Connection, operation: Operation): Promise<Client> {
   const config = clientConfig(connection);
   if (!connection.proxy) {
-    return dialWithRetry("Dial", connection, operation, () => connectClient(connection, config));
+    return dialWithRetry("Dial", connection, operation, () => connectClient(connection, config, operation));
   }
   const { proxy } = connection;
   return prefixErrors("proxy: ", async () => {
     const proxyConfig = clientConfig(proxy);
     const bastion = await dialWithRetry("Dial proxy", proxy, operation, () =>
-      connectClient(proxy, proxyConfig),
+      connectClient(proxy, proxyConfig, operation),
     );
     try {
       const client = await dialWithRetry("Dial from proxy", connection, operation, async () =>
-        connectClient(connection, { ...config, sock: await forward(bastion, connection) }),
+        connectClient(connection, { ...config, sock: await forward(bastion, connection) }, operation),
       );
       client.once("close", () => bastion.end());
       return client;
@@ -125,7 +125,11 @@ function authentications(endpoint: Endpoint, username: string): ConnectConfig["a
 }
 
 /** One dial. Everything that can go wrong comes back as an error that names the address. */
-async function connectClient(endpoint: Endpoint, config: ConnectConfig): Promise<Client> {
+async function connectClient(
+  endpoint: Endpoint,
+  config: ConnectConfig,
+  { signal }: Operation,
+): Promise<Client> {
   await requireAgent(endpoint);
   const client = new ssh2.Client();
   let offered: Buffer | undefined;
@@ -137,12 +141,17 @@ async function connectClient(endpoint: Endpoint, config: ConnectConfig): Promise
     },
   };
   return new Promise((resolve, reject) => {
+    const abort = () => {
+      fail(signal.reason as Error);
+    };
     const fail = (error: Error) => {
+      signal.removeEventListener("abort", abort);
       client.destroy();
       reject(new Error(dialFailure(endpoint, config, error, offered), { cause: error }));
     };
     client
       .once("ready", () => {
+        signal.removeEventListener("abort", abort);
         resolve(client);
       })
       // Heard as long as the client lives: an error that nobody hears would end the process. After "ready" it only hangs
@@ -151,6 +160,7 @@ async function connectClient(endpoint: Endpoint, config: ConnectConfig): Promise
       .once("close", () => {
         fail(new Error("connection closed"));
       });
+    signal.addEventListener("abort", abort, { once: true });
     try {
       client.connect({ ...config, ...verifier });
     } catch (error) {
