@@ -1,12 +1,14 @@
 import { serve } from "../provider-runtime/serve.ts";
 import { playbookResource } from "../rollout/playbook-resource.ts";
 import { secretResource } from "../secret/resource.ts";
+import { virtualPiResource } from "./virtual-pi.ts";
 
 await serve({
   name: "pipress",
   version: "0.1.0",
   resources: {
-    "pipress:index:Secret": secretResource,
     "pipress:index:Playbook": playbookResource,
+    "pipress:index:Secret": secretResource,
+    "pipress:index:VirtualPi": virtualPiResource,
   },
 });
