@@ -1,0 +1,32 @@
+// A virtual Pi by hand, for development: npx tsx infra/virtual-pi/cli.ts up|down|ssh NAME
+import { isReady, imageDigest } from "../../tools/virtual-pi/index.ts";
+import { UserError } from "../errors/user-error.ts";
+import { cacheDir } from "../paths.ts";
+import { VirtualPiMachine } from "./machine.ts";
+import { read } from "./resource.ts";
+
+const [verb, name = ""] = process.argv.slice(2);
+const say = (message: string) => {
+  console.error(`${name}: ${message}`);
+};
+try {
+  const machine = new VirtualPiMachine(name);
+  if (verb === "up" && name !== "") {
+    if (!isReady(cacheDir())) throw new UserError({ where: name, what: "the image is not built yet" });
+    const record = (await machine.read())
+      ? await machine.start(say)
+      : await machine.create(
+          {
+            ...{ name, memoryMiB: 1024, cpus: 4, diskGiB: 8, imageDigest: imageDigest() },
+            forwards: { http: 8080 },
+          },
+          say,
+        );
+    console.log(JSON.stringify(await read(name), null, 2));
+    console.log(machine.sshCommand(record).join(" "));
+  } else if (verb === "down" && name !== "") await machine.destroy();
+  else throw new UserError({ where: "cli.ts", what: "usage: cli.ts up|down NAME" });
+} catch (error) {
+  console.error(error instanceof UserError ? error.message : error);
+  process.exitCode = 1;
+}

@@ -1,0 +1,262 @@
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { constants, copyFile, link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { execa } from "execa";
+import getPort from "get-port";
+import writeFileAtomic from "write-file-atomic";
+import { imageDir } from "../../tools/virtual-pi/index.ts";
+import { UserError } from "../errors/user-error.ts";
+import { cacheDir, dataDir } from "../paths.ts";
+import { machineFolder, type MachineFolder } from "./folder.ts";
+import { allGone, endProcesses, findMachineProcesses } from "./process.ts";
+import { buildQemuCommand } from "./qemu.ts";
+import { buildSeed } from "./seed.ts";
+import type { MachineRecord, VirtualPiSpec } from "./spec.ts";
+import { buildSshCommand, generateKey, knownHostsLine, sshGreets } from "./ssh.ts";
+
+/** Says what is going on, e.g. `booting 12 s`. */
+export type Progress = (message: string) => void;
+
+/** How long a boot may take. On two quiet cores it is well under a minute; a busy computer is given time. */
+const bootMinutes = 8;
+
+/**
+ * One virtual Pi 4 on this computer: a folder and a QEMU process that outlives whoever started it. Every method can
+ * be called after any other was cut short.
+ */
+export class VirtualPiMachine {
+  readonly folder: MachineFolder;
+
+  constructor(
+    readonly name: string,
+    hostsFolder = join(dataDir(), "hosts"),
+  ) {
+    this.folder = machineFolder(resolve(hostsFolder, name));
+  }
+
+  /**
+   * Makes the machine, boots it and returns once it answers over SSH with the host key it was given. What an
+   * interrupted creation left under this name is cleared away first.
+   *
+   * @throws UserError when the image is missing, a program is missing, or the boot fails or takes too long.
+   */
+  async create(spec: VirtualPiSpec, progress: Progress): Promise<MachineRecord> {
+    await this.destroy();
+    await mkdir(this.folder.path, { recursive: true, mode: 0o700 });
+    progress("preparing disk and keys");
+    await this.takeImage(spec.imageDigest);
+    await this.makeDisk(spec.diskGiB);
+    const hostKey = await this.makeKeysAndSeed();
+    const record = { ...spec, hostKey, ...(await this.choosePorts(spec)) };
+    await this.save(record);
+    await this.boot(record, progress);
+    return record;
+  }
+
+  /**
+   * Starts the machine if it does not run, for example after this computer was restarted: same disk, same keys, same
+   * ports unless somebody else took one meanwhile.
+   */
+  async start(progress: Progress): Promise<MachineRecord> {
+    const saved = await this.existing();
+    if (await this.isRunning()) {
+      await this.waitUntilReady(saved, progress);
+      return saved;
+    }
+    const record = { ...saved, ...(await this.choosePorts(saved, saved)) };
+    await this.save(record);
+    await this.boot(record, progress);
+    return record;
+  }
+
+  /** Restarts the machine with other memory, cores or forwards; its disk stays. */
+  async reconfigure(
+    change: Pick<VirtualPiSpec, "memoryMiB" | "cpus" | "forwards">,
+    progress: Progress,
+  ): Promise<MachineRecord> {
+    const { memoryMiB, cpus, forwards } = change;
+    const saved = await this.existing();
+    progress("shutting down");
+    await this.stop();
+    await this.save({ ...saved, memoryMiB, cpus, forwards });
+    return this.start(progress);
+  }
+
+  async isRunning(): Promise<boolean> {
+    return (await findMachineProcesses(this.folder.disk)).length > 0;
+  }
+
+  /** What was created under this name; undefined when nothing was, or only in part. */
+  async read(): Promise<MachineRecord | undefined> {
+    const text = await readFile(this.folder.record, "utf8").catch(() => undefined);
+    return text === undefined ? undefined : (JSON.parse(text) as MachineRecord);
+  }
+
+  /** Shuts down cleanly within a minute, or else pulls the plug. */
+  async stop(): Promise<void> {
+    const pids = await findMachineProcesses(this.folder.disk);
+    const record = await this.read();
+    if (pids.length === 0) return;
+    if (record !== undefined) {
+      const [ssh = "", ...args] = this.sshCommand(record, ["sudo", "systemctl", "poweroff"]);
+      await execa(ssh, args, { stdin: "ignore", reject: false, timeout: 30_000 });
+      if (await allGone(pids, 60_000)) return;
+    }
+    await endProcesses(pids);
+  }
+
+  /** Leaves nothing: no process, no port, no folder. Fine to call when there is nothing, or only a part. */
+  async destroy(): Promise<void> {
+    await endProcesses(await findMachineProcesses(this.folder.disk));
+    await rm(this.folder.path, { recursive: true, force: true });
+  }
+
+  /** The `ssh` command line that reaches this machine, for running `command` or, without one, a shell. */
+  sshCommand({ sshPort }: MachineRecord, command: string[] = []): string[] {
+    return buildSshCommand(this.folder, sshPort, command);
+  }
+
+  private async takeImage(digest: string): Promise<void> {
+    const image = imageDir(cacheDir(), digest);
+    if (!existsSync(join(image, "base.qcow2")))
+      throw new UserError({
+        where: this.name,
+        what: `the virtual Pi's image ${digest.slice(0, 16)} is not in the cache`,
+        remedy: "`npm start` builds it",
+      });
+    await linkOrCopy(join(image, "base.qcow2"), this.folder.base);
+    await linkOrCopy(join(image, "kernel.img"), this.folder.kernel);
+    await linkOrCopy(join(image, "initrd.img"), this.folder.initrd);
+  }
+
+  private async makeDisk(diskGiB: number): Promise<void> {
+    const { base, disk } = this.folder;
+    await execa("qemu-img", ["create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", disk, `${diskGiB}G`]);
+  }
+
+  private async makeKeysAndSeed(): Promise<string> {
+    const { folder, name } = this;
+    const hostPublicKey = await generateKey(folder.hostKey, name);
+    const authorizedKey = await generateKey(folder.privateKey, `pi@${name}`);
+    const seed = buildSeed({
+      ...{ name, hostPublicKey, authorizedKey, machineId: randomBytes(16).toString("hex") },
+      hostPrivateKey: await readFile(folder.hostKey, "utf8"),
+    });
+    await writeFile(folder.seed, seed, { mode: 0o600 });
+    return hostPublicKey.split(" ").slice(0, 2).join(" ");
+  }
+
+  /** Free loopback ports: those of `before` where they are still free. */
+  private async choosePorts({ forwards }: VirtualPiSpec, before?: Pick<MachineRecord, "sshPort" | "ports">) {
+    const chosen: number[] = [];
+    const choose = async (preferred?: number) => {
+      const port = await getPort({ host: "127.0.0.1", port: preferred, exclude: chosen });
+      chosen.push(port);
+      return port;
+    };
+    const sshPort = await choose(before?.sshPort);
+    const ports: Record<string, number> = {};
+    for (const forward of Object.keys(forwards)) ports[forward] = await choose(before?.ports[forward]);
+    return { sshPort, ports };
+  }
+
+  private async save(record: MachineRecord): Promise<void> {
+    await writeFile(this.folder.knownHosts, knownHostsLine(record.sshPort, record.hostKey));
+    await writeFileAtomic(this.folder.record, `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 });
+  }
+
+  private async existing(): Promise<MachineRecord> {
+    const record = await this.read();
+    if (record === undefined || !existsSync(this.folder.disk))
+      throw new UserError({
+        where: this.name,
+        what: "there is no such virtual Pi on this computer",
+        remedy: "`pulumi refresh` notices that it is gone, the next `pulumi up` makes it again",
+      });
+    return record;
+  }
+
+  private async boot(record: MachineRecord, progress: Progress): Promise<void> {
+    progress("starting QEMU");
+    const [qemu = "", ...args] = buildQemuCommand(record, this.folder);
+    // Into a file, never a pipe: the machine outlives this process and must not hold anything of it open.
+    const output = { file: this.folder.qemuLog };
+    const started = await execa(qemu, args, {
+      ...{ stdin: "ignore", stdout: output, stderr: output, detached: true, reject: false, timeout: 60_000 },
+      cwd: "/",
+    });
+    if (started.failed) throw await this.failure("QEMU did not start", started.code === "ENOENT");
+    try {
+      await this.waitUntilReady(record, progress);
+    } catch (error) {
+      await endProcesses(await findMachineProcesses(this.folder.disk));
+      throw error;
+    }
+  }
+
+  /** Until a command can be run over SSH, which proves the host key, the login and the system behind it. */
+  private async waitUntilReady(record: MachineRecord, progress: Progress): Promise<void> {
+    const started = Date.now();
+    const elapsed = () => Math.round((Date.now() - started) / 1000);
+    const ticker = setInterval(() => {
+      progress(`booting ${elapsed()} s`);
+    }, 4_000);
+    try {
+      while (elapsed() < bootMinutes * 60) {
+        if (!(await this.isRunning())) throw await this.failure("the machine stopped while booting");
+        if ((await sshGreets(record.sshPort)) && (await this.answers(record))) {
+          progress(`ready after ${elapsed()} s`);
+          return;
+        }
+        await sleep(500);
+      }
+      throw await this.failure(`no answer over SSH within ${bootMinutes} minutes`);
+    } finally {
+      clearInterval(ticker);
+    }
+  }
+
+  private async answers(record: MachineRecord): Promise<boolean> {
+    const [ssh = "", ...args] = this.sshCommand(record, ["true"]);
+    const tried = await execa(ssh, args, { stdin: "ignore", reject: false, timeout: 60_000 });
+    if (tried.stderr.includes("Host key verification failed"))
+      throw new UserError({
+        where: this.name,
+        what: `what answers on 127.0.0.1:${record.sshPort} has another host key than the one this machine was given`,
+        remedy: "see who listens on that port (`ss -ltnp`); the machine was not touched",
+      });
+    return !tried.failed;
+  }
+
+  private async failure(what: string, programMissing = false): Promise<UserError> {
+    if (programMissing)
+      return new UserError({
+        where: this.name,
+        what: "qemu-system-aarch64 is not installed",
+        remedy: "install Debian's or Ubuntu's package qemu-system-arm",
+      });
+    const logs = await Promise.all([tail(this.folder.qemuLog), tail(this.folder.serialLog)]);
+    return new UserError({
+      where: this.name,
+      what: `${what}; the end of its log:\n${logs.join("").replace(/^/gm, "    ")}`,
+      remedy: `the whole log is ${this.folder.serialLog}; running the same command again starts afresh`,
+    });
+  }
+}
+
+async function linkOrCopy(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to);
+  } catch {
+    // Another file system, or one without hard links.
+    await copyFile(from, to, constants.COPYFILE_FICLONE);
+  }
+}
+
+/** The last lines of a log; an empty text when there is none. */
+async function tail(file: string, lines = 12): Promise<string> {
+  const text = await readFile(file, "utf8").catch(() => "");
+  return text.trimEnd().split(/\r?\n/).slice(-lines).join("\n");
+}
