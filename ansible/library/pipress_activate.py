@@ -110,7 +110,7 @@ def main() -> None:
             "after": f"{digest} (serving)\n",
         }
     if reason is None or module.check_mode:
-        module.exit_json(verdict=activation.verdict(digest), **outcome)
+        module.exit_json(verdict=activation.verdict(digest), overrides=service.overrides(), **outcome)
 
     verdict = wait_for_outcome(root, start_detached(digest), given["timeout"])
     if verdict is None:
@@ -121,7 +121,7 @@ def main() -> None:
         )
     if not verdict["ok"]:
         module.fail_json(msg=explain(verdict), verdict=verdict)
-    module.exit_json(verdict=verdict, **outcome)
+    module.exit_json(verdict=verdict, overrides=service.overrides(), **outcome)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def main() -> None:
             "before": f"{outcome['state']}\n",
             "after": f"{given['label']}, {given['bytes']} bytes, verified\n",
         }
-    module.exit_json(path=os.fspath(path), **outcome)
+    module.exit_json(**outcome)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from typing import NamedTuple
 
 
@@ -20,12 +21,14 @@ class SystemdService:
 
     def __init__(self, unit: str):
         self.unit = unit
+        self._restarted = 0
 
     def restart(self) -> None:
         """Reads the unit file again and starts the service anew, whether it ran or not."""
         # A start limit reached by a bad release must not keep the good one from starting.
         self._systemctl("daemon-reload")
         self._systemctl("reset-failed", self.unit)
+        self._restarted = int(time.time())
         self._systemctl("restart", "--no-block", self.unit)
 
     def stop(self) -> None:
@@ -42,18 +45,21 @@ class SystemdService:
         """Whether systemd runs another unit file than the one on disk."""
         return self._show("NeedDaemonReload").get("NeedDaemonReload") == "yes"
 
-    def invocation(self) -> str:
-        """Which start of the service this is: systemd gives every start another id."""
-        return self._show("InvocationID").get("InvocationID", "")
-
     def overrides(self) -> list[str]:
         """Drop-in files that somebody has laid over the unit."""
         return self._show("DropInPaths").get("DropInPaths", "").split()
 
     def log_tail(self, lines: int = 4) -> str:
-        """The last lines that this start of the service logged, on one line."""
-        selector = f"_SYSTEMD_INVOCATION_ID={self.invocation()}"
-        command = ["journalctl", "--no-pager", "-o", "cat", "-n", str(lines), selector]
+        """The last lines that the service logged since it was restarted here, on one line.
+
+        Where it has not come to log anything, what systemd says about it.
+        """
+        since = f"--since=@{self._restarted}"
+        own = self._journal(f"_SYSTEMD_UNIT={self.unit}", since, f"--lines={lines}")
+        return own or self._journal(f"--unit={self.unit}", since, f"--lines={lines}")
+
+    def _journal(self, *arguments: str) -> str:
+        command = ["journalctl", "--quiet", "--no-pager", "--output=cat", *arguments]
         text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         return " | ".join(line.strip() for line in text.splitlines() if line.strip())
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ANSIBLE = Path(__file__).resolve().parents[1]
+ANSIBLE = Path(__file__).resolve().parent
 PLAY = """
 - name: A play
   hosts: all
