@@ -96,11 +96,7 @@ def main() -> None:
         reason = activation.reason_to_activate(digest)
     if reason is None and given["staged_changes"]:
         reason = f"{', '.join(given['staged_changes'])} changed"
-    outcome: dict[str, Any] = {
-        "changed": reason is not None,
-        "reason": reason,
-        "overrides": service.overrides(),
-    }
+    outcome: dict[str, Any] = {"changed": reason is not None, "reason": reason}
     if reason:
         outcome["msg"] = reason
         outcome["diff"] = {

@@ -19,6 +19,14 @@ author: [pipress]
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pipress_host.place import place
 
+#: Paths that a message names.
+NAMED = 3
+
+
+def summary(paths: list[str]) -> str:
+    """The first few of `paths`, and how many there are more."""
+    return ", ".join(paths[:NAMED]) + (f" and {len(paths) - NAMED} more" if len(paths) > NAMED else "")
+
 
 def main() -> None:
     module = AnsibleModule(
@@ -54,7 +62,7 @@ def main() -> None:
             msg=f"{problem.filename or 'a file of the release'} cannot be written: {problem.strerror} — see that the disk is "
             "neither full nor read-only, and run `pulumi up` again"
         )
-    module.exit_json(msg=", ".join(outcome["paths"]), **outcome)
+    module.exit_json(msg=summary(outcome["paths"]), **outcome)
 
 
 if __name__ == "__main__":
