@@ -41,7 +41,7 @@ def run_program(
             stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=subprocess.STDOUT if stdout is None else subprocess.PIPE,
             env={**os.environ, **(env or {})},
-            preexec_fn=_die_with_parent,  # noqa: PLW1509
+            preexec_fn=_die_with_parent,
         )
     except FileNotFoundError:
         raise StageError(f"{command[0]} is missing", "run `npm start` again: bootstrap builds it") from None

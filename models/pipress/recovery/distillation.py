@@ -10,7 +10,6 @@ nothing of the size (tokens, vocabulary) outlives its slice.
 from typing import Any
 
 import torch
-from torch.nn import functional
 
 # Tokens whose logits are in memory at a time.
 SLICE = 256

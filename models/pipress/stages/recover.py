@@ -180,9 +180,7 @@ def _validate(
 ) -> tuple[float, float]:
     """KL and cross entropy per token on the held-back text."""
     device = teacher.device
-    parts = [
-        _loss(student, teacher, batch.to(device), p)[1:] for batch in validation.split(p["batchSize"])
-    ]
+    parts = [_loss(student, teacher, batch.to(device), p)[1:] for batch in validation.split(p["batchSize"])]
     sizes = [len(batch) for batch in validation.split(p["batchSize"])]
     kl, ce = (sum(n * part[i] for n, part in zip(sizes, parts, strict=True)) / sum(sizes) for i in (0, 1))
     return kl, ce

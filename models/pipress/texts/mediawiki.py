@@ -17,7 +17,9 @@ BLOCK = re.compile(r"<(ref|math|gallery|timeline|code|source|pre|nowiki|score)\b
 TAG = re.compile(r"<[^<>]{1,300}>")
 TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
 TABLE = re.compile(r"\{\|.*?\|\}", re.S)
-FILE_LINK = re.compile(r"\[\[(?:file|image|category|[a-z]{2,3}(?:-[a-z]+)?):[^\[\]]*(?:\[\[[^\[\]]*\]\][^\[\]]*)*\]\]", re.I)
+FILE_LINK = re.compile(
+    r"\[\[(?:file|image|category|[a-z]{2,3}(?:-[a-z]+)?):[^\[\]]*(?:\[\[[^\[\]]*\]\][^\[\]]*)*\]\]", re.I
+)
 LINK = re.compile(r"\[\[(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]")
 WEB_LINK = re.compile(r"\[\w+://\S+ ?([^\]]*)\]")
 QUOTES = re.compile(r"'{2,5}")

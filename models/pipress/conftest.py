@@ -1,0 +1,140 @@
+"""What the tests share: a tiny Llama with random weights, texts, and specs for the job runner."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipress.spec import Spec
+
+PACKAGE_ROOT = Path(__file__).parent.parent
+KEY = "ab" * 32
+
+
+def prose(seed: int, sentences: int) -> str:
+    """Text of made-up sentences, another for every seed, in paragraphs of ten."""
+    words = ["river", "stone", "market", "winter", "letter", "engine", "garden", "signal", "harbour", "window", "copper", "silent", "travel", "answer"]
+    state, lines = seed * 7919 + 1, []
+    for index in range(sentences):
+        sentence = []
+        for _ in range(9):
+            state = (state * 1103515245 + 12345) % 2**31
+            sentence.append(words[(state >> 8) % len(words)])
+        lines.append(" ".join(sentence).capitalize() + f" {seed} {index}." + ("\n\n" if index % 10 == 9 else ""))
+    return " ".join(lines)
+
+
+@pytest.fixture
+def make_spec(tmp_path: Path) -> Callable[..., Spec]:
+    """Builds what a stage's `run` is told. `reports` on the function collects its progress messages."""
+
+    def make(stage: str, **params: Any) -> Spec:
+        checkpoint = tmp_path / "checkpoint"
+        checkpoint.mkdir(exist_ok=True)
+
+        def report(fraction: float, message: str, eta: float | None = None) -> None:
+            make.reports.append(message)  # type: ignore[attr-defined]
+
+        tools = tmp_path / "tools"
+        return Spec(stage, stage, params, tools, tools / "convert_hf_to_gguf.py", checkpoint, report)
+
+    make.reports = []  # type: ignore[attr-defined]
+    return make
+
+
+@pytest.fixture
+def text_source(tmp_path: Path) -> Callable[[str, str], dict[str, Any]]:
+    """Writes a text and returns it as a local source of a recipe."""
+    from pipress.digests import file_sha256
+
+    def write(name: str, text: str) -> dict[str, Any]:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return {"local": {"path": str(path), "sha256": file_sha256(path)}, "format": "text"}
+
+    return write
+
+
+@pytest.fixture
+def job_spec(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """A spec as the runner reads it, in a store and a jobs folder of the test's own."""
+
+    def build(stage: str, params: dict[str, Any], inputs: dict[str, str] | None = None, key: str = KEY) -> Any:
+        return {
+            "stage": stage,
+            "name": stage,
+            "key": key,
+            "run": "run-1",
+            "params": params,
+            "inputs": inputs or {},
+            "store": (tmp_path / "store").as_uri(),
+            "jobs": str(tmp_path / "jobs"),
+            "tools": {"llamaCppBin": str(tmp_path / "tools"), "convertScript": str(tmp_path / "tools" / "convert.py")},
+            "toolVersions": {},
+        }
+
+    return build
+
+
+@pytest.fixture
+def attach() -> Callable[[dict[str, Any]], subprocess.Popen[str]]:
+    """Starts the attacher, as the plan's command does; the caller reads its output."""
+
+    def start(spec: dict[str, Any]) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipress", "stage", "run"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(PACKAGE_ROOT)},
+        )
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(spec))
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama with random weights (2 layers, hidden 64, FFN 128) and a byte-level tokenizer, as a model folder."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny")
+    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "<|end|>"]
+    tokenizer = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>").save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokens),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """calibration.txt and evaluation.txt, as fetch-text leaves them."""
+    folder = tmp_path_factory.mktemp("texts")
+    (folder / "calibration.txt").write_text(prose(1, 200), encoding="utf-8")
+    (folder / "evaluation.txt").write_text(prose(2, 100), encoding="utf-8")
+    return folder
