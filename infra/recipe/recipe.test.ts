@@ -1,0 +1,55 @@
+import { mkdtempSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { UserError } from "../errors/user-error.ts";
+import { repoRoot } from "../paths.ts";
+import { loadRecipe } from "./recipe.ts";
+
+const recipes = readdirSync(join(repoRoot, "models", "recipes"));
+const dev = readFileSync(join(repoRoot, "models", "recipes", "smollm2-135m.yaml"), "utf8");
+
+function problems(text: string): string[] {
+  const path = join(mkdtempSync(join(tmpdir(), "pipress-recipe-")), "mine.yaml");
+  writeFileSync(path, text);
+  try {
+    loadRecipe(path);
+    return [];
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return error.problems.map(({ where, what }) => `${where}: ${what}`);
+  }
+}
+
+describe("loadRecipe", () => {
+  it.each(recipes)("accepts %s as it is shipped", (file) => {
+    expect(loadRecipe(file.replace(".yaml", "")).name).toBe(file.replace(".yaml", ""));
+  });
+
+  it("fills in the defaults that the schema names", () => {
+    const recipe = loadRecipe("smollm2-135m");
+    expect(recipe.steps.prune).toMatchObject({ sequenceLength: 512 });
+  });
+
+  it("reports every problem at once, by its path, with the nearest known key", () => {
+    const text = dev
+      .replace("parametersRemoved: 0.10", "parametersRemovd: 0.10")
+      .replace("type: Q4_K_M", "type: Q4_K_X")
+      .replace("rank: 16", "rank: 0");
+    const found = problems(text).join("\n");
+    expect(found).toContain("mine.yaml: steps.prune.parametersRemoved: is required");
+    expect(found).toContain(
+      'mine.yaml: steps.prune.parametersRemovd: unknown key; did you mean "parametersRemoved"?',
+    );
+    expect(found).toContain("mine.yaml: steps.quantize.type: must be one of F32, ");
+    expect(found).toContain("mine.yaml: steps.recover.rank: must be >= 1");
+  });
+
+  it("says what is not YAML and which recipe was probably meant", () => {
+    expect(problems("name: [")[0]).toContain("is not YAML");
+    expect(() => loadRecipe("smolm2-135m")).toThrow(
+      'pipress:recipe: there is no recipe "smolm2-135m" — did you mean "smollm2-135m"?',
+    );
+    expect(() => loadRecipe("/nowhere/r.yaml")).toThrow("there is no file /nowhere/r.yaml");
+  });
+});
