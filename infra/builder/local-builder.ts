@@ -63,6 +63,8 @@ export class LocalBuilder {
         stdin: pulumi.output(run).apply((chosen) => JSON.stringify(spec(chosen))),
         environment: { PYTHONPATH: join(repoRoot, "models") },
         addPreviousOutputInEnv: false,
+        // Progress comes on standard error; the one JSON document on standard output is for the state.
+        logging: command.local.Logging.Stderr,
       },
       options,
     );
