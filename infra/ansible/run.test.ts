@@ -3,13 +3,13 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { readToolchain } from "../toolchain.ts";
 import { fingerprint } from "./host.ts";
 import { PlaybookFailed } from "./playbook-failed.ts";
 import { type PlaybookRun, runPlaybook } from "./run.ts";
 import { makePlayFolder, type PlayFolder } from "./testing/play-folder.ts";
-import { makeKey, startSshd, type TestSshd } from "./testing/sshd.ts";
+import { makeKey, sshdMissing, startSshd, type TestSshd } from "./testing/sshd.ts";
 
 // The real ansible-playbook against a real sshd; only the host is this machine.
 const ansiblePlaybook = readToolchain().ansiblePlaybook;
@@ -18,6 +18,7 @@ let sshd: TestSshd;
 let play: PlayFolder | undefined;
 let said: string[] = [];
 
+describe.skipIf(sshdMissing)(`ansible-playbook over SSH${sshdMissing ? ` (skipped: ${sshdMissing})` : ""}`, () => {
 beforeAll(async () => {
   sshd = await startSshd();
 });
@@ -188,3 +189,4 @@ test(
   },
   timeout,
 );
+});

@@ -18,10 +18,13 @@ export interface TestSshd {
   remove(): Promise<void>;
 }
 
-/** @throws when openssh-server is not installed */
+const binary = ["/usr/sbin/sshd", "/usr/bin/sshd"].find(existsSync);
+
+/** Why tests that need sshd cannot run here; undefined when they can. */
+export const sshdMissing = binary === undefined ? "no sshd here; install the package openssh-server" : undefined;
+
 export async function startSshd(name = "pi-0"): Promise<TestSshd> {
-  const binary = ["/usr/sbin/sshd", "/usr/bin/sshd"].find(existsSync);
-  if (binary === undefined) throw new Error("these tests need sshd: install the package openssh-server");
+  if (binary === undefined) throw new Error(sshdMissing);
   const folder = await mkdtemp(join(tmpdir(), "pipress-sshd-"));
   const [hostKey, userKey] = await Promise.all([makeKey(folder, "host"), makeKey(folder, "user")]);
   const port = await getPort();
