@@ -13,7 +13,7 @@ import { makeKey, sshdMissing, startSshd, type TestSshd } from "./testing/sshd.t
 
 // The real ansible-playbook against a real sshd; only the host is this machine.
 const ansiblePlaybook = readToolchain().ansiblePlaybook;
-const timeout = 60_000;
+const timeout = 240_000;
 let sshd: TestSshd;
 let play: PlayFolder | undefined;
 let said: string[] = [];
