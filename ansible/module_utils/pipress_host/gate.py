@@ -80,7 +80,7 @@ def pass_gate(gate: Gate, api_key: str, service: Service, note: Callable[[str], 
     }
 
 
-def is_healthy(port: int, timeout: float = 10) -> bool:
+def is_healthy(port: int, timeout: float = 30) -> bool:
     """Whether the server on `port` says that it is ready."""
     try:
         return _request(port, "GET", "/health", None, {}, timeout)[0] == 200
