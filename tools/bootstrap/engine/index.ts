@@ -52,9 +52,9 @@ async function choose(
     return made("vendor", `the vendor's download (${refused})`);
   } catch (error) {
     ctx.signal.throwIfAborted();
-    const why = error instanceof Error ? error.message : String(error);
-    ctx.progress(`${why}; building ${ENGINE_VERSION} from Go modules`);
+    const why = (error instanceof Error ? error.message : String(error)).replace(/^https?:\S+: /, "");
+    ctx.progress(`vendor's download: ${why}; building ${ENGINE_VERSION} from Go modules`);
     await buildFromModules(ctx, ENGINE_VERSION, place("modules"));
-    return made("modules", `built from Go modules (${refused}; ${why})`);
+    return made("modules", `built from Go modules (${refused}; vendor's download: ${why})`);
   }
 }

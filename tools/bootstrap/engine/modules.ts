@@ -34,8 +34,10 @@ export async function buildFromModules(ctx: TaskContext, version: string, place:
   const tool = { ...ctx, command: go, env, logFile: join(paths.logs, "engine.log") };
   const build = async (folder: string, main: string, output: string) => {
     const cwd = join(SOURCES, folder);
+    ctx.progress(`looking at the Go modules of ${output}`);
     const total = await countPackages(tool, cwd, main);
     let built = 0;
+    ctx.progress(`building ${output} of ${String(total)} packages`);
     await runTool({
       ...tool,
       cwd,
