@@ -7,7 +7,16 @@ import type { MachineRecord } from "./spec.ts";
  */
 const kernelParameters = [
   ...["console=ttyAMA0", "quiet", "loglevel=4", "net.ifnames=0", "systemd.show_status=0"],
-  ...["mitigations=off", "kpti=off", "nokaslr", "apparmor=0", "audit=0", "init_on_alloc=0", "nowatchdog"],
+  ...[
+    "mitigations=off",
+    "kpti=off",
+    "nokaslr",
+    "apparmor=0",
+    "selinux=0",
+    "audit=0",
+    "init_on_alloc=0",
+    "nowatchdog",
+  ],
 ];
 
 /** The argument vector that starts a machine in the background. Data only: nothing is run. */

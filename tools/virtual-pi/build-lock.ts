@@ -25,14 +25,17 @@ export async function withBuildLock<T>(
 }
 
 async function take(path: string): Promise<boolean> {
-  try {
-    await writeFile(path, String(process.pid), { flag: "wx" });
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-  }
+  const claim = () =>
+    writeFile(path, String(process.pid), { flag: "wx" }).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === "EEXIST") return false;
+        throw error;
+      },
+    );
+  if (await claim()) return true;
   const holder = (await readFile(path, "utf8").catch(() => "")).trim();
-  if (holder !== String(process.pid) && holder !== "" && existsSync(`/proc/${holder}`)) return false;
+  if (holder === "" || existsSync(`/proc/${holder}`)) return false;
   await rm(path, { force: true });
-  return false;
+  return claim();
 }

@@ -1,0 +1,136 @@
+// Boots a real machine, which takes a minute or two and the image (`npm start` or tools/virtual-pi/build.ts):
+//   PIPRESS_IT=1 npx vitest run infra/virtual-pi/machine.it.test.ts
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { imageDigest } from "../../tools/virtual-pi/index.ts";
+import { repoRoot } from "../paths.ts";
+import { VirtualPiMachine } from "./machine.ts";
+import { sshGreets } from "./ssh.ts";
+import type { VirtualPiOutputs } from "./resource.ts";
+
+const run = promisify(execFile);
+const inputs = {
+  ...{
+    name: "it-pi",
+    memoryMiB: 768,
+    cpus: 2,
+    diskGiB: 4,
+    imageDigest: imageDigest(),
+    forwards: { http: 8080 },
+  },
+};
+const silent = () => undefined;
+
+describe.runIf(process.env.PIPRESS_IT === "1")("a virtual Pi", { timeout: 15 * 60_000 }, () => {
+  let data = "";
+  let resource: typeof import("./resource.ts");
+  let outputs: VirtualPiOutputs;
+  let machine: VirtualPiMachine;
+
+  async function onHost(...command: string[]): Promise<string> {
+    const [ssh = "", ...args] = machine.sshCommand(outputs, command);
+    return (await run(ssh, args)).stdout.trim();
+  }
+
+  beforeAll(async () => {
+    data = await mkdtemp(join(tmpdir(), "pipress it, "));
+    process.env.PIPRESS_DATA = data;
+    resource = await import("./resource.ts");
+    machine = new VirtualPiMachine(inputs.name);
+    // What an interrupted creation leaves must not be in the way.
+    await rm(machine.folder.path, { recursive: true, force: true });
+    outputs = (await resource.create(inputs, silent)).outs;
+  }, 15 * 60_000);
+
+  afterAll(async () => {
+    await machine.destroy();
+    await rm(data, { recursive: true, force: true });
+  }, 60_000);
+
+  test("is a Debian with running systemd on a Cortex-A72 without dot product", async () => {
+    expect(await onHost("systemctl", "is-system-running")).toBe("running");
+    const cpu = await onHost("cat", "/proc/cpuinfo");
+    expect(cpu).toContain("asimd");
+    expect(cpu).not.toContain("asimddp");
+    expect(await onHost("hostname")).toBe(inputs.name);
+    expect(await onHost("sudo", "id", "-u")).toBe("0");
+    expect(await onHost("cat", "/sys/fs/cgroup/cgroup.controllers")).toContain("memory");
+    expect(await onHost("sudo", "dpkg", "--audit")).toBe("");
+  });
+
+  test("has the disk it was asked for", async () => {
+    const bytes = Number(await onHost("df", "--output=size", "-B1", "/", "|", "tail", "-1"));
+    expect(bytes).toBeGreaterThan(3.8e9);
+  });
+
+  test("shows no change while nothing changes, and a change of size as what it needs", async () => {
+    expect(await resource.diff(outputs, inputs)).toMatchObject({ changes: false });
+    expect(await resource.diff(outputs, { ...inputs, memoryMiB: 1024 })).toMatchObject({
+      changed: ["memoryMiB"],
+      replaces: [],
+    });
+    expect(await resource.diff(outputs, { ...inputs, diskGiB: 5 })).toMatchObject({ replaces: ["diskGiB"] });
+  });
+
+  test("a wrong host key is refused with the machine's name, and the machine goes on", async () => {
+    await writeFile(machine.folder.knownHosts, `[127.0.0.1]:${outputs.sshPort} ${otherKey}\n`);
+    await expect(machine.start(silent)).rejects.toThrow(/it-pi: .*another host key/);
+    expect(await machine.isRunning()).toBe(true);
+    await writeFile(machine.folder.knownHosts, `[127.0.0.1]:${outputs.sshPort} ${outputs.hostKey}\n`);
+  });
+
+  test("what is killed shows as drift, and starts again with its keys, ports and files", async () => {
+    await onHost("echo", "kept", ">", "note;", "sync");
+    await run("pkill", ["-KILL", "-f", machine.folder.disk]);
+    await expect.poll(() => machine.isRunning()).toBe(false);
+
+    expect(await resource.read(inputs.name)).toMatchObject({ running: false });
+    expect(await resource.diff(outputs, inputs)).toMatchObject({
+      changes: true,
+      changed: ["running"],
+      replaces: [],
+    });
+
+    const again = await resource.update(inputs.name, { ...outputs, running: false }, inputs, silent);
+    expect(again).toEqual(outputs);
+    expect(await onHost("cat", "note")).toBe("kept");
+  });
+
+  test("restarts with more memory", async () => {
+    const larger = { ...inputs, memoryMiB: 1024 };
+    outputs = await resource.update(inputs.name, outputs, larger, silent);
+    expect(Number(await onHost("awk", "'/MemTotal/ { print $2 }'", "/proc/meminfo"))).toBeGreaterThan(
+      900_000,
+    );
+  });
+
+  test("survives whoever started it", async () => {
+    await machine.stop();
+    const starter = spawn("npx", ["tsx", join(repoRoot, "infra/virtual-pi/cli.ts"), "up", inputs.name], {
+      ...{ cwd: repoRoot, detached: true, stdio: "ignore" },
+    });
+    await expect.poll(() => machine.isRunning(), { timeout: 60_000 }).toBe(true);
+    process.kill(-(starter.pid ?? 0), "SIGKILL");
+    await once(starter, "exit");
+    await machine.start(silent);
+    expect(await onHost("hostname")).toBe(inputs.name);
+  });
+
+  test("deleting leaves no process, port or folder, and can be repeated", async () => {
+    await resource.delete(inputs.name, silent);
+    expect(await machine.isRunning()).toBe(false);
+    expect(await sshGreets(outputs.sshPort, 200)).toBe(false);
+    expect(existsSync(machine.folder.path)).toBe(false);
+    await resource.delete(inputs.name, silent);
+    expect(await resource.read(inputs.name)).toBeUndefined();
+  });
+});
+
+/** A valid ed25519 public key that belongs to nobody here. */
+const otherKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g";

@@ -1,0 +1,94 @@
+import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe as group, expect, test } from "vitest";
+import { withBuildLock } from "./build-lock.ts";
+import { configureCommand, downloadCommand, imageDigest, imageDir, isReady } from "./index.ts";
+import { describe, runStep } from "./run-step.ts";
+
+const scratch = mkdtempSync(join(tmpdir(), "virtual-pi-"));
+const temporary = () => mkdtempSync(join(scratch, "test-"));
+afterAll(() => {
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+group("the image", () => {
+  test("is named by what it is made from, the same each time", () => {
+    expect(imageDigest()).toMatch(/^[0-9a-f]{64}$/);
+    expect(imageDigest()).toBe(imageDigest());
+  });
+
+  test("is ready when its folder is there", () => {
+    const cache = temporary();
+    expect(isReady(cache)).toBe(false);
+    mkdirSync(imageDir(cache), { recursive: true });
+    writeFileSync(join(imageDir(cache), "base.qcow2"), "");
+    expect(isReady(cache)).toBe(true);
+  });
+
+  test("is made of one suite, named once, for both architectures", () => {
+    const suite = configureCommand("/work").at(-2);
+    expect(downloadCommand("/work").at(-2)).toBe(suite);
+    expect(downloadCommand("/work")).toContain("--architectures=arm64");
+  });
+});
+
+group("progress", () => {
+  test.each([
+    ["progress 14 161", "package 14 of 161"],
+    ["Setting up libc6:arm64 (2.41-12) ...", "setting up libc6"],
+    ["I: running apt-get update...", "running apt-get update"],
+    ["filling the file system", "filling the file system"],
+  ])("%j says %j", (line, said) => {
+    expect(describe(line)).toBe(said);
+  });
+
+  test("other lines say nothing", () => {
+    expect(describe("update-alternatives: using /usr/bin/mawk")).toBeUndefined();
+  });
+});
+
+group("a build step", () => {
+  const step = (argv: string[]) => {
+    const log = join(temporary(), "step.log");
+    return runStep({ name: "assemble", argv, log, progress: () => undefined });
+  };
+
+  test("that fails says which step, the end of its output and where the log is", async () => {
+    await expect(step(["sh", "-c", "echo no space left; exit 1"])).rejects.toThrow(
+      /virtual Pi image \/ assemble: sh failed:\n {4}no space left — .*step\.log/s,
+    );
+  });
+
+  test("whose program is missing names the program", async () => {
+    await expect(step(["no-such-program"])).rejects.toThrow(/no-such-program is not installed/);
+  });
+
+  test("that cannot reach the package mirror says so", async () => {
+    await expect(step(["sh", "-c", "echo 'E: Failed to fetch x'; exit 100"])).rejects.toThrow(
+      /check the network/,
+    );
+  });
+
+  test("ends with its children when it is cancelled", async () => {
+    const cancel = new AbortController();
+    const running = runStep({
+      ...{ name: "configure", argv: ["sh", "-c", "sleep 60"], log: join(temporary(), "log") },
+      ...{ progress: () => undefined, signal: cancel.signal },
+    });
+    setTimeout(() => {
+      cancel.abort();
+    }, 200);
+    await expect(running).rejects.toThrow(/abort/i);
+  });
+});
+
+group("the build lock", () => {
+  test("is taken over from a process that is gone", async () => {
+    const lock = join(temporary(), "lock");
+    writeFileSync(lock, "999999999");
+    await expect(
+      withBuildLock(lock, { progress: () => undefined }, () => Promise.resolve("built")),
+    ).resolves.toBe("built");
+  });
+});
