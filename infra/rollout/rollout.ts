@@ -48,6 +48,7 @@ export class Rollout extends pulumi.ComponentResource {
       host.name,
       {
         playbook: "ansible/site.yml",
+        removal: "ansible/remove.yml",
         contentDigest: ansibleDigest(),
         host: host.connection,
         vars: {
