@@ -14,11 +14,12 @@ from pipress.spec import Spec
 
 PACKAGE_ROOT = Path(__file__).parent.parent
 KEY = "ab" * 32
+WORDS = "river stone market winter letter engine garden signal harbour window copper silent travel answer"
 
 
 def prose(seed: int, sentences: int) -> str:
     """Text of made-up sentences, another for every seed, in paragraphs of ten."""
-    words = ["river", "stone", "market", "winter", "letter", "engine", "garden", "signal", "harbour", "window", "copper", "silent", "travel", "answer"]
+    words = tuple(WORDS.split())
     state, lines = seed * 7919 + 1, []
     for index in range(sentences):
         sentence = []

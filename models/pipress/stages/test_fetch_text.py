@@ -1,0 +1,93 @@
+import bz2
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipress.conftest import prose
+from pipress.digests import file_sha256
+from pipress.errors import StageError
+from pipress.stages import fetch_text
+from pipress.texts.mediawiki import plain_text
+from pipress.texts.overlap import shared_share
+from pipress.texts.reading import read_documents, take_part
+
+Source = Callable[[str, str], dict[str, Any]]
+
+
+def test_both_texts_come_out_apart(make_spec: Any, text_source: Source, tmp_path: Path) -> None:
+    spec = make_spec(
+        "fetch-text", calibration=[text_source("a", prose(1, 99))], evaluation=[text_source("b", prose(2, 99))]
+    )
+    metrics = fetch_text.run(spec, {}, tmp_path)
+    assert (tmp_path / "calibration.txt").stat().st_size == metrics["calibrationBytes"]
+    assert metrics["sharedShare"] == 0
+
+
+def test_a_calibration_text_equal_to_the_evaluation_text_is_refused(
+    make_spec: Any, text_source: Source, tmp_path: Path
+) -> None:
+    spec = make_spec(
+        "fetch-text", calibration=[text_source("a", prose(1, 99))], evaluation=[text_source("b", prose(1, 99))]
+    )
+    with pytest.raises(StageError, match="100% of the evaluation text is in the calibration text too"):
+        fetch_text.run(spec, {}, tmp_path)
+
+
+def test_two_parts_of_one_text_do_not_overlap(make_spec: Any, text_source: Source, tmp_path: Path) -> None:
+    source = text_source("a", prose(1, 400))
+    halves = [{**source, "part": part} for part in ({"to": 0.5}, {"from": 0.5})]
+    metrics = fetch_text.run(make_spec("fetch-text", calibration=halves[:1], evaluation=halves[1:]), {}, tmp_path)
+    assert metrics["sharedShare"] == 0
+
+
+def test_empty_text_is_refused(make_spec: Any, text_source: Source, tmp_path: Path) -> None:
+    spec = make_spec("fetch-text", calibration=[text_source("a", " \n\n ")], evaluation=[text_source("b", prose(1, 9))])
+    with pytest.raises(StageError, match="the calibration text is empty or almost so: 0 bytes"):
+        fetch_text.run(spec, {}, tmp_path)
+
+
+def test_a_wrong_digest_is_refused_with_the_right_one(make_spec: Any, text_source: Source, tmp_path: Path) -> None:
+    source = text_source("a", prose(1, 99))
+    (tmp_path / "a").write_text(prose(3, 99))
+    with pytest.raises(StageError, match=f"has the SHA-256 {file_sha256(tmp_path / 'a')}, the recipe says"):
+        fetch_text.run(make_spec("fetch-text", calibration=[source], evaluation=[source]), {}, tmp_path)
+
+
+def test_a_text_without_a_source_is_refused(make_spec: Any, tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="a text names no source"):
+        fetch_text.run(make_spec("fetch-text", calibration=[{"format": "text"}], evaluation=[]), {}, tmp_path)
+
+
+def test_packed_text_that_is_cut_off_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "a.bz2").write_bytes(bz2.compress(prose(1, 99).encode())[:200])
+    with pytest.raises(StageError, match=r"a.bz2 cannot be unpacked"):
+        read_documents(tmp_path / "a.bz2", "text")
+
+
+def test_what_is_not_utf8_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(StageError, match=r"a.txt is not UTF-8 text"):
+        read_documents(tmp_path / "a.txt", "text")
+
+
+def test_parts_are_cut_between_documents() -> None:
+    documents = ["a" * 100, "b" * 100, "c" * 100, "d" * 100]
+    assert take_part(documents, 0, 0.5, None) == documents[:2]
+    assert take_part(documents, 0.5, 1, None) == documents[2:]
+    assert take_part(documents, 0, 1, 250) == documents[:2]
+
+
+def test_passages_are_shared_when_thirteen_words_run_alike() -> None:
+    text = prose(1, 5)
+    assert shared_share(text, "before " + text + " after") == 1
+    assert shared_share(text, prose(2, 5)) == 0
+
+
+def test_markup_leaves_only_prose() -> None:
+    markup = (
+        "{{Infobox|a={{b}}}}'''Anarchism''' is a [[political philosophy|philosophy]]<ref>x</ref> of [[Greece]].\n"
+        "== Heading ==\n* item\n{| class=x\n| cell\n|}\n[[File:a.jpg|thumb|a [[link]] b]]See [http://a.b the site]."
+    )
+    assert plain_text(markup) == "Anarchism is a philosophy of Greece.\n\nSee the site."

@@ -1,0 +1,156 @@
+import json
+import shutil
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM
+
+from pipress.errors import StageError
+from pipress.weights.files import check_weights, read_config
+from pipress.weights.folder import check_loads, load_model, load_tokenizer
+from pipress.weights.from_gguf import NAMES, is_gguf, unpack_gguf
+from pipress.weights.gguf_reader import GgufFile
+from pipress.weights.packing import pack, spread
+
+
+@pytest.fixture
+def model(tiny_model: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(tiny_model, tmp_path / "model"))
+
+
+def change_config(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_a_whole_model_loads(model: Path) -> None:
+    assert check_loads(model) == sum(p.numel() for p in load_model(model, torch.float32).parameters())
+
+
+def test_another_architecture_is_refused_by_name(model: Path) -> None:
+    change_config(model, model_type="qwen3", architectures=["Qwen3ForCausalLM"])
+    with pytest.raises(StageError, match=r"of the architecture Qwen3ForCausalLM — only the Llama architecture"):
+        read_config(model)
+
+
+def test_truncated_safetensors_are_refused(model: Path) -> None:
+    file = model / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(StageError, match=r"model.safetensors is cut off: it ends inside"):
+        check_weights(model)
+    file.write_bytes(file.read_bytes()[:20])
+    with pytest.raises(StageError, match=r"model.safetensors is cut off or damaged"):
+        check_weights(model)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_weights_that_are_not_finite_are_refused_by_name(model: Path, dtype: torch.dtype, value: float) -> None:
+    weights = {name: tensor.to(dtype) for name, tensor in load_file(model / "model.safetensors").items()}
+    weights["model.norm.weight"][3] = value
+    save_file(weights, model / "model.safetensors")
+    with pytest.raises(StageError, match=r"model.norm.weight in model.safetensors holds values that are not finite"):
+        check_weights(model)
+
+
+def test_weights_that_do_not_fit_the_config_are_refused(model: Path) -> None:
+    weights = load_file(model / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(StageError, match=r"do not fit config.json: model.layers.1.mlp.up_proj.weight missing"):
+        load_model(model, torch.float32)
+
+
+def test_pickled_weights_are_not_loaded(model: Path) -> None:
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    with pytest.raises(StageError, match=r"holds no \*.safetensors"):
+        check_weights(model)
+
+
+def test_text_is_packed_without_padding(tiny_model: Path) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    sequences = pack("abc\n\nde", tokenizer, 4)
+    assert tokenizer.decode(sequences.flatten()) == "abc<|end|>"
+    assert spread(torch.arange(10)[:, None], 3).flatten().tolist() == [0, 4, 9]
+
+
+def write_gguf(path: Path, source: Path, architecture: str = "llama") -> dict[str, torch.Tensor]:
+    """A GGUF of the tiny model as llama.cpp's converter lays it out (rotary rows interleaved), q8_0 for matrices."""
+    model = LlamaForCausalLM.from_pretrained(source)
+    config, tokenizer = model.config, load_tokenizer(source)
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    tokens[0] = "ab"  # one merge, as every real file has some
+    writer.add_token_list(tokens)
+    writer.add_token_types([3 if token == "<|end|>" else 1 for token in tokens])
+    writer.add_token_merges(["a b"])
+    writer.add_eos_token_id(len(tokens) - 1)
+    weights = {name: tensor for name, tensor in model.state_dict().items() if name != "lm_head.weight"}
+    parts = {hugging_face: ours for ours, hugging_face in NAMES.items()}
+    for name, tensor in weights.items():
+        stem, _, kind = name.rpartition(".")
+        layer, inner = (stem.split(".")[2], ".".join(stem.split(".")[3:])) if ".layers." in stem else ("", stem)
+        heads = {"self_attn.q_proj": config.num_attention_heads, "self_attn.k_proj": config.num_key_value_heads}
+        if inner in heads:
+            rows = tensor.shape[0] // heads[inner]
+            tensor = tensor.view(heads[inner], 2, rows // 2, -1).transpose(1, 2).reshape(tensor.shape)
+        target = f"blk.{layer}.{parts[inner]}.{kind}" if layer else f"{parts[inner]}.{kind}"
+        values = tensor.detach().numpy()
+        kind_ = gguf.GGMLQuantizationType.Q8_0 if values.ndim == 2 else gguf.GGMLQuantizationType.F32
+        writer.add_tensor(target, gguf.quants.quantize(values, kind_), raw_dtype=kind_)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return weights
+
+
+def test_a_gguf_becomes_the_model_it_was_made_from(tiny_model: Path, tmp_path: Path) -> None:
+    weights = write_gguf(tmp_path / "m.gguf", tiny_model)
+    (tmp_path / "out").mkdir()
+    assert is_gguf(tmp_path / "m.gguf")
+    unpack_gguf(tmp_path / "m.gguf", tmp_path / "out")
+    check_loads(tmp_path / "out")
+    unpacked = load_file(tmp_path / "out" / "model.safetensors")
+    assert set(unpacked) == set(weights)
+    for name, tensor in weights.items():
+        # q8_0 rounds to a 127th of the largest value in a block
+        np.testing.assert_allclose(unpacked[name].float(), tensor, atol=float(tensor.abs().max()) / 127)
+
+
+def test_numbers_are_split_into_digits_as_the_models_tokenizer_says(tiny_model: Path, tmp_path: Path) -> None:
+    write_gguf(tmp_path / "m.gguf", tiny_model)
+    (tmp_path / "out").mkdir()
+    unpack_gguf(tmp_path / "m.gguf", tmp_path / "out")
+    tokenizer = load_tokenizer(tmp_path / "out")
+    assert tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("a 12")[-1][0] == "2"
+    assert tokenizer.eos_token == "<|end|>"
+
+
+def test_a_gguf_of_another_architecture_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    write_gguf(tmp_path / "m.gguf", tiny_model, "qwen3")
+    with pytest.raises(StageError, match="of the architecture qwen3"):
+        unpack_gguf(tmp_path / "m.gguf", tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.99])
+def test_a_gguf_that_is_cut_off_is_refused(tiny_model: Path, tmp_path: Path, share: float) -> None:
+    write_gguf(tmp_path / "m.gguf", tiny_model)
+    content = (tmp_path / "m.gguf").read_bytes()
+    (tmp_path / "m.gguf").write_bytes(content[: int(share * len(content))])
+    with pytest.raises(StageError, match=r"m.gguf is not a GGUF that can be read"):
+        GgufFile(tmp_path / "m.gguf")
