@@ -31,7 +31,12 @@ export interface Release {
   golden: GoldenPrompt;
 }
 
-/** Puts a release together; equal parts give an equal digest. */
+/** Puts a release together; equal parts give an equal digest, wherever they lie on this machine. */
 export function makeRelease(parts: Omit<Release, "digest">): Release {
-  return { digest: digestOf(parts), ...parts };
+  const content = { ...parts, model: digestAndSize(parts.model), server: digestAndSize(parts.server) };
+  return { digest: digestOf(content), ...content };
+}
+
+function digestAndSize({ sha256, bytes }: FileDigest): FileDigest {
+  return { sha256, bytes };
 }

@@ -1,0 +1,22 @@
+import { describe, expect, it } from "vitest";
+import { makeRelease } from "./release.ts";
+
+const parts = {
+  model: { sha256: "aa", bytes: 1 },
+  server: { sha256: "bb", bytes: 2, path: "/somewhere/llama-server" },
+  settings: { context: 512, threads: 4, parallel: 1, port: 8080, minTokensPerSecond: 0 },
+  golden: { prompt: "p", expect: "e", maxTokens: 8 },
+};
+
+describe("makeRelease", () => {
+  it("does not depend on where the files lie", () => {
+    const elsewhere = makeRelease({ ...parts, server: { ...parts.server, path: "/elsewhere" } as never });
+    expect(makeRelease(parts)).toEqual(elsewhere);
+    expect(makeRelease(parts).server).toEqual({ sha256: "bb", bytes: 2 });
+  });
+
+  it.each(["model", "server", "settings", "golden"] as const)("changes with the %s", (part) => {
+    const changed = { ...parts, [part]: { ...parts[part], bytes: 9 } };
+    expect(makeRelease(changed as never).digest).not.toBe(makeRelease(parts).digest);
+  });
+});
