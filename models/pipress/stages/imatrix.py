@@ -38,7 +38,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         file.flush()
         command = [spec.llama_cpp_bin / "llama-imatrix", "-m", model, "-f", file.name, "-o", target]
         sizes = ["-c", str(context), "--chunks", str(chunks), "-t", str(len(os.sched_getaffinity(0)))]
-        run_program([*command, *sizes, "--no-ppl"], on_line)
+        run_program([*command, *sizes], on_line)  # its perplexities are what its progress is read from
     if not target.exists() or target.read_bytes()[:4] != MAGIC:
         raise StageError("llama-imatrix wrote no matrix", "give it more calibration text; the log has its output")
 

@@ -12,7 +12,7 @@ from pipress.spec import Metrics, Spec
 TOOLS = ("llama.cpp",)
 
 TENSOR = re.compile(r"\[\s*(\d+)/\s*(\d+)\]")
-FALLBACK = re.compile(r"fallback quantization")
+FALLBACK = re.compile(r"(\d+) of \d+ tensor\(s\) required fallback")
 # llama-quantize itself refuses these without an importance matrix; better to say so before anything runs.
 NEED_IMATRIX = {"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "Q2_K_S"}
 
@@ -26,7 +26,8 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
 
     def on_line(line: str) -> None:
         nonlocal fallbacks
-        fallbacks += bool(FALLBACK.search(line))
+        if match := FALLBACK.search(line):
+            fallbacks = int(match[1])
         if match := TENSOR.search(line):
             spec.report(0.9 * int(match[1]) / int(match[2]), f"tensor {match[1]}/{match[2]}")
 
