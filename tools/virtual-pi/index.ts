@@ -1,7 +1,8 @@
 /**
  * The virtual Pi's image: Debian arm64 with real systemd and sshd, built once per digest and cached.
  *
- * The build needs no privileges, and runs no emulated program: see `scripts/exchange.sh` for the idea.
+ * The build runs no emulated program, which makes it quick: see `scripts/exchange.sh` for the idea. Needs root, or
+ * sudo for one step.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -139,13 +140,18 @@ function downloadEnvironment(work: string): NodeJS.ProcessEnv {
   return { OUT: work, PACKAGES: image.packages.join(" "), KERNEL_PACKAGE: image.kernelPackage };
 }
 
-/** The same packages on this machine's own architecture, configured; mmdebstrap picks root, user namespace or fakechroot. */
-export function configureCommand(work: string): string[] {
+/**
+ * The same packages on this machine's own architecture, configured in a chroot. The one step that needs root: user
+ * namespaces are often forbidden or cannot read the user's home, and fakechroot breaks when the suites' C libraries differ.
+ */
+export function configureCommand(work: string, isRoot = process.getuid?.() === 0): string[] {
   const excluded = ["man", "info", "locale", "doc"].map(
     (name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`,
   );
   return [
-    ...["mmdebstrap", "--variant=minbase", "--format=tar", `--include=${image.packages.join(",")}`],
+    ...(isRoot ? [] : ["sudo", "--non-interactive"]),
+    ...["mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar"],
+    `--include=${image.packages.join(",")}`,
     ...["--aptopt=APT::Install-Recommends false", "--aptopt=APT::Sandbox::User root"],
     ...["--dpkgopt=force-unsafe-io", ...excluded, "--dpkgopt=path-include=/usr/share/doc/*/copyright"],
     `--customize-hook=${join(here, "guest", "customize.sh")}`,

@@ -28,12 +28,14 @@ export async function runStep({ name, argv, env = {}, log, progress, signal }: S
   };
 
   const [command = "", ...args] = argv;
+  // sudo knows who typed the password by the terminal, which a detached process has not; it passes signals on.
+  const hasGroup = command !== "sudo";
   const child = execa(command, args, {
     env: { ...env, PATH: withSystemFolders(process.env.PATH), LC_ALL: "C.UTF-8" },
-    ...{ all: true, buffer: false, stdin: "ignore", detached: true, reject: false },
+    ...{ all: true, buffer: false, stdin: "ignore", detached: hasGroup, reject: false },
   });
   const endGroup = () => {
-    if (child.pid !== undefined) process.kill(-child.pid, "SIGTERM");
+    if (child.pid !== undefined) process.kill(hasGroup ? -child.pid : child.pid, "SIGTERM");
   };
   signal?.addEventListener("abort", endGroup, { once: true });
   const ticker = setInterval(say, 5_000);
@@ -79,6 +81,12 @@ function stepFailed(name: string, command: string, code: string | undefined, rec
       where,
       what: `${command} is not installed`,
       remedy: "install the missing system package",
+    });
+  if (recent.some((line) => line.startsWith("sudo:")))
+    return new UserError({
+      where,
+      what: `root is needed, and ${recent.at(-1)}`,
+      remedy: "run `sudo -v` first, or the same command as root once; the image is cached afterwards",
     });
   const offline = recent.some((line) =>
     /Could not resolve|Failed to fetch|Cannot initiate the connection/.test(line),

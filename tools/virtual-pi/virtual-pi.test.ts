@@ -12,6 +12,11 @@ afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
+const step = (argv: string[]) => {
+  const log = join(temporary(), "step.log");
+  return runStep({ name: "assemble", argv, log, progress: () => undefined });
+};
+
 group("the image", () => {
   test("is named by what it is made from, the same each time", () => {
     expect(imageDigest()).toMatch(/^[0-9a-f]{64}$/);
@@ -33,6 +38,20 @@ group("the image", () => {
   });
 });
 
+group("root", () => {
+  test("is asked of sudo for configuring, and for nothing else", () => {
+    expect(configureCommand("/work", false).slice(0, 3)).toEqual(["sudo", "--non-interactive", "mmdebstrap"]);
+    expect(configureCommand("/work", true)[0]).toBe("mmdebstrap");
+    expect(downloadCommand("/work")[0]).toBe("fakeroot");
+  });
+
+  test("that sudo does not give is asked of the user", async () => {
+    await expect(step(["sh", "-c", "echo sudo: a password is required; exit 1"])).rejects.toThrow(
+      /run `sudo -v`/,
+    );
+  });
+});
+
 group("progress", () => {
   test.each([
     ["progress 14 161", "package 14 of 161"],
@@ -49,11 +68,6 @@ group("progress", () => {
 });
 
 group("a build step", () => {
-  const step = (argv: string[]) => {
-    const log = join(temporary(), "step.log");
-    return runStep({ name: "assemble", argv, log, progress: () => undefined });
-  };
-
   test("that fails says which step, the end of its output and where the log is", async () => {
     await expect(step(["sh", "-c", "echo no space left; exit 1"])).rejects.toThrow(
       /virtual Pi image \/ assemble: sh failed:\n {4}no space left — .*step\.log/s,
