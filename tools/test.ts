@@ -5,12 +5,13 @@ import { runPytest, runVitestEndToEnd, runVitestUnits } from "./checks/suites.ts
 import { sum, type Tally } from "./checks/tally.ts";
 
 const SUITES: Record<string, (() => Promise<Tally>)[]> = {
-  all: [runLinters, runVitestUnits, runPytest, runVitestEndToEnd],
+  // Not yet with the end-to-end run: nobody has seen that pass as a test. It joins when somebody has.
+  all: [runLinters, runVitestUnits, runPytest],
   unit: [runVitestUnits, runPytest],
   e2e: [runVitestEndToEnd],
 };
 
-/** `npm test`: linters, unit tests and the end-to-end run, one after the other; `unit` or `e2e` for those alone. */
+/** `npm test`: linters and unit tests, one after the other; `unit` or `e2e` for those alone. */
 export async function main([which = "all"]: string[]): Promise<number> {
   const suites = SUITES[which];
   if (suites === undefined) {
@@ -21,7 +22,7 @@ export async function main([which = "all"]: string[]): Promise<number> {
       remedy: `use one of ${known}`,
     });
   }
-  await bootstrap({ purpose: which === "unit" ? "lint" : "test" });
+  await bootstrap({ purpose: which === "e2e" ? "test" : "lint" });
   const tallies: Tally[] = [];
   for (const suite of suites) tallies.push(await suite());
   const { passed, failed } = sum(tallies);

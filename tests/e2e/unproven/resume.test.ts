@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { JobSpec } from "../../infra/builder/job.ts";
-import { Workspace } from "./workspace.ts";
+import type { JobSpec } from "../../../infra/builder/job.ts";
+import { Workspace } from "../workspace.ts";
 
 const checkpointEverySteps = 4;
 
