@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { imageDigest } from "../../tools/virtual-pi/index.ts";
 import { repoRoot } from "../paths.ts";
 import { VirtualPiMachine } from "./machine.ts";
+import { findMachineProcesses } from "./process.ts";
 import { sshGreets } from "./ssh.ts";
 import type { VirtualPiOutputs } from "./resource.ts";
 
@@ -87,7 +88,7 @@ describe.runIf(process.env.PIPRESS_IT === "1")("a virtual Pi", { timeout: 15 * 6
 
   test("what is killed shows as drift, and starts again with its keys, ports and files", async () => {
     await onHost("echo", "kept", ">", "note;", "sync");
-    await run("pkill", ["-KILL", "-f", machine.folder.disk]);
+    for (const pid of await findMachineProcesses(machine.folder.disk)) process.kill(pid, "SIGKILL");
     await expect.poll(() => machine.isRunning()).toBe(false);
 
     expect(await resource.read(inputs.name)).toMatchObject({ running: false });
