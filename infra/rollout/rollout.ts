@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import type { Host } from "../host/host.ts";
 import type { Release } from "../release/release.ts";
@@ -44,6 +45,11 @@ export class Rollout extends pulumi.ComponentResource {
     const { release, modelFile, apiKey, toolchain } = args;
     const { llamaCpp } = toolchain;
     const server = llamaCpp.release.files["llama-server"];
+    const source = {
+      sha256: llamaCpp.sourceSha256,
+      bytes: statSync(llamaCpp.sourceArchive).size,
+      path: llamaCpp.sourceArchive,
+    };
     return new Playbook(
       host.name,
       {
@@ -56,12 +62,13 @@ export class Rollout extends pulumi.ComponentResource {
           pipress_build: host.build,
           pipress_virtual: host.isVirtual,
           pipress_llama_cpp_version: llamaCpp.version,
-          pipress_source: { sha256: llamaCpp.sourceSha256 },
+          pipress_source: { sha256: source.sha256, bytes: source.bytes },
         },
         secretVars: { pipress_api_keys: [apiKey] },
-        files: [{ ...server }, release.model.apply((model) => ({ ...model, path: modelFile }))].map((file) =>
-          pulumi.output(file),
-        ),
+        files: [
+          pulumi.output(host.build === "device" ? source : { ...server }),
+          release.model.apply((model) => pulumi.output({ ...model, path: modelFile })),
+        ],
       },
       {
         parent: this,
