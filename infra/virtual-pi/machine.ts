@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { constants, copyFile, link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
@@ -152,7 +153,9 @@ export class VirtualPiMachine {
   private async choosePorts({ forwards }: VirtualPiSpec, before?: Pick<MachineRecord, "sshPort" | "ports">) {
     const chosen: number[] = [];
     const choose = async (preferred?: number) => {
-      const port = await getPort({ host: "127.0.0.1", port: preferred, exclude: chosen });
+      // getPort alone would not give back, for half a minute, a port that this very process was given before.
+      const isKept = preferred !== undefined && (await isFree(preferred));
+      const port = isKept ? preferred : await getPort({ host: "127.0.0.1", exclude: chosen });
       chosen.push(port);
       return port;
     };
@@ -244,6 +247,21 @@ export class VirtualPiMachine {
       remedy: `the whole log is ${this.folder.serialLog}; running the same command again starts afresh`,
     });
   }
+}
+
+/** True when nobody listens on this loopback port. */
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => {
+      resolve(false);
+    });
+    server.listen(port, "127.0.0.1", () => {
+      server.close(() => {
+        resolve(true);
+      });
+    });
+  });
 }
 
 async function linkOrCopy(from: string, to: string): Promise<void> {
