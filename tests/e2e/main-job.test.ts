@@ -1,73 +1,22 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { connect } from "node:net";
 import { basename, join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { FleetOutputs } from "../../infra/report/table.ts";
+import {
+  artifacts,
+  ask,
+  changedNames,
+  expectClearError,
+  expectStillServing,
+  host,
+  quick,
+  type Outputs,
+} from "./scenario.ts";
 import { Workspace } from "./workspace.ts";
 
-/** Recovery and evaluation short enough for a test; everything else as in the dev stack. */
-const quick = { "steps.recover.tokens": 8192, "steps.evaluate.chunks": 8 };
-
 const workspace = new Workspace();
-const host = { name: "pi-0", virtual: { memory: "2 GiB", cpus: 2 } };
 const config = { recipe: workspace.recipeFile, hosts: [host] };
-
-interface Outputs extends FleetOutputs {
-  endpoint: string;
-  apiKey: string;
-}
-
-interface Answer {
-  status: number;
-  text: string;
-}
-
-async function ask({ endpoint }: Outputs, apiKey: string | undefined): Promise<Answer> {
-  const response = await fetch(`${endpoint}/v1/chat/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json", ...(apiKey && { authorization: `Bearer ${apiKey}` }) },
-    body: JSON.stringify({
-      messages: [{ role: "user", content: "What is the capital of France?" }],
-      max_tokens: 16,
-      temperature: 0,
-    }),
-  });
-  const body = (await response.json()) as { choices?: { message: { content: string } }[] };
-  return { status: response.status, text: body.choices?.[0]?.message.content ?? "" };
-}
-
-/** Artifacts by stage name, with the time at which each was made. */
-function artifacts(): Record<string, { key: string; createdAt: string }> {
-  const root = join(workspace.data, "store", "artifacts");
-  return Object.fromEntries(
-    readdirSync(root).map((key) => {
-      const { name, createdAt } = JSON.parse(readFileSync(join(root, key, "manifest.json"), "utf8")) as {
-        name: string;
-        createdAt: string;
-      };
-      return [name, { key, createdAt }];
-    }),
-  );
-}
-
-const changedNames = (steps: { name: string }[]): string[] =>
-  [...new Set(steps.map(({ name }) => name))].sort();
-
-/** Expects a command to fail with one clear error: its words, and no stack trace. */
-function expectClearError(output: string, ...words: (string | RegExp)[]): void {
-  for (const word of words) expect(output).toMatch(word);
-  expect(output).not.toMatch(/^\s+at .*\(.*:\d+:\d+\)/m);
-  expect(output).not.toContain("Traceback (most recent call last)");
-}
-
-async function expectStillServing(): Promise<void> {
-  const outputs = await workspace.outputs<Outputs>();
-  expect(await ask(outputs, outputs.apiKey)).toMatchObject({
-    status: 200,
-    text: expect.stringMatching(/Paris/) as string,
-  });
-}
 
 beforeAll(async () => {
   workspace.recipe(quick);
@@ -110,7 +59,7 @@ describe("from a recipe to an answering virtual Pi", () => {
 
   it("answers the golden prompt with the API key, and nobody without it", async () => {
     const outputs = await workspace.outputs<Outputs>();
-    await expectStillServing();
+    await expectStillServing(workspace);
     expect((await ask(outputs, undefined)).status).toBe(401);
     expect((await ask(outputs, "wrong")).status).toBe(401);
   });
@@ -127,10 +76,10 @@ describe("from a recipe to an answering virtual Pi", () => {
   });
 
   it("changes nothing when nothing changed", async () => {
-    const before = artifacts();
+    const before = artifacts(workspace);
     expect(await workspace.preview()).toEqual([]);
     expect((await workspace.up("--expect-no-changes")).exitCode).toBe(0);
-    expect(artifacts()).toEqual(before);
+    expect(artifacts(workspace)).toEqual(before);
   });
 
   it("plans only quantize, evaluate and the host when the quantization changes", async () => {
@@ -148,14 +97,14 @@ describe("from a recipe to an answering virtual Pi", () => {
 describe("destroy", () => {
   it("leaves no process, port or VM behind, and keeps the artifacts", async () => {
     const { endpoint } = await workspace.outputs<Outputs>();
-    const kept = artifacts();
+    const kept = artifacts(workspace);
     const { exitCode, output } = await workspace.pulumi("destroy", "--yes", "--skip-preview");
     expect(exitCode, output).toBe(0);
     const { stdout: processes } = await execa("ps", ["-eo", "args"]);
     expect(processes.split("\n").filter((line) => line.includes(basename(workspace.dir)))).toEqual([]);
     await expect(connectTo(Number(new URL(endpoint).port))).rejects.toThrow("ECONNREFUSED");
     expect(readdirSync(join(workspace.data, "hosts"))).toEqual([]);
-    expect(artifacts()).toEqual(kept);
+    expect(artifacts(workspace)).toEqual(kept);
   });
 });
 

@@ -2,71 +2,19 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { FleetOutputs } from "../../../infra/report/table.ts";
+import {
+  artifacts,
+  changedNames,
+  expectClearError,
+  expectStillServing,
+  host,
+  quick,
+  type Outputs,
+} from "../scenario.ts";
 import { Workspace } from "../workspace.ts";
 
-/** Recovery and evaluation short enough for a test; everything else as in the dev stack. */
-const quick = { "steps.recover.tokens": 8192, "steps.evaluate.chunks": 8 };
-
 const workspace = new Workspace();
-const host = { name: "pi-0", virtual: { memory: "2 GiB", cpus: 2 } };
 const config = { recipe: workspace.recipeFile, hosts: [host] };
-
-interface Outputs extends FleetOutputs {
-  endpoint: string;
-  apiKey: string;
-}
-
-interface Answer {
-  status: number;
-  text: string;
-}
-
-async function ask({ endpoint }: Outputs, apiKey: string | undefined): Promise<Answer> {
-  const response = await fetch(`${endpoint}/v1/chat/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json", ...(apiKey && { authorization: `Bearer ${apiKey}` }) },
-    body: JSON.stringify({
-      messages: [{ role: "user", content: "What is the capital of France?" }],
-      max_tokens: 16,
-      temperature: 0,
-    }),
-  });
-  const body = (await response.json()) as { choices?: { message: { content: string } }[] };
-  return { status: response.status, text: body.choices?.[0]?.message.content ?? "" };
-}
-
-/** Artifacts by stage name, with the time at which each was made. */
-function artifacts(): Record<string, { key: string; createdAt: string }> {
-  const root = join(workspace.data, "store", "artifacts");
-  return Object.fromEntries(
-    readdirSync(root).map((key) => {
-      const { name, createdAt } = JSON.parse(readFileSync(join(root, key, "manifest.json"), "utf8")) as {
-        name: string;
-        createdAt: string;
-      };
-      return [name, { key, createdAt }];
-    }),
-  );
-}
-
-const changedNames = (steps: { name: string }[]): string[] =>
-  [...new Set(steps.map(({ name }) => name))].sort();
-
-/** Expects a command to fail with one clear error: its words, and no stack trace. */
-function expectClearError(output: string, ...words: (string | RegExp)[]): void {
-  for (const word of words) expect(output).toMatch(word);
-  expect(output).not.toMatch(/^\s+at .*\(.*:\d+:\d+\)/m);
-  expect(output).not.toContain("Traceback (most recent call last)");
-}
-
-async function expectStillServing(): Promise<void> {
-  const outputs = await workspace.outputs<Outputs>();
-  expect(await ask(outputs, outputs.apiKey)).toMatchObject({
-    status: 200,
-    text: expect.stringMatching(/Paris/) as string,
-  });
-}
 
 beforeAll(async () => {
   workspace.recipe(quick);
@@ -94,16 +42,16 @@ describe("from a recipe to an answering virtual Pi", () => {
     expect(exitCode, output).toBe(0);
     expect(output).toContain("all 13 stages are in the store");
     expect(readdirSync(join(workspace.data, "store", "artifacts")).sort()).toEqual(before);
-    await expectStillServing();
+    await expectStillServing(workspace);
   });
 
   it("runs exactly the stage again whose artifact was deleted", async () => {
-    const before = artifacts();
+    const before = artifacts(workspace);
     rmSync(join(workspace.data, "store", "artifacts", before.imatrix?.key ?? "none"), { recursive: true });
     expect(changedNames(await workspace.preview())).toEqual(["imatrix"]);
     const { exitCode, output } = await workspace.up();
     expect(exitCode, output).toBe(0);
-    const after = artifacts();
+    const after = artifacts(workspace);
     const remade = Object.keys(after).filter((name) => after[name]?.createdAt !== before[name]?.createdAt);
     expect(remade).toEqual(["imatrix"]);
     expect(await workspace.preview()).toEqual([]);
@@ -123,7 +71,7 @@ describe("drift on the host", () => {
     expect(exitCode, output).toBe(0);
     expect((await workspace.onHost("pi-0", `grep ^Restart= ${unit}`)).output).not.toContain("Restart=no");
     expect(await workspace.preview("--refresh")).toEqual([]);
-    await expectStillServing();
+    await expectStillServing(workspace);
   });
 });
 
@@ -133,7 +81,7 @@ describe("what goes wrong leaves the host serving what it served", () => {
     const { exitCode, output } = await workspace.up();
     expect(exitCode).not.toBe(0);
     expectClearError(output, "pi-0", /golden/i, /serves/i);
-    await expectStillServing();
+    await expectStillServing(workspace);
     workspace.recipe(quick);
   });
 
@@ -160,7 +108,7 @@ describe("what goes wrong leaves the host serving what it served", () => {
     const mended = await workspace.up();
     expect(mended.exitCode, mended.output).toBe(0);
     await workspace.onHost("pi-0", "rm -f /var/lib/pipress/aside");
-    await expectStillServing();
+    await expectStillServing(workspace);
   });
 
   it("a full disk on the host", async () => {
@@ -171,7 +119,7 @@ describe("what goes wrong leaves the host serving what it served", () => {
     expectClearError(output, "pi-0", /disk|space/i);
     await workspace.onHost("pi-0", "rm -f /full");
     workspace.recipe(quick);
-    await expectStillServing();
+    await expectStillServing(workspace);
   });
 
   it("a host with another host key than expected, and a host that does not answer", async () => {
@@ -200,6 +148,6 @@ describe("what goes wrong leaves the host serving what it served", () => {
     expect(absent.exitCode).not.toBe(0);
     expectClearError(absent.output, "absent", /refused|unreachable|not reach|does not answer/i);
     workspace.configure(config);
-    await expectStillServing();
+    await expectStillServing(workspace);
   });
 });

@@ -1,0 +1,71 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { FleetOutputs } from "../../infra/report/table.ts";
+import type { Workspace } from "./workspace.ts";
+
+/** Recovery and evaluation short enough for a test; everything else as in the dev stack. */
+export const quick = { "steps.recover.tokens": 8192, "steps.evaluate.chunks": 8 };
+
+/** The one virtual host, as in `Pulumi.dev.yaml`. */
+export const host = { name: "pi-0", virtual: { memory: "2 GiB", cpus: 2 } };
+
+/** Outputs of a stack that has a host. */
+export interface Outputs extends FleetOutputs {
+  endpoint: string;
+  apiKey: string;
+}
+
+interface Answer {
+  status: number;
+  text: string;
+}
+
+/** Asks the golden question over HTTP. */
+export async function ask({ endpoint }: Outputs, apiKey: string | undefined): Promise<Answer> {
+  const response = await fetch(`${endpoint}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...(apiKey && { authorization: `Bearer ${apiKey}` }) },
+    body: JSON.stringify({
+      messages: [{ role: "user", content: "What is the capital of France?" }],
+      max_tokens: 16,
+      temperature: 0,
+    }),
+  });
+  const body = (await response.json()) as { choices?: { message: { content: string } }[] };
+  return { status: response.status, text: body.choices?.[0]?.message.content ?? "" };
+}
+
+/** Artifacts by stage name, with the time at which each was made. */
+export function artifacts(workspace: Workspace): Record<string, { key: string; createdAt: string }> {
+  const root = join(workspace.data, "store", "artifacts");
+  return Object.fromEntries(
+    readdirSync(root).map((key) => {
+      const { name, createdAt } = JSON.parse(readFileSync(join(root, key, "manifest.json"), "utf8")) as {
+        name: string;
+        createdAt: string;
+      };
+      return [name, { key, createdAt }];
+    }),
+  );
+}
+
+/** Names of the resources that a preview would touch. */
+export const changedNames = (steps: { name: string }[]): string[] =>
+  [...new Set(steps.map(({ name }) => name))].sort();
+
+/** Expects a command to fail with one clear error: its words, and no stack trace. */
+export function expectClearError(output: string, ...words: (string | RegExp)[]): void {
+  for (const word of words) expect(output).toMatch(word);
+  expect(output).not.toMatch(/^\s+at .*\(.*:\d+:\d+\)/m);
+  expect(output).not.toContain("Traceback (most recent call last)");
+}
+
+/** Expects the host to answer the golden question sensibly. */
+export async function expectStillServing(workspace: Workspace): Promise<void> {
+  const outputs = await workspace.outputs<Outputs>();
+  expect(await ask(outputs, outputs.apiKey)).toMatchObject({
+    status: 200,
+    text: expect.stringMatching(/Paris/) as string,
+  });
+}
