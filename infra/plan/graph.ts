@@ -26,7 +26,7 @@ export function stageGraph(recipe: Recipe): StageNode[] {
     return name;
   };
   const measure = (name: string, model: string): string =>
-    add(name, "evaluate", steps.evaluate, { model, texts });
+    add(name, "evaluate", { ...steps.evaluate, golden: recipe.golden }, { model, texts });
 
   const base = add("fetch", "fetch", { source: recipe.base.source }, {});
   const texts = add("fetch-text", "fetch-text", recipe.texts, {});

@@ -75,9 +75,7 @@ export function piRecipe(): BuildRecipe {
     cmakeArgs: [
       ...commonArgs,
       `-DCMAKE_TOOLCHAIN_FILE=${cmakePlaceholder}/aarch64-a72.cmake`,
-      // By name, so that the linker picks the archive: FindOpenMP would put the shared library's path on the line.
-      "-DOpenMP_gomp_LIBRARY=gomp",
-      // Static to the end: also makes cmake choose libgomp.a over libgomp.so.
+      // Makes cmake look for archives only: FindOpenMP would put libgomp.so on the line of a static program.
       "-DGGML_STATIC=ON",
       "-DGGML_NATIVE=OFF",
       "-DGGML_CPU_ARM_ARCH=armv8-a",
