@@ -32,6 +32,8 @@ export function environment(user: NodeJS.ProcessEnv = process.env): Record<strin
     PULUMI_HOME: layout(cache).pulumiHome,
     PULUMI_SKIP_UPDATE_CHECK: "true",
     PULUMI_SUPPRESS_NEO_LINK: "true",
+    // Where a shell forbids bytecode, each stage would spend 20 s compiling torch's and transformers' sources anew.
+    PYTHONDONTWRITEBYTECODE: "",
   };
   // What is not in place could not be downloaded either: say so at once instead of after its retries.
   if (installedCommandPlugin(cache) === "drop-in")

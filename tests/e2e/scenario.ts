@@ -2,13 +2,23 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { FleetOutputs } from "../../infra/report/table.ts";
-import type { Workspace } from "./workspace.ts";
+import type { PlannedStep, Workspace } from "./workspace.ts";
 
 /** Recovery and evaluation short enough for a test; everything else as in the dev stack. */
-export const quick = { "steps.recover.tokens": 8192, "steps.evaluate.chunks": 8 };
+export const quick = {
+  "steps.recover.tokens": 12_288,
+  "steps.recover.checkpointEverySteps": 3,
+  "steps.evaluate.chunks": 8,
+};
 
 /** The one virtual host, as in `Pulumi.dev.yaml`. */
 export const host = { name: "pi-0", virtual: { memory: "2 GiB", cpus: 2 } };
+
+/** The stack's configuration, with the workspace's own recipe. */
+export const config = (workspace: Workspace): Record<string, unknown> => ({
+  recipe: workspace.recipeFile,
+  hosts: [host],
+});
 
 /** Outputs of a stack that has a host. */
 export interface Outputs extends FleetOutputs {
@@ -50,9 +60,9 @@ export function artifacts(workspace: Workspace): Record<string, { key: string; c
   );
 }
 
-/** Names of the resources that a preview would touch. */
-export const changedNames = (steps: { name: string }[]): string[] =>
-  [...new Set(steps.map(({ name }) => name))].sort();
+/** Names of the resources that a preview would touch, without the stack itself, whose outputs change with them. */
+export const changedNames = (steps: PlannedStep[]): string[] =>
+  [...new Set(steps.filter(({ type }) => type !== "pulumi:pulumi:Stack").map(({ name }) => name))].sort();
 
 /** Expects a command to fail with one clear error: its words, and no stack trace. */
 export function expectClearError(output: string, ...words: (string | RegExp)[]): void {

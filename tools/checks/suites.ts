@@ -30,7 +30,10 @@ export function runPytest(): Promise<Tally> {
       "--import-mode=importlib",
       `--junitxml=${report}`,
     ];
-    await run(python, [...args, "models", "ansible", "tools"], { PYTHONPATH: join(repoRoot, "models") });
+    await run(python, [...args, "models", "ansible", "tools"], {
+      PYTHONPATH: join(repoRoot, "models"),
+      PYTHONDONTWRITEBYTECODE: "",
+    });
   });
 }
 

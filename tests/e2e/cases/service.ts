@@ -1,0 +1,35 @@
+import { readdirSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { artifacts, ask, expectStillServing, type Outputs } from "../scenario.ts";
+import type { Workspace } from "../workspace.ts";
+
+/** What a successful `up` leaves: an answering host, and figures that can be believed. */
+export function service(workspace: Workspace): void {
+  describe("an answering virtual Pi", () => {
+    it("answers the golden prompt with the API key, and nobody without it", async () => {
+      const outputs = await workspace.outputs<Outputs>();
+      await expectStillServing(workspace);
+      expect((await ask(outputs, undefined)).status).toBe(401);
+      expect((await ask(outputs, "wrong")).status).toBe(401);
+    });
+
+    it("reports sizes, perplexities and the host's speed, and recovery improves on the pruned model", async () => {
+      const { report, artifact } = await workspace.outputs<Outputs>();
+      expect(report.models.map(({ label }) => label)).toEqual(["base", "pruned", "recovered", "quantized"]);
+      const [base, pruned, recovered, quantized] = report.models;
+      expect(pruned?.perplexity).toBeGreaterThan(base?.perplexity ?? Infinity);
+      expect(recovered?.perplexity).toBeLessThan(pruned?.perplexity ?? 0);
+      expect(quantized?.fileBytes).toBeLessThan((base?.fileBytes ?? 0) / 2);
+      expect(report.hosts[0]?.tokensPerSecond).toBeGreaterThan(0);
+      expect(readdirSync(artifact)).toContain("model.gguf");
+    });
+
+    it("changes nothing when nothing changed", async () => {
+      const before = artifacts(workspace);
+      expect(await workspace.preview()).toEqual([]);
+      const { exitCode, output } = await workspace.up("--expect-no-changes");
+      expect(exitCode, output).toBe(0);
+      expect(artifacts(workspace)).toEqual(before);
+    });
+  });
+}
