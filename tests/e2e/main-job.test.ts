@@ -18,11 +18,11 @@ const workspace = new Workspace();
 beforeAll(async () => {
   workspace.recipe(quick);
   workspace.configure(config(workspace));
-  const { exitCode, output } = await workspace.init();
-  if (exitCode !== 0) throw new Error(output);
+  await workspace.init();
 });
 
 afterAll(async () => {
+  await workspace.cancel();
   await workspace.pulumi("destroy", "--yes", "--skip-preview");
   workspace.remove();
 });

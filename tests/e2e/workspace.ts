@@ -31,27 +31,25 @@ export class Workspace {
   readonly dir = mkdtempSync(join(tmpdir(), "pipress-e2e-"));
   readonly data = join(this.dir, "data");
   readonly recipeFile = join(this.dir, "recipe.yaml");
-  private readonly configFile = join(this.dir, "Pulumi.e2e.yaml");
+  private readonly configFile = join(this.dir, "Pulumi.dev.yaml");
   readonly env: NodeJS.ProcessEnv;
+  private readonly context: { cwd: string; env: NodeJS.ProcessEnv; extendEnv: false };
 
   constructor() {
     const state = join(this.data, "state");
     mkdirSync(state, { recursive: true });
     const own = { PIPRESS_DATA: this.data, PULUMI_BACKEND_URL: pathToFileURL(state).href };
-    this.env = { ...process.env, ...environment({ ...process.env, ...own }), ...own, PULUMI_STACK: "e2e" };
+    this.env = { ...process.env, ...environment({ ...process.env, ...own }), ...own, PULUMI_STACK: "dev" };
+    this.context = { cwd: repoRoot, env: this.env, extendEnv: false };
   }
 
   /** Writes the stack's configuration; `hosts` and others as they stand in `Pulumi.dev.yaml`. */
   configure(config: Yaml): void {
-    let salt: Yaml = {};
-    try {
-      const { encryptionsalt } = parse(readFileSync(this.configFile, "utf8")) as Yaml;
-      salt = encryptionsalt === undefined ? {} : { encryptionsalt };
-    } catch {
-      // The first configuration of this workspace: the engine adds the salt when it makes the stack.
-    }
+    // Encrypted like the dev stack, whose passphrase everybody knows: docs/decisions/0003.
+    const dev = parse(readFileSync(join(repoRoot, "Pulumi.dev.yaml"), "utf8")) as Yaml;
     const entries = Object.entries(config).map(([key, value]) => [`pipress:${key}`, value]);
-    writeFileSync(this.configFile, stringify({ ...salt, config: Object.fromEntries(entries) as Yaml }));
+    const file = { encryptionsalt: dev.encryptionsalt, config: Object.fromEntries(entries) as Yaml };
+    writeFileSync(this.configFile, stringify(file));
   }
 
   /** Writes the dev recipe with some of its values replaced, by path: `{"steps.quantize.type": "Q5_K_M"}`. */
@@ -70,13 +68,16 @@ export class Workspace {
   /** Starts `pulumi` in a process group of its own, so that a test can end it as a terminal or a power cut would. */
   start(args: readonly string[]): ResultPromise<{ reject: false; all: true; detached: true }> {
     return execa("pulumi", [...args, "--non-interactive", "--config-file", this.configFile], {
-      cwd: repoRoot,
-      env: this.env,
-      extendEnv: false,
+      ...this.context,
       reject: false,
       all: true,
       detached: true,
     });
+  }
+
+  /** Takes away the lock that a killed engine left on the stack. */
+  async cancel(): Promise<void> {
+    await execa("pulumi", ["cancel", "--yes"], { ...this.context, reject: false });
   }
 
   async pulumi(...args: string[]): Promise<Outcome> {
@@ -84,8 +85,9 @@ export class Workspace {
     return { exitCode, output: all };
   }
 
-  async init(): Promise<Outcome> {
-    return this.pulumi("stack", "init", "e2e");
+  /** Makes the stack. It has the dev stack's name, and so its configuration file beside the program, which stays as it is. */
+  async init(): Promise<void> {
+    await execa("pulumi", ["stack", "init", "dev", "--non-interactive"], this.context);
   }
 
   up(...args: string[]): Promise<Outcome> {
@@ -97,7 +99,7 @@ export class Workspace {
     const { exitCode, stdout, stderr } = await execa(
       "pulumi",
       ["preview", "--json", "--non-interactive", "--config-file", this.configFile, ...args],
-      { cwd: repoRoot, env: this.env, extendEnv: false, reject: false },
+      { ...this.context, reject: false },
     );
     if (exitCode !== 0) throw new Error(`preview failed:\n${stdout}\n${stderr}`);
     const { steps } = JSON.parse(stdout) as { steps: { op: string; urn: string }[] };
@@ -110,11 +112,7 @@ export class Workspace {
   }
 
   async outputs<Outputs>(): Promise<Outputs> {
-    const { stdout } = await execa("pulumi", ["stack", "output", "--json", "--show-secrets"], {
-      cwd: repoRoot,
-      env: this.env,
-      extendEnv: false,
-    });
+    const { stdout } = await execa("pulumi", ["stack", "output", "--json", "--show-secrets"], this.context);
     return JSON.parse(stdout) as Outputs;
   }
 

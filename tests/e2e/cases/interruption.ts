@@ -50,8 +50,7 @@ export function interruption(workspace: Workspace): void {
       const [job] = await jobProcesses(workspace, "recover");
       process.kill(job ?? 0, "SIGKILL");
       const before = stepsDone();
-      // The killed engine left its lock on the stack.
-      await workspace.pulumi("cancel", "--yes");
+      await workspace.cancel();
 
       const run = workspace.start(["up", "--yes", "--skip-preview"]);
       let last = Date.now();
