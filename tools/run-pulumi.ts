@@ -53,3 +53,10 @@ export async function pulumiJson(args: readonly string[]): Promise<Record<string
   const { stdout } = await execa(pulumi, args, { cwd: repoRoot, env: environment(), stderr: "inherit" });
   return JSON.parse(stdout) as Record<string, unknown>;
 }
+
+/** A stack's whole state as text, secrets still encrypted. */
+export async function pulumiExport(stack: string): Promise<string> {
+  const pulumi = join(chosenEngine(cacheDir())?.bin ?? "", "pulumi");
+  const { stdout } = await execa(pulumi, ["stack", "export", "--stack", stack], { cwd: repoRoot, env: environment() });
+  return stdout;
+}

@@ -19,6 +19,7 @@ const VERBS = {
   pulumi: ["pulumi.ts"],
   env: ["env.ts"],
   jobs: ["jobs.ts"],
+  store: ["store.ts"],
   lint: ["lint.ts"],
   test: ["test.ts"],
   "test:unit": ["test.ts", "unit"],

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { nearest } from "./nearest.ts";
+import { s3UrlForm, s3UrlProblem } from "../store/s3-address.ts";
 import { parseBytes } from "./units.ts";
 
 /** An object whose unknown keys are errors; the message has one line per unknown key, naming the nearest known one. */
@@ -98,15 +99,25 @@ const service = strict({
   minTokensPerSecond: z.number().min(0).optional(),
 });
 
+/** A folder or a bucket as a URL. */
+const storeUrl = z.string().superRefine((url, context) => {
+  const problem = url.startsWith("s3:") ? s3UrlProblem(url) : undefined;
+  if (problem !== undefined)
+    context.addIssue({ code: "custom", message: `"${url}" ${problem}; ${s3UrlForm}` });
+  else if (!/^(file:\/\/\/.|s3:)/.test(url))
+    context.addIssue({
+      code: "custom",
+      message: 'must be a folder or a bucket as a URL, e.g. "file:///srv/pipress" or "s3://bucket/prefix"',
+    });
+});
+
 /** Everything a `fleet` stack reads from its `Pulumi.<stack>.yaml`, under the namespace `pipress`. */
 export const stackConfigSchema = strict({
   /** Name of a file in `models/recipes/` (without `.yaml`) or a path to a recipe. */
   recipe: z.string().min(1),
-  /** Where artifacts live. @default a folder under the data directory */
-  store: z
-    .string()
-    .regex(/^file:\/\/\/.+/, 'must be a folder as a URL, e.g. "file:///srv/pipress"')
-    .optional(),
+  /** Where artifacts live: `file:///folder`, or `s3://bucket/prefix` (`?endpoint=…&region=…` where it is not AWS's own).
+   * @default a folder under the data directory */
+  store: storeUrl.optional(),
   /** Where stages run. */
   builder: strict({ kind: z.literal("local") }).default({ kind: "local" }),
   /** The fleet, in the order of the rollout: the first host is the canary. */

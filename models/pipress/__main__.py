@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from pipress.errors import StageError
-from pipress.jobs.attach import Interrupted, print_result, run_stage, say
+from pipress.jobs.attach import Interrupted, Seldom, print_result, run_stage, say
 
 
 def main() -> int:
@@ -15,6 +15,8 @@ def main() -> int:
     options = _parser().parse_args()
     if options.command == "stage":
         return _stage()
+    if options.command == "store":
+        return _fetch(options)
     if options.action == "work":
         from pipress.jobs.work import main as work
 
@@ -35,6 +37,18 @@ def _stage() -> int:
     except StageError as error:
         say(f"{name}: {error}")
         say(f"{name}: log: {log}")
+        return 1
+    return 0
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    """Brings an artifact to this machine, every byte checked, and prints its folder."""
+    from pipress.store.store import open_store
+
+    try:
+        print(open_store(options.url, options.jobs, say=Seldom(say)).open(options.key))
+    except StageError as error:
+        say(str(error))
         return 1
     return 0
 
@@ -62,6 +76,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     stage = commands.add_parser("stage", help="run one stage").add_subparsers(dest="action", required=True)
     stage.add_parser("run", help="read a spec on standard input; submit its job unless done, attach, print the result")
+    store = commands.add_parser("store", help="look into a store").add_subparsers(dest="action", required=True)
+    fetch = store.add_parser("fetch", help="bring an artifact to this machine and print its folder")
+    fetch.add_argument("url", help="file:///folder or s3://bucket/prefix")
+    fetch.add_argument("key")
+    fetch.add_argument("--jobs", type=Path, default=_jobs_dir(), help="folder beside which the cache lies")
     jobs = commands.add_parser("jobs", help="look at jobs and stop them")
     jobs.add_argument("--dir", type=Path, default=_jobs_dir(), help="folder of the jobs (default: %(default)s)")
     actions = jobs.add_subparsers(dest="action", required=True)

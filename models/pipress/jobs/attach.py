@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -12,7 +13,7 @@ from pipress.errors import StageError
 from pipress.jobs.job import Job
 from pipress.jobs.progress import describe
 from pipress.jobs.submit import submit
-from pipress.store.file_store import FileStore
+from pipress.store.store import Store, open_store
 
 POLL_SECONDS = 0.25
 # The Pulumi display and the user are to hear something at least this often.
@@ -30,7 +31,8 @@ def run_stage(spec: dict[str, Any]) -> dict[str, Any]:
 
     Raises StageError when the job fails, Interrupted on SIGINT, SIGTERM or SIGHUP.
     """
-    store, job, name = FileStore(spec["store"]), Job(Path(spec["jobs"]), spec["key"]), spec["name"]
+    jobs, name = Path(spec["jobs"]), spec["name"]
+    store, job = open_store(spec["store"], jobs), Job(jobs, spec["key"])
     manifest = store.manifest(spec["key"])
     if manifest is None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -42,21 +44,21 @@ def run_stage(spec: dict[str, Any]) -> dict[str, Any]:
     return result_document(store, manifest)
 
 
-def result_document(store: FileStore, manifest: dict[str, Any]) -> dict[str, Any]:
+def result_document(store: Store, manifest: dict[str, Any]) -> dict[str, Any]:
     """What the attacher prints on success: small enough to be kept in a stack's state."""
     parts = {name: manifest[name] for name in ("key", "stage", "run", "files", "metrics", "seconds")}
     return {**parts, "artifact": str(store.locate(manifest["key"]))}
 
 
-def _follow(job: Job, store: FileStore, name: str) -> dict[str, Any]:
+def _follow(job: Job, store: Store, name: str) -> dict[str, Any]:
     said, said_at = "", 0.0
     while True:
-        # In this order: a job that ends between the two looks has left its artifact or its error before it ended.
-        at_work = job.is_at_work()
-        manifest = store.manifest(job.key)
-        if manifest is not None:
-            return manifest
-        if not at_work:
+        # In this order: a job that ends between the two looks has left its artifact or its error before it ended. While
+        # it works there is no need to look: each look into a bucket is a request.
+        if not job.is_at_work():
+            manifest = store.manifest(job.key)
+            if manifest is not None:
+                return manifest
             raise _failure(job)
         line, now = describe(job.progress, name), time.monotonic()
         silence = now - said_at
@@ -78,6 +80,18 @@ def _failure(job: Job) -> StageError:
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted
+
+
+class Seldom:
+    """Says what it is told, but no more often than the attacher does."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self.tell, self.told_at = tell, 0.0
+
+    def __call__(self, line: str) -> None:
+        if time.monotonic() - self.told_at >= CHATTER_SECONDS:
+            self.tell(line)
+            self.told_at = time.monotonic()
 
 
 def say(line: str) -> None:
