@@ -57,6 +57,9 @@ export async function pulumiJson(args: readonly string[]): Promise<Record<string
 /** A stack's whole state as text, secrets still encrypted. */
 export async function pulumiExport(stack: string): Promise<string> {
   const pulumi = join(chosenEngine(cacheDir())?.bin ?? "", "pulumi");
-  const { stdout } = await execa(pulumi, ["stack", "export", "--stack", stack], { cwd: repoRoot, env: environment() });
+  const { stdout } = await execa(pulumi, ["stack", "export", "--stack", stack], {
+    cwd: repoRoot,
+    env: environment(),
+  });
   return stdout;
 }

@@ -40,7 +40,8 @@ function parseArguments(args: readonly string[]) {
     (so, word) => {
       if (so.expects !== undefined) return { ...so, [so.expects]: word, expects: undefined };
       if (word === "--yes") return { ...so, yes: true };
-      if (word === "--stack" || word === "--store") return { ...so, expects: word.slice(2) as "stack" | "store" };
+      if (word === "--stack" || word === "--store")
+        return { ...so, expects: word.slice(2) as "stack" | "store" };
       return { ...so, words: [...so.words, word] };
     },
     { yes: false, words: [] },
@@ -59,7 +60,11 @@ function parseArguments(args: readonly string[]) {
 function storeOf(stack: string): string | undefined {
   const path = join(repoRoot, `Pulumi.${stack}.yaml`);
   if (!existsSync(path))
-    throw new UserError({ where: path, what: "there is no such stack", remedy: "name one that has this file" });
+    throw new UserError({
+      where: path,
+      what: "there is no such stack",
+      remedy: "name one that has this file",
+    });
   return stackConfig(path)["pipress:store"];
 }
 
@@ -81,7 +86,8 @@ async function findUsers(store: Store): Promise<Users> {
     );
   }
   const stacks = (await pulumiJson(["stack", "ls", "--all", "--json"])) as unknown as { name: string }[];
-  for (const { name } of stacks) addUser(users, keysIn(await pulumiExport(name)), `stack ${name.split("/").at(-1)}`);
+  for (const { name } of stacks)
+    addUser(users, keysIn(await pulumiExport(name)), `stack ${name.split("/").at(-1)}`);
   return users;
 }
 
@@ -104,7 +110,9 @@ async function describe(store: Store, item: JudgedItem): Promise<string> {
   const name = item.kind === "artifact" ? ((await store.manifest(item.key))?.name ?? "?") : "(leftovers)";
   const size = formatBytes(item.bytes).padStart(8);
   const user = item.usedBy.join(", ") || (item.garbage ? "nobody" : "perhaps at work");
-  return [item.key.slice(0, 12), name.padEnd(18), size, item.changed.toISOString().slice(0, 10), user].join("  ");
+  return [item.key.slice(0, 12), name.padEnd(18), size, item.changed.toISOString().slice(0, 10), user].join(
+    "  ",
+  );
 }
 
 async function collect(store: Store, items: readonly JudgedItem[], yes: boolean): Promise<number> {
@@ -130,7 +138,10 @@ async function removeOne(store: Store, start: string, yes: boolean): Promise<num
   if (item === undefined || second !== undefined)
     throw new UserError({
       where: `store rm ${start}`,
-      what: item === undefined ? "no artifact has such a key" : `${String(found.length)} artifacts have keys that start so`,
+      what:
+        item === undefined
+          ? "no artifact has such a key"
+          : `${String(found.length)} artifacts have keys that start so`,
       remedy: "`npm run store -- ls` lists them; give more of the key",
     });
   if (yes) await store.remove(item);

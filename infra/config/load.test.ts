@@ -27,7 +27,6 @@ describe("parseStackConfig", () => {
     });
     expect(config).toEqual({
       recipe: "smollm2-135m",
-      builder: { kind: "local" },
       service: { port: 8080 },
       hosts: [{ name: "pi-0", build: "release", virtual: { memory: 2 ** 30, cpus: 2, disk: 8 * 2 ** 30 } }],
     });

@@ -54,6 +54,13 @@ const virtualHost = strict({
   build: build.default("release"),
 });
 
+const publicHostKey = z
+  .string()
+  .regex(
+    /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/=]+/,
+    'must be a public key such as "ssh-ed25519 AAAA…"; read it on the host itself with `cat /etc/ssh/ssh_host_ed25519_key.pub`',
+  );
+
 /** A Raspberry Pi 4 reached over SSH. */
 const sshHost = strict({
   name: hostName,
@@ -66,12 +73,7 @@ const sshHost = strict({
   /** Private key on this machine; without it the SSH agent is asked. */
   privateKeyFile: z.string().min(1).optional(),
   /** The host's public key as in known_hosts, e.g. the output of `ssh-keyscan -t ed25519 pi-1` without the name. */
-  hostKey: z
-    .string()
-    .regex(
-      /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/=]+/,
-      'must be a public key such as "ssh-ed25519 AAAA…"; read it on the host itself with `cat /etc/ssh/ssh_host_ed25519_key.pub`',
-    ),
+  hostKey: publicHostKey,
   build: build.default("release"),
 });
 
@@ -99,6 +101,25 @@ const service = strict({
   minTokensPerSecond: z.number().min(0).optional(),
 });
 
+/** A Linux machine that runs the stages, reached over SSH. It needs Python 3.11, a C++ compiler, cmake and ninja. */
+const sshBuilder = strict({
+  /** Host name or address that SSH connects to. */
+  address: z.string().min(1),
+  /** @default 22 */
+  port: port.default(22),
+  user: z.string().min(1),
+  /** Private key on this machine; without it the SSH agent is asked. */
+  privateKeyFile: z.string().min(1).optional(),
+  /** Socket of an SSH agent other than the one in SSH_AUTH_SOCK. */
+  agentSocket: z.string().min(1).optional(),
+  hostKey: publicHostKey,
+  /** Folder on the box for tools, jobs and copies of artifacts. @default ~/.cache/pipress and ~/.local/share/pipress */
+  folder: z
+    .string()
+    .regex(/^\/[^'"\n]*$/, "must be an absolute path")
+    .optional(),
+});
+
 /** A folder or a bucket as a URL. */
 const storeUrl = z.string().superRefine((url, context) => {
   const problem = url.startsWith("s3:") ? s3UrlProblem(url) : undefined;
@@ -118,8 +139,8 @@ export const stackConfigSchema = strict({
   /** Where artifacts live: `file:///folder`, or `s3://bucket/prefix` (`?endpoint=…&region=…` where it is not AWS's own).
    * @default a folder under the data directory */
   store: storeUrl.optional(),
-  /** Where stages run. */
-  builder: strict({ kind: z.literal("local") }).default({ kind: "local" }),
+  /** Where stages run. @default this machine */
+  builder: strict({ ssh: sshBuilder.optional() }).optional(),
   /** The fleet, in the order of the rollout: the first host is the canary. */
   hosts: z
     .array(host)
@@ -131,8 +152,16 @@ export const stackConfigSchema = strict({
       });
     }),
   service: service.default({ port: 8080 }),
+}).superRefine(({ builder, store }, context) => {
+  if (builder?.ssh !== undefined && !store?.startsWith("s3:"))
+    context.addIssue({
+      code: "custom",
+      path: ["store"],
+      message: `must be a bucket both machines reach, because stages run on ${builder.ssh.address}; ${s3UrlForm}`,
+    });
 });
 
+export type SshBuilderConfig = z.infer<typeof sshBuilder>;
 export type StackConfig = z.infer<typeof stackConfigSchema>;
 export type HostConfig = StackConfig["hosts"][number];
 export type VirtualHostConfig = z.infer<typeof virtualHost>;

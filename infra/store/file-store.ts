@@ -62,7 +62,9 @@ async function namesIn(folder: string): Promise<string[]> {
 async function measure(folder: string): Promise<{ bytes: number; changed: Date }> {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true });
   const files = entries.filter((entry) => entry.isFile());
-  const found = await Promise.all([folder, ...files.map(({ parentPath, name }) => join(parentPath, name))].map((path) => stat(path)));
+  const found = await Promise.all(
+    [folder, ...files.map(({ parentPath, name }) => join(parentPath, name))].map((path) => stat(path)),
+  );
   return {
     bytes: found.slice(1).reduce((sum, { size }) => sum + size, 0),
     changed: new Date(Math.max(...found.map(({ mtimeMs }) => mtimeMs))),

@@ -9,7 +9,14 @@ const refused = new Set([
   "InvalidToken",
   "InvalidClientTokenId",
 ]);
-const unreachable = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "ECONNRESET", "ETIMEDOUT", "TimeoutError"]);
+const unreachable = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "ECONNRESET",
+  "ETIMEDOUT",
+  "TimeoutError",
+]);
 
 /** What a failed request to a bucket means to a user; any other error comes back as it is. */
 export function explainS3Error(error: unknown, address: S3Address, action: string, thing: string): unknown {
@@ -37,16 +44,16 @@ export function explainS3Error(error: unknown, address: S3Address, action: strin
       `grant it; a plan needs s3:GetObject on ${store}/* and s3:ListBucket on the bucket, \`store gc\` also s3:DeleteObject`,
     );
   if (name === "PermanentRedirect" || status === 301)
-    return problem(
-      `the bucket ${address.bucket} is in another region`,
-      "add ?region=… to the store's URL",
-    );
+    return problem(`the bucket ${address.bucket} is in another region`, "add ?region=… to the store's URL");
   if (unreachable.has(name ?? ""))
     return problem(
       `${address.endpoint ?? "AWS"} cannot be reached (${name ?? ""})`,
       "check the network and the store's endpoint",
     );
   if (status !== undefined)
-    return problem(`${action} on ${thing} failed: ${name ?? ""} ${error.message}`, "run the same command again later");
+    return problem(
+      `${action} on ${thing} failed: ${name ?? ""} ${error.message}`,
+      "run the same command again later",
+    );
   return error;
 }

@@ -75,7 +75,9 @@ export class S3Store implements Store {
       if (manifest === undefined) return [...folders.values()];
       const { attempt = "" } = (await this.manifest(key)) ?? {};
       const bytes = manifest.bytes + (folders.get(attempt)?.bytes ?? 0);
-      const left = [...folders.values()].filter(({ folder }) => folder !== attempt && folder !== manifestName);
+      const left = [...folders.values()].filter(
+        ({ folder }) => folder !== attempt && folder !== manifestName,
+      );
       return [{ kind: "artifact", key, bytes, changed: manifest.changed }, ...left];
     });
     return [...(await Promise.all(found)).flat(), ...(await this.openUploads(prefix))];
@@ -131,7 +133,11 @@ export class S3Store implements Store {
     );
   }
 
-  private async explained<Result>(action: string, name: string, work: () => Promise<Result>): Promise<Result> {
+  private async explained<Result>(
+    action: string,
+    name: string,
+    work: () => Promise<Result>,
+  ): Promise<Result> {
     try {
       return await work();
     } catch (error) {

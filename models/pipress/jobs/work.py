@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -30,7 +31,7 @@ class Stopped(Exception):
     """Somebody asked the job to stop."""
 
 
-def work(folder: Path, lock: int) -> int:
+def work(folder: Path, lock: int, make: Callable[[Job, dict[str, Any]], None]) -> int:
     """Runs the job in `folder`, whose lock is the inherited descriptor `lock`. Returns the exit status."""
     os.set_inheritable(lock, False)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -40,15 +41,15 @@ def work(folder: Path, lock: int) -> int:
     spec = job.spec
     if spec is None:
         return 1
-    print(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {spec['name']}, run {spec['run']}", flush=True)
+    print(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {spec['name']}, run {spec.get('run')}", flush=True)
     write_json(folder / "process.json", {"pid": os.getpid()})
     try:
-        _make_artifact(job, spec)
+        make(job, spec)
     except Stopped:
         job.note_error("was stopped", "run the same command again: it goes on from its last checkpoint")
     except BaseException as error:  # whatever it is, the attacher must hear of it
         traceback.print_exc()
-        failure = explain(error, workplace(spec["store"], folder.parent))
+        failure = explain(error, workplace(spec.get("store", ""), folder.parent))
         job.note_error(failure.what, failure.remedy)
     else:
         job.finish()
@@ -148,9 +149,9 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
     raise Stopped
 
 
-def main(folder: str, lock: int) -> NoReturn:
+def main(folder: str, lock: int, make: Callable[[Job, dict[str, Any]], None] = _make_artifact) -> NoReturn:
     """Entry of the detached process."""
-    status = work(Path(folder), lock)
+    status = work(Path(folder), lock, make)
     sys.stdout.flush()
     # Not sys.exit: threads of libraries that are still busy must not keep the lock.
     os._exit(status)
