@@ -20,6 +20,7 @@ const VERBS = {
   env: ["env.ts"],
   jobs: ["jobs.ts"],
   store: ["store.ts"],
+  "bench:store": ["bench-store.ts"],
   lint: ["lint.ts"],
   test: ["test.ts"],
   "test:unit": ["test.ts", "unit"],
