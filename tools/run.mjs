@@ -20,6 +20,8 @@ const VERBS = {
   env: ["env.ts"],
   jobs: ["jobs.ts"],
   store: ["store.ts"],
+  status: ["status.ts"],
+  logs: ["logs.ts"],
   "bench:store": ["bench-store.ts"],
   lint: ["lint.ts"],
   test: ["test.ts"],

@@ -1,6 +1,6 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
-import { parse } from "yaml";
+import { parseArgs } from "node:util";
 import { formatBytes } from "../infra/config/units.ts";
 import { UserError } from "../infra/errors/user-error.ts";
 import { repoRoot } from "../infra/paths.ts";
@@ -12,6 +12,7 @@ import type { Store } from "../infra/store/store.ts";
 import { readToolchain } from "../infra/toolchain.ts";
 import { bootstrap } from "./bootstrap/index.ts";
 import { pulumiExport, pulumiJson } from "./run-pulumi.ts";
+import { DEFAULT_STACK, readStackFile } from "./stack.ts";
 
 const usage = "npm run store -- ls | gc [--yes] | rm KEY [--yes], each with --store URL or --stack NAME";
 
@@ -30,47 +31,25 @@ export async function main(args: string[]): Promise<number> {
 }
 
 function parseArguments(args: readonly string[]) {
-  const { stack, store, yes, words } = args.reduce<{
-    stack?: string | undefined;
-    store?: string | undefined;
-    yes: boolean;
-    words: string[];
-    expects?: "stack" | "store" | undefined;
-  }>(
-    (so, word) => {
-      if (so.expects !== undefined) return { ...so, [so.expects]: word, expects: undefined };
-      if (word === "--yes") return { ...so, yes: true };
-      if (word === "--stack" || word === "--store")
-        return { ...so, expects: word.slice(2) as "stack" | "store" };
-      return { ...so, words: [...so.words, word] };
-    },
-    { yes: false, words: [] },
-  );
-  const [action = "", key = "", ...rest] = words;
-  const wrong =
-    !["ls", "gc", "rm"].includes(action) ||
-    rest.length > 0 ||
-    (action === "rm") !== (key !== "") ||
-    words.some((word) => word.startsWith("-"));
-  if (wrong) throw new UserError({ where: "store", what: "unknown arguments", remedy: usage });
-  return { action, key, yes, storeUrl: store ?? (stack === undefined ? undefined : storeOf(stack)) };
-}
-
-/** The store that a stack's configuration names. */
-function storeOf(stack: string): string | undefined {
-  const path = join(repoRoot, `Pulumi.${stack}.yaml`);
-  if (!existsSync(path))
-    throw new UserError({
-      where: path,
-      what: "there is no such stack",
-      remedy: "name one that has this file",
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: {
+        yes: { type: "boolean", default: false },
+        store: { type: "string" },
+        stack: { type: "string" },
+      },
+      allowPositionals: true,
     });
-  return stackConfig(path)["pipress:store"];
-}
-
-function stackConfig(path: string): Record<string, string | undefined> {
-  const file = parse(readFileSync(path, "utf8")) as { config?: Record<string, string> } | null;
-  return file?.config ?? {};
+    const [action = "", key = "", ...rest] = positionals;
+    if (!["ls", "gc", "rm"].includes(action) || rest.length > 0 || (action === "rm") !== (key !== ""))
+      throw new TypeError("unknown arguments");
+    const { yes, store, stack = DEFAULT_STACK } = values;
+    return { action, key, yes, storeUrl: store ?? readStackFile(stack)["pipress:store"] };
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new UserError({ where: "store", what: error.message, remedy: usage });
+  }
 }
 
 /** Who uses which key: every recipe in `models/recipes/`, every recipe a stack names, and every stack's state. */
@@ -93,8 +72,8 @@ async function findUsers(store: Store): Promise<Users> {
 
 function recipesInUse(): Set<string> {
   const own = readdirSync(join(repoRoot, "models", "recipes")).map((file) => basename(file, ".yaml"));
-  const stacks = readdirSync(repoRoot).filter((file) => /^Pulumi\..+\.yaml$/.test(file));
-  const named = stacks.flatMap((file) => stackConfig(join(repoRoot, file))["pipress:recipe"] ?? []);
+  const stacks = readdirSync(repoRoot).flatMap((file) => /^Pulumi\.(.+)\.yaml$/.exec(file)?.[1] ?? []);
+  const named = stacks.flatMap((stack) => readStackFile(stack)["pipress:recipe"] ?? []);
   return new Set([...own, ...named]);
 }
 

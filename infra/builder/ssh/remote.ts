@@ -9,6 +9,21 @@ export function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
+/** Interpreters that stages and jobs run with, in the order in which they are tried. */
+const interpreters = "python3 python3.14 python3.13 python3.12 python3.11";
+
+/** Goes on as `python -m pipress ARGS` from the source in `$source`, under the first interpreter that will do. */
+function becomePipress(args: string): string[] {
+  return [
+    `for python in ${interpreters}; do`,
+    '  "$python" -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || continue',
+    `  PYTHONPATH="$source/models" exec "$python" -m pipress ${args}`,
+    "done",
+    'echo "builder: the box has no Python 3.11 or newer — install it there (Debian 12, Ubuntu 24.04: python3)" >&2',
+    "exit 1",
+  ];
+}
+
 /** Runs `script` with sh, whatever the user's login shell is. */
 function inShell(script: readonly string[]): string {
   return `sh -c ${quote(script.join("\n"))}`;
@@ -35,12 +50,17 @@ export function runStage(box: Box, digest: string): string {
     ...folders(box),
     `source="$cache/box/${digest}"`,
     `[ -f "$source/box.json" ] || exit ${String(sourceMissing)}`,
-    "for python in python3 python3.14 python3.13 python3.12 python3.11; do",
-    '  "$python" -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || continue',
-    '  PYTHONPATH="$source/models" exec "$python" -m pipress box run "$source"',
-    "done",
-    'echo "builder: the box has no Python 3.11 or newer — install it there (Debian 12, Ubuntu 24.04: python3)" >&2',
-    "exit 1",
+    ...becomePipress('box run "$source"'),
+  ]);
+}
+
+/** Looks at the box's jobs, `python -m pipress jobs ARGS`, with whichever source was sent last. */
+export function lookAtJobs(box: Box, args: readonly string[]): string {
+  return inShell([
+    ...folders(box),
+    'source=$(ls -dt "$cache"/box/*/ 2>/dev/null | head -n 1)',
+    '[ -n "$source" ] || { echo "builder: no stage has run on this box yet" >&2; exit 1; }',
+    ...becomePipress(`jobs --dir "$data/jobs" ${args.map(quote).join(" ")}`),
   ]);
 }
 

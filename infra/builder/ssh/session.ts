@@ -38,11 +38,12 @@ export class SshSession {
   /**
    * Runs one command there. Its standard error comes through to ours; ssh's own messages are kept apart.
    * @param input what it reads on standard input
+   * @param options quiet: its standard error is dropped; show: its standard output goes to ours instead of being returned
    */
   async run(
     command: string,
     input: string | Buffer,
-    { signal, quiet = false }: { signal?: AbortSignal; quiet?: boolean } = {},
+    { signal, quiet = false, show = false }: { signal?: AbortSignal; quiet?: boolean; show?: boolean } = {},
   ): Promise<Ending> {
     const log = join(this.folder, "log");
     await rm(log, { force: true });
@@ -60,12 +61,13 @@ export class SshSession {
     ];
     const result = await execa("ssh", args, {
       input,
+      stdout: show ? "inherit" : "pipe",
       stderr: quiet ? "ignore" : "inherit",
       reject: false,
       ...(signal && { cancelSignal: signal }),
     });
     if (result.exitCode !== undefined && result.exitCode !== sshFailed)
-      return { kind: "ended", code: result.exitCode, stdout: result.stdout };
+      return { kind: "ended", code: result.exitCode, stdout: result.stdout ?? "" };
     const said = await readFile(log, "utf8").catch(() => "");
     return { kind: "lost", said, wasConnected: /^Authenticated to /m.test(said) };
   }
