@@ -20,7 +20,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const config = parseStackConfig(pulumi.runtime.allConfig());
   const recipe = loadRecipe(config.recipe);
   const toolchain = readToolchain();
-  const store = openStore(config.store);
+  const store = await openStore(config.store);
 
   const plan = await planStages(recipe, store, toolchain);
   await pulumi.log.info(describePlan(plan));

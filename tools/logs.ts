@@ -17,7 +17,7 @@ export async function main(args: string[]): Promise<number> {
   });
   const config = readStackConfig(values.stack);
   await bootstrap();
-  const stages = await planStages(loadRecipe(config.recipe), openStore(config.store), readToolchain());
+  const stages = await planStages(loadRecipe(config.recipe), await openStore(config.store), readToolchain());
   const stage = stages.find(({ name }) => positionals.length === 1 && name === positionals[0]);
   if (stage === undefined)
     throw new UserError({

@@ -17,7 +17,7 @@ export async function main(args: string[]): Promise<number> {
   const { stack } = values;
   const config = readStackConfig(stack);
   await bootstrap();
-  const store = openStore(config.store);
+  const store = await openStore(config.store);
   const [stages, jobs, report] = await Promise.all([
     planStages(loadRecipe(config.recipe), store, readToolchain()),
     jobsOf(config),

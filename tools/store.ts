@@ -23,7 +23,7 @@ const usage = "npm run store -- ls | gc [--yes] | rm KEY [--yes], each with --st
 export async function main(args: string[]): Promise<number> {
   const { action, key, yes, storeUrl } = parseArguments(args);
   await bootstrap();
-  const store = openStore(storeUrl);
+  const store = await openStore(storeUrl);
   if (action === "rm") return removeOne(store, key, yes);
   const items = judge(await store.list(), await findUsers(store));
   if (action === "ls") return show(store, items);

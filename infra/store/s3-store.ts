@@ -2,9 +2,10 @@ import {
   AbortMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
-  paginateListMultipartUploads,
+  ListMultipartUploadsCommand,
   paginateListObjectsV2,
   S3Client,
+  type ListMultipartUploadsCommandOutput,
 } from "@aws-sdk/client-s3";
 import { join } from "node:path";
 import { parseManifest, type Manifest } from "../artifact/manifest.ts";
@@ -104,7 +105,11 @@ export class S3Store implements Store {
   private async openUploads(prefix: string): Promise<StoredItem[]> {
     return this.explained("s3:ListBucketMultipartUploads", prefix, async () => {
       const items: StoredItem[] = [];
-      for await (const page of paginateListMultipartUploads(this.paged, { ...this.bucket, Prefix: prefix }))
+      let next: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } | undefined = {};
+      while (next !== undefined) {
+        const page: ListMultipartUploadsCommandOutput = await this.client.send(
+          new ListMultipartUploadsCommand({ ...this.bucket, Prefix: prefix, ...next }),
+        );
         for (const { Key = "", UploadId = "", Initiated = new Date(0) } of page.Uploads ?? [])
           items.push({
             kind: "leftovers",
@@ -113,6 +118,9 @@ export class S3Store implements Store {
             bytes: 0,
             changed: Initiated,
           });
+        const { IsTruncated, NextKeyMarker: KeyMarker, NextUploadIdMarker: UploadIdMarker } = page;
+        next = IsTruncated === true ? { KeyMarker, UploadIdMarker } : undefined;
+      }
       return items;
     });
   }

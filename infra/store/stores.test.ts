@@ -177,9 +177,8 @@ describe.skipIf(s3ServerMissing)("a store in a bucket, besides", () => {
   });
 
   const failure = async (url: string): Promise<string> => {
-    const error = await openStore(url)
-      .manifest(key)
-      .catch((caught: unknown) => caught);
+    const store = await openStore(url);
+    const error = await store.manifest(key).catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(UserError);
     return (error as UserError).message;
   };

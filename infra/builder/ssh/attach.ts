@@ -20,7 +20,7 @@ async function main(): Promise<number> {
     process.on(signal, () => {
       interrupted.abort();
     });
-  const store = openStore(job.spec.store);
+  const store = await openStore(job.spec.store);
   const manifest = await store.manifest(key);
   if (manifest !== undefined) {
     // A key that is in the store needs no box.
