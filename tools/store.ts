@@ -86,12 +86,22 @@ async function show(store: Store, items: readonly JudgedItem[]): Promise<number>
 
 /** `696dc03ed1d0  quantize   96.4 MB  2026-11-23  recipe smollm2-135m`. */
 async function describe(store: Store, item: JudgedItem): Promise<string> {
-  const name = item.kind === "artifact" ? ((await store.manifest(item.key))?.name ?? "?") : "(leftovers)";
+  const name = item.kind === "artifact" ? await nameOf(store, item.key) : "(leftovers)";
   const size = formatBytes(item.bytes).padStart(8);
   const user = item.usedBy.join(", ") || (item.garbage ? "nobody" : "perhaps at work");
   return [item.key.slice(0, 12), name.padEnd(18), size, item.changed.toISOString().slice(0, 10), user].join(
     "  ",
   );
+}
+
+/** The stage that made an artifact; a damaged manifest names none. */
+async function nameOf(store: Store, key: string): Promise<string> {
+  try {
+    return (await store.manifest(key))?.name ?? "?";
+  } catch (error) {
+    if (error instanceof UserError) return "(damaged)";
+    throw error;
+  }
 }
 
 async function collect(store: Store, items: readonly JudgedItem[], yes: boolean): Promise<number> {

@@ -37,16 +37,8 @@ export class S3Store implements Store {
   }
 
   async manifest(key: string): Promise<Manifest | undefined> {
-    const name = this.name(key, manifestName);
-    return this.explained("s3:GetObject", name, async () => {
-      try {
-        const answer = await this.client.send(new GetObjectCommand({ ...this.bucket, Key: name }));
-        return parseManifest((await answer.Body?.transformToString()) ?? "", this.show(name));
-      } catch (error) {
-        if ((error as Error).name === "NoSuchKey") return undefined;
-        throw error;
-      }
-    });
+    const text = await this.manifestText(key);
+    return text === undefined ? undefined : parseManifest(text, this.show(this.name(key, manifestName)));
   }
 
   locate(key: string): string {
@@ -74,11 +66,12 @@ export class S3Store implements Store {
     const found = [...keys].map(async ([key, folders]): Promise<StoredItem[]> => {
       const manifest = folders.get(manifestName);
       if (manifest === undefined) return [...folders.values()];
-      const { attempt = "" } = (await this.manifest(key)) ?? {};
-      const bytes = manifest.bytes + (folders.get(attempt)?.bytes ?? 0);
-      const left = [...folders.values()].filter(
-        ({ folder }) => folder !== attempt && folder !== manifestName,
-      );
+      const attempt = await this.attemptOf(key);
+      const isOwn = (folder?: string) =>
+        folder === manifestName || attempt === undefined || folder === attempt;
+      const all = [...folders.values()];
+      const bytes = all.reduce((sum, each) => sum + (isOwn(each.folder) ? each.bytes : 0), 0);
+      const left = all.filter(({ folder }) => !isOwn(folder));
       return [{ kind: "artifact", key, bytes, changed: manifest.changed }, ...left];
     });
     return [...(await Promise.all(found)).flat(), ...(await this.openUploads(prefix))];
@@ -94,11 +87,38 @@ export class S3Store implements Store {
       );
       return;
     }
-    const whole = kind === "artifact";
-    const attempt = whole ? (await this.manifest(key))?.attempt : folder;
-    if (whole) await this.removeObject(this.name(key, manifestName));
-    if (attempt === undefined) return;
-    for (const { name } of await this.objects(`${this.name(key, attempt)}/`)) await this.removeObject(name);
+    if (kind === "artifact") {
+      const attempt = await this.attemptOf(key);
+      await this.removeObject(this.name(key, manifestName));
+      await this.removeAll(attempt === undefined ? this.name(key) : this.name(key, attempt));
+    } else if (folder !== undefined) await this.removeAll(this.name(key, folder));
+  }
+
+  private async removeAll(folder: string): Promise<void> {
+    for (const { name } of await this.objects(`${folder}/`)) await this.removeObject(name);
+  }
+
+  private async manifestText(key: string): Promise<string | undefined> {
+    const name = this.name(key, manifestName);
+    return this.explained("s3:GetObject", name, async () => {
+      try {
+        const answer = await this.client.send(new GetObjectCommand({ ...this.bucket, Key: name }));
+        return (await answer.Body?.transformToString()) ?? "";
+      } catch (error) {
+        if ((error as Error).name === "NoSuchKey") return undefined;
+        throw error;
+      }
+    });
+  }
+
+  /** The folder that a manifest names; undefined when it is too damaged to name one. */
+  private async attemptOf(key: string): Promise<string | undefined> {
+    try {
+      return (JSON.parse((await this.manifestText(key)) ?? "") as Partial<Manifest>).attempt;
+    } catch (error) {
+      if (error instanceof SyntaxError) return undefined;
+      throw error;
+    }
   }
 
   /** Multipart uploads that nobody completed or gave up: their parts are paid for, and shown nowhere else. */

@@ -145,6 +145,16 @@ describe.each(Object.keys(kinds))("a store in a %s", (name) => {
 });
 
 describe.skipIf(s3ServerMissing)("a store in a bucket, besides", () => {
+  it("lists and removes an artifact whose manifest is damaged", async () => {
+    const { store, put } = (kinds["bucket"] as () => Kind)();
+    await put(key, `${attempt}/model.gguf`, "weights");
+    await put(key, "manifest.json", "{");
+    const items = await store.list();
+    expect(items).toMatchObject([{ kind: "artifact", key, bytes: 8 }]);
+    for (const item of items) await store.remove(item);
+    expect(await store.list()).toEqual([]);
+  });
+
   it("lists the files of an attempt that lost, and removes them without touching the artifact", async () => {
     const { store, put } = (kinds["bucket"] as () => Kind)();
     await put(key, `${attempt}/model.gguf`, "weights");
