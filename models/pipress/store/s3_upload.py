@@ -34,7 +34,7 @@ class Attempt(Protocol):
 def upload_file(bucket: Bucket, file: Path, name: str, attempt: Attempt, moved: Moved) -> dict[str, Any]:
     """Brings `file` to the object `name`; returns its `sha256` and `bytes`, computed on the way.
 
-    attempt: an earlier one is gone on with. A part that is in the bucket with this size and CRC-32 is not sent again.
+    attempt: an earlier one is gone on with. A part that is in the bucket as it is in the file is not sent again.
     Raises StageError when S3 refuses it, or when what is in the bucket afterwards has not the file's size.
     """
     size = file.stat().st_size
@@ -99,9 +99,8 @@ def _put_parts(bucket: Bucket, file: Path, name: str, attempt: Attempt, moved: M
     def send(number: int) -> dict[str, Any]:
         data = os.pread(descriptor, step, (number - 1) * step)
         part = {"PartNumber": number, "ChecksumCRC32": crc32_of(data)}
-        there = known.get(number)
-        if there and there["Size"] == len(data) and there.get("ChecksumCRC32") == part["ChecksumCRC32"]:
-            etag = there["ETag"]
+        if number in known and _holds(known[number], data, part["ChecksumCRC32"]):
+            etag = known[number]["ETag"]
         else:
             etag = client.upload_part(**target, UploadId=upload_id, Body=data, **part)["ETag"]
         moved(len(data))
@@ -118,6 +117,15 @@ def _put_parts(bucket: Bucket, file: Path, name: str, attempt: Attempt, moved: M
         os.close(descriptor)
     client.complete_multipart_upload(**target, UploadId=upload_id, MultipartUpload={"Parts": parts})
     return digest.hexdigest()
+
+
+def _holds(there: dict[str, Any], data: bytes, crc32: str) -> bool:
+    """Whether a part in the bucket is `data`. Servers that list no checksums have its MD5 as the part's ETag."""
+    if there["Size"] != len(data):
+        return False
+    if "ChecksumCRC32" in there:
+        return there["ChecksumCRC32"] == crc32
+    return there["ETag"].strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _known_parts(client: Any, target: dict[str, str], state: dict[str, Any]) -> dict[int, dict[str, Any]] | None:
