@@ -209,7 +209,7 @@ def test_an_upload_that_arrived_short_is_no_artifact(open_s3: OpenS3, monkeypatc
         (400, "ExpiredToken", "have expired — sign in again"),
         (403, "InvalidAccessKeyId", "are refused (InvalidAccessKeyId) — set AWS_PROFILE"),
         (403, "AccessDenied", "may not do s3:GetObject on s3://artifacts/"),
-        (301, "PermanentRedirect", "is in another region — add ?region="),
+        (400, "IllegalLocationConstraintException", "is in another region — add ?region="),
         (501, "NotImplemented", "does not implement what s3:GetObject needs — use an S3 server that"),
     ],
 )
