@@ -7,10 +7,11 @@ import { dataDir, repoRoot } from "../paths.ts";
 import type { PlannedStage } from "../plan/plan.ts";
 import type { Store } from "../store/store.ts";
 import type { Toolchain } from "../toolchain.ts";
+import type { Builder } from "./builder.ts";
 import type { JobSpec } from "./job.ts";
 
 /** Runs stages as detached jobs on this machine. */
-export class LocalBuilder {
+export class LocalBuilder implements Builder {
   private readonly jobs = join(dataDir(), "jobs");
 
   constructor(
@@ -18,10 +19,6 @@ export class LocalBuilder {
     private readonly store: Store,
   ) {}
 
-  /**
-   * The name of the run whose artifact the state should hold. It is what makes a stage run again when its artifact is
-   * gone: the one in the store while it is there, else the one at work, else a new one.
-   */
   async runOf(stage: PlannedStage): Promise<string> {
     if (stage.artifact !== undefined) return stage.artifact.run;
     try {
@@ -32,7 +29,6 @@ export class LocalBuilder {
     }
   }
 
-  /** A command that submits the stage unless it is at work or done, attaches to it, and prints its `JobResult`. */
   attach(
     name: string,
     stage: PlannedStage,

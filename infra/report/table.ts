@@ -11,7 +11,7 @@ export interface FleetOutputs {
 }
 
 /** Borders off, two spaces between columns: readable in a log as well as on a terminal. */
-const plain = {
+export const plain = {
   chars: Object.fromEntries(
     "top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid middle"
       .split(" ")

@@ -12,8 +12,7 @@ from urllib.parse import unquote, urlparse
 from pipress.atomic import read_json, rename_synced, sync_tree, write_json
 from pipress.digests import file_sha256, files_under
 from pipress.errors import StageError
-
-MANIFEST = "manifest.json"
+from pipress.store.store import MANIFEST
 
 
 class FileStore:
@@ -66,6 +65,9 @@ class FileStore:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder
+
+    def unfinished(self, key: str) -> None:
+        """Nothing ever: what was made comes into the store by one rename."""
 
     def discard(self, key: str) -> None:
         """Removes what `begin` made."""
