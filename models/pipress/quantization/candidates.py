@@ -61,14 +61,23 @@ class Candidates:
         # What does not fit keeps its type: copying is quicker than quantizing it for nothing.
         overrides = {name: kind if name in wanted else self.source.full_type for name in self.source.weights}
         whole, part = self.folder / f"{kind}.gguf", self.folder / f"{kind}.part"
-        quantize(self.llama_cpp_bin, self.source.path, whole, SEARCHED_TYPES[kind], self.imatrix, overrides, on_tensor)
+        quantize(
+            self.llama_cpp_bin,
+            self.source.path,
+            whole,
+            SEARCHED_TYPES[kind],
+            self.imatrix,
+            overrides,
+            lambda done, total: on_tensor(done, 2 * total),
+        )
         file, index, offset = GgufFile(whole), {}, 0
         header = self.folder / "header.bin"
         if not header.exists():
             start = min(tensor.offset for tensor in file.tensors.values())
             _write_whole(header, file.data[:start])
         with open(part, "wb") as out:
-            for name in wanted:
+            for done, name in enumerate(wanted):
+                on_tensor(len(wanted) + done, 2 * len(wanted))
                 tensor = file.tensors[name]
                 out.write(file.data[tensor.offset : tensor.offset + tensor.bytes])
                 index[name] = (offset, self._loss(name, file, kind))
