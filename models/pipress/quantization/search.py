@@ -237,7 +237,9 @@ class Search:
                 continue
             mix = {tensor: plan.get(tensor, self.source.full_type) for tensor in self.source.weights}
             size = self.source.file_bytes(mix)
-            if size <= budget and all(mix != other for _, _, other in near):
+            # Where a recipe allows some types only, a standard type of others is no rival.
+            allowed = set(mix.values()) <= {*self.kinds, self.source.full_type}
+            if allowed and size <= budget and all(mix != other for _, _, other in near):
                 near.append((size, name, mix))
         near = sorted(near, key=lambda entry: -entry[0])[:STANDARDS_NEAR]
         for _, _, mix in near:
