@@ -45,6 +45,21 @@ describe("loadRecipe", () => {
     expect(found).toContain("mine.yaml: steps.recover.rank: must be >= 1");
   });
 
+  it("says what stands for one another, and what takes two steps to see", () => {
+    const quantizing = (text: string) =>
+      problems(dev.replace("quantize: { type: Q4_K_M }", `quantize: ${text}`));
+    const one = "mine.yaml: steps.quantize: takes exactly one of `type` and `target`";
+    expect(quantizing("{ type: Q4_0, target: { bytes: 9 } }").join()).toContain(one);
+    expect(quantizing("{}").join()).toContain(one);
+    expect(quantizing("{ target: { bytes: 9, quality: { kld: 1 } } }").join()).toContain(
+      "mine.yaml: steps.quantize.target: takes exactly one of `bytes` and `quality`",
+    );
+    expect(quantizing("{ target: { bytes: 96000000 } }")).toEqual([]);
+    expect(quantizing("{ type: Q4_0, tensorTypes: { ffn_middle: Q8_0 } }")).toEqual([
+      "mine.yaml: steps.quantize.tensorTypes.ffn_middle: matches no tensor of a Llama",
+    ]);
+  });
+
   it("says what is not YAML and which recipe was probably meant", () => {
     expect(problems("name: [")[0]).toContain("is not YAML");
     expect(() => loadRecipe("smolm2-135m")).toThrow(

@@ -7,6 +7,7 @@ import { nearest } from "../config/nearest.ts";
 import { UserError, type Problem } from "../errors/user-error.ts";
 import { repoRoot } from "../paths.ts";
 import type { GoldenPrompt, ServerSettings } from "../release/release.ts";
+import { quantizeProblems } from "./quantize-problems.ts";
 
 /** A recipe as `models/schemas/recipe.schema.json` describes it, defaults filled in. */
 export interface Recipe {
@@ -22,6 +23,8 @@ export interface Recipe {
     evaluate: Record<string, unknown>;
   };
   golden: GoldenPrompt;
+  /** Whether the unpruned model is measured at the result's size; without it, where the recipe prunes. */
+  baselines?: boolean;
   server: Omit<ServerSettings, "port">;
 }
 
@@ -41,8 +44,11 @@ export function loadRecipe(nameOrPath: string): Recipe {
     throw new UserError({ where: path, what: `is not YAML: ${error.message.split("\n")[0]}` });
   }
   const validate = compileSchema("recipe");
-  if (validate(value)) return value as Recipe;
-  throw new UserError(recipeProblems(validate.errors ?? [], basename(path)));
+  if (!validate(value)) throw new UserError(recipeProblems(validate.errors ?? [], basename(path)));
+  const recipe = value as Recipe;
+  const problems = quantizeProblems(recipe.steps, basename(path));
+  if (problems.length > 0) throw new UserError(problems);
+  return recipe;
 }
 
 function recipePath(nameOrPath: string): string {
@@ -64,7 +70,17 @@ function recipePath(nameOrPath: string): string {
 
 /** JSON Schema errors as problems by path. Errors that only say "one of the alternatives failed" add nothing. */
 function recipeProblems(errors: readonly ErrorObject[], file: string): Problem[] {
-  const telling = errors.filter(({ keyword }) => !["if", "oneOf", "anyOf"].includes(keyword));
+  // What `$comment` says of alternatives is clearer than each one's complaints.
+  const explained = errors.filter(
+    ({ keyword, parentSchema }) => keyword === "oneOf" && parentSchema?.$comment,
+  );
+  const rest = errors.filter(
+    ({ schemaPath }) => !explained.some((error) => schemaPath.startsWith(error.schemaPath)),
+  );
+  const telling = [
+    ...explained,
+    ...rest.filter(({ keyword }) => !["if", "oneOf", "anyOf"].includes(keyword)),
+  ];
   return (telling.length > 0 ? telling : errors).map((error) => {
     const at = error.instancePath.slice(1).replaceAll("/", ".");
     const where = (key?: string): string =>
@@ -91,6 +107,8 @@ function recipeProblems(errors: readonly ErrorObject[], file: string): Problem[]
       const { allowedValues } = error.params as { allowedValues: unknown[] };
       return { where: where(), what: `must be one of ${allowedValues.map(String).join(", ")}` };
     }
+    if (error.keyword === "oneOf" && typeof error.parentSchema?.$comment === "string")
+      return { where: where(), what: `takes ${error.parentSchema.$comment}` };
     return { where: where(), what: error.message ?? error.keyword };
   });
 }

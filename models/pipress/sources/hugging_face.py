@@ -4,6 +4,7 @@ The token, where one is needed, comes from HF_TOKEN or from `hf auth login` on t
 recipe, a key or a log.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,10 @@ def open_model_repository(source: dict[str, Any], workdir: Path) -> Path:
 
 
 def open_dataset_file(source: dict[str, Any], workdir: Path) -> Path:
-    """Downloads one file of a data set. Returns its path."""
+    """Downloads one file of a data set, going on where an earlier attempt stopped. Returns its path.
+
+    HF_ENDPOINT, where it is set, names a mirror.
+    """
     repo, revision = source["repo"], source["revision"]
     return Path(
         _explained(
@@ -45,6 +49,7 @@ def open_dataset_file(source: dict[str, Any], workdir: Path) -> Path:
                 repo_type="dataset",
                 revision=revision,
                 local_dir=workdir / "huggingface" / revision,
+                endpoint=os.environ.get("HF_ENDPOINT"),
             ),
         )
     )
