@@ -9,13 +9,18 @@ import type { Store } from "../store/store.ts";
 import type { Toolchain } from "../toolchain.ts";
 import type { JobSpec } from "./job.ts";
 
+/** Stages that download, and so may need a token. */
+const downloading = new Set(["fetch", "fetch-text"]);
+
 /** Runs stages as detached jobs on this machine. */
 export class LocalBuilder {
   private readonly jobs = join(dataDir(), "jobs");
 
+  /** @param huggingFaceToken given to the stages that download, through their environment alone */
   constructor(
     private readonly toolchain: Toolchain,
     private readonly store: Store,
+    private readonly huggingFaceToken?: pulumi.Output<string>,
   ) {}
 
   /**
@@ -54,6 +59,7 @@ export class LocalBuilder {
       },
       toolVersions: stage.toolVersions,
     });
+    const token = downloading.has(stage.stage) && this.huggingFaceToken;
     const submit = `${this.toolchain.python} -m pipress stage run`;
     return new command.local.Command(
       name,
@@ -61,7 +67,7 @@ export class LocalBuilder {
         create: submit,
         update: submit,
         stdin: pulumi.output(run).apply((chosen) => JSON.stringify(spec(chosen))),
-        environment: { PYTHONPATH: join(repoRoot, "models") },
+        environment: { PYTHONPATH: join(repoRoot, "models"), ...(token && { HF_TOKEN: token }) },
         addPreviousOutputInEnv: false,
         // Progress comes on standard error; the one JSON document on standard output is for the state.
         logging: command.local.Logging.Stderr,

@@ -107,6 +107,14 @@ export const stackConfigSchema = strict({
     .string()
     .regex(/^file:\/\/\/.+/, 'must be a folder as a URL, e.g. "file:///srv/pipress"')
     .optional(),
+  /**
+   * Token for gated or private repositories on Hugging Face. Set it with `config set --secret`; it reaches the stages
+   * that download, and no key, log or clear state. Without it they take HF_TOKEN from the environment.
+   */
+  huggingFaceToken: z
+    .string()
+    .regex(/^hf_\w+$/, "must be a token of Hugging Face, which begins with hf_")
+    .optional(),
   /** Where stages run. */
   builder: strict({ kind: z.literal("local") }).default({ kind: "local" }),
   /** The fleet, in the order of the rollout: the first host is the canary. */

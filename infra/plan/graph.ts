@@ -28,7 +28,7 @@ export function stageGraph(recipe: Recipe): StageNode[] {
   const measure = (name: string, model: string): string =>
     add(name, "evaluate", { ...steps.evaluate, golden: recipe.golden }, { model, texts });
 
-  const base = add("fetch", "fetch", { source: recipe.base.source }, {});
+  const base = add("fetch", "fetch", recipe.base, {});
   const texts = add("fetch-text", "fetch-text", recipe.texts, {});
   let model = base;
 

@@ -11,7 +11,8 @@ import type { GoldenPrompt, ServerSettings } from "../release/release.ts";
 /** A recipe as `models/schemas/recipe.schema.json` describes it, defaults filled in. */
 export interface Recipe {
   name: string;
-  base: { source: Record<string, unknown> };
+  base: { source: Record<string, unknown>; config?: Record<string, unknown> };
+  targets?: Targets;
   texts: Record<string, unknown>;
   steps: {
     prune?: Record<string, unknown>;
@@ -23,6 +24,13 @@ export interface Recipe {
   };
   golden: GoldenPrompt;
   server: Omit<ServerSettings, "port">;
+}
+
+/** What a release has to keep to; sizes in bytes or as text with a unit. */
+export interface Targets {
+  bytes?: number | string;
+  ramBytes?: number | string;
+  tokensPerSecond?: number;
 }
 
 const recipesDir = join(repoRoot, "models", "recipes");

@@ -35,7 +35,7 @@ def check_params(stage: str, params: dict[str, Any]) -> dict[str, Any]:
     """
     definitions = _schema("recipe")["$defs"]
     if stage == "fetch":
-        parts = {"source": definitions["modelSource"]}
+        parts = definitions["base"]["properties"]
     elif stage == "evaluate":
         # An evaluation asks the recipe's golden prompt too.
         parts = {**definitions["evaluate"]["properties"], "golden": definitions["golden"]}

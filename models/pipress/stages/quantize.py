@@ -8,6 +8,7 @@ from pipress.errors import StageError
 from pipress.gguf_file import check_generates
 from pipress.programs import run_program
 from pipress.spec import Metrics, Spec
+from pipress.weights.license import carry_license, read_license
 
 TOOLS = ("llama.cpp",)
 
@@ -37,10 +38,13 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
 
     spec.report(0.92, "loading it with llama.cpp")
     check_generates(spec.llama_cpp_bin, target)
+    carry_license(inputs["model"], out)
+    license = read_license(inputs["model"])
     return {
         "fileBytes": target.stat().st_size,
         "type": kind,
         "imatrix": bool(matrix),
         # Tensors whose rows do not fit the type's blocks, and which took a larger type.
         "fallbackTensors": fallbacks,
+        **{name: license[name] for name in ("attribution", "modelName") if name in license},
     }
