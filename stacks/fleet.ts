@@ -2,16 +2,15 @@ import { pathToFileURL } from "node:url";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { LocalBuilder } from "../infra/builder/local-builder.ts";
+import { secretToken } from "../infra/builder/hugging-face-token.ts";
 import type { JobResult } from "../infra/builder/job.ts";
 import { parseStackConfig } from "../infra/config/load.ts";
-import type { StackConfig } from "../infra/config/schema.ts";
-import { UserError } from "../infra/errors/user-error.ts";
 import { makeHost } from "../infra/host/host.ts";
 import { dataDir } from "../infra/paths.ts";
 import { describePlan, planStages, type PlannedStage } from "../infra/plan/plan.ts";
 import { describeRelease } from "../infra/prediction/describe.ts";
 import { predict } from "../infra/prediction/predict.ts";
-import { checkTargets, type HostMemory } from "../infra/prediction/targets.ts";
+import { checkTargets, knownMemories } from "../infra/prediction/targets.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { makeRelease } from "../infra/release/release.ts";
 import { modelFigures, type HostFigures, type Report } from "../infra/report/report.ts";
@@ -29,13 +28,13 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const store = new FileStore(config.store ?? pathToFileURL(join(dataDir(), "store")).href);
 
   const plan = await planStages(recipe, store, toolchain);
-  const { context } = { ...recipe.server, ...config.service };
-  const prediction = predict(recipe, plan, context);
+  const server = { ...recipe.server, ...config.service };
+  const prediction = predict(recipe, plan, server);
   await pulumi.log.info(describePlan(plan, prediction?.stages));
-  await pulumi.log.info(describeRelease(prediction, context));
-  if (prediction) checkTargets(recipe, prediction, hostMemories(config), context);
+  await pulumi.log.info(describeRelease(prediction, server));
+  if (prediction) checkTargets(recipe, prediction, knownMemories(config.hosts), server);
 
-  const builder = new LocalBuilder(toolchain, store, secretToken(config));
+  const builder = new LocalBuilder(toolchain, store, secretToken(config.huggingFaceToken));
   const results = await declareStages(plan, builder);
   const quantized = resultOf(results, "quantize");
   const artifact = store.locate(keyOf(plan, "quantize"));
@@ -83,27 +82,6 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     artifact,
     report,
   };
-}
-
-/** Hosts whose memory is known before anything runs; real ones are judged by the role `preflight`. */
-function hostMemories({ hosts }: StackConfig): HostMemory[] {
-  return hosts.flatMap((host) =>
-    "virtual" in host ? [{ name: host.name, memoryBytes: host.virtual.memory }] : [],
-  );
-}
-
-/** @throws UserError when the token lies in the configuration in clear */
-function secretToken({ huggingFaceToken }: StackConfig): pulumi.Output<string> | undefined {
-  if (huggingFaceToken === undefined) return undefined;
-  // The SDK has this function but not in its types.
-  const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret: (key: string) => boolean };
-  if (!isConfigSecret("pipress:huggingFaceToken"))
-    throw new UserError({
-      where: "pipress:huggingFaceToken",
-      what: "is written in clear",
-      remedy: "revoke it, make another, and set that with `config set --secret pipress:huggingFaceToken`",
-    });
-  return pulumi.secret(huggingFaceToken);
 }
 
 /** Declares every stage, each after its inputs. */

@@ -27,6 +27,9 @@ export const blockTypes = {
   IQ4_XS: [256, 136],
   TQ1_0: [256, 54],
   TQ2_0: [256, 66],
+  Q1_0: [128, 18],
+  Q2_0: [64, 18],
+  MXFP4: [32, 17],
 } as const satisfies Record<string, readonly [weights: number, bytes: number]>;
 
 export type BlockType = keyof typeof blockTypes;

@@ -14,7 +14,8 @@ export const board = {
 
 /**
  * Cycles per weight of a dot product. Types that were not counted have the figure of the nearest kind that was: q5_1
- * that of q5_0, 1- and 2-bit i-quants and ternary types that of iq2_s, plain numbers that of q8_0 (memory decides there).
+ * that of q5_0, 1- and 2-bit i-quants and ternary types that of iq2_s, q1_0 and q2_0 that of q2_K, mxfp4 that of iq4_nl,
+ * plain numbers that of q8_0 (memory decides there).
  */
 export const cyclesPerWeight: Record<BlockType, number> = {
   Q4_K: 0.352,
@@ -38,6 +39,9 @@ export const cyclesPerWeight: Record<BlockType, number> = {
   IQ1_S: 0.809,
   TQ2_0: 0.809,
   TQ1_0: 0.809,
+  Q1_0: 0.375,
+  Q2_0: 0.375,
+  MXFP4: 0.453,
   F16: 0.328,
   BF16: 0.328,
   F32: 0.328,

@@ -1,11 +1,12 @@
 import { formatBytes } from "../config/units.ts";
+import type { CacheSettings } from "./memory.ts";
 import type { Prediction } from "./predict.ts";
 
 /**
  * What a recipe is predicted to give, as `preview` says it.
- * @param context tokens of context on the host
+ * @param server how llama-server is started on the hosts
  */
-export function describeRelease(prediction: Prediction | undefined, context: number): string {
+export function describeRelease(prediction: Prediction | undefined, { context }: CacheSettings): string {
   if (prediction === undefined)
     return "size, memory and speed: known once the base model is fetched, or now with base.config in the recipe";
   const { release } = prediction;

@@ -11,21 +11,22 @@ const PROCESS_BYTES = 30e6;
 /** What the tokenizer takes as hash tables in memory, over what it takes in the file. */
 const TOKENIZER_FACTOR = 6;
 
+/** The settings of llama-server that its memory depends on. */
+export interface CacheSettings {
+  /** Tokens of context, over all parallel requests. */
+  context: number;
+  /** Type of the KV cache (`--cache-type-k` and `-v`). @default "f16" */
+  kvType?: string;
+}
+
 /**
  * Memory of llama-server once it has worked: the file, which is mapped as a whole, the KV cache of its full context, and
  * its buffers. In bytes.
- * @param context tokens, over all parallel requests
- * @param cacheType `--cache-type-k` and `-v`
  */
-export function serverMemory(
-  shape: ModelShape,
-  fileBytes: number,
-  context: number,
-  cacheType: BlockType = "F16",
-): number {
+export function serverMemory(shape: ModelShape, fileBytes: number, server: CacheSettings): number {
   return (
     fileBytes +
-    cacheBytes(shape, context, cacheType) +
+    cacheBytes(shape, server) +
     bufferBytes(shape) +
     shape.tokenizerBytes * TOKENIZER_FACTOR +
     PROCESS_BYTES
@@ -33,9 +34,10 @@ export function serverMemory(
 }
 
 /** Keys and values of every layer and token. */
-export function cacheBytes(shape: ModelShape, context: number, type: BlockType): number {
+function cacheBytes(shape: ModelShape, { context, kvType = "f16" }: CacheSettings): number {
   const tokens = Math.ceil(context / CACHE_TOKENS) * CACHE_TOKENS;
-  return storedBytes(type, 2 * shape.layers * shape.kvHeads * shape.headDim * tokens);
+  const values = 2 * shape.layers * shape.kvHeads * shape.headDim * tokens;
+  return storedBytes(kvType.toUpperCase() as BlockType, values);
 }
 
 /** Activations of one batch: two of the FFN's width at a time, and a handful of the model's. */

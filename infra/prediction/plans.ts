@@ -1,4 +1,6 @@
 import { UserError } from "../errors/user-error.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+import type { CacheSettings } from "./memory.ts";
 import { predictRelease, type ReleasePrediction } from "./predict.ts";
 import { prunedShape } from "./pruned-shape.ts";
 import { divergence, expectedLoss } from "./quality.ts";
@@ -26,7 +28,17 @@ export interface PlanFrame {
   method: string;
   imatrix: boolean;
   recovers: boolean;
-  context: number;
+  server: CacheSettings;
+}
+
+/** The frame that a recipe gives. */
+export function frameOf({ steps: { prune, recover, imatrix } }: Recipe, server: CacheSettings): PlanFrame {
+  return {
+    method: typeof prune?.method === "string" ? prune.method : "ffn-activation",
+    imatrix: imatrix !== undefined,
+    recovers: recover !== undefined,
+    server,
+  };
 }
 
 /** Shares that are tried: in steps of 1 % up to half of the model. */
@@ -53,7 +65,7 @@ export function nearestPlan(base: ModelShape, frame: PlanFrame, limits: Limits):
     return types.map((type) => ({
       type,
       parametersRemoved: share,
-      release: predictRelease(shape, { type, imatrix: frame.imatrix }, frame.context),
+      release: predictRelease(shape, { type, imatrix: frame.imatrix }, frame.server),
     }));
   }).filter(({ release }) => keepsTo(release, limits));
   const loss = ({ type, parametersRemoved }: CandidatePlan): number => {
@@ -71,4 +83,24 @@ function shapeAfter(base: ModelShape, method: string, parametersRemoved: number)
     if (error instanceof UserError) return undefined; // no shape removes just that much
     throw error;
   }
+}
+
+/**
+ * The type under which the unpruned model should be at least as fast on a Raspberry Pi 4 as `release`: of those, the one
+ * whose loss is least.
+ * @returns undefined when no type is that fast, or none whose loss is known
+ */
+export function equalSpeedType(
+  base: ModelShape,
+  release: ReleasePrediction,
+  frame: PlanFrame,
+): QuantizeType | undefined {
+  return standardTypes(frame.imatrix)
+    .filter((type) => divergence[type] !== undefined)
+    .filter(
+      (type) =>
+        predictRelease(base, { type, imatrix: frame.imatrix }, frame.server).tokensPerSecond >=
+        release.tokensPerSecond,
+    )
+    .sort((a, b) => (divergence[a] ?? Infinity) - (divergence[b] ?? Infinity))[0];
 }

@@ -1,8 +1,9 @@
 import { availableParallelism } from "node:os";
 import type { PlannedStage } from "../plan/plan.ts";
 import type { Recipe } from "../recipe/recipe.ts";
+import type { BlockType } from "./block-types.ts";
 import { fileBytes } from "./file-size.ts";
-import { serverMemory } from "./memory.ts";
+import { serverMemory, type CacheSettings } from "./memory.ts";
 import { prunedShape, type Pruning } from "./pruned-shape.ts";
 import type { Quantization } from "./quantize-types.ts";
 import { standardTypeUnder } from "./standard-types.ts";
@@ -34,14 +35,14 @@ export type PredictedStage = Pick<PlannedStage, "name" | "stage" | "params" | "i
 /**
  * Predicts a recipe from its steps and the base model's shape: what `fetch` measured, where its artifact is in the
  * store, else the recipe's `base.config`.
- * @param context tokens of context on the host
+ * @param server how llama-server is started on the hosts
  * @param cores of the builder
  * @returns undefined while nothing says what shape the base has
  */
 export function predict(
   recipe: Recipe,
   stages: readonly PredictedStage[],
-  context: number,
+  server: CacheSettings,
   cores = availableParallelism(),
 ): Prediction | undefined {
   const base = baseShape(recipe, stages);
@@ -60,7 +61,7 @@ export function predict(
     shapes.set(name, after);
     if (quantization) quantizations.set(name, quantization);
     if (quantization && (stage === "convert" || stage === "quantize"))
-      models.set(name, predictRelease(after, quantization, context));
+      models.set(name, predictRelease(after, quantization, server));
     costs.set(name, stageCost({ stage, params, before, after, quantization }, cores));
   }
   const release = models.get("quantize");
@@ -72,12 +73,12 @@ export function predict(
 export function predictRelease(
   shape: ModelShape,
   quantization: Quantization,
-  context: number,
+  server: CacheSettings,
 ): ReleasePrediction {
   const bytes = fileBytes(shape, quantization);
   return {
     fileBytes: bytes,
-    ramBytes: serverMemory(shape, bytes, context),
+    ramBytes: serverMemory(shape, bytes, server),
     tokensPerSecond: tokensPerSecond(shape, quantization),
   };
 }
@@ -88,10 +89,30 @@ function baseShape(recipe: Recipe, stages: readonly PredictedStage[]): ModelShap
   return measured ?? (recipe.base.config && shapeOfConfig(recipe.base.config as unknown as LlamaConfig));
 }
 
+/** The parameters of `convert` and `quantize` that decide types. */
+interface TypeParams {
+  type?: string;
+  tensorTypes?: Record<string, BlockType>;
+  outputTensorType?: BlockType;
+  tokenEmbeddingType?: BlockType;
+  target?: { bytes?: number };
+}
+
+/** Other names of llama-quantize for the same types. */
+const aliases: Record<string, Quantization["type"]> = { Q3_K: "Q3_K_M", Q4_K: "Q4_K_M", Q5_K: "Q5_K_M" };
+
 /** What a step's parameters tell llama-quantize. A search for the best mix is taken as the best standard type. */
-function quantizationOf(shape: ModelShape, params: Record<string, unknown>, imatrix: boolean): Quantization {
-  const { type, target } = params as { type?: string; target?: { bytes?: number } };
+function quantizationOf(shape: ModelShape, params: TypeParams, imatrix: boolean): Quantization {
   // `convert` writes its types in lower case.
-  const named = type?.toUpperCase() as Quantization["type"] | undefined;
-  return { type: named ?? standardTypeUnder(shape, target?.bytes ?? Infinity, imatrix), imatrix };
+  const named = params.type?.toUpperCase();
+  return {
+    type:
+      named === undefined
+        ? standardTypeUnder(shape, params.target?.bytes ?? Infinity, imatrix)
+        : (aliases[named] ?? (named as Quantization["type"])),
+    imatrix,
+    overrides: Object.entries(params.tensorTypes ?? {}),
+    outputType: params.outputTensorType,
+    embeddingType: params.tokenEmbeddingType,
+  };
 }

@@ -25,13 +25,15 @@ describe("prunedShape", () => {
 
   it("drops whole blocks, or whole groups of heads", () => {
     expect(prune("block-influence", 0.1)).toEqual({ ...llama8B, layers: 28 });
-    expect(prune("attention-groups", 0.05)).toEqual({ ...llama8B, heads: 20, kvHeads: 5 });
+    expect(prune("attention-groups", 0.083)).toEqual({ ...llama8B, heads: 16, kvHeads: 4 });
   });
 
-  it("refuses to remove what is not there", () => {
+  it("refuses what leaves no model, and numbers of heads that would not load", () => {
     expect(() => prune("ffn-activation", 0.8)).toThrow(
       "removing 80 % of the parameters would mean an FFN width of",
     );
-    expect(() => prune("attention-groups", 0.5)).toThrow("all 8 attention groups");
+    expect(() => prune("block-influence", 0.84)).toThrow("dropping 31 of 32 blocks");
+    // 28 heads do not divide a hidden size of 4096
+    expect(() => prune("attention-groups", 0.021)).toThrow("no whole number of the 8 key-value heads");
   });
 });

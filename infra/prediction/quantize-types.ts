@@ -36,6 +36,9 @@ export const startingTypes = {
   IQ1_S: "IQ1_S",
   TQ2_0: "TQ2_0",
   TQ1_0: "TQ1_0",
+  Q2_0: "Q2_0",
+  Q1_0: "Q1_0",
+  MXFP4_MOE: "MXFP4",
 } as const satisfies Record<string, BlockType>;
 
 export type QuantizeType = keyof typeof startingTypes;
@@ -65,6 +68,7 @@ const fallbacks: Partial<Record<BlockType, BlockType>> = {
   Q3_K: "Q4_0",
   TQ1_0: "Q4_0",
   TQ2_0: "Q4_0",
+  Q2_0: "Q4_0",
   Q4_K: "Q5_0",
   Q5_K: "Q5_1",
   Q6_K: "Q8_0",
@@ -108,6 +112,7 @@ class TypeChoice {
     const { tied } = this.shape;
     const { part } = tensor;
     if (part === "output" || (tied && part === "token_embd")) return this.output(tensor, start);
+    if (this.is("MXFP4_MOE")) return "Q8_0"; // its type is for experts, and there are none
     if (part === "token_embd") return this.embedding(start);
     if (this.isTwoBits()) return this.twoBits(part, start);
     if (part === "attn_v") return this.value(start);
@@ -120,7 +125,7 @@ class TypeChoice {
 
   private output({ columns }: Tensor, start: BlockType): BlockType {
     if (this.quantization.outputType) return this.quantization.outputType; // a tied embedding
-    if (!fits(start, columns)) return "Q8_0";
+    if (this.is("MXFP4_MOE") || !fits(start, columns)) return "Q8_0";
     if (this.isTwoBits() || this.is("IQ3_XXS")) return "Q5_K";
     return start === "Q8_0" ? start : "Q6_K";
   }
@@ -128,7 +133,7 @@ class TypeChoice {
   private embedding(start: BlockType): BlockType {
     if (this.is("IQ2_XXS", "IQ2_XS", "IQ1_S", "IQ1_M")) return "Q2_K";
     if (this.is("IQ2_S", "IQ2_M", "IQ3_XXS")) return "IQ3_S";
-    return this.is("TQ1_0", "TQ2_0") ? "Q4_K" : start;
+    return this.is("TQ1_0", "TQ2_0", "Q2_0") ? "Q4_K" : start;
   }
 
   private twoBits(part: string, start: BlockType): BlockType {

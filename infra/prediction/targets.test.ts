@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { UserError } from "../errors/user-error.ts";
 import { stageGraph } from "../plan/graph.ts";
 import type { Recipe } from "../recipe/recipe.ts";
+import { equalSpeedType, frameOf } from "./plans.ts";
 import { predict, type PredictedStage, type Prediction } from "./predict.ts";
 import { checkTargets, type HostMemory } from "./targets.ts";
 
@@ -34,7 +35,7 @@ const stagesOf = (changed: Recipe): PredictedStage[] =>
   stageGraph(changed).map((node) => ({ ...node, artifact: undefined }));
 
 function predicted(changed: Recipe): Prediction {
-  const prediction = predict(changed, stagesOf(changed), changed.server.context, 2);
+  const prediction = predict(changed, stagesOf(changed), changed.server, 2);
   if (prediction === undefined) throw new Error("nothing was predicted");
   return prediction;
 }
@@ -42,7 +43,7 @@ function predicted(changed: Recipe): Prediction {
 /** The problems of a recipe, as text; empty where there is none. */
 function problems(changed: Recipe, hosts: HostMemory[] = []): string[] {
   try {
-    checkTargets(changed, predicted(changed), hosts, changed.server.context);
+    checkTargets(changed, predicted(changed), hosts, changed.server);
     return [];
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
@@ -75,12 +76,12 @@ describe("predict", () => {
       },
     } as unknown as PredictedStage["artifact"];
     stages[0] = { ...(stages[0] as PredictedStage), artifact };
-    expect(predict(recipe, stages, 4096, 2)?.base.layers).toBe(2);
+    expect(predict(recipe, stages, { context: 4096 }, 2)?.base.layers).toBe(2);
   });
 
   it("predicts nothing while nobody knows the base model's shape", () => {
     const unknown = { ...recipe, base: { source: {} } };
-    expect(predict(unknown, stagesOf(unknown), 4096, 2)).toBeUndefined();
+    expect(predict(unknown, stagesOf(unknown), { context: 4096 }, 2)).toBeUndefined();
   });
 
   it("says that recovery takes days on two cores, and what the stages leave on the disk", () => {
@@ -131,5 +132,23 @@ describe("checkTargets", () => {
   it("says so when no plan can keep to the targets", () => {
     const [found] = problems({ ...recipe, targets: { tokensPerSecond: 5 } });
     expect(found).toContain("no plan keeps to all of them: relax a target");
+  });
+});
+
+describe("equalSpeedType", () => {
+  const asFast = (tokensPerSecond: number) =>
+    equalSpeedType(
+      predicted(recipe).base,
+      { ...predicted(recipe).release, tokensPerSecond },
+      frameOf(recipe, { context: 4096 }),
+    );
+
+  it("is the unpruned type of least loss that is at least as fast", () => {
+    expect(asFast(0.7)).toBe("Q4_K_M");
+    expect(asFast(0.75)).toBe("Q4_K_S");
+  });
+
+  it("is none where no unpruned type keeps up with the pruned model", () => {
+    expect(asFast(predicted(recipe).release.tokensPerSecond)).toBeUndefined();
   });
 });

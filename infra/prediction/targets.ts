@@ -1,7 +1,8 @@
 import { formatBytes, parseBytes } from "../config/units.ts";
 import { UserError, type Problem } from "../errors/user-error.ts";
 import type { Recipe, Targets } from "../recipe/recipe.ts";
-import { nearestPlan, type CandidatePlan, type Limits } from "./plans.ts";
+import type { CacheSettings } from "./memory.ts";
+import { frameOf, nearestPlan, type CandidatePlan, type Limits } from "./plans.ts";
 import type { Prediction } from "./predict.ts";
 
 /** Memory of a host that its system needs for itself; as the role `preflight` reckons. */
@@ -13,6 +14,17 @@ export interface HostMemory {
   memoryBytes: number;
 }
 
+/** Hosts whose memory the configuration says: the virtual ones. A real one is judged by the role `preflight`. */
+export function knownMemories(hosts: readonly ConfiguredHost[]): HostMemory[] {
+  return hosts.flatMap(({ name, virtual }) => (virtual ? [{ name, memoryBytes: virtual.memory }] : []));
+}
+
+/** What `knownMemories` reads of a host's configuration. */
+interface ConfiguredHost {
+  name: string;
+  virtual?: { memory: number };
+}
+
 /**
  * Compares what is predicted with the recipe's targets and the hosts' memory.
  * @param hosts those whose memory is known
@@ -22,7 +34,7 @@ export function checkTargets(
   recipe: Recipe,
   prediction: Prediction,
   hosts: readonly HostMemory[],
-  context: number,
+  server: CacheSettings,
 ): void {
   const targets = limitsOf(recipe.targets ?? {});
   const misses = [
@@ -32,13 +44,7 @@ export function checkTargets(
   if (misses.length === 0) return;
   const room = Math.min(...hosts.map(({ memoryBytes }) => memoryBytes - SYSTEM_BYTES));
   const limits = { ...targets, ramBytes: Math.min(targets.ramBytes ?? Infinity, room) };
-  const { prune, recover, imatrix } = recipe.steps;
-  const frame = {
-    method: typeof prune?.method === "string" ? prune.method : "ffn-activation",
-    imatrix: imatrix !== undefined,
-    recovers: recover !== undefined,
-    context,
-  };
+  const frame = frameOf(recipe, server);
   const remedy = describeNearest(nearestPlan(prediction.base, frame, limits));
   throw new UserError(misses.map((miss) => ({ ...miss, remedy })));
 }

@@ -36,7 +36,9 @@ def check_shape(config: dict[str, Any], expected: dict[str, Any]) -> None:
         "head_dim": _head_dim(config),
         "tie_word_embeddings": config.get("tie_word_embeddings", False),
     }
-    wrong = [f"{name} is {found.get(name)}, not {value}" for name, value in expected.items() if found.get(name) != value]
+    wrong = [
+        f"{name} is {found.get(name)}, not {wanted}" for name, wanted in expected.items() if found.get(name) != wanted
+    ]
     if wrong:
         raise StageError(
             f"the model is not what base.config in the recipe says: {'; '.join(wrong)}",
