@@ -1,4 +1,5 @@
 import type { Recipe } from "../recipe/recipe.ts";
+import { withReport } from "./report-node.ts";
 
 /** One instance of a stage in a recipe's chain, before keys are known. */
 export interface StageNode {
@@ -45,5 +46,5 @@ export function stageGraph(recipe: Recipe): StageNode[] {
   const imatrix = steps.imatrix && add("imatrix", "imatrix", steps.imatrix, { model: full, texts });
   const quantized = add("quantize", "quantize", steps.quantize, { model: full, ...(imatrix && { imatrix }) });
   measure("evaluate", quantized);
-  return nodes;
+  return withReport(recipe, nodes);
 }

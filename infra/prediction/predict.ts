@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import type { StageNode } from "../plan/graph.ts";
 import type { PlannedStage } from "../plan/plan.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { BlockType } from "./block-types.ts";
@@ -20,17 +21,22 @@ export interface ReleasePrediction {
   tokensPerSecond: number;
 }
 
+/** A GGUF on the way to the release. */
+export interface ModelPrediction extends ReleasePrediction {
+  quantization: Quantization;
+}
+
 /** What is known about a recipe before anything runs. */
 export interface Prediction {
   base: ModelShape;
   release: ReleasePrediction;
   /** Every GGUF on the way, by stage: `convert-base`, `quantize`. */
-  models: Map<string, ReleasePrediction>;
+  models: Map<string, ModelPrediction>;
   stages: Map<string, StageCost>;
 }
 
 /** The parts of a plan's stages that a prediction reads. */
-export type PredictedStage = Pick<PlannedStage, "name" | "stage" | "params" | "inputs" | "artifact">;
+export type PredictedStage = StageNode & Pick<PlannedStage, "artifact">;
 
 /**
  * Predicts a recipe from its steps and the base model's shape: what `fetch` measured, where its artifact is in the
@@ -45,23 +51,32 @@ export function predict(
   server: CacheSettings,
   cores = availableParallelism(),
 ): Prediction | undefined {
-  const base = baseShape(recipe, stages);
-  if (base === undefined) return undefined;
+  const fetched = stages.find(({ stage }) => stage === "fetch")?.artifact;
+  const base = (fetched && shapeOfFetched(fetched)) ?? configuredShape(recipe);
+  return base && predictFrom(base, stages, server, cores);
+}
+
+/** The shape that the recipe itself says its base has; undefined where it does not. */
+export function configuredShape({ base: { config } }: Recipe): ModelShape | undefined {
+  return config && shapeOfConfig(config as unknown as LlamaConfig);
+}
+
+/** Follows a base model of a known shape through the stages. */
+export function predictFrom(
+  base: ModelShape,
+  stages: readonly StageNode[],
+  server: CacheSettings,
+  cores: number,
+): Prediction {
   const shapes = new Map<string, ModelShape>();
-  const quantizations = new Map<string, Quantization>();
-  const models = new Map<string, ReleasePrediction>();
+  const models = new Map<string, ModelPrediction>();
   const costs = new Map<string, StageCost>();
   for (const { name, stage, params, inputs } of stages) {
     const before = shapes.get(inputs.model ?? "") ?? base;
     const after = stage === "prune" ? prunedShape(before, params as unknown as Pruning) : before;
-    const quantization =
-      stage === "convert" || stage === "quantize"
-        ? quantizationOf(after, params, inputs.imatrix !== undefined)
-        : quantizations.get(inputs.model ?? "");
     shapes.set(name, after);
-    if (quantization) quantizations.set(name, quantization);
-    if (quantization && (stage === "convert" || stage === "quantize"))
-      models.set(name, predictRelease(after, quantization, server));
+    const quantization = quantizationOf({ stage, params, inputs }, after, models);
+    if (quantization) models.set(name, { ...predictRelease(after, quantization, server), quantization });
     costs.set(name, stageCost({ stage, params, before, after, quantization }, cores));
   }
   const release = models.get("quantize");
@@ -83,12 +98,6 @@ export function predictRelease(
   };
 }
 
-function baseShape(recipe: Recipe, stages: readonly PredictedStage[]): ModelShape | undefined {
-  const fetched = stages.find(({ stage }) => stage === "fetch")?.artifact;
-  const measured = fetched && shapeOfFetched(fetched);
-  return measured ?? (recipe.base.config && shapeOfConfig(recipe.base.config as unknown as LlamaConfig));
-}
-
 /** The parameters of `convert` and `quantize` that decide types. */
 interface TypeParams {
   type?: string;
@@ -101,18 +110,31 @@ interface TypeParams {
 /** Other names of llama-quantize for the same types. */
 const aliases: Record<string, Quantization["type"]> = { Q3_K: "Q3_K_M", Q4_K: "Q4_K_M", Q5_K: "Q5_K_M" };
 
-/** What a step's parameters tell llama-quantize. A search for the best mix is taken as the best standard type. */
-function quantizationOf(shape: ModelShape, params: TypeParams, imatrix: boolean): Quantization {
-  // `convert` writes its types in lower case.
-  const named = params.type?.toUpperCase();
+/**
+ * What a stage tells llama-quantize; undefined for a stage that writes no GGUF. A search for the best mix is taken as the
+ * best standard type, as is a baseline of the size of what it is compared with.
+ */
+function quantizationOf(
+  { stage, params, inputs }: Pick<StageNode, "stage" | "params" | "inputs">,
+  shape: ModelShape,
+  models: ReadonlyMap<string, ReleasePrediction>,
+): Quantization | undefined {
+  const imatrix = inputs.imatrix !== undefined;
+  if (stage === "baseline") {
+    const like = models.get(inputs.like ?? "")?.fileBytes ?? Infinity;
+    return { type: standardTypeUnder(shape, like, imatrix), imatrix };
+  }
+  if (stage !== "convert" && stage !== "quantize") return undefined;
+  const { type, target, tensorTypes, outputTensorType, tokenEmbeddingType } = params as TypeParams;
+  const named = type?.toUpperCase(); // `convert` writes its types in lower case
   return {
     type:
       named === undefined
-        ? standardTypeUnder(shape, params.target?.bytes ?? Infinity, imatrix)
+        ? standardTypeUnder(shape, target?.bytes ?? Infinity, imatrix)
         : (aliases[named] ?? (named as Quantization["type"])),
     imatrix,
-    overrides: Object.entries(params.tensorTypes ?? {}),
-    outputType: params.outputTensorType,
-    embeddingType: params.tokenEmbeddingType,
+    overrides: Object.entries(tensorTypes ?? {}),
+    outputType: outputTensorType,
+    embeddingType: tokenEmbeddingType,
   };
 }

@@ -66,6 +66,7 @@ export function stageCost(
         bytes: 0,
       };
     case "quantize":
+    case "baseline":
       return {
         seconds: builder.llamaStartSeconds + weights / (builder.quantizedWeightsPerCore * cores),
         bytes: quantization ? fileBytes(after, quantization) : 0,
@@ -76,6 +77,8 @@ export function stageCost(
           builder.llamaStartSeconds + computed(FORWARD * weights * number("chunks") * number("context")),
         bytes: 0,
       };
+    case "report":
+      return { seconds: 2, bytes: 0 };
     default:
       return { seconds: start, bytes: 0 };
   }

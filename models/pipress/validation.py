@@ -20,6 +20,7 @@ STAGE_PARAMS = {
     "imatrix": "imatrix",
     "quantize": "quantize",
     "evaluate": "evaluate",
+    "report": "report",
 }
 
 
