@@ -99,6 +99,13 @@ function recipeProblems(errors: readonly ErrorObject[], file: string): Problem[]
       const { allowedValues } = error.params as { allowedValues: unknown[] };
       return { where: where(), what: `must be one of ${allowedValues.map(String).join(", ")}` };
     }
-    return { where: where(), what: error.message ?? error.keyword };
+    // What a pattern is for is said in its description: an expression alone tells a user little.
+    const { description } = (error.parentSchema ?? {}) as { description?: string };
+    const what = error.message ?? error.keyword;
+    return {
+      where: where(),
+      what,
+      ...(error.keyword === "pattern" && description !== undefined && { remedy: description }),
+    };
   });
 }

@@ -40,7 +40,7 @@ describe("from a recipe to an answering virtual Pi", () => {
     workspace.recipe(quick);
     const { exitCode, output } = await workspace.up();
     expect(exitCode, output).toBe(0);
-    expect(output).toContain("all 13 stages are in the store");
+    expect(output).toContain("all 14 stages are in the store");
     expect(readdirSync(join(workspace.data, "store", "artifacts")).sort()).toEqual(before);
     await expectStillServing(workspace);
   });
