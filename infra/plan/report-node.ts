@@ -1,3 +1,5 @@
+import { unprunedTypes, type UnprunedType } from "../prediction/equal-speed.ts";
+import { frameOf } from "../prediction/plans.ts";
 import { configuredShape, predictFrom } from "../prediction/predict.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { StageNode } from "./graph.ts";
@@ -7,7 +9,11 @@ export function withReport(recipe: Recipe, nodes: readonly StageNode[]): StageNo
   const report: StageNode = {
     name: "report",
     stage: "report",
-    params: { recipe: recipe.name, predicted: predictedEvaluations(recipe, nodes) },
+    params: {
+      recipe: recipe.name,
+      predicted: predictedEvaluations(recipe, nodes),
+      ...fastestUnpruned(recipe),
+    },
     inputs: Object.fromEntries(nodes.map(({ name }) => [name, name])),
   };
   return [...nodes, report];
@@ -28,4 +34,13 @@ function predictedEvaluations(recipe: Recipe, nodes: readonly StageNode[]): Reco
     return [[name, { type: quantization.type, fileBytes, ramBytes: Math.round(ramBytes), tokensPerSecond }]];
   });
   return Object.fromEntries(predicted);
+}
+
+/** The fastest that the base model could be without pruning: where the release is faster, it has no rival there. */
+function fastestUnpruned(recipe: Recipe): { fastestUnpruned?: UnprunedType } {
+  const base = configuredShape(recipe);
+  if (base === undefined || recipe.steps.prune === undefined) return {};
+  const types = unprunedTypes(base, frameOf(recipe, recipe.server));
+  const [fastest] = types.sort((a, b) => b.tokensPerSecond - a.tokensPerSecond);
+  return fastest === undefined ? {} : { fastestUnpruned: fastest };
 }

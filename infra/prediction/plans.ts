@@ -84,23 +84,3 @@ function shapeAfter(base: ModelShape, method: string, parametersRemoved: number)
     throw error;
   }
 }
-
-/**
- * The type under which the unpruned model should be at least as fast on a Raspberry Pi 4 as `release`: of those, the one
- * whose loss is least.
- * @returns undefined when no type is that fast, or none whose loss is known
- */
-export function equalSpeedType(
-  base: ModelShape,
-  release: ReleasePrediction,
-  frame: PlanFrame,
-): QuantizeType | undefined {
-  return standardTypes(frame.imatrix)
-    .filter((type) => divergence[type] !== undefined)
-    .filter(
-      (type) =>
-        predictRelease(base, { type, imatrix: frame.imatrix }, frame.server).tokensPerSecond >=
-        release.tokensPerSecond,
-    )
-    .sort((a, b) => (divergence[a] ?? Infinity) - (divergence[b] ?? Infinity))[0];
-}

@@ -2,7 +2,6 @@ import { describe, expect, it } from "vitest";
 import { UserError } from "../errors/user-error.ts";
 import { stageGraph } from "../plan/graph.ts";
 import type { Recipe } from "../recipe/recipe.ts";
-import { equalSpeedType, frameOf } from "./plans.ts";
 import { predict, type PredictedStage, type Prediction } from "./predict.ts";
 import { checkTargets, type HostMemory } from "./targets.ts";
 
@@ -132,23 +131,5 @@ describe("checkTargets", () => {
   it("says so when no plan can keep to the targets", () => {
     const [found] = problems({ ...recipe, targets: { tokensPerSecond: 5 } });
     expect(found).toContain("no plan keeps to all of them: relax a target");
-  });
-});
-
-describe("equalSpeedType", () => {
-  const asFast = (tokensPerSecond: number) =>
-    equalSpeedType(
-      predicted(recipe).base,
-      { ...predicted(recipe).release, tokensPerSecond },
-      frameOf(recipe, { context: 4096 }),
-    );
-
-  it("is the unpruned type of least loss that is at least as fast", () => {
-    expect(asFast(0.7)).toBe("Q4_K_M");
-    expect(asFast(0.75)).toBe("Q4_K_S");
-  });
-
-  it("is none where no unpruned type keeps up with the pruned model", () => {
-    expect(asFast(predicted(recipe).release.tokensPerSecond)).toBeUndefined();
   });
 });

@@ -14,12 +14,22 @@ QUESTIONS = {
 }
 
 
-def verdicts(models: list[Model]) -> list[dict[str, str]]:
-    """One verdict for every baseline: question, winner (`recipe`, `baseline`, `undecided` or `unknown`), sentence."""
+def verdicts(models: list[Model], fastest_unpruned: dict[str, Any] | None = None) -> list[dict[str, str]]:
+    """One verdict for every baseline: question, winner (`recipe`, `baseline`, `undecided` or `unknown`), sentence.
+
+    fastest_unpruned: type and predicted tokensPerSecond of the fastest that could be had without pruning.
+    """
     by_name = {model["name"]: model for model in models}
     recipe = by_name.get("evaluate")
     found = []
     for name, (question, when, rival) in QUESTIONS.items():
+        if question == "equal-speed" and name not in by_name and _outruns(recipe, fastest_unpruned):
+            sentence = (
+                f"{when}, this recipe has no rival: it is predicted at {_speed(recipe):.3g} tokens/s on a Pi 4, the "
+                f"fastest unpruned model ({fastest_unpruned['type']}) at {fastest_unpruned['tokensPerSecond']:.3g}."
+            )
+            found.append({"question": question, "winner": "recipe", "sentence": sentence})
+            continue
         if recipe is None or name not in by_name:
             sentence = f"{when}: not compared with {rival}, so that this report does not say that pruning pays."
             found.append({"question": question, "winner": "unknown", "sentence": sentence})
@@ -47,8 +57,17 @@ def compare(recipe: Model, baseline: Model) -> tuple[str, str]:
     return ("recipe" if mine < other else "baseline"), how
 
 
+def _outruns(recipe: Model | None, fastest: dict[str, Any] | None) -> bool:
+    speed = recipe and _speed(recipe)
+    return bool(speed and fastest and speed > fastest["tokensPerSecond"])
+
+
+def _speed(model: Model) -> float | None:
+    return model.get("predicted", {}).get("tokensPerSecond")
+
+
 def _described(model: Model) -> str:
-    speed = model.get("predicted", {}).get("tokensPerSecond")
+    speed = _speed(model)
     size = megabytes(model["fileBytes"])
     return size if speed is None else f"{size}, about {speed:.3g} tokens/s on a Pi 4"
 
