@@ -85,6 +85,7 @@ def _make_artifact(job: Job, spec: dict[str, Any]) -> None:
                 convert_script=Path(spec["tools"]["convertScript"]),
                 checkpoint=job.checkpoint,
                 report=progress,
+                manifests={name: store.manifest(key) or {} for name, key in spec["inputs"].items()},
             ),
             inputs,
             out,

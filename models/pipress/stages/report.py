@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from pipress.atomic import read_json, write_json, write_text
-from pipress.errors import StageError
 from pipress.report.figures import model_figures, stage_figures
 from pipress.report.page import render
 from pipress.report.verdict import verdicts
@@ -14,19 +13,16 @@ from pipress.weights.license import read_license
 
 TOOLS = ()
 
-# All that it reads of its inputs, besides their manifests: artifacts of gigabytes need not be checked for it.
+# All that it reads of its inputs besides their manifests: artifacts of gigabytes need be neither here nor checked.
 READS = ("loss.json", "license.json")
 
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """Its inputs are all stages of the recipe, by their names in the plan and in its order."""
-    manifests = {name: read_json(folder / "manifest.json") for name, folder in inputs.items()}
-    if missing := [name for name, manifest in manifests.items() if manifest is None]:
-        raise StageError(f"the manifests of {', '.join(missing)} cannot be read", "run `up` again")
-    models = model_figures(manifests, spec.params["predicted"])
+    models = model_figures(spec.manifests, spec.params["predicted"])
     report = {
         "recipe": spec.params["recipe"],
-        "stages": stage_figures(manifests),
+        "stages": stage_figures(spec.manifests),
         "models": models,
         "verdicts": verdicts(models, spec.params.get("fastestUnpruned")),
     }

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pipress.errors import StageError
 from pipress.report.plots import Axis, Point, curves, scatter
 from pipress.report.verdict import compare, megabytes, verdicts
 from pipress.stages import report
+from pipress.store.file_store import FileStore
 
 BASE = {"perplexity": 29.25, "perplexityError": 1.2, "fileBytes": 270_885_888, "tokensPerSecondBuilder": 9.0}
 RECIPE = {"perplexity": 43.5, "perplexityError": 1.8, "fileBytes": 96_351_296, "kld": 0.43, "kldError": 0.008}
@@ -43,7 +45,9 @@ def stage(tmp_path: Path) -> Any:
 
 def make_report(make_spec: Any, out: Path, inputs: dict[str, Path], predicted: Any = None) -> tuple[Any, str]:
     """Runs the stage. Returns report.json and report.html."""
-    report.run(make_spec("report", recipe="a <recipe>", predicted=predicted or {}), inputs, out)
+    manifests = {name: json.loads((folder / "manifest.json").read_text()) for name, folder in inputs.items()}
+    spec = make_spec("report", recipe="a <recipe>", predicted=predicted or {})
+    report.run(replace(spec, manifests=manifests), inputs, out)
     return json.loads((out / "report.json").read_text()), (out / "report.html").read_text()
 
 
@@ -110,6 +114,16 @@ def test_the_whole_of_it(stage: Any, make_spec: Any, tmp_path: Path) -> None:
     assert "<script>Paris</script>" in parsed.text and "<script" not in page and "a <recipe>" in parsed.text
     assert "1 min 05 s" in parsed.text and "Built with Llama" in parsed.text
     assert not re.search(r"(src|href)=|url\(|@import", page), "the page needs no other file"
+
+
+def test_the_runner_hands_it_the_manifests_of_its_inputs(job_spec: Any, attach: Any, tmp_path: Path) -> None:
+    key, store = "ef" * 32, FileStore((tmp_path / "store").as_uri())
+    (store.begin(key) / "evaluation.json").write_text("{}")
+    store.commit(key, {"key": key, "seconds": 9, "metrics": BASE, "inputs": {}})
+    process = attach(job_spec("report", {"recipe": "r", "predicted": {}}, {"evaluate-base": key}))
+    result = json.loads(process.communicate(timeout=60)[0])
+    assert set(result["files"]) == {"report.json", "report.html"}
+    assert "does not say that pruning pays" in result["metrics"]["verdict"]
 
 
 def test_a_prediction_for_another_type_is_left_out(stage: Any, make_spec: Any, tmp_path: Path) -> None:

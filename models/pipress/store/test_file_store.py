@@ -66,3 +66,14 @@ def test_a_damaged_input_is_refused_with_its_path_and_the_remedy(store: FileStor
 def test_only_folders_are_stores() -> None:
     with pytest.raises(StageError, match="is not a store"):
         FileStore("s3://bucket")
+
+
+def test_only_the_files_that_will_be_read_are_checked(store: FileStore) -> None:
+    out = store.begin(KEY)
+    for name in ("small.json", "large.gguf"):
+        (out / name).write_text("whole")
+    folder = store.commit(KEY, {}) and store.locate(KEY)
+    (folder / "large.gguf").unlink()
+    assert store.open(KEY, only=("small.json",)) == folder
+    with pytest.raises(StageError, match="large.gguf is missing"):
+        store.open(KEY)
