@@ -46,9 +46,10 @@ def _verdicts(report: Report) -> str:
 
 
 def _models(models: list[Report]) -> str:
+    base = next((model for model in models if model["name"] == "evaluate-base"), {})
     columns = [
         ("file", lambda m: megabytes(m["fileBytes"])),
-        ("of base", lambda m: f"{m['fileBytes'] / models[0]['fileBytes']:.0%}"),
+        ("of base", lambda m: f"{m['fileBytes'] / base['fileBytes']:.0%}"),
         ("perplexity", lambda m: _with_error(m, "perplexity", ".2f")),
         ("KL divergence", lambda m: _with_error(m, "kld", ".4f")),
         ("same top token", lambda m: f"{m['topAgreement']:.1%}"),
