@@ -1,10 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Builder } from "../infra/builder/builder.ts";
 import { makeBuilder } from "../infra/builder/make-builder.ts";
+import { secretToken } from "../infra/builder/hugging-face-token.ts";
 import type { JobResult } from "../infra/builder/job.ts";
 import { parseStackConfig } from "../infra/config/load.ts";
 import { makeHost } from "../infra/host/host.ts";
 import { describePlan, planStages, type PlannedStage } from "../infra/plan/plan.ts";
+import { describeRelease } from "../infra/prediction/describe.ts";
+import { predict } from "../infra/prediction/predict.ts";
+import { checkTargets, knownMemories } from "../infra/prediction/targets.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { makeRelease } from "../infra/release/release.ts";
 import { modelFigures, type HostFigures, type Report } from "../infra/report/report.ts";
@@ -23,9 +27,14 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const store = await openStore(config.store);
 
   const plan = await planStages(recipe, store, toolchain);
-  await pulumi.log.info(describePlan(plan));
+  const server = { ...recipe.server, ...config.service };
+  const prediction = predict(recipe, plan, server);
+  await pulumi.log.info(describePlan(plan, prediction?.stages));
+  await pulumi.log.info(describeRelease(prediction, server));
+  if (prediction) checkTargets(recipe, prediction, knownMemories(config.hosts), server);
 
-  const results = await declareStages(plan, makeBuilder(config, toolchain, store));
+  const builder = makeBuilder(config, toolchain, store, secretToken(config.huggingFaceToken));
+  const results = await declareStages(plan, builder);
   const quantized = resultOf(results, "quantize");
   const artifact = store.locate(keyOf(plan, "quantize"));
   const modelFile = "model.gguf";
@@ -70,6 +79,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     hosts: Object.fromEntries(hosts.map(({ name, connection }) => [name, connection])),
     apiKey: apiKey.value,
     artifact,
+    reportPage: join(store.locate(keyOf(plan, "report")), "report.html"),
     report,
   };
 }

@@ -27,6 +27,7 @@ const VERBS = {
   test: ["test.ts"],
   "test:unit": ["test.ts", "unit"],
   "test:e2e": ["test.ts", "e2e"],
+  "bench:8b": ["bench-8b.ts"],
 };
 
 /** Whether what npm last installed is what package-lock.json asks for. npm writes its own record last, so an

@@ -8,15 +8,18 @@ import type { PlannedStage } from "../plan/plan.ts";
 import type { Store } from "../store/store.ts";
 import type { Toolchain } from "../toolchain.ts";
 import type { Builder } from "./builder.ts";
+import { tokenEnvironment } from "./hugging-face-token.ts";
 import type { JobSpec } from "./job.ts";
 
 /** Runs stages as detached jobs on this machine. */
 export class LocalBuilder implements Builder {
   private readonly jobs = join(dataDir(), "jobs");
 
+  /** @param huggingFaceToken given to the stages that download, through their environment alone */
   constructor(
     private readonly toolchain: Toolchain,
     private readonly store: Store,
+    private readonly huggingFaceToken?: pulumi.Output<string>,
   ) {}
 
   async runOf(stage: PlannedStage): Promise<string> {
@@ -57,7 +60,10 @@ export class LocalBuilder implements Builder {
         create: submit,
         update: submit,
         stdin: pulumi.output(run).apply((chosen) => JSON.stringify(spec(chosen))),
-        environment: { PYTHONPATH: join(repoRoot, "models") },
+        environment: {
+          PYTHONPATH: join(repoRoot, "models"),
+          ...tokenEnvironment(stage.stage, this.huggingFaceToken),
+        },
         addPreviousOutputInEnv: false,
         // Progress comes on standard error; the one JSON document on standard output is for the state.
         logging: command.local.Logging.Stderr,

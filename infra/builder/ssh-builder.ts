@@ -7,6 +7,7 @@ import { repoRoot } from "../paths.ts";
 import type { PlannedStage } from "../plan/plan.ts";
 import type { Store } from "../store/store.ts";
 import type { Builder } from "./builder.ts";
+import { tokenEnvironment } from "./hugging-face-token.ts";
 import type { BoxJob } from "./ssh/box.ts";
 import { runsAtWork } from "./ssh/runs-at-work.ts";
 
@@ -17,9 +18,11 @@ import { runsAtWork } from "./ssh/runs-at-work.ts";
 export class SshBuilder implements Builder {
   private atWork: Promise<ReadonlyMap<string, string>> | undefined;
 
+  /** @param huggingFaceToken given to the stages that download, through their environment alone */
   constructor(
     private readonly box: SshBuilderConfig,
     private readonly store: Store,
+    private readonly huggingFaceToken?: pulumi.Output<string>,
   ) {}
 
   async runOf(stage: PlannedStage): Promise<string> {
@@ -54,6 +57,7 @@ export class SshBuilder implements Builder {
         create: attach,
         update: attach,
         dir: repoRoot,
+        environment: tokenEnvironment(stage.stage, this.huggingFaceToken),
         stdin: pulumi.output(run).apply((chosen) => JSON.stringify(job(chosen))),
         addPreviousOutputInEnv: false,
         // Progress comes on standard error; the one JSON document on standard output is for the state.

@@ -141,6 +141,14 @@ export const stackConfigSchema = strict({
   store: storeUrl.optional(),
   /** Where stages run. @default this machine */
   builder: strict({ ssh: sshBuilder.optional() }).optional(),
+  /**
+   * Token for gated or private repositories on Hugging Face. Set it with `config set --secret`; it reaches the stages
+   * that download, and no key, log or clear state. Without it they take HF_TOKEN from the environment.
+   */
+  huggingFaceToken: z
+    .string()
+    .regex(/^hf_\w+$/, "must be a token of Hugging Face, which begins with hf_")
+    .optional(),
   /** The fleet, in the order of the rollout: the first host is the canary. */
   hosts: z
     .array(host)

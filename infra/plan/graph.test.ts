@@ -7,7 +7,7 @@ const recipe: Recipe = {
   base: { source: { path: "/m" } },
   texts: {},
   steps: {
-    prune: {},
+    prune: { method: "ffn-activation", parametersRemoved: 0.1 },
     recover: {},
     convert: { type: "f16" },
     imatrix: {},
@@ -43,7 +43,31 @@ describe("stageGraph", () => {
       "imatrix-base <- convert-base fetch-text",
       "quantize-baseline <- convert-base imatrix-base quantize",
       "evaluate-baseline <- quantize-baseline fetch-text evaluate-base",
+      expect.stringMatching(/^report <- fetch fetch-text convert-base .* quantize-baseline evaluate-baseline$/),
     ]);
+  });
+
+  it("tells the report what is predicted of every model it measures, from the recipe alone", () => {
+    const config = {
+      hidden_size: 576,
+      intermediate_size: 1536,
+      num_hidden_layers: 30,
+      num_attention_heads: 9,
+      num_key_value_heads: 3,
+      vocab_size: 49152,
+      tie_word_embeddings: true,
+    };
+    const report = stageGraph({ ...recipe, base: { ...recipe.base, config } }).at(-1);
+    const predicted = report?.params.predicted as Record<string, { type: string; fileBytes: number }>;
+    expect(Object.keys(predicted)).toEqual([
+      "evaluate-base",
+      "evaluate-pruned",
+      "evaluate-recovered",
+      "evaluate",
+    ]);
+    expect(predicted.evaluate?.type).toBe("Q4_K_M");
+    expect(predicted.evaluate?.fileBytes).toBeCloseTo(96351296, -4);
+    expect(stageGraph(recipe).at(-1)?.params.predicted).toEqual({});
   });
 
   it("quantizes the base itself when a recipe neither prunes nor recovers", () => {
@@ -54,6 +78,7 @@ describe("stageGraph", () => {
       "evaluate-base <- convert fetch-text",
       "quantize <- convert",
       "evaluate <- quantize fetch-text evaluate-base",
+      "report <- fetch fetch-text convert evaluate-base quantize evaluate",
     ]);
   });
 

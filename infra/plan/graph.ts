@@ -1,4 +1,5 @@
 import type { Recipe } from "../recipe/recipe.ts";
+import { withReport } from "./report-node.ts";
 
 /** One instance of a stage in a recipe's chain, before keys are known. */
 export interface StageNode {
@@ -45,7 +46,7 @@ export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}
     );
   };
 
-  const base = add("fetch", "fetch", { source: recipe.base.source }, {});
+  const base = add("fetch", "fetch", recipe.base, {});
   const texts = add("fetch-text", "fetch-text", recipe.texts, {});
   let model = base;
 
@@ -72,7 +73,7 @@ export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}
   measure("evaluate", quantized);
 
   const atEqualSize = recipe.baselines ?? steps.prune !== undefined;
-  if (!atEqualSize && equalSpeedType === undefined) return nodes;
+  if (!atEqualSize && equalSpeedType === undefined) return withReport(recipe, nodes);
   const unpruned: Record<string, string> = { model: convertedBase };
   if (imatrix)
     unpruned.imatrix =
@@ -86,5 +87,5 @@ export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}
       "evaluate-baseline-speed",
       add("quantize-baseline-speed", "quantize", { type: equalSpeedType }, unpruned),
     );
-  return nodes;
+  return withReport(recipe, nodes);
 }

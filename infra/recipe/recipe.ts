@@ -12,7 +12,8 @@ import { quantizeProblems } from "./quantize-problems.ts";
 /** A recipe as `models/schemas/recipe.schema.json` describes it, defaults filled in. */
 export interface Recipe {
   name: string;
-  base: { source: Record<string, unknown> };
+  base: { source: Record<string, unknown>; config?: Record<string, unknown> };
+  targets?: Targets;
   texts: Record<string, unknown>;
   steps: {
     prune?: Record<string, unknown>;
@@ -26,6 +27,13 @@ export interface Recipe {
   /** Whether the unpruned model is measured at the result's size; without it, where the recipe prunes. */
   baselines?: boolean;
   server: Omit<ServerSettings, "port">;
+}
+
+/** What a release has to keep to; sizes in bytes or as text with a unit. */
+export interface Targets {
+  bytes?: number | string;
+  ramBytes?: number | string;
+  tokensPerSecond?: number;
 }
 
 const recipesDir = join(repoRoot, "models", "recipes");
@@ -109,6 +117,13 @@ function recipeProblems(errors: readonly ErrorObject[], file: string): Problem[]
     }
     if (error.keyword === "oneOf" && typeof error.parentSchema?.$comment === "string")
       return { where: where(), what: `takes ${error.parentSchema.$comment}` };
-    return { where: where(), what: error.message ?? error.keyword };
+    // What a pattern is for is said in its description: an expression alone tells a user little.
+    const { description } = (error.parentSchema ?? {}) as { description?: string };
+    const what = error.message ?? error.keyword;
+    return {
+      where: where(),
+      what,
+      ...(error.keyword === "pattern" && description !== undefined && { remedy: description }),
+    };
   });
 }

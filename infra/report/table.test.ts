@@ -5,6 +5,7 @@ const outputs: FleetOutputs = {
   endpoint: "http://127.0.0.1:18080",
   apiKey: "k3y",
   artifact: "/store/artifacts/ab",
+  reportPage: "/store/artifacts/cd/report.html",
   report: {
     recipe: "r",
     release: "d1",
@@ -37,6 +38,7 @@ describe("formatSummary", () => {
     const text = formatSummary(outputs);
     expect(text).toMatch(/recover +3 min 05 s +0123456789ab/);
     expect(text).toContain("pi-0: 2.2 tokens/s, ready 5 s after start\n  note: no Pi");
+    expect(text).toContain("report    /store/artifacts/cd/report.html");
     expect(text).toContain("curl http://127.0.0.1:18080/v1/chat/completions");
     expect(text).toContain("Authorization: Bearer k3y");
   });

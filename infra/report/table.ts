@@ -7,6 +7,8 @@ export interface FleetOutputs {
   endpoint?: string;
   apiKey?: string;
   artifact: string;
+  /** The recipe's report.html; open it in a browser. */
+  reportPage: string;
   report: Report;
 }
 
@@ -21,14 +23,15 @@ export const plain = {
 };
 
 /** The summary at the end of `npm start`. */
-export function formatSummary({ endpoint, apiKey, artifact, report }: FleetOutputs): string {
+export function formatSummary({ endpoint, apiKey, artifact, reportPage, report }: FleetOutputs): string {
   const hosts = report.hosts.map(
     ({ host, tokensPerSecond, loadSeconds, warnings }) =>
       `${host}: ${tokensPerSecond.toFixed(1)} tokens/s, ready ${loadSeconds.toFixed(0)} s after start` +
       warnings.map((warning) => `\n  note: ${warning}`).join(""),
   );
+  const files = `artifact  ${artifact}\nreport    ${reportPage}`;
   const call = endpoint && apiKey ? [`endpoint  ${endpoint}`, callExample(endpoint, apiKey)] : [];
-  return [stageTable(report), modelTable(report.models), hosts.join("\n"), `artifact  ${artifact}`, ...call]
+  return [stageTable(report), modelTable(report.models), hosts.join("\n"), files, ...call]
     .filter(Boolean)
     .join("\n\n");
 }

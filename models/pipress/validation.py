@@ -21,6 +21,7 @@ STAGE_PARAMS = {
     "quantize": "quantize",
     "baseline": "baseline",
     "evaluate": "evaluate",
+    "report": "report",
 }
 
 
@@ -36,7 +37,7 @@ def check_params(stage: str, params: dict[str, Any]) -> dict[str, Any]:
     """
     definitions = _schema("recipe")["$defs"]
     if stage == "fetch":
-        parts = {"source": definitions["modelSource"]}
+        parts = definitions["base"]["properties"]
     elif stage == "evaluate":
         # An evaluation asks the recipe's golden prompt too.
         parts = {**definitions["evaluate"]["properties"], "golden": definitions["golden"]}

@@ -29,7 +29,9 @@ async function main(): Promise<number> {
   }
   const session = await SshSession.open(job.box);
   try {
-    const { code, stdout } = await follow(job, session, packSource(), {
+    const { HF_TOKEN } = process.env;
+    const environment = HF_TOKEN === undefined ? {} : { HF_TOKEN };
+    const { code, stdout } = await follow({ ...job, environment }, session, packSource(), {
       signal: interrupted.signal,
       say: (line) => {
         console.error(line);

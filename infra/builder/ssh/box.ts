@@ -11,6 +11,8 @@ export interface Box extends HostAccess {
 export interface BoxJob {
   box: Box;
   spec: Omit<JobSpec, "jobs" | "tools">;
+  /** What the job gets in its environment, where no log, state or process list shows it. */
+  environment?: Record<string, string>;
 }
 
 /** Name of the box in ssh's configuration and in errors. */

@@ -35,13 +35,13 @@ const hopeless =
  * @throws UserError when the box cannot be reached for longer than `patience`
  */
 export async function follow(
-  { box, spec }: BoxJob,
+  { box, spec, environment = {} }: BoxJob,
   session: Session,
   source: BoxSource,
   { say, signal, patience = usualPatience, pause = 1 }: FollowOptions,
 ): Promise<{ code: number; stdout: string }> {
   const command = runStage(box, source.digest);
-  const input = JSON.stringify(spec);
+  const input = JSON.stringify({ spec, environment });
   let answered = false;
   let lostAt: number | undefined;
   let wait = pause;

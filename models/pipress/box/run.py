@@ -11,14 +11,17 @@ from pipress.box.prepare import Prepared, prepare
 
 
 def run(source: Path, data: Path, cache: Path) -> NoReturn:
-    """Reads a spec without `jobs` and `tools` on standard input, and goes on as `stage run` in the environment for it.
+    """Reads `{"spec", "environment"}` on standard input, and goes on as `stage run` in the environment for it.
+
+    The spec is one without `jobs` and `tools`; the environment holds what the job is told in secret.
 
     source: the unpacked archive that this package is part of.
     """
-    spec = json.load(sys.stdin)
+    told = json.load(sys.stdin)
+    os.environ.update(told["environment"])
     jobs = data / "jobs"
     prepared = prepare(source, jobs, cache)
-    _become_stage(complete(spec, jobs, prepared), prepared.python)
+    _become_stage(complete(told["spec"], jobs, prepared), prepared.python)
 
 
 def complete(spec: dict[str, Any], jobs: Path, prepared: Prepared) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from pipress.jobs.progress import Progress
 from pipress.spec import Metrics, Spec
 from pipress.store.store import Store, open_store, workplace
 
-# Stages that mostly wait for the network: they need no turn.
-LIGHT = {"fetch", "fetch-text"}
+# Stages that mostly wait for the network, or have next to nothing to do: they need no turn.
+LIGHT = {"fetch", "fetch-text", "report"}
 TURN_POLL_SECONDS = 0.5
 
 
@@ -99,9 +99,11 @@ def _make_artifact(job: Job, spec: dict[str, Any]) -> None:
 
 def _run_stage(job: Job, spec: dict[str, Any], params: dict[str, Any], store: Store, progress: Progress) -> Metrics:
     progress.write(0.0, "checking its inputs" if spec["inputs"] else "starting")
-    inputs = {name: store.open(key) for name, key in spec["inputs"].items()}
-    out = store.begin(spec["key"])
     stage = importlib.import_module(f"pipress.stages.{spec['stage'].replace('-', '_')}")
+    # A stage that reads only some files of its inputs names them in READS: no others need to be there or checked.
+    reads = getattr(stage, "READS", None)
+    inputs = {name: store.open(key, reads) for name, key in spec["inputs"].items()}
+    out = store.begin(spec["key"])
     return stage.run(
         Spec(
             stage=spec["stage"],
@@ -111,6 +113,7 @@ def _run_stage(job: Job, spec: dict[str, Any], params: dict[str, Any], store: St
             convert_script=Path(spec["tools"]["convertScript"]),
             checkpoint=job.checkpoint,
             report=progress,
+            manifests={name: store.manifest(key) or {} for name, key in spec["inputs"].items()},
         ),
         inputs,
         out,

@@ -15,6 +15,7 @@ from pipress.quantization.search import TEXT_BYTES, Found, Search
 from pipress.quantization.source_model import Mix, SourceModel
 from pipress.quantization.types import BLOCKS, NEED_IMATRIX, TENSORS_NEED_IMATRIX, UNQUANTIZED
 from pipress.spec import Metrics, Spec
+from pipress.weights.license import carry_license, read_license
 
 TOOLS = ("llama.cpp",)
 
@@ -35,13 +36,17 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         "imatrix": imatrix is not None,
         # Tensors whose rows do not fit the type's blocks, and which took a larger type.
         "fallbackTensors": fallbacks,
+        **license_metrics(source),
     }
 
 
 def write_model(
     spec: Spec, source: SourceModel, imatrix: Path | None, kind: str, overrides: Mix, out: Path, begin: float
 ) -> int:
-    """Quantizes, then lets llama.cpp load the file and say something. Returns the number of fallbacks."""
+    """Quantizes, then lets llama.cpp load the file and say something. Returns the number of fallbacks.
+
+    The model's license goes along with it.
+    """
 
     def on_tensor(done: int, total: int) -> None:
         spec.report(begin + (0.92 - begin) * done / total, f"tensor {done}/{total}")
@@ -50,7 +55,14 @@ def write_model(
     fallbacks = quantize(spec.llama_cpp_bin, source.path, target, kind, imatrix, overrides, on_tensor)
     spec.report(0.92, "loading it with llama.cpp")
     check_generates(spec.llama_cpp_bin, target)
+    carry_license(source.path.parent, out)
     return fallbacks
+
+
+def license_metrics(source: SourceModel) -> Metrics:
+    """The naming that the model's license asks for, where it has one."""
+    license = read_license(source.path.parent)
+    return {name: license[name] for name in ("attribution", "modelName") if name in license}
 
 
 def tensor_overrides(params: dict[str, Any], source: SourceModel, imatrix: Path | None) -> Mix:
@@ -114,6 +126,7 @@ def _search(spec: Spec, source: SourceModel, imatrix: Path | None, inputs: dict[
         "searchRival": found.rival,
         "searchRivalKld": found.rival_kld,
         "searchMeasurements": found.measurements,
+        **license_metrics(source),
     }
 
 

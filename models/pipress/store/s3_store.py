@@ -61,8 +61,11 @@ class S3Store:
         except ValueError:
             raise StageError(f"{self.locate(key)}/{MANIFEST} is not JSON", self._again(key)) from None
 
-    def open(self, key: str) -> Path:
-        """Folder of an artifact about to be used: fetched as far as it is not on this machine, every byte checked."""
+    def open(self, key: str, only: tuple[str, ...] | None = None) -> Path:
+        """Folder of an artifact about to be used: fetched as far as it is not on this machine, every byte checked.
+
+        only: the files that will be read, where that is not all of them.
+        """
         manifest = self.manifest(key)
         if manifest is None:
             what = f"{self.locate(key)} is not in the store"
@@ -74,7 +77,8 @@ class S3Store:
             download_file(self.bucket, self._name(key, manifest["attempt"], path), expected, target, moved)
 
         try:
-            return self.cache.provide(key, manifest["files"], fetch)
+            wanted = {path: entry for path, entry in manifest["files"].items() if only is None or path in only}
+            return self.cache.provide(key, wanted, fetch)
         except Damaged as error:
             raise StageError(str(error), self._again(key)) from error
 

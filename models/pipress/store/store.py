@@ -20,8 +20,11 @@ class Store(Protocol):
     def manifest(self, key: str) -> dict[str, Any] | None:
         """The manifest under `key`; None when no complete artifact is there."""
 
-    def open(self, key: str) -> Path:
-        """Folder of an artifact about to be used, every byte of it checked against the manifest."""
+    def open(self, key: str, only: tuple[str, ...] | None = None) -> Path:
+        """Folder of an artifact about to be used, every byte of it checked against the manifest.
+
+        only: the files that will be read, where that is not all of them.
+        """
 
     def begin(self, key: str) -> Path:
         """An empty folder to make the artifact in; what an earlier attempt left there is removed."""
