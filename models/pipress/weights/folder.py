@@ -44,10 +44,16 @@ def stored_dtype(folder: Path) -> torch.dtype:
 def save_model(model: LlamaForCausalLM, tokenizer_from: Path, out: Path) -> int:
     """Saves a model beside the tokenizer of the folder it came from, then loads it again. Returns its parameters."""
     model.save_pretrained(out)
-    load_tokenizer(tokenizer_from).save_pretrained(out)
-    for extra in (*tokenizer_from.glob("LICENSE*"), *tokenizer_from.glob("USE_POLICY*")):
-        (out / extra.name).write_bytes(extra.read_bytes())
+    save_beside(tokenizer_from, out)
     return check_loads(out)
+
+
+def save_beside(source: Path, out: Path) -> None:
+    """Puts into `out` what belongs to the model in `source` beside weights and config.json."""
+    load_tokenizer(source).save_pretrained(out)
+    for pattern in ("LICENSE*", "USE_POLICY*", "generation_config.json"):
+        for extra in source.glob(pattern):
+            (out / extra.name).write_bytes(extra.read_bytes())
 
 
 @torch.no_grad()
