@@ -95,7 +95,7 @@ function job(changes: Partial<BoxJob["spec"]>): BoxJob {
 function attach(of: BoxJob) {
   return execa("node", ["--import", "tsx", "infra/builder/ssh/attach.ts"], {
     cwd: repoRoot,
-    input: JSON.stringify({ spec: of, environment: {} }),
+    input: JSON.stringify(of),
     env: rootCredentials,
     reject: false,
   });
