@@ -79,7 +79,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     hosts: Object.fromEntries(hosts.map(({ name, connection }) => [name, connection])),
     apiKey: apiKey.value,
     artifact,
-    reportPage: join(store.locate(keyOf(plan, "report")), "report.html"),
+    reportPage: `${store.locate(keyOf(plan, "report"))}/report.html`,
     report,
   };
 }

@@ -37,13 +37,9 @@ export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}
   };
   // The base model's evaluation is the reference that every other is compared with.
   const measure = (name: string, model: string): string => {
-    const reference = name === "evaluate-base" ? {} : { reference: "evaluate-base" };
-    return add(
-      name,
-      "evaluate",
-      { ...steps.evaluate, golden: recipe.golden },
-      { model, texts, ...reference },
-    );
+    const inputs: Record<string, string> = { model, texts };
+    if (name !== "evaluate-base") inputs.reference = "evaluate-base";
+    return add(name, "evaluate", { ...steps.evaluate, golden: recipe.golden }, inputs);
   };
 
   const base = add("fetch", "fetch", recipe.base, {});

@@ -30,7 +30,7 @@ async function main(): Promise<number> {
   const session = await SshSession.open(job.box);
   try {
     const { HF_TOKEN } = process.env;
-    const environment = HF_TOKEN === undefined ? {} : { HF_TOKEN };
+    const environment: Record<string, string> = HF_TOKEN === undefined ? {} : { HF_TOKEN };
     const { code, stdout } = await follow({ ...job, environment }, session, packSource(), {
       signal: interrupted.signal,
       say: (line) => {

@@ -31,7 +31,7 @@ export class TestS3Server {
   private constructor(
     readonly endpoint: string,
     private readonly folder: string,
-    private readonly process: ResultPromise<{ reject: false }>,
+    private readonly process: ResultPromise<{ reject: false; stdio: "ignore"; cleanup: true }>,
   ) {
     this.client = new S3Client({
       endpoint,
