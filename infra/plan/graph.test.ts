@@ -43,7 +43,9 @@ describe("stageGraph", () => {
       "imatrix-base <- convert-base fetch-text",
       "quantize-baseline <- convert-base imatrix-base quantize",
       "evaluate-baseline <- quantize-baseline fetch-text evaluate-base",
-      expect.stringMatching(/^report <- fetch fetch-text convert-base .* quantize-baseline evaluate-baseline$/),
+      expect.stringMatching(
+        /^report <- fetch fetch-text convert-base .* quantize-baseline evaluate-baseline$/,
+      ),
     ]);
   });
 
