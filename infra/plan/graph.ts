@@ -21,7 +21,7 @@ export const baselineEvaluations = ["evaluate-baseline", "evaluate-baseline-spee
 /** What a plan decides beyond the recipe. */
 export interface GraphOptions {
   /** Type of llama-quantize under which the unpruned model should be as fast as the result: one more baseline. */
-  equalSpeedType?: string;
+  equalSpeedType?: string | undefined;
 }
 
 /**

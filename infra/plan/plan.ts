@@ -6,6 +6,7 @@ import type { Recipe } from "../recipe/recipe.ts";
 import type { Store } from "../store/store.ts";
 import type { Toolchain } from "../toolchain.ts";
 import { formatBytes, formatDuration } from "../config/units.ts";
+import { equalSpeedType } from "../prediction/equal-speed.ts";
 import type { StageCost } from "../prediction/stage-costs.ts";
 import { stageGraph, type StageNode } from "./graph.ts";
 
@@ -27,16 +28,18 @@ export async function planStages(
 ): Promise<PlannedStage[]> {
   const pins = toolPins(toolchain);
   const keys = new Map<string, string>();
-  const planned = stageGraph(recipe).map((node) => {
-    const code = readStageCode(node.stage);
-    const toolVersions = selectPins(pins, code.tools);
-    const inputKeys = Object.fromEntries(
-      Object.entries(node.inputs).map(([as, name]) => [as, keys.get(name) ?? unreachable(node.name, name)]),
-    );
-    const key = stageKey({ ...node, code: code.digest, tools: toolVersions, inputs: inputKeys });
-    keys.set(node.name, key);
-    return { ...node, key, inputKeys, toolVersions };
-  });
+  const planned = stageGraph(recipe, { equalSpeedType: equalSpeedType(recipe, stageGraph(recipe)) }).map(
+    (node) => {
+      const code = readStageCode(node.stage);
+      const toolVersions = selectPins(pins, code.tools);
+      const inputKeys = Object.fromEntries(
+        Object.entries(node.inputs).map(([as, name]) => [as, keys.get(name) ?? unreachable(node.name, name)]),
+      );
+      const key = stageKey({ ...node, code: code.digest, tools: toolVersions, inputs: inputKeys });
+      keys.set(node.name, key);
+      return { ...node, key, inputKeys, toolVersions };
+    },
+  );
   return Promise.all(planned.map(async (stage) => ({ ...stage, artifact: await store.manifest(stage.key) })));
 }
 
