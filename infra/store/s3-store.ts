@@ -27,6 +27,8 @@ export class S3Store implements Store {
   constructor(readonly url: string) {
     this.address = parseS3Url(url);
     const { endpoint, region } = this.address;
+    // It speaks of versions to come. The one that package-lock.json pins supports this Node.
+    process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
     this.client = new S3Client({
       ...(endpoint !== undefined && { endpoint, forcePathStyle: true, region: region ?? "us-east-1" }),
       ...(region !== undefined && { region }),

@@ -25,7 +25,7 @@ async function main(): Promise<number> {
   if (manifest !== undefined) {
     // A key that is in the store needs no box.
     const { stage, run, files, metrics, seconds } = manifest;
-    return print({ key, run, files, metrics, seconds, stage, artifact: store.locate(key) });
+    return print({ key, stage, run, files, metrics, seconds, artifact: store.locate(key) });
   }
   const session = await SshSession.open(job.box);
   try {
