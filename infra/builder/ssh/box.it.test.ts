@@ -95,7 +95,7 @@ function job(changes: Partial<BoxJob["spec"]>): BoxJob {
 function attach(of: BoxJob) {
   return execa("node", ["--import", "tsx", "infra/builder/ssh/attach.ts"], {
     cwd: repoRoot,
-    input: JSON.stringify(of),
+    input: JSON.stringify({ spec: of, environment: {} }),
     env: rootCredentials,
     reject: false,
   });
