@@ -12,7 +12,7 @@ const outputs: FleetOutputs = {
     stages: [{ name: "recover", key: "0123456789abcdef", seconds: 185 }],
     models: [
       { label: "base", fileBytes: 269e6, perplexity: 28.104, perplexityError: 0.31 },
-      { label: "quantized", fileBytes: 96e6, perplexity: 33.3, perplexityError: 0.4 },
+      { label: "quantized", fileBytes: 96e6, perplexity: 33.3, perplexityError: 0.4, kld: 0.2114 },
     ],
     hosts: [
       {
@@ -31,7 +31,7 @@ describe("formatSummary", () => {
   it("sets each size beside the base's and each perplexity beside its error", () => {
     const text = formatSummary(outputs);
     expect(text).toMatch(/base +269 MB +100 % +28\.10 +0\.31/);
-    expect(text).toMatch(/quantized +96\.0 MB +36 % +33\.30 +0\.40/);
+    expect(text).toMatch(/quantized +96\.0 MB +36 % +33\.30 +0\.40 +0\.211/);
   });
 
   it("says how long each stage took, how fast each host is, and how to call the endpoint", () => {

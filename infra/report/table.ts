@@ -39,17 +39,18 @@ export function formatSummary({ endpoint, apiKey, artifact, reportPage, report }
 function modelTable(models: readonly ModelFigures[]): string {
   const table = new Table({
     ...plain,
-    head: ["model", "file", "of base", "perplexity", "±"],
-    colAligns: ["left", "right", "right", "right", "right"],
+    head: ["model", "file", "of base", "perplexity", "±", "KL divergence"],
+    colAligns: ["left", "right", "right", "right", "right", "right"],
   });
   const base = models[0]?.fileBytes ?? Number.NaN;
-  for (const { label, fileBytes, perplexity, perplexityError } of models)
+  for (const { label, fileBytes, perplexity, perplexityError, kld } of models)
     table.push([
       label,
       formatBytes(fileBytes),
       `${((100 * fileBytes) / base).toFixed(0)} %`,
       perplexity.toFixed(2),
       perplexityError.toFixed(2),
+      kld?.toFixed(3) ?? "",
     ]);
   return table.toString();
 }

@@ -23,12 +23,12 @@ TOOLS = ("llama.cpp",)
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """Leaves model.gguf, loaded and heard once; after a search also mix.json, the type of every tensor."""
     imatrix = inputs["imatrix"] / "imatrix.gguf" if "imatrix" in inputs else None
+    kind = spec.params.get("type")
+    if kind in NEED_IMATRIX and imatrix is None:
+        raise StageError(f"{kind} needs an importance matrix", "add the step `imatrix` to the recipe")
     source = SourceModel(inputs["model"] / "model.gguf", imatrix)
     if "target" in spec.params:
         return _search(spec, source, imatrix, inputs, out)
-    kind = spec.params["type"]
-    if kind in NEED_IMATRIX and imatrix is None:
-        raise StageError(f"{kind} needs an importance matrix", "add the step `imatrix` to the recipe")
     fallbacks = write_model(spec, source, imatrix, kind, tensor_overrides(spec.params, source, imatrix), out, 0.0)
     return {
         "fileBytes": (out / "model.gguf").stat().st_size,
