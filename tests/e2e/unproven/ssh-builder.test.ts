@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startSshd, type TestSshd } from "../../infra/ansible/testing/sshd.ts";
-import { cacheDir } from "../../infra/paths.ts";
-import { S3Store } from "../../infra/store/s3-store.ts";
-import { rootCredentials, TestS3Server } from "../../infra/store/testing/s3-server.ts";
-import { Workspace } from "./workspace.ts";
+import { startSshd, type TestSshd } from "../../../infra/ansible/testing/sshd.ts";
+import { cacheDir } from "../../../infra/paths.ts";
+import { S3Store } from "../../../infra/store/s3-store.ts";
+import { rootCredentials, TestS3Server } from "../../../infra/store/testing/s3-server.ts";
+import { Workspace } from "../workspace.ts";
 
 const recipe = {
   "steps.recover.tokens": 24576,
