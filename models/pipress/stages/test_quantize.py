@@ -206,7 +206,7 @@ def test_evaluations_are_compared_with_the_base_on_the_same_tokens(
     base = evaluate.run(evaluation(real_spec, golden=golden), {"model": tiny_gguf, "texts": texts}, out)
     assert base["perplexityChunks"] == 3 and base["goldenMatches"] is True and "kld" not in base
     assert base["logitsBytes"] == (out / "logits.bin").stat().st_size > 0
-    assert base["peakRssBytes"] > base["fileBytes"] and base["loadSeconds"] > 0
+    assert base["peakRssBytes"] > 0 and base["loadSeconds"] > 0
     assert 0 <= base["repetition"] <= 1
 
     inputs = {"model": tiny_gguf, "texts": texts, "reference": out}
