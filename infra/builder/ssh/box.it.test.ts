@@ -1,4 +1,8 @@
-/** The builder against a real sshd on loopback and a real S3 server. Only the box's tools are put there by the test. */
+/**
+ * The builder against a real sshd on loopback and a real S3 server. Only the box's tools are put there by the test.
+ *
+ *   PIPRESS_IT=1 npx vitest run infra/builder/ssh/box.it.test.ts
+ */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -28,7 +32,8 @@ const { folder: venv, python } = pythonEnvironment(cacheDir());
 const pythonMissing = existsSync(python)
   ? undefined
   : "no Python environment here; `npm run bootstrap` makes it";
-const missing = sshdMissing ?? s3ServerMissing ?? pythonMissing;
+const wanted = process.env.PIPRESS_IT === "1" ? undefined : "only with PIPRESS_IT=1";
+const missing = wanted ?? sshdMissing ?? s3ServerMissing ?? pythonMissing;
 
 const key = "ab".repeat(32);
 let sshd: TestSshd;
@@ -95,7 +100,7 @@ function job(changes: Partial<BoxJob["spec"]>): BoxJob {
 function attach(of: BoxJob) {
   return execa("node", ["--import", "tsx", "infra/builder/ssh/attach.ts"], {
     cwd: repoRoot,
-    input: JSON.stringify({ spec: of, environment: {} }),
+    input: JSON.stringify(of),
     env: rootCredentials,
     reject: false,
   });

@@ -59,7 +59,7 @@ describe("follow", () => {
       runStage(box, "d1"),
     ]);
     expect(ran[1]?.input).toBe(source.archive);
-    expect(ran[0]?.input).toBe(JSON.stringify(spec));
+    expect(ran[0]?.input).toBe(JSON.stringify({ spec, environment: {} }));
   });
 
   it("runs the same command again after every lost connection, and says so", async () => {
