@@ -1,19 +1,22 @@
-import { pathToFileURL } from "node:url";
-import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import { LocalBuilder } from "../infra/builder/local-builder.ts";
+import type { Builder } from "../infra/builder/builder.ts";
+import { makeBuilder } from "../infra/builder/make-builder.ts";
+import { secretToken } from "../infra/builder/hugging-face-token.ts";
 import type { JobResult } from "../infra/builder/job.ts";
 import { parseStackConfig } from "../infra/config/load.ts";
 import { makeHost } from "../infra/host/host.ts";
-import { dataDir } from "../infra/paths.ts";
 import { describePlan, planStages, type PlannedStage } from "../infra/plan/plan.ts";
+import { describeRelease } from "../infra/prediction/describe.ts";
+import { predict } from "../infra/prediction/predict.ts";
+import { checkTargets, knownMemories } from "../infra/prediction/targets.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { makeRelease } from "../infra/release/release.ts";
 import { modelFigures, type HostFigures, type Report } from "../infra/report/report.ts";
 import { Rollout, type ServiceResults } from "../infra/rollout/rollout.ts";
 import { Secret } from "../infra/secret/secret.ts";
 import { Stage } from "../infra/stage/stage.ts";
-import { FileStore } from "../infra/store/file-store.ts";
+import { bringModel } from "../infra/store/bring-model.ts";
+import { openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../infra/toolchain.ts";
 
 /** A model compressed by its recipe, and the hosts that serve it. */
@@ -21,12 +24,17 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const config = parseStackConfig(pulumi.runtime.allConfig());
   const recipe = loadRecipe(config.recipe);
   const toolchain = readToolchain();
-  const store = new FileStore(config.store ?? pathToFileURL(join(dataDir(), "store")).href);
+  const store = await openStore(config.store);
 
   const plan = await planStages(recipe, store, toolchain);
-  await pulumi.log.info(describePlan(plan));
+  const server = { ...recipe.server, ...config.service };
+  const prediction = predict(recipe, plan, server);
+  await pulumi.log.info(describePlan(plan, prediction?.stages));
+  await pulumi.log.info(describeRelease(prediction, server));
+  if (prediction) checkTargets(recipe, prediction, knownMemories(config.hosts), server);
 
-  const results = await declareStages(plan, new LocalBuilder(toolchain, store));
+  const builder = makeBuilder(config, toolchain, store, secretToken(config.huggingFaceToken));
+  const results = await declareStages(plan, builder);
   const quantized = resultOf(results, "quantize");
   const artifact = store.locate(keyOf(plan, "quantize"));
   const modelFile = "model.gguf";
@@ -44,7 +52,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const rollout = new Rollout(recipe.name, {
     hosts,
     release,
-    modelFile: join(artifact, modelFile),
+    modelFile: bringModel(store, quantized, modelFile, toolchain),
     apiKey: apiKey.value,
     toolchain,
   });
@@ -71,6 +79,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     hosts: Object.fromEntries(hosts.map(({ name, connection }) => [name, connection])),
     apiKey: apiKey.value,
     artifact,
+    reportPage: `${store.locate(keyOf(plan, "report"))}/report.html`,
     report,
   };
 }
@@ -78,7 +87,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
 /** Declares every stage, each after its inputs. */
 async function declareStages(
   plan: readonly PlannedStage[],
-  builder: LocalBuilder,
+  builder: Builder,
 ): Promise<Map<string, pulumi.Output<JobResult>>> {
   const stages = new Map<string, Stage>();
   for (const planned of plan) {

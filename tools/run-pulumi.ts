@@ -47,9 +47,26 @@ export function runPulumi(args: readonly string[]): Promise<number> {
   });
 }
 
-/** What `pulumi ARGS` prints as JSON. Rejects when it fails. */
-export async function pulumiJson(args: readonly string[]): Promise<Record<string, unknown>> {
+/** What `pulumi ARGS` prints as JSON. Rejects when it fails; `quiet` keeps its messages to itself. */
+export async function pulumiJson(
+  args: readonly string[],
+  { quiet = false } = {},
+): Promise<Record<string, unknown>> {
   const pulumi = join(chosenEngine(cacheDir())?.bin ?? "", "pulumi");
-  const { stdout } = await execa(pulumi, args, { cwd: repoRoot, env: environment(), stderr: "inherit" });
+  const { stdout } = await execa(pulumi, args, {
+    cwd: repoRoot,
+    env: environment(),
+    stderr: quiet ? "ignore" : "inherit",
+  });
   return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+/** A stack's whole state as text, secrets still encrypted. */
+export async function pulumiExport(stack: string): Promise<string> {
+  const pulumi = join(chosenEngine(cacheDir())?.bin ?? "", "pulumi");
+  const { stdout } = await execa(pulumi, ["stack", "export", "--stack", stack], {
+    cwd: repoRoot,
+    env: environment(),
+  });
+  return stdout;
 }

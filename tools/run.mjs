@@ -19,10 +19,15 @@ const VERBS = {
   pulumi: ["pulumi.ts"],
   env: ["env.ts"],
   jobs: ["jobs.ts"],
+  store: ["store.ts"],
+  status: ["status.ts"],
+  logs: ["logs.ts"],
+  "bench:store": ["bench-store.ts"],
   lint: ["lint.ts"],
   test: ["test.ts"],
   "test:unit": ["test.ts", "unit"],
   "test:e2e": ["test.ts", "e2e"],
+  "bench:8b": ["bench-8b.ts"],
 };
 
 /** Whether what npm last installed is what package-lock.json asks for. npm writes its own record last, so an

@@ -22,6 +22,8 @@ export interface Manifest {
   params: Record<string, unknown>;
   inputs: Record<string, string>;
   files: Record<string, FileDigest>;
+  /** In a bucket: the folder beside the manifest that holds the files. */
+  attempt?: string;
   metrics: Record<string, number | string | boolean | null>;
   toolVersions: Record<string, string>;
   createdAt: string;

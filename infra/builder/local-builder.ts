@@ -7,21 +7,21 @@ import { dataDir, repoRoot } from "../paths.ts";
 import type { PlannedStage } from "../plan/plan.ts";
 import type { Store } from "../store/store.ts";
 import type { Toolchain } from "../toolchain.ts";
+import type { Builder } from "./builder.ts";
+import { tokenEnvironment } from "./hugging-face-token.ts";
 import type { JobSpec } from "./job.ts";
 
 /** Runs stages as detached jobs on this machine. */
-export class LocalBuilder {
+export class LocalBuilder implements Builder {
   private readonly jobs = join(dataDir(), "jobs");
 
+  /** @param huggingFaceToken given to the stages that download, through their environment alone */
   constructor(
     private readonly toolchain: Toolchain,
     private readonly store: Store,
+    private readonly huggingFaceToken?: pulumi.Output<string>,
   ) {}
 
-  /**
-   * The name of the run whose artifact the state should hold. It is what makes a stage run again when its artifact is
-   * gone: the one in the store while it is there, else the one at work, else a new one.
-   */
   async runOf(stage: PlannedStage): Promise<string> {
     if (stage.artifact !== undefined) return stage.artifact.run;
     try {
@@ -32,7 +32,6 @@ export class LocalBuilder {
     }
   }
 
-  /** A command that submits the stage unless it is at work or done, attaches to it, and prints its `JobResult`. */
   attach(
     name: string,
     stage: PlannedStage,
@@ -61,7 +60,10 @@ export class LocalBuilder {
         create: submit,
         update: submit,
         stdin: pulumi.output(run).apply((chosen) => JSON.stringify(spec(chosen))),
-        environment: { PYTHONPATH: join(repoRoot, "models") },
+        environment: {
+          PYTHONPATH: join(repoRoot, "models"),
+          ...tokenEnvironment(stage.stage, this.huggingFaceToken),
+        },
         addPreviousOutputInEnv: false,
         // Progress comes on standard error; the one JSON document on standard output is for the state.
         logging: command.local.Logging.Stderr,

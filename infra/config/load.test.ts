@@ -27,7 +27,6 @@ describe("parseStackConfig", () => {
     });
     expect(config).toEqual({
       recipe: "smollm2-135m",
-      builder: { kind: "local" },
       service: { port: 8080 },
       hosts: [{ name: "pi-0", build: "release", virtual: { memory: 2 ** 30, cpus: 2, disk: 8 * 2 ** 30 } }],
     });
@@ -71,5 +70,31 @@ describe("parseStackConfig", () => {
     expect(problems({ recipe: "x", hosts: "pi-0" })).toEqual([
       "pipress:hosts: Invalid input: expected array, received string",
     ]);
+  });
+
+  const ssh = { address: "gpu", user: "me", hostKey: "ssh-ed25519 AAAA" };
+
+  it("takes a bucket as the store and a machine of one's own as the builder", () => {
+    const config = parseStackConfig({
+      "pipress:recipe": "x",
+      "pipress:store": "s3://models/p?endpoint=http://nas:9000",
+      "pipress:builder": JSON.stringify({ ssh }),
+    });
+    expect(config.builder).toEqual({ ssh: { ...ssh, port: 22 } });
+    expect(config.store).toBe("s3://models/p?endpoint=http://nas:9000");
+  });
+
+  it.each([
+    ["/srv/x", 'must be a folder or a bucket as a URL, e.g. "file:///srv/pipress" or "s3://bucket/prefix"'],
+    ["s3://Models", '"s3://Models" names no bucket; write it as s3://bucket/prefix'],
+    ["s3://models?endpoint=nas", 'has an endpoint "nas" that is not an address'],
+  ])("refuses the store %s", (store, message) => {
+    expect(problems({ recipe: "x", store }).join()).toContain(message);
+  });
+
+  it("wants a bucket when stages run on another machine, which cannot write to a folder of this one", () => {
+    const message = "pipress:store: must be a bucket both machines reach, because stages run on gpu";
+    expect(problems({ recipe: "x", builder: { ssh } }).join()).toContain(message);
+    expect(problems({ recipe: "x", builder: { ssh }, store: "file:///srv" }).join()).toContain(message);
   });
 });

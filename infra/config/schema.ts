@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { nearest } from "./nearest.ts";
+import { s3UrlForm, s3UrlProblem } from "../store/s3-address.ts";
 import { parseBytes } from "./units.ts";
 
 /** An object whose unknown keys are errors; the message has one line per unknown key, naming the nearest known one. */
@@ -53,6 +54,13 @@ const virtualHost = strict({
   build: build.default("release"),
 });
 
+const publicHostKey = z
+  .string()
+  .regex(
+    /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/=]+/,
+    'must be a public key such as "ssh-ed25519 AAAA…"; read it on the host itself with `cat /etc/ssh/ssh_host_ed25519_key.pub`',
+  );
+
 /** A Raspberry Pi 4 reached over SSH. */
 const sshHost = strict({
   name: hostName,
@@ -65,12 +73,7 @@ const sshHost = strict({
   /** Private key on this machine; without it the SSH agent is asked. */
   privateKeyFile: z.string().min(1).optional(),
   /** The host's public key as in known_hosts, e.g. the output of `ssh-keyscan -t ed25519 pi-1` without the name. */
-  hostKey: z
-    .string()
-    .regex(
-      /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/=]+/,
-      'must be a public key such as "ssh-ed25519 AAAA…"; read it on the host itself with `cat /etc/ssh/ssh_host_ed25519_key.pub`',
-    ),
+  hostKey: publicHostKey,
   build: build.default("release"),
 });
 
@@ -98,17 +101,54 @@ const service = strict({
   minTokensPerSecond: z.number().min(0).optional(),
 });
 
+/** A Linux machine that runs the stages, reached over SSH. It needs Python 3.11, a C++ compiler, cmake and ninja. */
+const sshBuilder = strict({
+  /** Host name or address that SSH connects to. */
+  address: z.string().min(1),
+  /** @default 22 */
+  port: port.default(22),
+  user: z.string().min(1),
+  /** Private key on this machine; without it the SSH agent is asked. */
+  privateKeyFile: z.string().min(1).optional(),
+  /** Socket of an SSH agent other than the one in SSH_AUTH_SOCK. */
+  agentSocket: z.string().min(1).optional(),
+  hostKey: publicHostKey,
+  /** Folder on the box for tools, jobs and copies of artifacts. @default ~/.cache/pipress and ~/.local/share/pipress */
+  folder: z
+    .string()
+    .regex(/^\/[^'"\n]*$/, "must be an absolute path")
+    .optional(),
+});
+
+/** A folder or a bucket as a URL. */
+const storeUrl = z.string().superRefine((url, context) => {
+  const problem = url.startsWith("s3:") ? s3UrlProblem(url) : undefined;
+  if (problem !== undefined)
+    context.addIssue({ code: "custom", message: `"${url}" ${problem}; ${s3UrlForm}` });
+  else if (!/^(file:\/\/\/.|s3:)/.test(url))
+    context.addIssue({
+      code: "custom",
+      message: 'must be a folder or a bucket as a URL, e.g. "file:///srv/pipress" or "s3://bucket/prefix"',
+    });
+});
+
 /** Everything a `fleet` stack reads from its `Pulumi.<stack>.yaml`, under the namespace `pipress`. */
 export const stackConfigSchema = strict({
   /** Name of a file in `models/recipes/` (without `.yaml`) or a path to a recipe. */
   recipe: z.string().min(1),
-  /** Where artifacts live. @default a folder under the data directory */
-  store: z
+  /** Where artifacts live: `file:///folder`, or `s3://bucket/prefix` (`?endpoint=…&region=…` where it is not AWS's own).
+   * @default a folder under the data directory */
+  store: storeUrl.optional(),
+  /** Where stages run. @default this machine */
+  builder: strict({ ssh: sshBuilder.optional() }).optional(),
+  /**
+   * Token for gated or private repositories on Hugging Face. Set it with `config set --secret`; it reaches the stages
+   * that download, and no key, log or clear state. Without it they take HF_TOKEN from the environment.
+   */
+  huggingFaceToken: z
     .string()
-    .regex(/^file:\/\/\/.+/, 'must be a folder as a URL, e.g. "file:///srv/pipress"')
+    .regex(/^hf_\w+$/, "must be a token of Hugging Face, which begins with hf_")
     .optional(),
-  /** Where stages run. */
-  builder: strict({ kind: z.literal("local") }).default({ kind: "local" }),
   /** The fleet, in the order of the rollout: the first host is the canary. */
   hosts: z
     .array(host)
@@ -120,8 +160,16 @@ export const stackConfigSchema = strict({
       });
     }),
   service: service.default({ port: 8080 }),
+}).superRefine(({ builder, store }, context) => {
+  if (builder?.ssh !== undefined && !store?.startsWith("s3:"))
+    context.addIssue({
+      code: "custom",
+      path: ["store"],
+      message: `must be a bucket both machines reach, because stages run on ${builder.ssh.address}; ${s3UrlForm}`,
+    });
 });
 
+export type SshBuilderConfig = z.infer<typeof sshBuilder>;
 export type StackConfig = z.infer<typeof stackConfigSchema>;
 export type HostConfig = StackConfig["hosts"][number];
 export type VirtualHostConfig = z.infer<typeof virtualHost>;

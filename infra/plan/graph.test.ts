@@ -7,7 +7,7 @@ const recipe: Recipe = {
   base: { source: { path: "/m" } },
   texts: {},
   steps: {
-    prune: {},
+    prune: { method: "ffn-activation", parametersRemoved: 0.1 },
     recover: {},
     convert: { type: "f16" },
     imatrix: {},
@@ -33,14 +33,44 @@ describe("stageGraph", () => {
       "evaluate-base <- convert-base fetch-text",
       "prune <- fetch fetch-text",
       "convert-pruned <- prune",
-      "evaluate-pruned <- convert-pruned fetch-text",
+      "evaluate-pruned <- convert-pruned fetch-text evaluate-base",
       "recover <- prune fetch fetch-text",
       "convert <- recover",
-      "evaluate-recovered <- convert fetch-text",
+      "evaluate-recovered <- convert fetch-text evaluate-base",
       "imatrix <- convert fetch-text",
       "quantize <- convert imatrix",
-      "evaluate <- quantize fetch-text",
+      "evaluate <- quantize fetch-text evaluate-base",
+      "imatrix-base <- convert-base fetch-text",
+      "quantize-baseline <- convert-base imatrix-base quantize",
+      "evaluate-baseline <- quantize-baseline fetch-text evaluate-base",
+      expect.stringMatching(
+        /^report <- fetch fetch-text convert-base .* quantize-baseline evaluate-baseline$/,
+      ),
     ]);
+  });
+
+  it("tells the report what is predicted of every model it measures, from the recipe alone", () => {
+    const config = {
+      hidden_size: 576,
+      intermediate_size: 1536,
+      num_hidden_layers: 30,
+      num_attention_heads: 9,
+      num_key_value_heads: 3,
+      vocab_size: 49152,
+      tie_word_embeddings: true,
+    };
+    const report = stageGraph({ ...recipe, base: { ...recipe.base, config } }).at(-1);
+    const predicted = report?.params.predicted as Record<string, { type: string; fileBytes: number }>;
+    expect(Object.keys(predicted)).toEqual([
+      "evaluate-base",
+      "evaluate-pruned",
+      "evaluate-recovered",
+      "evaluate",
+      "evaluate-baseline",
+    ]);
+    expect(predicted.evaluate?.type).toBe("Q4_K_M");
+    expect(predicted.evaluate?.fileBytes).toBeCloseTo(96351296, -4);
+    expect(stageGraph(recipe).at(-1)?.params.predicted).toEqual({});
   });
 
   it("quantizes the base itself when a recipe neither prunes nor recovers", () => {
@@ -50,15 +80,51 @@ describe("stageGraph", () => {
       "convert <- fetch",
       "evaluate-base <- convert fetch-text",
       "quantize <- convert",
-      "evaluate <- quantize fetch-text",
+      "evaluate <- quantize fetch-text evaluate-base",
+      "report <- fetch fetch-text convert evaluate-base quantize evaluate",
     ]);
   });
 
   it("names the pruned model's measurement so when nothing recovers it", () => {
-    expect(edges({ recover: undefined })).toContain("evaluate-pruned <- convert fetch-text");
+    expect(edges({ recover: undefined })).toContain("evaluate-pruned <- convert fetch-text evaluate-base");
   });
 
   it("still measures the base when a recipe trains without pruning", () => {
     expect(edges({ prune: undefined })).toContain("evaluate-base <- convert-base fetch-text");
+  });
+
+  it("gives the search for a target calibration text to measure on", () => {
+    expect(edges({ quantize: { target: { bytes: 1 } } })).toContain("quantize <- convert imatrix fetch-text");
+  });
+
+  it("leaves the baseline out where a recipe says so", () => {
+    const names = stageGraph({ ...recipe, baselines: false }).map(({ name }) => name);
+    expect(names.filter((name) => name.includes("base"))).toEqual(["convert-base", "evaluate-base"]);
+  });
+
+  it("compares an unpruned result with the standard types of its size where a recipe asks for it", () => {
+    const steps = { ...recipe.steps, prune: undefined, recover: undefined };
+    const nodes = stageGraph({ ...recipe, steps, baselines: true });
+    expect(nodes.find(({ name }) => name === "quantize-baseline")).toEqual({
+      name: "quantize-baseline",
+      stage: "baseline",
+      params: {},
+      inputs: { model: "convert", imatrix: "imatrix", like: "quantize" },
+    });
+    expect(nodes.map(({ name }) => name)).not.toContain("imatrix-base");
+  });
+
+  it("adds the unpruned model in a type that the plan has found to be as fast", () => {
+    const nodes = stageGraph(recipe, { equalSpeedType: "IQ2_M" });
+    expect(nodes.slice(-3, -1)).toMatchObject([
+      { name: "quantize-baseline-speed", stage: "quantize", params: { type: "IQ2_M" } },
+      { name: "evaluate-baseline-speed", stage: "evaluate", inputs: { model: "quantize-baseline-speed" } },
+    ]);
+  });
+
+  it("measures every model by the base model's reference, and the base by itself", () => {
+    for (const { name, stage, inputs } of stageGraph(recipe, { equalSpeedType: "Q4_0" }))
+      if (stage === "evaluate")
+        expect(inputs.reference).toBe(name === "evaluate-base" ? undefined : "evaluate-base");
   });
 });

@@ -1,4 +1,5 @@
 import type { Recipe } from "../recipe/recipe.ts";
+import { withReport } from "./report-node.ts";
 
 /** One instance of a stage in a recipe's chain, before keys are known. */
 export interface StageNode {
@@ -14,26 +15,42 @@ export interface StageNode {
 /** Which measurements of the way from the base to the release a report sets side by side, in that order. */
 export const evaluations = ["evaluate-base", "evaluate-pruned", "evaluate-recovered", "evaluate"] as const;
 
+/** Measurements of the unpruned model at the result's size, and at its predicted speed. */
+export const baselineEvaluations = ["evaluate-baseline", "evaluate-baseline-speed"] as const;
+
+/** What a plan decides beyond the recipe. */
+export interface GraphOptions {
+  /** Type of llama-quantize under which the unpruned model should be as fast as the result: one more baseline. */
+  equalSpeedType?: string | undefined;
+}
+
 /**
  * Lays out a recipe's stages in an order in which each comes after its inputs. Steps that the recipe leaves out are
  * skipped, and what would have used their result uses what came before them.
  */
-export function stageGraph(recipe: Recipe): StageNode[] {
+export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}): StageNode[] {
   const { steps } = recipe;
   const nodes: StageNode[] = [];
   const add = (name: string, stage: string, params: object, inputs: Record<string, string>): string => {
     nodes.push({ name, stage, params: params as Record<string, unknown>, inputs });
     return name;
   };
-  const measure = (name: string, model: string): string =>
-    add(name, "evaluate", { ...steps.evaluate, golden: recipe.golden }, { model, texts });
+  // The base model's evaluation is the reference that every other is compared with.
+  const measure = (name: string, model: string): string => {
+    const inputs: Record<string, string> = { model, texts };
+    if (name !== "evaluate-base") inputs.reference = "evaluate-base";
+    return add(name, "evaluate", { ...steps.evaluate, golden: recipe.golden }, inputs);
+  };
 
-  const base = add("fetch", "fetch", { source: recipe.base.source }, {});
+  const base = add("fetch", "fetch", recipe.base, {});
   const texts = add("fetch-text", "fetch-text", recipe.texts, {});
   let model = base;
 
-  if (steps.prune ?? steps.recover)
-    measure("evaluate-base", add("convert-base", "convert", steps.convert, { model: base }));
+  const convertedBase =
+    (steps.prune ?? steps.recover)
+      ? add("convert-base", "convert", steps.convert, { model: base })
+      : "convert";
+  if (convertedBase !== "convert") measure("evaluate-base", convertedBase);
   if (steps.prune) model = add("prune", "prune", steps.prune, { model, texts });
   if (steps.recover) {
     if (steps.prune) measure("evaluate-pruned", add("convert-pruned", "convert", steps.convert, { model }));
@@ -43,7 +60,28 @@ export function stageGraph(recipe: Recipe): StageNode[] {
   measure(steps.recover ? "evaluate-recovered" : steps.prune ? "evaluate-pruned" : "evaluate-base", full);
 
   const imatrix = steps.imatrix && add("imatrix", "imatrix", steps.imatrix, { model: full, texts });
-  const quantized = add("quantize", "quantize", steps.quantize, { model: full, ...(imatrix && { imatrix }) });
+  const quantized = add("quantize", "quantize", steps.quantize, {
+    model: full,
+    ...(imatrix && { imatrix }),
+    // The search for a target measures on calibration text.
+    ...(steps.quantize.target !== undefined && { texts }),
+  });
   measure("evaluate", quantized);
-  return nodes;
+
+  const atEqualSize = recipe.baselines ?? steps.prune !== undefined;
+  if (!atEqualSize && equalSpeedType === undefined) return withReport(recipe, nodes);
+  const unpruned: Record<string, string> = { model: convertedBase };
+  if (imatrix)
+    unpruned.imatrix =
+      convertedBase === full
+        ? imatrix
+        : add("imatrix-base", "imatrix", steps.imatrix ?? {}, { model: convertedBase, texts });
+  if (atEqualSize)
+    measure("evaluate-baseline", add("quantize-baseline", "baseline", {}, { ...unpruned, like: quantized }));
+  if (equalSpeedType !== undefined)
+    measure(
+      "evaluate-baseline-speed",
+      add("quantize-baseline-speed", "quantize", { type: equalSpeedType }, unpruned),
+    );
+  return withReport(recipe, nodes);
 }

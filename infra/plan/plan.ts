@@ -5,6 +5,9 @@ import { selectPins, toolPins } from "../stage/tools.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { Store } from "../store/store.ts";
 import type { Toolchain } from "../toolchain.ts";
+import { formatBytes, formatDuration } from "../config/units.ts";
+import { equalSpeedType } from "../prediction/equal-speed.ts";
+import type { StageCost } from "../prediction/stage-costs.ts";
 import { stageGraph, type StageNode } from "./graph.ts";
 
 /** A stage of the plan: its key, and what the store already holds under it. */
@@ -25,16 +28,18 @@ export async function planStages(
 ): Promise<PlannedStage[]> {
   const pins = toolPins(toolchain);
   const keys = new Map<string, string>();
-  const planned = stageGraph(recipe).map((node) => {
-    const code = readStageCode(node.stage);
-    const toolVersions = selectPins(pins, code.tools);
-    const inputKeys = Object.fromEntries(
-      Object.entries(node.inputs).map(([as, name]) => [as, keys.get(name) ?? unreachable(node.name, name)]),
-    );
-    const key = stageKey({ ...node, code: code.digest, tools: toolVersions, inputs: inputKeys });
-    keys.set(node.name, key);
-    return { ...node, key, inputKeys, toolVersions };
-  });
+  const planned = stageGraph(recipe, { equalSpeedType: equalSpeedType(recipe, stageGraph(recipe)) }).map(
+    (node) => {
+      const code = readStageCode(node.stage);
+      const toolVersions = selectPins(pins, code.tools);
+      const inputKeys = Object.fromEntries(
+        Object.entries(node.inputs).map(([as, name]) => [as, keys.get(name) ?? unreachable(node.name, name)]),
+      );
+      const key = stageKey({ ...node, code: code.digest, tools: toolVersions, inputs: inputKeys });
+      keys.set(node.name, key);
+      return { ...node, key, inputKeys, toolVersions };
+    },
+  );
   return Promise.all(planned.map(async (stage) => ({ ...stage, artifact: await store.manifest(stage.key) })));
 }
 
@@ -42,17 +47,33 @@ function unreachable(name: string, input: string): never {
   throw new Error(`stage "${name}" comes before its input "${input}"`);
 }
 
-/** A plan as the lines that `preview` shows: what is in the store, and what will run. */
-export function describePlan(stages: readonly PlannedStage[]): string {
+/**
+ * A plan as the lines that `preview` shows: what is in the store, what will run, and about how long and large that is.
+ * @param costs predicted, by stage; empty where nothing can be predicted yet
+ */
+export function describePlan(
+  stages: readonly PlannedStage[],
+  costs: ReadonlyMap<string, StageCost> = new Map(),
+): string {
   const width = Math.max(...stages.map(({ name }) => name.length));
-  const lines = stages.map(
-    ({ name, key, artifact }) =>
-      `  ${name.padEnd(width)}  ${key.slice(0, 12)}  ${artifact === undefined ? "will run" : "in the store"}`,
-  );
-  const missing = stages.filter(({ artifact }) => artifact === undefined).length;
+  const lines = stages.map(({ name, key, artifact }) => {
+    const cost = costs.get(name);
+    const about = cost && artifact === undefined ? `  about ${describeCost(cost)}` : "";
+    return `  ${name.padEnd(width)}  ${key.slice(0, 12)}  ${artifact === undefined ? "will run" : "in the store"}${about}`;
+  });
+  const missing = stages.filter(({ artifact }) => artifact === undefined);
   const head =
-    missing === 0
+    missing.length === 0
       ? `all ${stages.length} stages are in the store`
-      : `${missing} of ${stages.length} stages will run`;
-  return [head, ...lines].join("\n");
+      : `${missing.length} of ${stages.length} stages will run`;
+  const total = missing.flatMap(({ name }) => costs.get(name) ?? []);
+  const sum: StageCost = {
+    seconds: total.reduce((seconds, cost) => seconds + cost.seconds, 0),
+    bytes: total.reduce((bytes, cost) => bytes + cost.bytes, 0),
+  };
+  return [total.length > 0 ? `${head}, about ${describeCost(sum)} in all` : head, ...lines].join("\n");
+}
+
+function describeCost({ seconds, bytes }: StageCost): string {
+  return `${formatDuration(seconds)}${bytes > 0 ? `, ${formatBytes(bytes)}` : ""}`;
 }

@@ -8,6 +8,7 @@ import { loadRecipe } from "./recipe.ts";
 
 const recipes = readdirSync(join(repoRoot, "models", "recipes"));
 const dev = readFileSync(join(repoRoot, "models", "recipes", "smollm2-135m.yaml"), "utf8");
+const llama = readFileSync(join(repoRoot, "models", "recipes", "llama-3.1-8b.yaml"), "utf8");
 
 function problems(text: string): string[] {
   const path = join(mkdtempSync(join(tmpdir(), "pipress-recipe-")), "mine.yaml");
@@ -43,6 +44,41 @@ describe("loadRecipe", () => {
     );
     expect(found).toContain("mine.yaml: steps.quantize.type: must be one of F32, ");
     expect(found).toContain("mine.yaml: steps.recover.rank: must be >= 1");
+  });
+
+  it("says what stands for one another, and what takes two steps to see", () => {
+    const quantizing = (text: string) =>
+      problems(dev.replace("quantize: { type: Q4_K_M }", `quantize: ${text}`));
+    const one = "mine.yaml: steps.quantize: takes exactly one of `type` and `target`";
+    expect(quantizing("{ type: Q4_0, target: { bytes: 9 } }").join()).toContain(one);
+    expect(quantizing("{}").join()).toContain(one);
+    expect(quantizing("{ target: { bytes: 9, quality: { kld: 1 } } }").join()).toContain(
+      "mine.yaml: steps.quantize.target: takes exactly one of `bytes` and `quality`",
+    );
+    expect(quantizing("{ target: { bytes: 96000000 } }")).toEqual([]);
+    expect(quantizing("{ type: Q4_0, tensorTypes: { ffn_middle: Q8_0 } }")).toEqual([
+      "mine.yaml: steps.quantize.tensorTypes.ffn_middle: matches no tensor of a Llama",
+    ]);
+  });
+
+  it("wants a pinned revision, a name and an attribution as the license asks, and sizes with units", () => {
+    const text = llama
+      .replace(/revision: \w+/, "revision: main")
+      .replace("modelName: Llama", "modelName: Small-Llama")
+      .replace("Built with Llama", "Built at home")
+      .replace("3.99 GB\n", "3.99 gigs\n");
+    const found = problems(text);
+    expect(found).toHaveLength(4);
+    expect(found.join("\n")).toContain("base.source.huggingFace.revision: must match");
+    expect(found.join("\n")).toContain("base.license.modelName: must match");
+    expect(found.join("\n")).toContain("base.license.attribution: must match");
+    expect(found.join("\n")).toContain("targets.bytes: must match");
+  });
+
+  it("explains a pattern by what it is for", () => {
+    const path = join(mkdtempSync(join(tmpdir(), "pipress-recipe-")), "mine.yaml");
+    writeFileSync(path, llama.replace(/revision: \w+/, "revision: main"));
+    expect(() => loadRecipe(path)).toThrow("— Full commit hash: a branch name would let the model change");
   });
 
   it("says what is not YAML and which recipe was probably meant", () => {

@@ -7,11 +7,13 @@ import { nearest } from "../config/nearest.ts";
 import { UserError, type Problem } from "../errors/user-error.ts";
 import { repoRoot } from "../paths.ts";
 import type { GoldenPrompt, ServerSettings } from "../release/release.ts";
+import { quantizeProblems } from "./quantize-problems.ts";
 
 /** A recipe as `models/schemas/recipe.schema.json` describes it, defaults filled in. */
 export interface Recipe {
   name: string;
-  base: { source: Record<string, unknown> };
+  base: { source: Record<string, unknown>; config?: Record<string, unknown> };
+  targets?: Targets;
   texts: Record<string, unknown>;
   steps: {
     prune?: Record<string, unknown>;
@@ -22,7 +24,16 @@ export interface Recipe {
     evaluate: Record<string, unknown>;
   };
   golden: GoldenPrompt;
+  /** Whether the unpruned model is measured at the result's size; without it, where the recipe prunes. */
+  baselines?: boolean;
   server: Omit<ServerSettings, "port">;
+}
+
+/** What a release has to keep to; sizes in bytes or as text with a unit. */
+export interface Targets {
+  bytes?: number | string;
+  ramBytes?: number | string;
+  tokensPerSecond?: number;
 }
 
 const recipesDir = join(repoRoot, "models", "recipes");
@@ -41,8 +52,11 @@ export function loadRecipe(nameOrPath: string): Recipe {
     throw new UserError({ where: path, what: `is not YAML: ${error.message.split("\n")[0]}` });
   }
   const validate = compileSchema("recipe");
-  if (validate(value)) return value as Recipe;
-  throw new UserError(recipeProblems(validate.errors ?? [], basename(path)));
+  if (!validate(value)) throw new UserError(recipeProblems(validate.errors ?? [], basename(path)));
+  const recipe = value as Recipe;
+  const problems = quantizeProblems(recipe.steps, basename(path));
+  if (problems.length > 0) throw new UserError(problems);
+  return recipe;
 }
 
 function recipePath(nameOrPath: string): string {
@@ -64,7 +78,17 @@ function recipePath(nameOrPath: string): string {
 
 /** JSON Schema errors as problems by path. Errors that only say "one of the alternatives failed" add nothing. */
 function recipeProblems(errors: readonly ErrorObject[], file: string): Problem[] {
-  const telling = errors.filter(({ keyword }) => !["if", "oneOf", "anyOf"].includes(keyword));
+  // What `$comment` says of alternatives is clearer than each one's complaints.
+  const explained = errors.filter(
+    ({ keyword, parentSchema }) => keyword === "oneOf" && parentSchema?.$comment,
+  );
+  const rest = errors.filter(
+    ({ schemaPath }) => !explained.some((error) => schemaPath.startsWith(error.schemaPath)),
+  );
+  const telling = [
+    ...explained,
+    ...rest.filter(({ keyword }) => !["if", "oneOf", "anyOf"].includes(keyword)),
+  ];
   return (telling.length > 0 ? telling : errors).map((error) => {
     const at = error.instancePath.slice(1).replaceAll("/", ".");
     const where = (key?: string): string =>
@@ -91,6 +115,15 @@ function recipeProblems(errors: readonly ErrorObject[], file: string): Problem[]
       const { allowedValues } = error.params as { allowedValues: unknown[] };
       return { where: where(), what: `must be one of ${allowedValues.map(String).join(", ")}` };
     }
-    return { where: where(), what: error.message ?? error.keyword };
+    if (error.keyword === "oneOf" && typeof error.parentSchema?.$comment === "string")
+      return { where: where(), what: `takes ${error.parentSchema.$comment}` };
+    // What a pattern is for is said in its description: an expression alone tells a user little.
+    const { description } = (error.parentSchema ?? {}) as { description?: string };
+    const what = error.message ?? error.keyword;
+    return {
+      where: where(),
+      what,
+      ...(error.keyword === "pattern" && description !== undefined && { remedy: description }),
+    };
   });
 }

@@ -1,5 +1,5 @@
 import type { JobResult } from "../builder/job.ts";
-import { evaluations } from "../plan/graph.ts";
+import { baselineEvaluations, evaluations } from "../plan/graph.ts";
 
 /** A stage as the report lists it. */
 export interface StageFigures {
@@ -9,13 +9,15 @@ export interface StageFigures {
   seconds: number;
 }
 
-/** The model at one point of its way from the base to the release. */
+/** The model at one point of its way from the base to the release, or the unpruned model as a rival of that. */
 export interface ModelFigures {
-  label: "base" | "pruned" | "recovered" | "quantized";
+  label: (typeof labels)[keyof typeof labels];
   fileBytes: number;
   /** On held-out text, and its standard error. */
   perplexity: number;
   perplexityError: number;
+  /** Mean KL divergence from the base model per token, in nats; undefined of the base itself. */
+  kld?: number;
 }
 
 /** The release on one host, as its gate measured it. */
@@ -42,11 +44,13 @@ const labels = {
   "evaluate-pruned": "pruned",
   "evaluate-recovered": "recovered",
   evaluate: "quantized",
+  "evaluate-baseline": "unpruned, of that size",
+  "evaluate-baseline-speed": "unpruned, of that speed",
 } as const;
 
-/** Collects the evaluations of a recipe, in the order in which the model went through them. */
+/** Collects the evaluations of a recipe, in the order in which the model went through them; its rivals come last. */
 export function modelFigures(results: ReadonlyMap<string, JobResult>): ModelFigures[] {
-  return evaluations.flatMap((name) => {
+  return [...evaluations, ...baselineEvaluations].flatMap((name) => {
     const metrics = results.get(name)?.metrics;
     if (metrics === undefined) return [];
     return [
@@ -55,6 +59,7 @@ export function modelFigures(results: ReadonlyMap<string, JobResult>): ModelFigu
         fileBytes: Number(metrics.fileBytes),
         perplexity: Number(metrics.perplexity),
         perplexityError: Number(metrics.perplexityError),
+        ...(typeof metrics.kld === "number" && { kld: metrics.kld }),
       },
     ];
   });

@@ -5,13 +5,14 @@ const outputs: FleetOutputs = {
   endpoint: "http://127.0.0.1:18080",
   apiKey: "k3y",
   artifact: "/store/artifacts/ab",
+  reportPage: "/store/artifacts/cd/report.html",
   report: {
     recipe: "r",
     release: "d1",
     stages: [{ name: "recover", key: "0123456789abcdef", seconds: 185 }],
     models: [
       { label: "base", fileBytes: 269e6, perplexity: 28.104, perplexityError: 0.31 },
-      { label: "quantized", fileBytes: 96e6, perplexity: 33.3, perplexityError: 0.4 },
+      { label: "quantized", fileBytes: 96e6, perplexity: 33.3, perplexityError: 0.4, kld: 0.2114 },
     ],
     hosts: [
       {
@@ -30,13 +31,14 @@ describe("formatSummary", () => {
   it("sets each size beside the base's and each perplexity beside its error", () => {
     const text = formatSummary(outputs);
     expect(text).toMatch(/base +269 MB +100 % +28\.10 +0\.31/);
-    expect(text).toMatch(/quantized +96\.0 MB +36 % +33\.30 +0\.40/);
+    expect(text).toMatch(/quantized +96\.0 MB +36 % +33\.30 +0\.40 +0\.211/);
   });
 
   it("says how long each stage took, how fast each host is, and how to call the endpoint", () => {
     const text = formatSummary(outputs);
     expect(text).toMatch(/recover +3 min 05 s +0123456789ab/);
     expect(text).toContain("pi-0: 2.2 tokens/s, ready 5 s after start\n  note: no Pi");
+    expect(text).toContain("report    /store/artifacts/cd/report.html");
     expect(text).toContain("curl http://127.0.0.1:18080/v1/chat/completions");
     expect(text).toContain("Authorization: Bearer k3y");
   });

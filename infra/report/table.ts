@@ -7,11 +7,13 @@ export interface FleetOutputs {
   endpoint?: string;
   apiKey?: string;
   artifact: string;
+  /** The recipe's report.html; open it in a browser. */
+  reportPage: string;
   report: Report;
 }
 
 /** Borders off, two spaces between columns: readable in a log as well as on a terminal. */
-const plain = {
+export const plain = {
   chars: Object.fromEntries(
     "top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid middle"
       .split(" ")
@@ -21,14 +23,15 @@ const plain = {
 };
 
 /** The summary at the end of `npm start`. */
-export function formatSummary({ endpoint, apiKey, artifact, report }: FleetOutputs): string {
+export function formatSummary({ endpoint, apiKey, artifact, reportPage, report }: FleetOutputs): string {
   const hosts = report.hosts.map(
     ({ host, tokensPerSecond, loadSeconds, warnings }) =>
       `${host}: ${tokensPerSecond.toFixed(1)} tokens/s, ready ${loadSeconds.toFixed(0)} s after start` +
       warnings.map((warning) => `\n  note: ${warning}`).join(""),
   );
+  const files = `artifact  ${artifact}\nreport    ${reportPage}`;
   const call = endpoint && apiKey ? [`endpoint  ${endpoint}`, callExample(endpoint, apiKey)] : [];
-  return [stageTable(report), modelTable(report.models), hosts.join("\n"), `artifact  ${artifact}`, ...call]
+  return [stageTable(report), modelTable(report.models), hosts.join("\n"), files, ...call]
     .filter(Boolean)
     .join("\n\n");
 }
@@ -36,17 +39,18 @@ export function formatSummary({ endpoint, apiKey, artifact, report }: FleetOutpu
 function modelTable(models: readonly ModelFigures[]): string {
   const table = new Table({
     ...plain,
-    head: ["model", "file", "of base", "perplexity", "±"],
-    colAligns: ["left", "right", "right", "right", "right"],
+    head: ["model", "file", "of base", "perplexity", "±", "KL divergence"],
+    colAligns: ["left", "right", "right", "right", "right", "right"],
   });
   const base = models[0]?.fileBytes ?? Number.NaN;
-  for (const { label, fileBytes, perplexity, perplexityError } of models)
+  for (const { label, fileBytes, perplexity, perplexityError, kld } of models)
     table.push([
       label,
       formatBytes(fileBytes),
       `${((100 * fileBytes) / base).toFixed(0)} %`,
       perplexity.toFixed(2),
       perplexityError.toFixed(2),
+      kld?.toFixed(3) ?? "",
     ]);
   return table.toString();
 }

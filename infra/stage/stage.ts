@@ -1,14 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { Builder } from "../builder/builder.ts";
 import type { JobResult } from "../builder/job.ts";
-import type { LocalBuilder } from "../builder/local-builder.ts";
 import type { PlannedStage } from "../plan/plan.ts";
 
 /** Inputs of a stage: where it stands in the plan, and who runs it. */
 export interface StageArgs {
   stage: PlannedStage;
-  /** The run the artifact is expected from, see `LocalBuilder.runOf`. */
+  /** The run the artifact is expected from, see `Builder.runOf`. */
   run: string;
-  builder: LocalBuilder;
+  builder: Builder;
   /** Upstream stages, which must be done first. */
   upstream: readonly Stage[];
 }

@@ -1,8 +1,8 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseManifest, type Manifest } from "../artifact/manifest.ts";
-import type { Store } from "./store.ts";
+import type { Store, StoredItem } from "./store.ts";
 
 /** A store in a folder: `artifacts/<key>/manifest.json` beside the artifact's files. */
 export class FileStore implements Store {
@@ -26,4 +26,47 @@ export class FileStore implements Store {
   locate(key: string): string {
     return join(this.root, "artifacts", key);
   }
+
+  localFolder(key: string): string {
+    return this.locate(key);
+  }
+
+  async list(): Promise<StoredItem[]> {
+    const folders = ["artifacts", "tmp"].map(async (place) =>
+      (await namesIn(join(this.root, place))).map((key) => ({ key, folder: join(this.root, place, key) })),
+    );
+    const items = (await Promise.all(folders)).flat().map(async ({ key, folder }): Promise<StoredItem> => {
+      const whole = folder === this.locate(key) && (await namesIn(folder)).includes("manifest.json");
+      return { kind: whole ? "artifact" : "leftovers", key, folder, ...(await measure(folder)) };
+    });
+    return Promise.all(items);
+  }
+
+  async remove({ folder }: StoredItem): Promise<void> {
+    if (folder === undefined) return;
+    await rm(join(folder, "manifest.json"), { force: true });
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** Size of all files under a folder, and when the latest of them was written. */
+async function measure(folder: string): Promise<{ bytes: number; changed: Date }> {
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
+  const files = entries.filter((entry) => entry.isFile());
+  const found = await Promise.all(
+    [folder, ...files.map(({ parentPath, name }) => join(parentPath, name))].map((path) => stat(path)),
+  );
+  return {
+    bytes: found.slice(1).reduce((sum, { size }) => sum + size, 0),
+    changed: new Date(Math.max(...found.map(({ mtimeMs }) => mtimeMs))),
+  };
 }

@@ -5,9 +5,10 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from pipress.errors import StageError
-from pipress.jobs.attach import Interrupted, print_result, run_stage, say
+from pipress.jobs.attach import Interrupted, Seldom, print_result, run_stage, say
 
 
 def main() -> int:
@@ -15,10 +16,12 @@ def main() -> int:
     options = _parser().parse_args()
     if options.command == "stage":
         return _stage()
-    if options.action == "work":
-        from pipress.jobs.work import main as work
-
-        work(options.folder, options.lock)
+    if options.command == "store":
+        return _fetch(options)
+    if options.command == "box":
+        return _box(options)
+    if options.action in ("work", "prepare"):
+        _work(options)
     return _jobs(options)
 
 
@@ -35,6 +38,39 @@ def _stage() -> int:
     except StageError as error:
         say(f"{name}: {error}")
         say(f"{name}: log: {log}")
+        return 1
+    return 0
+
+
+def _box(options: argparse.Namespace) -> int:
+    """Makes this machine ready to run stages for somebody else, then runs one."""
+    from pipress.box.run import run
+
+    try:
+        run(options.source, _jobs_dir().parent, _cache_dir())
+    except StageError as error:
+        say(f"builder: {error}")
+        return 1
+
+
+def _work(options: argparse.Namespace) -> NoReturn:
+    from pipress.jobs.work import main as work
+
+    if options.action == "prepare":
+        from pipress.box.prepare import make_ready
+
+        work(options.folder, options.lock, make_ready)
+    work(options.folder, options.lock)
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    """Brings an artifact to this machine, every byte checked, and prints its folder."""
+    from pipress.store.store import open_store
+
+    try:
+        print(open_store(options.url, options.jobs, say=Seldom(say)).open(options.key))
+    except StageError as error:
+        say(str(error))
         return 1
     return 0
 
@@ -62,6 +98,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     stage = commands.add_parser("stage", help="run one stage").add_subparsers(dest="action", required=True)
     stage.add_parser("run", help="read a spec on standard input; submit its job unless done, attach, print the result")
+    store = commands.add_parser("store", help="look into a store").add_subparsers(dest="action", required=True)
+    fetch = store.add_parser("fetch", help="bring an artifact to this machine and print its folder")
+    fetch.add_argument("url", help="file:///folder or s3://bucket/prefix")
+    fetch.add_argument("key")
+    fetch.add_argument("--jobs", type=Path, default=_jobs_dir(), help="folder beside which the cache lies")
+    box = commands.add_parser("box", help="be somebody's builder").add_subparsers(dest="action", required=True)
+    run = box.add_parser("run", help="make this machine ready, then do as `stage run` does")
+    run.add_argument("source", type=Path, help="folder with box.json and the tools' pins")
     jobs = commands.add_parser("jobs", help="look at jobs and stop them")
     jobs.add_argument("--dir", type=Path, default=_jobs_dir(), help="folder of the jobs (default: %(default)s)")
     actions = jobs.add_subparsers(dest="action", required=True)
@@ -71,9 +115,10 @@ def _parser() -> argparse.ArgumentParser:
     logs = actions.add_parser("logs", help="print a job's log")
     logs.add_argument("name", help="name of the stage, or the start of its key")
     logs.add_argument("-f", "--follow", action="store_true", help="go on while the job is at work")
-    work = actions.add_parser("work", help=argparse.SUPPRESS)  # the detached process of a job
-    work.add_argument("folder")
-    work.add_argument("--lock", type=int, required=True)
+    for name in ("work", "prepare"):  # the detached process of a job
+        work = actions.add_parser(name, help=argparse.SUPPRESS)
+        work.add_argument("folder")
+        work.add_argument("--lock", type=int, required=True)
     return parser
 
 
@@ -83,6 +128,14 @@ def _jobs_dir() -> Path:
     if data is None:
         data = os.path.join(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share", "pipress")
     return Path(data) / "jobs"
+
+
+def _cache_dir() -> Path:
+    """Same rule as `infra/paths.ts`."""
+    cache = os.environ.get("PIPRESS_CACHE")
+    if cache is None:
+        cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pipress")
+    return Path(cache)
 
 
 if __name__ == "__main__":

@@ -140,3 +140,67 @@ def tiny_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "calibration.txt").write_text(prose(1, 200), encoding="utf-8")
     (folder / "evaluation.txt").write_text(prose(2, 100), encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def llama_cpp_bin() -> Path:
+    """The real programs, where bootstrap has built them; same rule as `infra/paths.ts`."""
+    cache = os.environ.get("PIPRESS_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pipress"
+    )
+    built = sorted(Path(cache, "llama.cpp").glob("*/host/bin/llama-quantize"))
+    if not built:
+        pytest.skip("bootstrap has not built llama.cpp on this machine")
+    return built[-1].parent
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with model.gguf: an f16 Llama with random weights (2 blocks, hidden 128, FFN 256), one byte a token."""
+    import gguf
+    import numpy as np
+    from tokenizers import pre_tokenizers
+
+    folder = tmp_path_factory.mktemp("tiny-gguf")
+    hidden, ffn, heads, heads_kv, layers = 128, 256, 4, 2, 2
+    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "th", "<|end|>"]
+    writer = gguf.GGUFWriter(folder / "model.gguf", "llama")
+    writer.add_block_count(layers)
+    writer.add_context_length(512)
+    writer.add_embedding_length(hidden)
+    writer.add_feed_forward_length(ffn)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(heads_kv)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(hidden // heads)
+    writer.add_vocab_size(len(tokens))
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_merges(["t h"])
+    writer.add_eos_token_id(len(tokens) - 1)
+    writer.add_add_bos_token(False)
+    random = np.random.default_rng(0)
+    width = hidden * heads_kv // heads
+    shapes = {"token_embd": (len(tokens), hidden)}
+    for block in range(layers):
+        shapes |= {
+            f"blk.{block}.attn_q": (hidden, hidden),
+            f"blk.{block}.attn_k": (width, hidden),
+            f"blk.{block}.attn_v": (width, hidden),
+            f"blk.{block}.attn_output": (hidden, hidden),
+            f"blk.{block}.ffn_gate": (ffn, hidden),
+            f"blk.{block}.ffn_up": (ffn, hidden),
+            f"blk.{block}.ffn_down": (hidden, ffn),
+        }
+        for norm in ("attn_norm", "ffn_norm"):
+            writer.add_tensor(f"blk.{block}.{norm}.weight", np.ones(hidden, np.float32))
+    writer.add_tensor("output_norm.weight", np.ones(hidden, np.float32))
+    for name, shape in shapes.items():
+        writer.add_tensor(f"{name}.weight", random.normal(0, 0.2, shape).astype(np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return folder

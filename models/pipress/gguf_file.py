@@ -1,21 +1,30 @@
 """GGUF files: does llama.cpp load them, and what do they say."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from pipress.errors import StageError
 from pipress.programs import run_program
 
 
-def generate(llama_cpp_bin: Path, model: Path, prompt: str, tokens: int) -> str:
+def generate(
+    llama_cpp_bin: Path,
+    model: Path,
+    prompt: str,
+    tokens: int,
+    on_line: Callable[[str], None] = lambda line: None,
+    on_start: Callable[[int], None] = lambda pid: None,
+) -> str:
     """Loads the file and generates text with it, greedily. Returns only what was generated.
 
+    on_line: called with what llama.cpp says of the run; on_start: with the process id.
     Raises StageError when it does not load, or says nothing at all.
     """
     command = [llama_cpp_bin / "llama-simple", "-m", model, "-n", str(tokens), "-ngl", "0", prompt]
     with tempfile.TemporaryFile() as answer:
         try:
-            run_program(command, stdout=answer)
+            run_program(command, on_line, stdout=answer, on_start=on_start)
         except StageError as error:
             raise StageError(f"{model.name} does not load: {error.what}", error.remedy) from error
         answer.seek(0)

@@ -22,12 +22,16 @@ def run_program(
     on_line: Callable[[str], None] = lambda line: None,
     env: dict[str, str] | None = None,
     stdout: IO[bytes] | None = None,
+    cwd: Path | None = None,
+    on_start: Callable[[int], None] = lambda pid: None,
 ) -> list[str]:
     """Runs `command` to its end and returns the last lines of its output.
 
     on_line: called with every line or piece ended by a carriage return or comma, for progress.
     env: added to this process's environment.
     stdout: where standard output goes; without it, both outputs are read together.
+    cwd: folder to run it in; without it, this process's.
+    on_start: called with its process id.
     Raises StageError when the program is missing or fails.
     """
     name = Path(command[0]).name
@@ -42,11 +46,13 @@ def run_program(
             stderr=subprocess.STDOUT if stdout is None else subprocess.PIPE,
             env={**os.environ, **(env or {})},
             preexec_fn=_die_with_parent,
+            cwd=cwd,
         )
     except FileNotFoundError:
         raise StageError(f"{command[0]} is missing", "run `npm start` again: bootstrap builds it") from None
     lines: deque[str] = deque(maxlen=KEPT_LINES)
     try:
+        on_start(process.pid)
         for piece in _pieces(process.stdout if stdout is None else process.stderr):
             if piece.strip():
                 lines.append(piece.strip())

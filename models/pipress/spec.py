@@ -1,7 +1,7 @@
 """What a stage is told: its parameters, its tools, and where to report progress."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,3 +23,5 @@ class Spec:
     convert_script: Path
     checkpoint: Path
     report: Report
+    # Manifests of the inputs, by the names under which the stage knows them.
+    manifests: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -31,6 +31,9 @@ def test_defaults_are_filled_in_at_every_depth() -> None:
     ("stage", "params", "message"),
     [
         ("quantize", {"type": "Q4"}, "'Q4' is not one of"),
+        ("quantize", {"type": "Q4_0", "target": {"bytes": 1}}, "exactly one of `type` and `target`"),
+        ("quantize", {"target": {"bytes": 1, "quality": {"kld": 1}}}, "target: exactly one of `bytes` and `quality`"),
+        ("quantize", {"type": "Q4_0", "tensorTypes": {"attn_v": "Q9_0"}}, r"tensorTypes.attn_v: 'Q9_0' is not one of"),
         ("prune", {"parametersRemoved": 1.5}, "parametersRemoved: 1.5"),
         ("prune", {"parametersRemoved": 0.1, "ratio": 1}, "'ratio' was unexpected"),
         ("fetch", {"source": {"huggingFace": {"repo": "a/b", "revision": "main"}}}, "'main' does not match"),

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
 
 from pipress.errors import StageError
 
@@ -19,7 +19,9 @@ STAGE_PARAMS = {
     "convert": "convert",
     "imatrix": "imatrix",
     "quantize": "quantize",
+    "baseline": "baseline",
     "evaluate": "evaluate",
+    "report": "report",
 }
 
 
@@ -35,7 +37,7 @@ def check_params(stage: str, params: dict[str, Any]) -> dict[str, Any]:
     """
     definitions = _schema("recipe")["$defs"]
     if stage == "fetch":
-        parts = {"source": definitions["modelSource"]}
+        parts = definitions["base"]["properties"]
     elif stage == "evaluate":
         # An evaluation asks the recipe's golden prompt too.
         parts = {**definitions["evaluate"]["properties"], "golden": definitions["golden"]}
@@ -72,11 +74,17 @@ def with_defaults(schema: dict[str, Any], definitions: dict[str, Any], value: An
 
 def _check(schema: dict[str, Any], document: Any, what: str) -> None:
     problems = [
-        f"{'.'.join(map(str, error.absolute_path)) or what}: {error.message}"
+        f"{'.'.join(map(str, error.absolute_path)) or what}: {_message(error)}"
         for error in Draft202012Validator(schema).iter_errors(document)
     ]
     if problems:
         raise StageError(f"{what} do not match the schema: " + "; ".join(problems), "mend the recipe")
+
+
+def _message(error: ValidationError) -> str:
+    """What is wrong. Alternatives say in `$comment` what they want: the library only prints the whole document."""
+    alternatives = error.validator == "oneOf" and isinstance(error.schema, dict)
+    return error.schema.get("$comment", error.message) if alternatives else error.message
 
 
 @cache

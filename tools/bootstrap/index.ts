@@ -10,13 +10,15 @@ import { withLock } from "./lock.ts";
 import { ensureCommandPlugin, installedCommandPlugin } from "./plugins.ts";
 import { ensurePython, pythonEnvironment, pythonIsReady } from "./python.ts";
 import { installPackages, LINT_PACKAGES, missingPackages, RUNTIME_PACKAGES } from "./system-packages.ts";
+import { ensureS3Server, s3ServerIsReady } from "./s3-server.ts";
 import type { Task, TaskContext } from "./task.ts";
 import { toolchainIsCurrent, writeToolchain } from "./toolchain.ts";
 
 export interface BootstrapOptions {
   cacheDir?: string;
   /**
-   * `run`: all that the product needs. `lint`: linters and pytest alone, for checks that run nothing real. `test`: both.
+   * `run`: all that the product needs. `lint`: linters and pytest alone, for checks that run nothing real. `test`: both,
+   * and an S3 server.
    * @default "run"
    */
   purpose?: Purpose;
@@ -62,8 +64,16 @@ function bootstrapTasks(cacheDir: string, purpose: Purpose, toolchain: Record<st
     },
   ];
   if (purpose === "lint") return common;
+  const s3Server: Task = {
+    title: "S3 server",
+    after: ["system packages"],
+    heavy: true,
+    isReady: () => s3ServerIsReady(cacheDir),
+    run: ensureS3Server,
+  };
   return [
     ...common,
+    ...(purpose === "test" ? [s3Server] : []),
     {
       title: "Pulumi engine",
       after: ["system packages"],

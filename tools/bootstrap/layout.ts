@@ -19,6 +19,7 @@ export function layout(cache: string) {
     /** Which engine was chosen, and why. */
     engineChoice: join(cache, "engine", "choice.json"),
     pulumiHome: join(cache, "pulumi-home"),
+    s3Server: (version: string) => join(cache, "s3-server", version),
   };
 }
 

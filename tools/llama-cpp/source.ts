@@ -30,7 +30,7 @@ export function homeDir(cacheDir: string): string {
 }
 
 /** Folders no build and no conversion reads (120 MB of test vocabularies, tables and pictures). */
-const leftOut = ["models", "docs", "tests", "media"];
+export const leftOut = ["models", "docs", "tests", "media"];
 
 /**
  * Puts the pinned archive and upstream's extracted tree into the cache and returns their paths.

@@ -23,14 +23,15 @@ const binary = ["/usr/sbin/sshd", "/usr/bin/sshd"].find(existsSync);
 /** Why tests that need sshd cannot run here; undefined when they can. */
 export const sshdMissing = binary === undefined ? "no sshd here; install the package openssh-server" : undefined;
 
-export async function startSshd(name = "pi-0"): Promise<TestSshd> {
+/** @param environment variables that every session on this host has */
+export async function startSshd(name = "pi-0", environment: Record<string, string> = {}): Promise<TestSshd> {
   if (binary === undefined) throw new Error(sshdMissing);
   const folder = await mkdtemp(join(tmpdir(), "pipress-sshd-"));
   const [hostKey, userKey] = await Promise.all([makeKey(folder, "host"), makeKey(folder, "user")]);
   const port = await getPort();
   const config = join(folder, "sshd_config");
   await writeFile(join(folder, "authorized_keys"), userKey.publicKey);
-  await writeFile(config, sshdConfig(folder, port, hostKey.path));
+  await writeFile(config, sshdConfig(folder, port, hostKey.path, environment));
   // sshd started by root insists on its privilege separation folder.
   if (userInfo().uid === 0) await mkdir("/run/sshd", { recursive: true });
   const run = () => execa(binary, ["-D", "-e", "-f", config], { reject: false, detached: true, stdin: "ignore" });
@@ -71,7 +72,13 @@ export async function makeKey(folder: string, name: string): Promise<{ path: str
   return { path, publicKey: await readFile(`${path}.pub`, "utf8") };
 }
 
-function sshdConfig(folder: string, port: number, hostKey: string): string {
+function sshdConfig(
+  folder: string,
+  port: number,
+  hostKey: string,
+  environment: Record<string, string>,
+): string {
+  const variables = Object.entries(environment).map(([name, value]) => `"${name}=${value}"`);
   return `
 ListenAddress 127.0.0.1
 Port ${port}
@@ -84,6 +91,7 @@ KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 UsePAM no
 StrictModes no
+${variables.length > 0 ? `SetEnv ${variables.join(" ")}` : ""}
 `;
 }
 

@@ -4,15 +4,18 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from pipress.errors import StageError
 from pipress.jobs.job import Job
 from pipress.jobs.progress import describe
 from pipress.jobs.submit import submit
-from pipress.store.file_store import FileStore
+from pipress.store.store import Store, open_store
+
+Result = TypeVar("Result")
 
 POLL_SECONDS = 0.25
 # The Pulumi display and the user are to hear something at least this often.
@@ -30,7 +33,8 @@ def run_stage(spec: dict[str, Any]) -> dict[str, Any]:
 
     Raises StageError when the job fails, Interrupted on SIGINT, SIGTERM or SIGHUP.
     """
-    store, job, name = FileStore(spec["store"]), Job(Path(spec["jobs"]), spec["key"]), spec["name"]
+    jobs, name = Path(spec["jobs"]), spec["name"]
+    store, job = open_store(spec["store"], jobs), Job(jobs, spec["key"])
     manifest = store.manifest(spec["key"])
     if manifest is None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -38,30 +42,35 @@ def run_stage(spec: dict[str, Any]) -> dict[str, Any]:
         started = submit(job, spec)
         if not started:
             say(f"{name} is at work already: attaching")
-        manifest = _follow(job, store, name)
+        manifest = follow(job, name, lambda: store.manifest(spec["key"]))
     return result_document(store, manifest)
 
 
-def result_document(store: FileStore, manifest: dict[str, Any]) -> dict[str, Any]:
+def result_document(store: Store, manifest: dict[str, Any]) -> dict[str, Any]:
     """What the attacher prints on success: small enough to be kept in a stack's state."""
     parts = {name: manifest[name] for name in ("key", "stage", "run", "files", "metrics", "seconds")}
     return {**parts, "artifact": str(store.locate(manifest["key"]))}
 
 
-def _follow(job: Job, store: FileStore, name: str) -> dict[str, Any]:
+def follow(job: Job, name: str, find: Callable[[], Result | None]) -> Result:
+    """Says how the job is getting on until it ends, and returns what `find` finds then.
+
+    Raises StageError when that is nothing, Interrupted when there is nobody left to say it to.
+    """
     said, said_at = "", 0.0
     while True:
-        # In this order: a job that ends between the two looks has left its artifact or its error before it ended.
-        at_work = job.is_at_work()
-        manifest = store.manifest(job.key)
-        if manifest is not None:
-            return manifest
-        if not at_work:
+        # In this order: a job that ends between the two looks has left its artifact or its error before it ended. While
+        # it works there is no need to look: each look into a bucket is a request.
+        if not job.is_at_work():
+            found = find()
+            if found is not None:
+                return found
             raise _failure(job)
         line, now = describe(job.progress, name), time.monotonic()
         silence = now - said_at
         if silence >= SILENCE_SECONDS or (line != said and silence >= CHATTER_SECONDS):
-            say(line)
+            if not say(line):
+                raise Interrupted
             said, said_at = line, now
         time.sleep(POLL_SECONDS)
 
@@ -80,12 +89,25 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted
 
 
-def say(line: str) -> None:
-    """One line for a person, on standard error: standard output is the result's. A reader that left is no trouble."""
+class Seldom:
+    """Says what it is told, but no more often than the attacher does."""
+
+    def __init__(self, tell: Callable[[str], Any]) -> None:
+        self.tell, self.told_at = tell, 0.0
+
+    def __call__(self, line: str) -> None:
+        if time.monotonic() - self.told_at >= CHATTER_SECONDS:
+            self.tell(line)
+            self.told_at = time.monotonic()
+
+
+def say(line: str) -> bool:
+    """One line for a person, on standard error: standard output is the result's. Returns whether anybody reads it."""
     try:
         print(line, file=sys.stderr, flush=True)
     except OSError:
-        pass
+        return False
+    return True
 
 
 def print_result(document: dict[str, Any]) -> None:

@@ -11,8 +11,11 @@ from pipress.jobs.locks import try_lock_patiently
 PACKAGE_ROOT = Path(__file__).parent.parent.parent
 
 
-def submit(job: Job, spec: dict[str, Any]) -> bool:
-    """Starts the job unless it is at work already. Returns whether it was started."""
+def submit(job: Job, spec: dict[str, Any], action: str = "work") -> bool:
+    """Starts the job unless it is at work already. Returns whether it was started.
+
+    action: what its process does, a hidden verb of `python -m pipress jobs`.
+    """
     job.folder.mkdir(parents=True, exist_ok=True)
     lock = try_lock_patiently(job.lock)
     if lock is None:
@@ -20,12 +23,12 @@ def submit(job: Job, spec: dict[str, Any]) -> bool:
     job.prepare(spec)
     # The lock goes over to the job: it belongs to the open file, which the job inherits. So there is no moment at
     # which a job is on its way and nobody holds its lock.
-    _detach(job, lock)
+    _detach(job, lock, action)
     os.close(lock)
     return True
 
 
-def _detach(job: Job, lock: int) -> None:
+def _detach(job: Job, lock: int, action: str) -> None:
     """Forks twice, with a session of its own: neither a signal to the caller's group nor its death reaches the job."""
     child = os.fork()
     if child > 0:
@@ -35,12 +38,12 @@ def _detach(job: Job, lock: int) -> None:
         os.setsid()
         if os.fork() > 0:
             os._exit(0)
-        _become_worker(job, lock)
+        _become_worker(job, lock, action)
     finally:
         os._exit(127)
 
 
-def _become_worker(job: Job, lock: int) -> None:
+def _become_worker(job: Job, lock: int, action: str) -> None:
     os.setpgid(0, 0)  # a group of its own, so that `jobs stop` reaches its programs and nobody else's
     log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -52,7 +55,7 @@ def _become_worker(job: Job, lock: int) -> None:
     os.set_inheritable(kept, True)
     os.closerange(4, 4096)
     os.chdir("/")
-    arguments = [sys.executable, "-m", "pipress", "jobs", "work", str(job.folder), "--lock", str(kept)]
+    arguments = [sys.executable, "-m", "pipress", "jobs", action, str(job.folder), "--lock", str(kept)]
     os.execve(sys.executable, arguments, _environment())
 
 

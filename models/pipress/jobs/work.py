@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -18,11 +19,11 @@ from pipress.jobs.job import Job
 from pipress.jobs.locks import try_lock
 from pipress.jobs.machine import describe_machine
 from pipress.jobs.progress import Progress
-from pipress.spec import Spec
-from pipress.store.file_store import FileStore
+from pipress.spec import Metrics, Spec
+from pipress.store.store import Store, open_store, workplace
 
-# Stages that mostly wait for the network: they need no turn.
-LIGHT = {"fetch", "fetch-text"}
+# Stages that mostly wait for the network, or have next to nothing to do: they need no turn.
+LIGHT = {"fetch", "fetch-text", "report"}
 TURN_POLL_SECONDS = 0.5
 
 
@@ -30,7 +31,7 @@ class Stopped(Exception):
     """Somebody asked the job to stop."""
 
 
-def work(folder: Path, lock: int) -> int:
+def work(folder: Path, lock: int, make: Callable[[Job, dict[str, Any]], None]) -> int:
     """Runs the job in `folder`, whose lock is the inherited descriptor `lock`. Returns the exit status."""
     os.set_inheritable(lock, False)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -40,15 +41,15 @@ def work(folder: Path, lock: int) -> int:
     spec = job.spec
     if spec is None:
         return 1
-    print(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {spec['name']}, run {spec['run']}", flush=True)
+    print(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {spec['name']}, run {spec.get('run')}", flush=True)
     write_json(folder / "process.json", {"pid": os.getpid()})
     try:
-        _make_artifact(job, spec)
+        make(job, spec)
     except Stopped:
         job.note_error("was stopped", "run the same command again: it goes on from its last checkpoint")
     except BaseException as error:  # whatever it is, the attacher must hear of it
         traceback.print_exc()
-        failure = explain(error, Path(FileStore(spec["store"]).root))
+        failure = explain(error, workplace(spec.get("store", ""), folder.parent))
         job.note_error(failure.what, failure.remedy)
     else:
         job.finish()
@@ -59,10 +60,10 @@ def work(folder: Path, lock: int) -> int:
 def _make_artifact(job: Job, spec: dict[str, Any]) -> None:
     from pipress.validation import check_document, check_params  # jsonschema: only needed at work
 
-    store = FileStore(spec["store"])
     check_document("spec", spec, "the job's instructions")
     params = check_params(spec["stage"], spec["params"])
     progress = Progress(job.folder / "progress.json", spec["stage"], spec["name"])
+    store = open_store(spec["store"], job.folder.parent, say=lambda message: progress(0.0, message))
     turn = None if spec["stage"] in LIGHT else _wait_for_turn(job, spec["name"], progress)
     before, began = float(job.history.get("seconds", 0)), time.monotonic()
 
@@ -70,34 +71,22 @@ def _make_artifact(job: Job, spec: dict[str, Any]) -> None:
         return round(before + time.monotonic() - began, 1)
 
     try:
-        progress.write(0.0, "checking its inputs" if spec["inputs"] else "starting")
-        inputs = {name: store.open(key) for name, key in spec["inputs"].items()}
-        out = store.begin(spec["key"])
-        stage = importlib.import_module(f"pipress.stages.{spec['stage'].replace('-', '_')}")
-        metrics = stage.run(
-            Spec(
-                stage=spec["stage"],
-                name=spec["name"],
-                params=params,
-                llama_cpp_bin=Path(spec["tools"]["llamaCppBin"]),
-                convert_script=Path(spec["tools"]["convertScript"]),
-                checkpoint=job.checkpoint,
-                report=progress,
-            ),
-            inputs,
-            out,
-        )
+        if store.manifest(spec["key"]) is not None:
+            return  # somebody else put it into a shared store while this job waited
+        manifest = store.unfinished(spec["key"])
+        if manifest is None:
+            metrics = _run_stage(job, spec, params, store, progress)
+            manifest = {
+                "schema": 1,
+                **{name: spec[name] for name in ("key", "stage", "name", "run", "params", "inputs", "toolVersions")},
+                "metrics": metrics,
+                "createdAt": datetime.now(UTC).isoformat(timespec="seconds"),
+                "seconds": seconds_at_work(),
+                "machine": describe_machine(),
+                "costUsd": 0,
+            }
+            check_document("manifest", {**manifest, "files": {}}, "the manifest")
         progress.write(1.0, "into the store")
-        manifest = {
-            "schema": 1,
-            **{name: spec[name] for name in ("key", "stage", "name", "run", "params", "inputs", "toolVersions")},
-            "metrics": metrics,
-            "createdAt": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": seconds_at_work(),
-            "machine": describe_machine(),
-            "costUsd": 0,
-        }
-        check_document("manifest", {**manifest, "files": {}}, "the manifest")
         store.commit(spec["key"], manifest)
     except BaseException:
         job.note_time(seconds_at_work())
@@ -106,6 +95,29 @@ def _make_artifact(job: Job, spec: dict[str, Any]) -> None:
     finally:
         if turn is not None:
             os.close(turn)
+
+
+def _run_stage(job: Job, spec: dict[str, Any], params: dict[str, Any], store: Store, progress: Progress) -> Metrics:
+    progress.write(0.0, "checking its inputs" if spec["inputs"] else "starting")
+    stage = importlib.import_module(f"pipress.stages.{spec['stage'].replace('-', '_')}")
+    # A stage that reads only some files of its inputs names them in READS: no others need to be there or checked.
+    reads = getattr(stage, "READS", None)
+    inputs = {name: store.open(key, reads) for name, key in spec["inputs"].items()}
+    out = store.begin(spec["key"])
+    return stage.run(
+        Spec(
+            stage=spec["stage"],
+            name=spec["name"],
+            params=params,
+            llama_cpp_bin=Path(spec["tools"]["llamaCppBin"]),
+            convert_script=Path(spec["tools"]["convertScript"]),
+            checkpoint=job.checkpoint,
+            report=progress,
+            manifests={name: store.manifest(key) or {} for name, key in spec["inputs"].items()},
+        ),
+        inputs,
+        out,
+    )
 
 
 def _wait_for_turn(job: Job, name: str, progress: Progress) -> int:
@@ -140,9 +152,9 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
     raise Stopped
 
 
-def main(folder: str, lock: int) -> NoReturn:
+def main(folder: str, lock: int, make: Callable[[Job, dict[str, Any]], None] = _make_artifact) -> NoReturn:
     """Entry of the detached process."""
-    status = work(Path(folder), lock)
+    status = work(Path(folder), lock, make)
     sys.stdout.flush()
     # Not sys.exit: threads of libraries that are still busy must not keep the lock.
     os._exit(status)

@@ -1,9 +1,10 @@
 """Models and data sets on Hugging Face, at a pinned commit.
 
-The token, where one is needed, comes from HF_TOKEN or from `hf auth login` on the builder; it never passes through a
-recipe, a key or a log.
+The token, where one is needed, comes from HF_TOKEN, which the stack's secret huggingFaceToken sets, or from `hf auth
+login` on the builder; it never passes through a recipe, a key or a log.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from huggingface_hub import errors
 
 from pipress.errors import StageError
 
+GIVE_TOKEN = "`npm run pulumi -- config set --secret huggingFaceToken hf_…`, or set HF_TOKEN on the builder"
 # Weights in safetensors only: pickled weights run code when they are loaded.
 MODEL_FILES = ["*.safetensors", "*.json", "tokenizer.model", "*.jinja", "LICENSE*", "USE_POLICY*", "README.md"]
 
@@ -33,7 +35,10 @@ def open_model_repository(source: dict[str, Any], workdir: Path) -> Path:
 
 
 def open_dataset_file(source: dict[str, Any], workdir: Path) -> Path:
-    """Downloads one file of a data set. Returns its path."""
+    """Downloads one file of a data set, going on where an earlier attempt stopped. Returns its path.
+
+    HF_ENDPOINT, where it is set, names a mirror.
+    """
     repo, revision = source["repo"], source["revision"]
     return Path(
         _explained(
@@ -45,6 +50,7 @@ def open_dataset_file(source: dict[str, Any], workdir: Path) -> Path:
                 repo_type="dataset",
                 revision=revision,
                 local_dir=workdir / "huggingface" / revision,
+                endpoint=os.environ.get("HF_ENDPOINT"),
             ),
         )
     )
@@ -57,15 +63,15 @@ def _explained(repo: str, revision: str, download: Callable[[], str]) -> str:
     except errors.GatedRepoError as error:
         raise StageError(
             f"{repo} is gated: its owner has not (yet) given this account access",
-            f"accept the license on the model's page at Hugging Face, wait for the owner's consent, then set HF_TOKEN "
-            f"on the builder to a token that may read {repo}",
+            f"accept the license on https://huggingface.co/{repo}, wait for the owner's consent, then give a token of "
+            f"that account: {GIVE_TOKEN}",
         ) from error
     except errors.RevisionNotFoundError as error:
         raise StageError(f"{repo} has no commit {revision}", "take the hash from the repository's history") from error
     except errors.RepositoryNotFoundError as error:
         raise StageError(
-            f"{repo} does not exist, or is private and HF_TOKEN may not read it",
-            "check the name; for a private repository set HF_TOKEN on the builder",
+            f"{repo} does not exist, or is private and the token may not read it",
+            f"check the name; for a private repository give a token: {GIVE_TOKEN}",
         ) from error
     except errors.EntryNotFoundError as error:
         if not isinstance(error, errors.LocalEntryNotFoundError):
@@ -76,7 +82,7 @@ def _explained(repo: str, revision: str, download: Callable[[], str]) -> str:
         if status in (401, 403):
             raise StageError(
                 f"Hugging Face refuses the token for {repo} (status {status})",
-                "set HF_TOKEN on the builder to a valid token that may read it",
+                f"give a valid one that may read it: {GIVE_TOKEN}",
             ) from error
         raise StageError(f"Hugging Face answered {status or error} for {repo}", "run `up` again later") from error
     except (errors.OfflineModeIsEnabled, requests.ConnectionError, OSError) as error:

@@ -132,7 +132,7 @@ def hub_error(kind: type[errors.HfHubHTTPError], status: int) -> errors.HfHubHTT
 @pytest.mark.parametrize(
     ("error", "what", "remedy"),
     [
-        (hub_error(errors.GatedRepoError, 403), "a/b is gated", "accept the license on the model's page"),
+        (hub_error(errors.GatedRepoError, 403), "a/b is gated", "accept the license on https://huggingface.co/a/b"),
         (hub_error(errors.RepositoryNotFoundError, 401), "a/b does not exist, or is private", "set HF_TOKEN"),
         (hub_error(errors.RevisionNotFoundError, 404), f"a/b has no commit {REVISION}", "repository's history"),
         (hub_error(errors.HfHubHTTPError, 401), "Hugging Face refuses the token for a/b (status 401)", "HF_TOKEN"),

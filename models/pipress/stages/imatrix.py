@@ -17,6 +17,7 @@ TOOLS = ("llama.cpp",)
 CHUNK_DONE = re.compile(r"\[(\d+)\]\d")
 # More than any tokenizer takes for running text: cutting the file there spares tokenizing what is not used.
 BYTES_PER_TOKEN = 12
+TEXT = "calibration.txt"
 MAGIC = b"GGUF"
 
 
@@ -33,12 +34,13 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
             done = int(match[1])
             spec.report(0.05 + 0.85 * done / chunks, f"chunk {done}/{chunks}")
 
-    with tempfile.NamedTemporaryFile(suffix=".txt") as file:
-        file.write(text)
-        file.flush()
-        command = [spec.llama_cpp_bin / "llama-imatrix", "-m", model, "-f", file.name, "-o", target]
+    with tempfile.TemporaryDirectory() as folder:
+        # The text's name becomes metadata of the matrix and of every model made with it: no path of this machine.
+        Path(folder, TEXT).write_bytes(text)
+        command = [spec.llama_cpp_bin / "llama-imatrix", "-m", model, "-f", TEXT, "-o", target]
         sizes = ["-c", str(context), "--chunks", str(chunks), "-t", str(len(os.sched_getaffinity(0)))]
-        run_program([*command, *sizes], on_line)  # its perplexities are what its progress is read from
+        # Its perplexities are what its progress is read from.
+        run_program([*command, *sizes], on_line, cwd=Path(folder))
     if not target.exists() or target.read_bytes()[:4] != MAGIC:
         raise StageError("llama-imatrix wrote no matrix", "give it more calibration text; the log has its output")
 

@@ -1,46 +1,148 @@
-"""quantize: fewer bits per weight, by llama-quantize."""
+"""quantize: fewer bits per weight, by llama-quantize: one of its types, or the best mix of types under a target."""
 
-import os
 import re
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
+from pipress.atomic import write_json
 from pipress.errors import StageError
+from pipress.evaluation.perplexity import BYTES_PER_TOKEN
 from pipress.gguf_file import check_generates
-from pipress.programs import run_program
+from pipress.quantization.imatrix_file import text_bytes_seen
+from pipress.quantization.llama_quantize import quantize
+from pipress.quantization.search import TEXT_BYTES, Found, Search
+from pipress.quantization.source_model import Mix, SourceModel
+from pipress.quantization.types import BLOCKS, NEED_IMATRIX, TENSORS_NEED_IMATRIX, UNQUANTIZED
 from pipress.spec import Metrics, Spec
+from pipress.weights.license import carry_license, read_license
 
 TOOLS = ("llama.cpp",)
 
-TENSOR = re.compile(r"\[\s*(\d+)/\s*(\d+)\]")
-FALLBACK = re.compile(r"(\d+) of \d+ tensor\(s\) required fallback")
-# llama-quantize itself refuses these without an importance matrix; better to say so before anything runs.
-NEED_IMATRIX = {"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "Q2_K_S"}
-
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
-    """Quantizes with the importance matrix, if there is one, then lets llama.cpp load the file and say something."""
-    kind, source, target = spec.params["type"], inputs["model"] / "model.gguf", out / "model.gguf"
-    if kind in NEED_IMATRIX and "imatrix" not in inputs:
+    """Leaves model.gguf, loaded and heard once; after a search also mix.json, the type of every tensor."""
+    imatrix = inputs["imatrix"] / "imatrix.gguf" if "imatrix" in inputs else None
+    kind = spec.params.get("type")
+    if kind in NEED_IMATRIX and imatrix is None:
         raise StageError(f"{kind} needs an importance matrix", "add the step `imatrix` to the recipe")
-    fallbacks = 0
-
-    def on_line(line: str) -> None:
-        nonlocal fallbacks
-        if match := FALLBACK.search(line):
-            fallbacks = int(match[1])
-        if match := TENSOR.search(line):
-            spec.report(0.9 * int(match[1]) / int(match[2]), f"tensor {match[1]}/{match[2]}")
-
-    matrix = ["--imatrix", inputs["imatrix"] / "imatrix.gguf"] if "imatrix" in inputs else []
-    threads = str(len(os.sched_getaffinity(0)))
-    run_program([spec.llama_cpp_bin / "llama-quantize", *matrix, source, target, kind, threads], on_line)
-
-    spec.report(0.92, "loading it with llama.cpp")
-    check_generates(spec.llama_cpp_bin, target)
+    source = SourceModel(inputs["model"] / "model.gguf", imatrix)
+    if "target" in spec.params:
+        return _search(spec, source, imatrix, inputs, out)
+    fallbacks = write_model(spec, source, imatrix, kind, tensor_overrides(spec.params, source, imatrix), out, 0.0)
     return {
-        "fileBytes": target.stat().st_size,
+        "fileBytes": (out / "model.gguf").stat().st_size,
         "type": kind,
-        "imatrix": bool(matrix),
+        "imatrix": imatrix is not None,
         # Tensors whose rows do not fit the type's blocks, and which took a larger type.
         "fallbackTensors": fallbacks,
+        **license_metrics(source),
     }
+
+
+def write_model(
+    spec: Spec, source: SourceModel, imatrix: Path | None, kind: str, overrides: Mix, out: Path, begin: float
+) -> int:
+    """Quantizes, then lets llama.cpp load the file and say something. Returns the number of fallbacks.
+
+    The model's license goes along with it.
+    """
+
+    def on_tensor(done: int, total: int) -> None:
+        spec.report(begin + (0.92 - begin) * done / total, f"tensor {done}/{total}")
+
+    target = out / "model.gguf"
+    fallbacks = quantize(spec.llama_cpp_bin, source.path, target, kind, imatrix, overrides, on_tensor)
+    spec.report(0.92, "loading it with llama.cpp")
+    check_generates(spec.llama_cpp_bin, target)
+    carry_license(source.path.parent, out)
+    return fallbacks
+
+
+def license_metrics(source: SourceModel) -> Metrics:
+    """The naming that the model's license asks for, where it has one."""
+    license = read_license(source.path.parent)
+    return {name: license[name] for name in ("attribution", "modelName") if name in license}
+
+
+def tensor_overrides(params: dict[str, Any], source: SourceModel, imatrix: Path | None) -> Mix:
+    """Types by tensor name from `tensorTypes`, `outputTensorType` and `tokenEmbeddingType`.
+
+    Raises StageError, with every problem, for patterns that match nothing or contradict each other, and for types that
+    a tensor cannot have.
+    """
+    problems: list[str] = []
+    found: Mix = {}
+    for pattern, kind in params.get("tensorTypes", {}).items():
+        names = [name for name in source.weights if re.search(pattern, name)]
+        if not names:
+            problems.append(f"no tensor matches `{pattern}` of tensorTypes")
+        for name in names:
+            if found.setdefault(name, kind) != kind:
+                problems.append(f"tensorTypes gives {name} two types, {found[name]} and {kind}")
+    tied = "output.weight" not in source.weights
+    # Where output and embedding are one tensor, llama.cpp goes by the output's type unless the embedding has its own.
+    output = "token_embd.weight" if tied else "output.weight"
+    for name, key in ((output, "outputTensorType"), ("token_embd.weight", "tokenEmbeddingType")):
+        if key in params:
+            found[name] = params[key]
+    for name, kind in found.items():
+        if kind in TENSORS_NEED_IMATRIX and (imatrix is None or not name.startswith("blk.")):
+            problems.append(f"{name} cannot be {kind} without an importance matrix, which it does not have")
+        columns = source.weights[name].shape[-1]
+        if columns % BLOCKS[kind][0] != 0:
+            problems.append(f"{name} cannot be {kind}: its rows of {columns} are not whole blocks of {BLOCKS[kind][0]}")
+    if found and params["type"] in UNQUANTIZED:
+        problems.append(f"{params['type']} takes no types for single tensors")
+    if problems:
+        more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
+        raise StageError("; ".join(problems[:5]) + more, "mend steps.quantize in the recipe")
+    return found
+
+
+def _search(spec: Spec, source: SourceModel, imatrix: Path | None, inputs: dict[str, Path], out: Path) -> Metrics:
+    target = spec.params["target"]
+    if imatrix is None:
+        raise StageError("the search for a target needs an importance matrix", "add the step `imatrix` to the recipe")
+    text = held_out_text(inputs["texts"] / "calibration.txt", imatrix)
+    search = Search(spec, source, imatrix, text, target.get("types"))
+    found = search.under_bytes(target["bytes"]) if "bytes" in target else search.under_kld(target["quality"]["kld"])
+    # The mix says all there is to say; the file type is only the name that it goes by.
+    write_model(spec, source, imatrix, found.file_type, found.mix, out, 0.9)
+    size = (out / "model.gguf").stat().st_size
+    if size != source.file_bytes(found.mix):
+        raise AssertionError(f"the file has {size} bytes, expected {source.file_bytes(found.mix)}")
+    write_json(out / "mix.json", {"types": found.mix, "costs": found.costs})
+    return {
+        "fileBytes": size,
+        "type": found.standard or "mix",
+        "imatrix": True,
+        "fallbackTensors": 0,
+        "mix": _summary(found),
+        "targetBytes": target.get("bytes"),
+        "targetKld": target.get("quality", {}).get("kld"),
+        "searchKld": found.kld,
+        "searchKldError": found.kld_error,
+        "searchRival": found.rival,
+        "searchRivalKld": found.rival_kld,
+        "searchMeasurements": found.measurements,
+        **license_metrics(source),
+    }
+
+
+def held_out_text(path: Path, imatrix: Path) -> bytes:
+    """The end of the calibration text, which the importance matrix did not see."""
+    text = path.read_bytes()
+    seen = text_bytes_seen(imatrix, BYTES_PER_TOKEN)
+    if len(text) < seen + TEXT_BYTES:
+        raise StageError(
+            f"the calibration text has {len(text):,} bytes; the search for a target needs {TEXT_BYTES:,} that the "
+            f"importance matrix did not see, which may have read up to {seen:,}",
+            "add calibration text, or lower steps.imatrix.chunks",
+        )
+    return text[-TEXT_BYTES:].decode("utf-8", errors="ignore").encode()
+
+
+def _summary(found: Found) -> str:
+    counts = Counter(found.mix.values())
+    return ", ".join(f"{count} {kind}" for kind, count in counts.most_common())

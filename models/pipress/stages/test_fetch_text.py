@@ -35,6 +35,41 @@ def test_a_calibration_text_equal_to_the_evaluation_text_is_refused(
         fetch_text.run(spec, {}, tmp_path)
 
 
+def test_a_page_of_the_evaluation_text_is_refused_as_calibration_text(
+    make_spec: Any, text_source: Source, tmp_path: Path
+) -> None:
+    whole = prose(1, 3000)
+    page = whole[: len(whole) // 150]
+    assert shared_share(whole, page) < fetch_text.MAX_SHARED
+    spec = make_spec("fetch-text", calibration=[text_source("a", page)], evaluation=[text_source("b", whole)])
+    with pytest.raises(StageError, match="100% of the calibration text is in the evaluation text too"):
+        fetch_text.run(spec, {}, tmp_path)
+
+
+def test_equal_texts_without_words_are_refused(make_spec: Any, text_source: Source, tmp_path: Path) -> None:
+    spec = make_spec(
+        "fetch-text", calibration=[text_source("a", "… " * 999)], evaluation=[text_source("b", "… " * 999)]
+    )
+    with pytest.raises(StageError, match="100% of the evaluation text"):
+        fetch_text.run(spec, {}, tmp_path)
+
+
+def test_json_lines_are_documents(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "one\\ntwo", "id": 1}\n\n{"text": "three"}\n')
+    assert read_documents(path, "jsonl") == ["one\ntwo", "three"]
+    with pytest.raises(StageError, match=r"line 1 of a.jsonl has no text under `body` — set `field` to one of: text"):
+        read_documents(path, "jsonl", "body")
+    path.write_text("no json\n")
+    with pytest.raises(StageError, match=r"line 1 of a.jsonl is not JSON"):
+        read_documents(path, "jsonl")
+
+
+def test_parquet_is_refused_with_what_to_take_instead(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"a.parquet is a Parquet file — name a text or JSON Lines file"):
+        read_documents(tmp_path / "a.parquet", "text")
+
+
 def test_two_parts_of_one_text_do_not_overlap(make_spec: Any, text_source: Source, tmp_path: Path) -> None:
     source = text_source("a", prose(1, 400))
     halves = [{**source, "part": part} for part in ({"to": 0.5}, {"from": 0.5})]

@@ -12,8 +12,7 @@ from urllib.parse import unquote, urlparse
 from pipress.atomic import read_json, rename_synced, sync_tree, write_json
 from pipress.digests import file_sha256, files_under
 from pipress.errors import StageError
-
-MANIFEST = "manifest.json"
+from pipress.store.store import MANIFEST
 
 
 class FileStore:
@@ -33,8 +32,10 @@ class FileStore:
         """The manifest under `key`; None when no complete artifact is there."""
         return read_json(self.locate(key) / MANIFEST)
 
-    def open(self, key: str) -> Path:
+    def open(self, key: str, only: tuple[str, ...] | None = None) -> Path:
         """Folder of an artifact about to be used, every byte of it checked against the manifest.
+
+        only: the files that will be read, where that is not all of them.
 
         Sizes first, then SHA-256: reading a file once more is cheap beside any stage (about a second for 1 GB), and a
         flipped bit would otherwise go on into everything that is made from it.
@@ -44,14 +45,15 @@ class FileStore:
         if manifest is None:
             raise StageError(f"{folder} is not in the store", "run `up` again: the stage that makes it will run")
         again = f"remove {folder} and run `up` again: the stage that makes it will run"
-        for path, expected in manifest["files"].items():
+        wanted = {path: entry for path, entry in manifest["files"].items() if only is None or path in only}
+        for path, expected in wanted.items():
             file = folder / path
             if not file.is_file():
                 raise StageError(f"{file} is missing", again)
             if file.stat().st_size != expected["bytes"]:
                 size = file.stat().st_size
                 raise StageError(f"{file} is damaged: {size} bytes instead of {expected['bytes']}", again)
-        for path, expected in manifest["files"].items():
+        for path, expected in wanted.items():
             actual = file_sha256(folder / path)
             if actual != expected["sha256"]:
                 raise StageError(
@@ -66,6 +68,9 @@ class FileStore:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder
+
+    def unfinished(self, key: str) -> None:
+        """Nothing ever: what was made comes into the store by one rename."""
 
     def discard(self, key: str) -> None:
         """Removes what `begin` made."""

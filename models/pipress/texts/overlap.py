@@ -11,7 +11,9 @@ WORD = re.compile(r"\w+")
 
 
 def shared_share(text: str, other: str) -> float:
-    """Share of the word runs of `text` that `other` has too, 0 to 1."""
+    """Share of the word runs of `text` that `other` has too, 0 to 1; 1 for equal texts, also without any words."""
+    if text == other:
+        return 1.0
     ours, theirs = _runs(text), _runs(other)
     return len(ours & theirs) / len(ours) if ours else 0.0
 

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import json
 import lzma
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,13 @@ from pipress.texts.mediawiki import articles
 OPENERS: dict[str, Callable[..., Any]] = {".bz2": bz2.open, ".gz": gzip.open, ".xz": lzma.open}
 
 
-def read_documents(path: Path, text_format: str) -> list[str]:
-    """The documents in a file, packed (.bz2, .gz, .xz) or not; formats as in recipe.schema.json."""
+def read_documents(path: Path, text_format: str, field: str = "text") -> list[str]:
+    """The documents in a file, packed (.bz2, .gz, .xz) or not; formats as in recipe.schema.json.
+
+    field: which string of each object holds the text, for `jsonl`.
+    """
+    if path.suffix == ".parquet":
+        raise StageError(f"{path.name} is a Parquet file", "name a text or JSON Lines file of the same data set")
     opener = OPENERS.get(path.suffix, open)
     try:
         if text_format == "mediawiki":
@@ -28,8 +34,31 @@ def read_documents(path: Path, text_format: str) -> list[str]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise StageError(f"{path.name} cannot be unpacked: {error}", "the file is cut off or damaged") from error
+    if text_format == "jsonl":
+        return _json_lines(text, path.name, field)
     parts = text.splitlines() if text_format == "lines" else text.split("\n\n")
     return [part.strip() for part in parts if part.strip()]
+
+
+def _json_lines(text: str, name: str, field: str) -> list[str]:
+    documents = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise StageError(f"line {number} of {name} is not JSON: {error}", "check `format` in the recipe") from error
+        document = value.get(field) if isinstance(value, dict) else None
+        if not isinstance(document, str):
+            fields = [key for key, part in value.items() if isinstance(part, str)] if isinstance(value, dict) else []
+            raise StageError(
+                f"line {number} of {name} has no text under `{field}`",
+                f"set `field` to one of: {', '.join(fields)}" if fields else "check `format` in the recipe",
+            )
+        if document.strip():
+            documents.append(document.strip())
+    return documents
 
 
 def take_part(documents: list[str], start: float, stop: float, max_bytes: int | None) -> list[str]:

@@ -8,6 +8,7 @@ from transformers.utils import logging
 
 from pipress.errors import StageError
 from pipress.weights.files import AGAIN, check_weights, read_config
+from pipress.weights.license import carry_license
 
 logging.disable_progress_bar()
 
@@ -45,8 +46,7 @@ def save_model(model: LlamaForCausalLM, tokenizer_from: Path, out: Path) -> int:
     """Saves a model beside the tokenizer of the folder it came from, then loads it again. Returns its parameters."""
     model.save_pretrained(out)
     load_tokenizer(tokenizer_from).save_pretrained(out)
-    for extra in (*tokenizer_from.glob("LICENSE*"), *tokenizer_from.glob("USE_POLICY*")):
-        (out / extra.name).write_bytes(extra.read_bytes())
+    carry_license(tokenizer_from, out)
     return check_loads(out)
 
 

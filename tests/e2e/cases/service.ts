@@ -15,11 +15,19 @@ export function service(workspace: Workspace): void {
 
     it("reports sizes, perplexities and the host's speed, and recovery improves on the pruned model", async () => {
       const { report, artifact } = await workspace.outputs<Outputs>();
-      expect(report.models.map(({ label }) => label)).toEqual(["base", "pruned", "recovered", "quantized"]);
-      const [base, pruned, recovered, quantized] = report.models;
+      expect(report.models.map(({ label }) => label)).toEqual([
+        "base",
+        "pruned",
+        "recovered",
+        "quantized",
+        "unpruned, of that size",
+        "unpruned, of that speed",
+      ]);
+      const [base, pruned, recovered, quantized, ofThatSize] = report.models;
       expect(pruned?.perplexity).toBeGreaterThan(base?.perplexity ?? Infinity);
       expect(recovered?.perplexity).toBeLessThan(pruned?.perplexity ?? 0);
       expect(quantized?.fileBytes).toBeLessThan((base?.fileBytes ?? 0) / 2);
+      expect(ofThatSize?.fileBytes).toBeLessThanOrEqual(quantized?.fileBytes ?? 0);
       expect(report.hosts[0]?.tokensPerSecond).toBeGreaterThan(0);
       expect(readdirSync(artifact)).toContain("model.gguf");
     });

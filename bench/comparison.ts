@@ -1,0 +1,31 @@
+import Table from "cli-table3";
+import { formatBytes, formatDuration } from "../infra/config/units.ts";
+
+/** One measured figure, and what was predicted for it. */
+export interface Comparison {
+  /** Ends in its unit: `file_bytes`, `seconds`. */
+  metric: string;
+  what: string;
+  value: number;
+  predicted?: number;
+}
+
+/** Measured beside predicted, and how far apart they are. */
+export function comparisonTable(results: readonly Comparison[]): string {
+  const table = new Table({
+    head: ["what", "metric", "measured", "predicted", "off by"],
+    colAligns: ["left", "left", "right", "right", "right"],
+    style: { head: [], border: [] },
+  });
+  for (const { metric, what, value, predicted } of results) {
+    const format = metric.endsWith("bytes") ? formatBytes : formatDuration;
+    table.push([
+      what,
+      metric,
+      format(value),
+      predicted === undefined ? "" : format(predicted),
+      predicted === undefined ? "" : `${(100 * (value / predicted - 1)).toFixed(2)} %`,
+    ]);
+  }
+  return table.toString();
+}

@@ -1,0 +1,31 @@
+import * as pulumi from "@pulumi/pulumi";
+import { UserError } from "../errors/user-error.ts";
+
+const key = "pipress:huggingFaceToken";
+
+/** Stages that download, and so may need the token. */
+const downloading = new Set(["fetch", "fetch-text"]);
+
+/** The token as a stage's environment; empty for stages that download nothing. */
+export function tokenEnvironment(
+  stage: string,
+  token: pulumi.Input<string> | undefined,
+): Record<string, pulumi.Input<string>> {
+  return token !== undefined && downloading.has(stage) ? { HF_TOKEN: token } : {};
+}
+
+/**
+ * The token of a stack's configuration as a secret, so that the state holds it encrypted.
+ * @throws UserError when it lies in the configuration in clear
+ */
+export function secretToken(token: string | undefined): pulumi.Output<string> | undefined {
+  if (token === undefined) return undefined;
+  // The SDK has this function but not in its types.
+  const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret: (key: string) => boolean };
+  if (isConfigSecret(key)) return pulumi.secret(token);
+  throw new UserError({
+    where: key,
+    what: "is written in clear",
+    remedy: "revoke it, make another, and set that with `config set --secret huggingFaceToken`",
+  });
+}

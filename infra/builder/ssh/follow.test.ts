@@ -1,0 +1,100 @@
+import { describe, expect, it } from "vitest";
+import { UserError } from "../../errors/user-error.ts";
+import { follow } from "./follow.ts";
+import { receiveSource, runStage, sourceMissing } from "./remote.ts";
+import type { Ending } from "./session.ts";
+
+const box = { address: "gpu", port: 22, user: "me", hostKey: `ssh-ed25519 ${"A".repeat(68)}` };
+const spec = {
+  stage: "prune",
+  name: "prune",
+  key: "ab".repeat(32),
+  run: "r",
+  params: {},
+  inputs: {},
+  store: "s3://b/p",
+  toolVersions: {},
+};
+const source = { digest: "d1", archive: Buffer.from("packed") };
+const lost: Ending = { kind: "lost", said: "client_loop: send disconnect: Broken pipe", wasConnected: true };
+const refused: Ending = {
+  kind: "lost",
+  said: "ssh: connect to host gpu port 22: Connection refused",
+  wasConnected: false,
+};
+const ended = (code: number, stdout = ""): Ending => ({ kind: "ended", code, stdout });
+
+/** Follows over a session that ends as told, one ending after the other; the last one stays. */
+async function followed(endings: Ending[], patience = { first: 60, later: 60 }) {
+  const ran: { command: string; input: string | Buffer }[] = [];
+  const said: string[] = [];
+  const session = {
+    run: (command: string, input: string | Buffer) => {
+      ran.push({ command, input });
+      return Promise.resolve((endings.length > 1 ? endings.shift() : endings[0]) as Ending);
+    },
+  };
+  const options = {
+    say: (line: string) => said.push(line),
+    signal: new AbortController().signal,
+    patience,
+    pause: 0,
+  };
+  const result = await follow({ box, spec }, session, source, options).catch((error: unknown) => error);
+  return { result, ran, said };
+}
+
+describe("follow", () => {
+  it("returns status and output of a command that ends by itself, also when it fails", async () => {
+    expect((await followed([ended(0, "{}")])).result).toMatchObject({ code: 0, stdout: "{}" });
+    expect((await followed([ended(1)])).result).toMatchObject({ code: 1 });
+  });
+
+  it("sends the code once to a box that has not got it, then runs the stage", async () => {
+    const { result, ran } = await followed([ended(sourceMissing), ended(0), ended(0, "{}")]);
+    expect(result).toMatchObject({ code: 0, stdout: "{}" });
+    expect(ran.map(({ command }) => command)).toEqual([
+      runStage(box, "d1"),
+      receiveSource(box, "d1"),
+      runStage(box, "d1"),
+    ]);
+    expect(ran[1]?.input).toBe(source.archive);
+    expect(ran[0]?.input).toBe(JSON.stringify({ spec, environment: {} }));
+  });
+
+  it("runs the same command again after every lost connection, and says so", async () => {
+    const { result, ran, said } = await followed([refused, lost, refused, lost, ended(0, "{}")]);
+    expect(result).toMatchObject({ code: 0, stdout: "{}" });
+    expect(new Set(ran.map(({ command }) => command)).size).toBe(1);
+    expect(said).toEqual([
+      "prune cannot reach gpu; trying again in 0 s",
+      "prune lost the connection to gpu; trying again in 0 s",
+      "prune lost the connection to gpu; trying again in 0 s",
+      "prune lost the connection to gpu; trying again in 0 s",
+    ]);
+  });
+
+  it.each([
+    ["Host key verification failed.", "wrong host key"],
+    ["me@gpu: Permission denied (publickey).", "does not accept the key of user me"],
+  ])("does not try again when it cannot help: %s", async (said, message) => {
+    const { result, ran } = await followed([{ kind: "lost", said, wasConnected: false }]);
+    expect(result).toBeInstanceOf(UserError);
+    expect((result as UserError).message).toContain(message);
+    expect(ran).toHaveLength(1);
+  });
+
+  it("gives a box up that never answered", async () => {
+    const { result } = await followed([refused], { first: 0.05, later: 60 });
+    expect((result as UserError).message).toMatch(
+      /unreachable: no SSH connection to gpu:22 .*Connection refused/,
+    );
+  });
+
+  it("says that the job goes on when it gives up a box that had answered", async () => {
+    const { result } = await followed([lost, refused], { first: 60, later: 0.05 });
+    expect((result as UserError).message).toMatch(
+      /gpu has not answered for 0 s — prune goes on there if the box is up/,
+    );
+  });
+});

@@ -1,0 +1,86 @@
+/** The command lines that are run on a box. Plain functions of their inputs: nothing here connects. */
+import type { Box } from "./box.ts";
+
+/** Exit status by which the box says that it has not got the source yet. */
+export const sourceMissing = 79;
+
+/** Quotes a word for a POSIX shell. */
+export function quote(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Interpreters that stages and jobs run with, in the order in which they are tried. */
+const interpreters = "python3 python3.14 python3.13 python3.12 python3.11";
+
+/** Goes on as `python -m pipress ARGS` from the source in `$source`, under the first interpreter that will do. */
+function becomePipress(args: string): string[] {
+  return [
+    `for python in ${interpreters}; do`,
+    '  "$python" -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || continue',
+    `  PYTHONPATH="$source/models" exec "$python" -m pipress ${args}`,
+    "done",
+    'echo "builder: the box has no Python 3.11 or newer — install it there (Debian 12, Ubuntu 24.04: python3)" >&2',
+    "exit 1",
+  ];
+}
+
+/** Runs `script` with sh, whatever the user's login shell is. */
+function inShell(script: readonly string[]): string {
+  return `sh -c ${quote(script.join("\n"))}`;
+}
+
+/** Sets `cache` and `data` by the rules of `infra/paths.ts`. */
+function folders({ folder }: Box): string[] {
+  if (folder !== undefined)
+    return [
+      `export PIPRESS_CACHE=${quote(`${folder}/cache`)} PIPRESS_DATA=${quote(`${folder}/data`)}`,
+      ...byRule,
+    ];
+  return byRule;
+}
+
+const byRule = [
+  'cache="${PIPRESS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pipress}"',
+  'data="${PIPRESS_DATA:-${XDG_DATA_HOME:-$HOME/.local/share}/pipress}"',
+];
+
+/** Makes the box ready and runs the stage whose spec comes on standard input. */
+export function runStage(box: Box, digest: string): string {
+  return inShell([
+    ...folders(box),
+    `source="$cache/box/${digest}"`,
+    `[ -f "$source/box.json" ] || exit ${String(sourceMissing)}`,
+    ...becomePipress('box run "$source"'),
+  ]);
+}
+
+/** Looks at the box's jobs, `python -m pipress jobs ARGS`, with whichever source was sent last. */
+export function lookAtJobs(box: Box, args: readonly string[]): string {
+  return inShell([
+    ...folders(box),
+    'source=$(ls -dt "$cache"/box/*/ 2>/dev/null | head -n 1)',
+    '[ -n "$source" ] || { echo "builder: no stage has run on this box yet" >&2; exit 1; }',
+    ...becomePipress(`jobs --dir "$data/jobs" ${args.map(quote).join(" ")}`),
+  ]);
+}
+
+/** Unpacks the source from standard input; it appears in its place as a whole or not at all. */
+export function receiveSource(box: Box, digest: string): string {
+  return inShell([
+    "set -e",
+    ...folders(box),
+    'mkdir -p "$cache/box"',
+    `part=$(mktemp -d "$cache/box/${digest}.XXXXXX")`,
+    'tar -xzf - -C "$part"',
+    `mv -T "$part" "$cache/box/${digest}" 2>/dev/null || rm -rf "$part"`,
+    `[ -f "$cache/box/${digest}/box.json" ]`,
+  ]);
+}
+
+/** Prints the specs of the jobs at work, a line each. */
+export function printSpecs(box: Box): string {
+  return inShell([
+    ...folders(box),
+    'for spec in "$data"/jobs/*/spec.json; do [ -f "$spec" ] && tr -d "\\n" < "$spec" && echo; done; true',
+  ]);
+}

@@ -1,0 +1,33 @@
+import type { JobSpec } from "../job.ts";
+import type { Box } from "./box.ts";
+import { printSpecs } from "./remote.ts";
+import { SshSession } from "./session.ts";
+
+/** A preview does not wait long for a box that is switched off. */
+const patienceMs = 15_000;
+
+/** The runs at work on the box, by key. A box that does not answer has none that anybody knows of. */
+export async function runsAtWork(box: Box): Promise<ReadonlyMap<string, string>> {
+  const session = await SshSession.open(box);
+  try {
+    const signal = AbortSignal.timeout(patienceMs);
+    const ending = await session.run(printSpecs(box), "", { signal, quiet: true });
+    return ending.kind === "ended" ? parseSpecs(ending.stdout) : new Map();
+  } finally {
+    await session.close();
+  }
+}
+
+/** Key and run of every line that is a spec; a file that was being written is no spec. */
+export function parseSpecs(lines: string): Map<string, string> {
+  const runs = new Map<string, string>();
+  for (const line of lines.split("\n")) {
+    try {
+      const { key, run } = JSON.parse(line) as Partial<JobSpec>;
+      if (key !== undefined && run !== undefined) runs.set(key, run);
+    } catch {
+      // not one
+    }
+  }
+  return runs;
+}

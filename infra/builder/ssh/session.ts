@@ -1,0 +1,78 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { knownHosts, sshConfig } from "../../ansible/ssh-config.ts";
+import { hostOf, type Box } from "./box.ts";
+
+/** How a command on the box ended. */
+export type Ending =
+  /** By itself, with its standard output. */
+  | { kind: "ended"; code: number; stdout: string }
+  /** The connection was not made, or lost; `said` is what ssh says about it. */
+  | { kind: "lost"; said: string; wasConnected: boolean };
+
+/** ssh's own exit status for everything that is not the command's. */
+const sshFailed = 255;
+
+/** ssh to one box, its host key verified and no setting of the user's own ssh configuration in the way. */
+export class SshSession {
+  private constructor(
+    private readonly folder: string,
+    private readonly alias: string,
+  ) {}
+
+  static async open(box: Box): Promise<SshSession> {
+    const folder = await mkdtemp(join(tmpdir(), "pipress-box-"));
+    const host = hostOf(box);
+    const files = {
+      config: join(folder, "config"),
+      knownHosts: join(folder, "known_hosts"),
+      control: join(folder, "control"),
+    };
+    await writeFile(files.knownHosts, knownHosts(host));
+    await writeFile(files.config, sshConfig(host, files));
+    return new SshSession(folder, host.name);
+  }
+
+  /**
+   * Runs one command there. Its standard error comes through to ours; ssh's own messages are kept apart.
+   * @param input what it reads on standard input
+   * @param options quiet: its standard error is dropped; show: its standard output goes to ours instead of being returned
+   */
+  async run(
+    command: string,
+    input: string | Buffer,
+    { signal, quiet = false, show = false }: { signal?: AbortSignal; quiet?: boolean; show?: boolean } = {},
+  ): Promise<Ending> {
+    const log = join(this.folder, "log");
+    await rm(log, { force: true });
+    // VERBOSE: the log says when the server has accepted the key, which tells a refused connection from a lost one.
+    const args = [
+      "-F",
+      join(this.folder, "config"),
+      "-E",
+      log,
+      "-o",
+      "LogLevel=VERBOSE",
+      "-T",
+      this.alias,
+      command,
+    ];
+    const result = await execa("ssh", args, {
+      input,
+      stdout: show ? "inherit" : "pipe",
+      stderr: quiet ? "ignore" : "inherit",
+      reject: false,
+      ...(signal && { cancelSignal: signal }),
+    });
+    if (result.exitCode !== undefined && result.exitCode !== sshFailed)
+      return { kind: "ended", code: result.exitCode, stdout: result.stdout ?? "" };
+    const said = await readFile(log, "utf8").catch(() => "");
+    return { kind: "lost", said, wasConnected: /^Authenticated to /m.test(said) };
+  }
+
+  async close(): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,73 @@
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { repoRoot } from "../../paths.ts";
+import { buildTar, type TarEntry } from "../../virtual-pi/tar.ts";
+import { UV_VERSION } from "../../../tools/bootstrap/pins.ts";
+import { llamaCppPin } from "../../../tools/llama-cpp/pin.ts";
+import { cmakePlaceholder, hostRecipe } from "../../../tools/llama-cpp/recipe.ts";
+import { leftOut } from "../../../tools/llama-cpp/source.ts";
+
+/** What a box needs of this repository to run stages, packed, under the digest of its content. */
+export interface BoxSource {
+  digest: string;
+  archive: Buffer;
+}
+
+/** Folders and files of the repository that go to a box; tests stay here. */
+const parts = [
+  "models/pipress",
+  "models/schemas",
+  "models/requirements.lock",
+  "tools/bootstrap/uv.lock",
+  "tools/bootstrap/pypi_download.py",
+  "tools/llama-cpp/cmake",
+];
+
+/** Packs the code as it is in this clone, so that a stage's key and what runs under it cannot differ. */
+export function packSource(root = repoRoot): BoxSource {
+  const files = parts.flatMap((part) => filesOf(root, part)).sort();
+  const entries = files.map((path): TarEntry => ({
+    path,
+    mode: 0o644,
+    content: readFileSync(join(root, path), "utf8"),
+  }));
+  entries.push({ path: "box.json", mode: 0o644, content: JSON.stringify(boxSettings(root), null, 2) });
+  const archive = buildTar(entries);
+  return {
+    digest: createHash("sha256").update(archive).digest("hex").slice(0, 16),
+    archive: gzipSync(archive),
+  };
+}
+
+function filesOf(root: string, path: string): string[] {
+  if (/\.(lock|py)$/.test(path)) return [path];
+  return readdirSync(join(root, path), { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name).slice(root.length + 1))
+    .filter((file) => !/__pycache__|\/testing\/|\/(test_[^/]*|conftest)\.py$/.test(file));
+}
+
+/** The pins that `models/pipress/box/prepare.py` puts in place. */
+function boxSettings(root: string) {
+  const lock = readFileSync(join(root, "models", "requirements.lock"));
+  const { package: name, packageVersion, archive, sha256, tree } = llamaCppPin;
+  // The machine's part of the recipe is the box's own: it fills it in there.
+  const { targets, cmakeArgs } = hostRecipe("");
+  return {
+    uvVersion: UV_VERSION,
+    venv: createHash("sha256").update(lock).digest("hex").slice(0, 16),
+    llamaCpp: {
+      package: name,
+      packageVersion,
+      archive,
+      sha256,
+      tree,
+      leftOut,
+      targets,
+      cmakeArgs,
+      cmakePlaceholder,
+    },
+  };
+}

@@ -1,0 +1,140 @@
+import { availableParallelism } from "node:os";
+import type { StageNode } from "../plan/graph.ts";
+import type { PlannedStage } from "../plan/plan.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+import type { BlockType } from "./block-types.ts";
+import { fileBytes } from "./file-size.ts";
+import { serverMemory, type CacheSettings } from "./memory.ts";
+import { prunedShape, type Pruning } from "./pruned-shape.ts";
+import type { Quantization } from "./quantize-types.ts";
+import { standardTypeUnder } from "./standard-types.ts";
+import { shapeOfConfig, shapeOfFetched, type LlamaConfig, type ModelShape } from "./shape.ts";
+import { tokensPerSecond } from "./speed.ts";
+import { stageCost, type StageCost } from "./stage-costs.ts";
+
+/** What a release is expected to be like. */
+export interface ReleasePrediction {
+  fileBytes: number;
+  /** Memory of llama-server: mapped model, KV cache and buffers. */
+  ramBytes: number;
+  /** On a Raspberry Pi 4, at the start of a context. */
+  tokensPerSecond: number;
+}
+
+/** A GGUF on the way to the release. */
+export interface ModelPrediction extends ReleasePrediction {
+  quantization: Quantization;
+}
+
+/** What is known about a recipe before anything runs. */
+export interface Prediction {
+  base: ModelShape;
+  release: ReleasePrediction;
+  /** Every GGUF on the way, by stage: `convert-base`, `quantize`. */
+  models: Map<string, ModelPrediction>;
+  stages: Map<string, StageCost>;
+}
+
+/** The parts of a plan's stages that a prediction reads. */
+export type PredictedStage = StageNode & Pick<PlannedStage, "artifact">;
+
+/**
+ * Predicts a recipe from its steps and the base model's shape: what `fetch` measured, where its artifact is in the
+ * store, else the recipe's `base.config`.
+ * @param server how llama-server is started on the hosts
+ * @param cores of the builder
+ * @returns undefined while nothing says what shape the base has
+ */
+export function predict(
+  recipe: Recipe,
+  stages: readonly PredictedStage[],
+  server: CacheSettings,
+  cores = availableParallelism(),
+): Prediction | undefined {
+  const fetched = stages.find(({ stage }) => stage === "fetch")?.artifact;
+  const base = (fetched && shapeOfFetched(fetched)) ?? configuredShape(recipe);
+  return base && predictFrom(base, stages, server, cores);
+}
+
+/** The shape that the recipe itself says its base has; undefined where it does not. */
+export function configuredShape({ base: { config } }: Recipe): ModelShape | undefined {
+  return config && shapeOfConfig(config as unknown as LlamaConfig);
+}
+
+/** Follows a base model of a known shape through the stages. */
+export function predictFrom(
+  base: ModelShape,
+  stages: readonly StageNode[],
+  server: CacheSettings,
+  cores: number,
+): Prediction {
+  const shapes = new Map<string, ModelShape>();
+  const models = new Map<string, ModelPrediction>();
+  const costs = new Map<string, StageCost>();
+  for (const { name, stage, params, inputs } of stages) {
+    const before = shapes.get(inputs.model ?? "") ?? base;
+    const after = stage === "prune" ? prunedShape(before, params as unknown as Pruning) : before;
+    shapes.set(name, after);
+    const quantization = quantizationOf({ stage, params, inputs }, after, models);
+    if (quantization) models.set(name, { ...predictRelease(after, quantization, server), quantization });
+    costs.set(name, stageCost({ stage, params, before, after, quantization }, cores));
+  }
+  const release = models.get("quantize");
+  if (release === undefined) throw new Error('the plan has no stage "quantize"');
+  return { base, release, models, stages: costs };
+}
+
+/** Size, memory and speed of one model. */
+export function predictRelease(
+  shape: ModelShape,
+  quantization: Quantization,
+  server: CacheSettings,
+): ReleasePrediction {
+  const bytes = fileBytes(shape, quantization);
+  return {
+    fileBytes: bytes,
+    ramBytes: serverMemory(shape, bytes, server),
+    tokensPerSecond: tokensPerSecond(shape, quantization),
+  };
+}
+
+/** The parameters of `convert` and `quantize` that decide types. */
+interface TypeParams {
+  type?: string;
+  tensorTypes?: Record<string, BlockType>;
+  outputTensorType?: BlockType;
+  tokenEmbeddingType?: BlockType;
+  target?: { bytes?: number };
+}
+
+/** Other names of llama-quantize for the same types. */
+const aliases: Record<string, Quantization["type"]> = { Q3_K: "Q3_K_M", Q4_K: "Q4_K_M", Q5_K: "Q5_K_M" };
+
+/**
+ * What a stage tells llama-quantize; undefined for a stage that writes no GGUF. A search for the best mix is taken as the
+ * best standard type, as is a baseline of the size of what it is compared with.
+ */
+function quantizationOf(
+  { stage, params, inputs }: Pick<StageNode, "stage" | "params" | "inputs">,
+  shape: ModelShape,
+  models: ReadonlyMap<string, ReleasePrediction>,
+): Quantization | undefined {
+  const imatrix = inputs.imatrix !== undefined;
+  if (stage === "baseline") {
+    const like = models.get(inputs.like ?? "")?.fileBytes ?? Infinity;
+    return { type: standardTypeUnder(shape, like, imatrix), imatrix };
+  }
+  if (stage !== "convert" && stage !== "quantize") return undefined;
+  const { type, target, tensorTypes, outputTensorType, tokenEmbeddingType } = params as TypeParams;
+  const named = type?.toUpperCase(); // `convert` writes its types in lower case
+  return {
+    type:
+      named === undefined
+        ? standardTypeUnder(shape, target?.bytes ?? Infinity, imatrix)
+        : (aliases[named] ?? (named as Quantization["type"])),
+    imatrix,
+    overrides: Object.entries(tensorTypes ?? {}),
+    outputType: outputTensorType,
+    embeddingType: tokenEmbeddingType,
+  };
+}

@@ -1,0 +1,81 @@
+import type { JobResult } from "../builder/job.ts";
+
+/** What everything predicted follows from: the sizes of a Llama-architecture model. */
+export interface ModelShape {
+  layers: number;
+  hiddenSize: number;
+  ffnSize: number;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  vocabulary: number;
+  /** The output matrix is the token embedding. */
+  tied: boolean;
+  /** Bytes that tokens, their types and the merges take in a GGUF. */
+  tokenizerBytes: number;
+}
+
+/** The lines of a model's config.json that sizes follow from, under Hugging Face's names. */
+export interface LlamaConfig {
+  hidden_size: number;
+  intermediate_size: number;
+  num_hidden_layers: number;
+  num_attention_heads: number;
+  num_key_value_heads?: number;
+  head_dim?: number;
+  vocab_size: number;
+  tie_word_embeddings?: boolean;
+}
+
+/**
+ * Bytes of tokenizer in a GGUF per entry of the vocabulary, until the model has been fetched: 36 for SmolLM2, as for most
+ * byte-level BPE; Llama 3 lists more merges than tokens and has 58, which in a file of gigabytes is nothing.
+ */
+const TOKENIZER_BYTES_PER_ENTRY = 36;
+
+/** The shape that a config.json describes; what it leaves out has the defaults of the Llama architecture. */
+export function shapeOfConfig(config: LlamaConfig): ModelShape {
+  return {
+    layers: config.num_hidden_layers,
+    hiddenSize: config.hidden_size,
+    ffnSize: config.intermediate_size,
+    heads: config.num_attention_heads,
+    kvHeads: config.num_key_value_heads ?? config.num_attention_heads,
+    headDim: config.head_dim ?? config.hidden_size / config.num_attention_heads,
+    vocabulary: config.vocab_size,
+    tied: config.tie_word_embeddings ?? false,
+    tokenizerBytes: config.vocab_size * TOKENIZER_BYTES_PER_ENTRY,
+  };
+}
+
+/** The shape that `fetch` measured on the model itself; undefined where its artifact does not say it. */
+export function shapeOfFetched({ metrics }: Pick<JobResult, "metrics">): ModelShape | undefined {
+  const shape = {
+    layers: metrics.layers,
+    hiddenSize: metrics.hiddenSize,
+    ffnSize: metrics.ffnSize,
+    heads: metrics.heads,
+    kvHeads: metrics.kvHeads,
+    headDim: metrics.headDim,
+    vocabulary: metrics.vocabulary,
+    tied: metrics.tied,
+    tokenizerBytes: metrics.tokenizerBytes,
+  };
+  return Object.values(shape).includes(undefined) ? undefined : (shape as ModelShape);
+}
+
+/** Weights of one block's attention: q, k, v and output. */
+export function attentionParameters({ hiddenSize, heads, kvHeads, headDim }: ModelShape): number {
+  return 2 * hiddenSize * headDim * (heads + kvHeads);
+}
+
+/** Weights of one block: attention, FFN and its two norms. */
+export function blockParameters(shape: ModelShape): number {
+  return attentionParameters(shape) + shape.hiddenSize * (3 * shape.ffnSize + 2);
+}
+
+/** All weights; a tied output matrix counts once. */
+export function parameterCount(shape: ModelShape): number {
+  const embeddings = (shape.tied ? 1 : 2) * shape.vocabulary * shape.hiddenSize;
+  return embeddings + shape.layers * blockParameters(shape) + shape.hiddenSize;
+}

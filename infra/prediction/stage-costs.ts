@@ -1,0 +1,85 @@
+import { builder } from "./builder-costs.ts";
+import { fileBytes } from "./file-size.ts";
+import type { Quantization } from "./quantize-types.ts";
+import { parameterCount, type ModelShape } from "./shape.ts";
+
+/** Time and disk of one stage. */
+export interface StageCost {
+  seconds: number;
+  /** What its artifact takes in the store. */
+  bytes: number;
+}
+
+/** A stage as costs need it: parameters as the recipe's schema has them, and the model that goes in and comes out. */
+export interface CostedStage {
+  stage: string;
+  params: Record<string, unknown>;
+  before: ModelShape;
+  after: ModelShape;
+  /** Types of the GGUF that it writes or reads; undefined for stages on model folders. */
+  quantization: Quantization | undefined;
+}
+
+/** Weights in safetensors are kept in two bytes. */
+const STORED_BYTES = 2;
+/** Forward: two operations per weight and token. Backward to activations alone, the weights being frozen: two more. */
+const FORWARD = 2;
+const FORWARD_AND_BACKWARD = 4;
+
+/** Hours and disk of a stage on a builder with so many cores. Stages without a rule here cost what their start costs. */
+export function stageCost(
+  { stage, params, before, after, quantization }: CostedStage,
+  cores: number,
+): StageCost {
+  const number = (name: string): number => Number(params[name] ?? 0);
+  const weights = parameterCount(before);
+  const folder = STORED_BYTES * parameterCount(after) + before.tokenizerBytes;
+  const computed = (operations: number): number => operations / (builder.flopsPerCore * cores);
+  const copied = (bytes: number): number => bytes / builder.copiedBytesPerSecond;
+  const start = builder.pythonStartSeconds;
+
+  switch (stage) {
+    case "fetch":
+      return {
+        seconds: start + folder / builder.downloadedBytesPerSecond + copied(folder),
+        bytes: folder,
+      };
+    case "prune":
+      return {
+        seconds: start + copied(2 * folder) + computed(FORWARD * weights * number("calibrationTokens")),
+        bytes: folder,
+      };
+    case "recover": {
+      const perToken = (FORWARD + FORWARD_AND_BACKWARD) * weights; // the teacher's and the student's
+      return { seconds: start + copied(3 * folder) + computed(perToken * number("tokens")), bytes: folder };
+    }
+    case "awq":
+      return { seconds: start + copied(2 * folder), bytes: folder };
+    case "convert": {
+      const bytes = quantization ? fileBytes(after, quantization) : 0;
+      return { seconds: start + copied(bytes), bytes };
+    }
+    case "imatrix":
+      return {
+        seconds:
+          builder.llamaStartSeconds + computed(FORWARD * weights * number("chunks") * number("context")),
+        bytes: 0,
+      };
+    case "quantize":
+    case "baseline":
+      return {
+        seconds: builder.llamaStartSeconds + weights / (builder.quantizedWeightsPerCore * cores),
+        bytes: quantization ? fileBytes(after, quantization) : 0,
+      };
+    case "evaluate":
+      return {
+        seconds:
+          builder.llamaStartSeconds + computed(FORWARD * weights * number("chunks") * number("context")),
+        bytes: 0,
+      };
+    case "report":
+      return { seconds: 2, bytes: 0 };
+    default:
+      return { seconds: start, bytes: 0 };
+  }
+}

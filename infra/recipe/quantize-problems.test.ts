@@ -1,0 +1,30 @@
+import { describe, expect, it } from "vitest";
+import { quantizeProblems } from "./quantize-problems.ts";
+
+const problemsOf = (quantize: Record<string, unknown>, imatrix?: Record<string, unknown>): string[] =>
+  quantizeProblems({ convert: {}, evaluate: {}, quantize, imatrix }, "r.yaml").map(
+    ({ where, what }) => `${where} ${what}`,
+  );
+
+describe("quantizeProblems", () => {
+  it("has nothing to say of types that stand on their own", () => {
+    expect(problemsOf({ type: "Q4_K_M", tensorTypes: { "blk\\.(0|29)\\.ffn_down": "Q6_K" } })).toEqual([]);
+    expect(problemsOf({ target: { bytes: 1 } }, {})).toEqual([]);
+  });
+
+  it("asks for the importance matrix that a type or a target needs", () => {
+    expect(problemsOf({ type: "IQ2_XS" })).toEqual([
+      "r.yaml: steps.quantize.type IQ2_XS needs an importance matrix",
+    ]);
+    expect(problemsOf({ target: { bytes: 1 } })).toEqual([
+      "r.yaml: steps.quantize.target the search needs an importance matrix",
+    ]);
+  });
+
+  it("names every pattern that matches no tensor, and types that full precision would pass over", () => {
+    expect(problemsOf({ type: "F16", tensorTypes: { ffn_middle: "Q8_0", attn: "Q8_0" } })).toEqual([
+      "r.yaml: steps.quantize.type F16 takes no types for single tensors",
+      "r.yaml: steps.quantize.tensorTypes.ffn_middle matches no tensor of a Llama",
+    ]);
+  });
+});

@@ -1,0 +1,57 @@
+import type { Problem } from "../errors/user-error.ts";
+import type { Recipe } from "./recipe.ts";
+
+/** File types that llama-quantize refuses without an importance matrix. */
+const needImatrix = ["IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ3_XXS", "Q2_K_S"];
+
+/** File types under which llama-quantize passes over types for single tensors in silence. */
+const unquantized = ["F32", "F16", "BF16"];
+
+/** Matrices of one block of a Llama, as GGUF files name them. */
+const blockTensors = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
+
+/** More blocks than any Llama has: patterns may name single ones. */
+const maxBlocks = 200;
+
+/** What the schema cannot say of a recipe's quantization, because it takes two steps to see it. */
+export function quantizeProblems({ quantize, imatrix }: Recipe["steps"], file: string): Problem[] {
+  const { type, target, tensorTypes, outputTensorType, tokenEmbeddingType } = quantize as QuantizeParams;
+  const problems: Problem[] = [];
+  const say = (key: string, what: string, remedy: string) =>
+    problems.push({ where: `${file}: steps.quantize.${key}`, what, remedy });
+
+  if (imatrix === undefined && type !== undefined && needImatrix.includes(type))
+    say("type", `${type} needs an importance matrix`, "add the step `imatrix`");
+  if (imatrix === undefined && target !== undefined)
+    say("target", "the search needs an importance matrix", "add the step `imatrix`");
+  if (
+    type !== undefined &&
+    unquantized.includes(type) &&
+    (tensorTypes ?? outputTensorType ?? tokenEmbeddingType)
+  )
+    say("type", `${type} takes no types for single tensors`, "take a quantized type, e.g. Q8_0");
+  for (const pattern of Object.keys(tensorTypes ?? {}))
+    if (!matchesSomeTensor(pattern))
+      say(
+        `tensorTypes.${pattern}`,
+        "matches no tensor of a Llama",
+        `names look like blk.0.attn_v.weight; matrices are ${blockTensors.join(", ")}, token_embd and output`,
+      );
+  return problems;
+}
+
+interface QuantizeParams {
+  type?: string;
+  target?: object;
+  tensorTypes?: Record<string, string>;
+  outputTensorType?: string;
+  tokenEmbeddingType?: string;
+}
+
+function matchesSomeTensor(pattern: string): boolean {
+  const expression = new RegExp(pattern);
+  if (expression.test("token_embd.weight") || expression.test("output.weight")) return true;
+  return Array.from({ length: maxBlocks }, (_, block) => block).some((block) =>
+    blockTensors.some((tensor) => expression.test(`blk.${block}.${tensor}.weight`)),
+  );
+}

@@ -1,0 +1,67 @@
+import { describe, expect, it } from "vitest";
+import type { PlannedStage } from "../plan/plan.ts";
+import { formatStatus, parseJobs } from "./status.ts";
+
+const stage = (name: string, digit: string, artifact?: object): PlannedStage =>
+  ({ name, stage: name, key: digit.repeat(64), params: {}, inputs: {}, artifact }) as unknown as PlannedStage;
+
+describe("formatStatus", () => {
+  it("shows each stage as stored, at work or missing, the hosts and what was spent", () => {
+    const text = formatStatus({
+      stack: "home",
+      recipe: "tiny",
+      store: "s3://b/p",
+      builder: "gpu.local",
+      stages: [
+        stage("fetch", "a", { seconds: 54, costUsd: 0.5 }),
+        stage("prune", "b"),
+        stage("quantize", "c"),
+      ],
+      jobs: parseJobs("bbbbbbbbbbbb  prune 45 % · layer 3\nno jobs in /x\n"),
+      report: {
+        recipe: "tiny",
+        release: "d".repeat(64),
+        stages: [],
+        models: [],
+        hosts: [
+          {
+            host: "pi-0",
+            endpoint: "http://pi",
+            tokensPerSecond: 4.25,
+            loadSeconds: 1,
+            answer: "",
+            warnings: [],
+          },
+        ],
+      },
+    });
+    expect(text.split("\n").map((line) => line.trim().replace(/ {2,}/g, " | "))).toEqual([
+      "stack home, recipe tiny",
+      "store s3://b/p",
+      "builder gpu.local",
+      "",
+      "stage | key | took | state",
+      "fetch | aaaaaaaaaaaa | 54 s | in the store",
+      "prune | bbbbbbbbbbbb | prune 45 % · layer 3",
+      "quantize | cccccccccccc | missing: the next `up` makes it",
+      "",
+      "host | release | tokens/s | endpoint",
+      "pi-0 | dddddddddddd | 4.3 | http://pi",
+      "",
+      "spent on what is in the store: 54 s of work, $0.50",
+    ]);
+  });
+
+  it("says when the builder does not answer and nothing is rolled out", () => {
+    const base = {
+      stack: "s",
+      recipe: "r",
+      store: "file:///s",
+      builder: "gpu",
+      stages: [stage("fetch", "a")],
+    };
+    const text = formatStatus({ ...base, jobs: undefined, report: undefined });
+    expect(text).toContain("builder gpu (does not answer)");
+    expect(text).toContain("hosts: nothing rolled out yet");
+  });
+});

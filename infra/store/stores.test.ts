@@ -1,0 +1,214 @@
+/** What every store promises to this side, tried on each kind; artifacts are laid out as the Python side lays them out. */
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import {
+  CreateMultipartUploadCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+} from "@aws-sdk/client-s3";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { UserError } from "../errors/user-error.ts";
+import { FileStore } from "./file-store.ts";
+import { openStore } from "./open-store.ts";
+import { S3Store } from "./s3-store.ts";
+import type { Store } from "./store.ts";
+import { rootCredentials, s3ServerMissing, TestS3Server } from "./testing/s3-server.ts";
+
+const key = "ab".repeat(32);
+const other = "cd".repeat(32);
+const attempt = "0123456789abcdef";
+
+const manifest = (of: string, changes: object = {}): string =>
+  JSON.stringify({
+    schema: 1,
+    key: of,
+    stage: "convert",
+    name: "convert",
+    run: "r",
+    params: {},
+    inputs: {},
+    files: { "model.gguf": { sha256: "0".repeat(64), bytes: 7 } },
+    metrics: {},
+    toolVersions: {},
+    createdAt: "2026-11-23T00:00:00+00:00",
+    seconds: 1,
+    costUsd: 0,
+    ...changes,
+  });
+
+/** A kind of store with the means to put things into it. */
+interface Kind {
+  store: Store;
+  put(of: string, path: string, content: string): Promise<void> | void;
+  /** Where the files of an artifact lie. */
+  files: string;
+}
+
+let server: TestS3Server | undefined;
+let prefixes = 0;
+
+beforeAll(async () => {
+  for (const [name, value] of Object.entries(rootCredentials)) vi.stubEnv(name, value);
+  if (s3ServerMissing === undefined) server = await TestS3Server.start();
+});
+afterAll(async () => {
+  vi.unstubAllEnvs();
+  await server?.stop();
+});
+
+function running(): TestS3Server {
+  if (server === undefined) throw new Error(s3ServerMissing);
+  return server;
+}
+
+const kinds: Record<string, () => Kind> = {
+  folder: () => {
+    const root = mkdtempSync(join(tmpdir(), "pipress-store-"));
+    const put = (of: string, path: string, content: string) => {
+      const file = join(root, "artifacts", of, path);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, content);
+    };
+    return { store: new FileStore(pathToFileURL(root).href), put, files: "" };
+  },
+  bucket: () => {
+    const prefix = `p${++prefixes}`;
+    const put = (of: string, path: string, content: string) =>
+      running().put(`${prefix}/artifacts/${of}/${path}`, content);
+    return { store: new S3Store(running().url(prefix)), put, files: `${attempt}/` };
+  },
+};
+
+describe.each(Object.keys(kinds))("a store in a %s", (name) => {
+  const missing = name === "bucket" ? s3ServerMissing : undefined;
+  let kind: Kind;
+  beforeEach((context) => {
+    if (missing !== undefined) return context.skip(missing);
+    kind = kinds[name]?.() as Kind;
+  });
+
+  const artifact = async (of: string) => {
+    await kind.put(of, `${kind.files}model.gguf`, "weights");
+    await kind.put(of, "manifest.json", manifest(of, kind.files === "" ? {} : { attempt }));
+  };
+
+  it("has no manifest where there is no artifact, nor where files lie without one", async () => {
+    await kind.put(key, `${kind.files}model.gguf`, "weights");
+    expect(await kind.store.manifest(key)).toBeUndefined();
+    expect(await kind.store.manifest(other)).toBeUndefined();
+  });
+
+  it("reads the manifest of an artifact", async () => {
+    await artifact(key);
+    expect(await kind.store.manifest(key)).toMatchObject({ key, run: "r" });
+  });
+
+  it("refuses a manifest that is cut off or lacks fields, naming it and the remedy", async () => {
+    for (const text of ['{"schema": 1', '{"schema": 1}']) {
+      await kind.put(key, "manifest.json", text);
+      const error = await kind.store.manifest(key).catch((caught: unknown) => caught);
+      expect(error).toBeInstanceOf(UserError);
+      expect((error as UserError).message).toContain(`${key}/manifest.json: is not`);
+      expect((error as UserError).message).toContain("remove this artifact");
+    }
+  });
+
+  it("lists nothing when it is new", async () => {
+    expect(await kind.store.list()).toEqual([]);
+  });
+
+  it("lists artifacts with their sizes, and what never became one apart from them", async () => {
+    await artifact(key);
+    await kind.put(other, `${kind.files}model.gguf`, "half");
+    const items = (await kind.store.list()).sort((a, b) => a.key.localeCompare(b.key));
+    expect(items.map((item) => [item.kind, item.key])).toEqual([
+      ["artifact", key],
+      ["leftovers", other],
+    ]);
+    expect(items[1]?.bytes).toBe(4);
+    expect(items[0]?.bytes).toBe(7 + (await kind.store.manifest(key).then(() => manifestBytes())));
+    expect(Date.now() - (items[0]?.changed.getTime() ?? 0)).toBeLessThan(60_000);
+  });
+
+  const manifestBytes = () => manifest(key, kind.files === "" ? {} : { attempt }).length;
+
+  it("removes an artifact wholly and nothing else", async () => {
+    await artifact(key);
+    await artifact(other);
+    const [item] = (await kind.store.list()).filter((each) => each.key === key);
+    if (item) await kind.store.remove(item);
+    expect(await kind.store.manifest(key)).toBeUndefined();
+    expect((await kind.store.list()).map((each) => each.key)).toEqual([other]);
+  });
+});
+
+describe.skipIf(s3ServerMissing)("a store in a bucket, besides", () => {
+  it("lists and removes an artifact whose manifest is damaged", async () => {
+    const { store, put } = (kinds["bucket"] as () => Kind)();
+    await put(key, `${attempt}/model.gguf`, "weights");
+    await put(key, "manifest.json", "{");
+    const items = await store.list();
+    expect(items).toMatchObject([{ kind: "artifact", key, bytes: 8 }]);
+    for (const item of items) await store.remove(item);
+    expect(await store.list()).toEqual([]);
+  });
+
+  it("lists the files of an attempt that lost, and removes them without touching the artifact", async () => {
+    const { store, put } = (kinds["bucket"] as () => Kind)();
+    await put(key, `${attempt}/model.gguf`, "weights");
+    await put(key, "fedcba9876543210/model.gguf", "lost");
+    await put(key, "manifest.json", manifest(key, { attempt }));
+    const lost = (await store.list()).filter(({ kind }) => kind === "leftovers");
+    expect(lost).toMatchObject([{ key, folder: "fedcba9876543210", bytes: 4 }]);
+    for (const item of lost) await store.remove(item);
+    expect((await store.list()).map(({ kind }) => kind)).toEqual(["artifact"]);
+    const { Contents = [] } = await running().client.send(
+      new ListObjectsV2Command({ Bucket: "artifacts", Prefix: `p${prefixes}/` }),
+    );
+    expect(Contents.map(({ Key }) => Key?.split(`${key}/`)[1])).toEqual([
+      `${attempt}/model.gguf`,
+      "manifest.json",
+    ]);
+  });
+
+  it("lists uploads that nobody completed, and gives them up", async () => {
+    const { store } = (kinds["bucket"] as () => Kind)();
+    const Key = `p${prefixes}/artifacts/${key}/${attempt}/model.gguf`;
+    await running().client.send(new CreateMultipartUploadCommand({ Bucket: "artifacts", Key }));
+    const items = await store.list();
+    expect(items).toMatchObject([{ kind: "leftovers", key, upload: { name: Key } }]);
+    for (const item of items) await store.remove(item);
+    const { Uploads = [] } = await running().client.send(
+      new ListMultipartUploadsCommand({ Bucket: "artifacts", Prefix: Key }),
+    );
+    expect(Uploads).toEqual([]);
+  });
+
+  const failure = async (url: string): Promise<string> => {
+    const store = await openStore(url);
+    const error = await store.manifest(key).catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(UserError);
+    return (error as UserError).message;
+  };
+
+  it("says which bucket is missing", async () => {
+    expect(await failure(running().url("p", "nowhere"))).toBe(
+      "s3://nowhere/p: there is no bucket nowhere — make it, or mend `store` in the configuration",
+    );
+  });
+
+  it("says that credentials are refused, and what to set", async () => {
+    vi.stubEnv("AWS_SECRET_ACCESS_KEY", "wrong");
+    const message = await failure(running().url("p"));
+    vi.stubEnv("AWS_SECRET_ACCESS_KEY", rootCredentials.AWS_SECRET_ACCESS_KEY);
+    expect(message).toMatch(/credentials are refused \(SignatureDoesNotMatch\) — set AWS_PROFILE/);
+  });
+
+  it("says that a server does not answer", async () => {
+    expect(await failure("s3://artifacts/p?endpoint=http://127.0.0.1:9")).toMatch(
+      /http:\/\/127.0.0.1:9 cannot be reached \(ECONNREFUSED\) — check the network/,
+    );
+  });
+});

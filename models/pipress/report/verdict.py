@@ -1,0 +1,81 @@
+"""Which model wins at equal size, at equal predicted speed, and at equal training: in plain sentences."""
+
+import math
+from typing import Any
+
+Model = dict[str, Any]
+
+# Differences of less than this many standard errors are chance as likely as not.
+CLEAR = 2.0
+
+QUESTIONS = {
+    "evaluate-baseline": ("equal-size", "At equal size", "the unpruned model"),
+    "evaluate-baseline-speed": ("equal-speed", "At equal predicted speed", "the unpruned model"),
+}
+
+
+def verdicts(models: list[Model], fastest_unpruned: dict[str, Any] | None = None) -> list[dict[str, str]]:
+    """One verdict for every baseline: question, winner (`recipe`, `baseline`, `undecided` or `unknown`), sentence.
+
+    fastest_unpruned: type and predicted tokensPerSecond of the fastest that could be had without pruning.
+    """
+    by_name = {model["name"]: model for model in models}
+    recipe = by_name.get("evaluate")
+    found = []
+    for name, (question, when, rival) in QUESTIONS.items():
+        if question == "equal-speed" and name not in by_name and _outruns(recipe, fastest_unpruned):
+            sentence = (
+                f"{when}, this recipe has no rival: it is predicted at {_speed(recipe):.3g} tokens/s on a Pi 4, the "
+                f"fastest unpruned model ({fastest_unpruned['type']}) at {fastest_unpruned['tokensPerSecond']:.3g}."
+            )
+            found.append({"question": question, "winner": "recipe", "sentence": sentence})
+            continue
+        if recipe is None or name not in by_name:
+            sentence = f"{when}: not compared with {rival}, so that this report does not say that pruning pays."
+            found.append({"question": question, "winner": "unknown", "sentence": sentence})
+            continue
+        winner, how = compare(recipe, by_name[name])
+        who = {"recipe": "this recipe wins", "baseline": f"{rival} wins", "undecided": "neither is clearly better"}
+        sizes = f"{_described(recipe)} against {_described(by_name[name])}"
+        found.append({"question": question, "winner": winner, "sentence": f"{when}, {who[winner]}: {how} ({sizes})."})
+    return found
+
+
+def compare(recipe: Model, baseline: Model) -> tuple[str, str]:
+    """The winner, and the figures that say so.
+
+    By KL divergence from the base model where both have it, else by perplexity; lower is better. Both models read the
+    same text, so that their errors go together: what is clear by the root of their squares is clear indeed.
+    """
+    measure, name = ("kld", "KL divergence") if "kld" in recipe and "kld" in baseline else ("perplexity", "perplexity")
+    mine, other = recipe[measure], baseline[measure]
+    error = math.hypot(recipe.get(f"{measure}Error", 0), baseline.get(f"{measure}Error", 0))
+    how = f"{name} {mine:.4g} ± {recipe.get(f'{measure}Error', 0):.2g} against {other:.4g} ± "
+    how += f"{baseline.get(f'{measure}Error', 0):.2g}"
+    if abs(mine - other) < CLEAR * error:
+        return "undecided", how
+    return ("recipe" if mine < other else "baseline"), how
+
+
+def _outruns(recipe: Model | None, fastest: dict[str, Any] | None) -> bool:
+    speed = recipe and _speed(recipe)
+    return bool(speed and fastest and speed > fastest["tokensPerSecond"])
+
+
+def _speed(model: Model) -> float | None:
+    return model.get("predicted", {}).get("tokensPerSecond")
+
+
+def _described(model: Model) -> str:
+    speed = _speed(model)
+    size = megabytes(model["fileBytes"])
+    return size if speed is None else f"{size}, about {speed:.3g} tokens/s on a Pi 4"
+
+
+def megabytes(size: float) -> str:
+    """A size with three significant figures: `96.4 MB`, `3.95 GB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= 0.9995 * factor:
+            value = size / factor
+            return f"{value:.{max(0, 2 - int(math.log10(max(value, 1))))}f} {unit}"
+    return f"{size:.0f} B"

@@ -1,0 +1,104 @@
+"""Data sets from a server on loopback that answers as Hugging Face's does for a file at a commit."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from pipress.conftest import prose
+from pipress.errors import StageError
+from pipress.sources.hugging_face import open_dataset_file
+from pipress.stages import fetch_text
+
+REVISION = "c0ffee" + "0" * 34
+CONTENT = (
+    ("\n".join(f'{{"text": "{sentence}."}}' for sentence in prose(2, 90).split(".") if sentence.strip()))
+    .replace("\n\n", " ")
+    .encode()
+)
+
+
+class Hub(BaseHTTPRequestHandler):
+    """`/datasets/team/news/resolve/<commit>/news.jsonl`, and a gated neighbour."""
+
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        self.asked.append((f"{self.command} {self.path}", self.headers.get("Authorization")))
+        if self.path.startswith("/datasets/team/gated/"):
+            return self._answer(403, b"", {"X-Error-Code": "GatedRepo"})
+        if self.path.startswith("/datasets/team/news/") and not self.path.endswith("/news.jsonl"):
+            return self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
+        if self.path != f"/datasets/team/news/resolve/{REVISION}/news.jsonl":
+            return self._answer(404, b"", {"X-Error-Code": "RepoNotFound"})
+        self._answer(200, CONTENT, {"ETag": f'"{hashlib.sha256(CONTENT).hexdigest()}"', "X-Repo-Commit": REVISION})
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str | None]]]:
+    Hub.asked = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("HF_TOKEN", "hf_of_the_test")
+    yield Hub.asked
+    server.shutdown()
+    server.server_close()
+
+
+def source(repo: str = "team/news", file: str = "news.jsonl") -> dict[str, str]:
+    return {"repo": repo, "revision": REVISION, "file": file}
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_data_set_is_text_of_a_recipe(make_spec: Any, text_source: Any, tmp_path: Path) -> None:
+    evaluation = [{"huggingFace": source(), "format": "jsonl"}]
+    spec = make_spec("fetch-text", calibration=[text_source("a", prose(1, 99))], evaluation=evaluation)
+    metrics = fetch_text.run(spec, {}, tmp_path)
+    assert metrics["evaluationBytes"] > 1000 and "harbour" in (tmp_path / "evaluation.txt").read_text()
+
+
+def test_the_file_of_the_pinned_commit_comes_with_the_token_and_only_once(hub: Any, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert open_dataset_file(source(), tmp_path).read_bytes() == CONTENT
+    gets = [token for request, token in hub if request.startswith("GET")]
+    assert gets == ["Bearer hf_of_the_test"]
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (source("team/gated"), "team/gated is gated.*accept the license"),
+        (source(file="old.jsonl"), "team/news holds no such file at c0ffee000000 — check `file`"),
+        (source("team/nothing"), "team/nothing does not exist, or is private"),
+    ],
+)
+def test_each_refusal_of_a_data_set_says_what_to_do(wanted: dict[str, str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=message):
+        open_dataset_file(wanted, tmp_path)
+
+
+def test_a_hub_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # it tries several times
+    with pytest.raises(StageError, match="Hugging Face cannot be reached for team/news"):
+        open_dataset_file(source(), tmp_path)

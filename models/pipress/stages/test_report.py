@@ -1,0 +1,188 @@
+"""The report from manifests written by hand: whatever evaluations a recipe has, one page, all text escaped."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipress.errors import StageError
+from pipress.report.plots import Axis, Point, curves, scatter
+from pipress.report.verdict import compare, megabytes, verdicts
+from pipress.stages import report
+from pipress.store.file_store import FileStore
+
+BASE = {"perplexity": 29.25, "perplexityError": 1.2, "fileBytes": 270_885_888, "tokensPerSecondBuilder": 9.0}
+RECIPE = {"perplexity": 43.5, "perplexityError": 1.8, "fileBytes": 96_351_296, "kld": 0.43, "kldError": 0.008}
+BASELINE = {"perplexity": 31.3, "perplexityError": 1.3, "fileBytes": 93_500_000, "kld": 0.081, "kldError": 0.002}
+PREDICTED = {"type": "Q4_K_M", "fileBytes": 96_351_296, "ramBytes": 2e8, "tokensPerSecond": 36.1}
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Any:
+    """Writes a manifest, and what else is given, as the artifact of a stage; returns its folder."""
+
+    def write(name: str, metrics: dict[str, Any], made_from: str = "", **documents: Any) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        key = name.encode().hex().ljust(64, "0")[:64]
+        manifest = {
+            "key": key,
+            "seconds": 65.4,
+            "files": {"model.gguf": {"sha256": "0" * 64, "bytes": 1000}},
+            "metrics": metrics,
+            "inputs": {"model": made_from.encode().hex().ljust(64, "0")[:64]} if made_from else {},
+        }
+        for file, document in {"manifest": manifest, **documents}.items():
+            (folder / f"{file}.json").write_text(json.dumps(document))
+        return folder
+
+    return write
+
+
+def make_report(make_spec: Any, out: Path, inputs: dict[str, Path], predicted: Any = None) -> tuple[Any, str]:
+    """Runs the stage. Returns report.json and report.html."""
+    manifests = {name: json.loads((folder / "manifest.json").read_text()) for name, folder in inputs.items()}
+    spec = make_spec("report", recipe="a <recipe>", predicted=predicted or {})
+    report.run(replace(spec, manifests=manifests), inputs, out)
+    return json.loads((out / "report.json").read_text()), (out / "report.html").read_text()
+
+
+VOID = {"meta", "circle", "line", "polyline"}
+
+
+class Page(HTMLParser):
+    """Tags that are open at the end, and the text of the page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        assert tag in VOID
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_recipe_without_baselines_is_not_said_to_be_worth_it(stage: Any, make_spec: Any, tmp_path: Path) -> None:
+    inputs = {"evaluate-base": stage("evaluate-base", BASE), "evaluate": stage("evaluate", RECIPE)}
+    document, page = make_report(make_spec, tmp_path, inputs)
+    assert [verdict["winner"] for verdict in document["verdicts"]] == ["unknown", "unknown"]
+    assert "does not say that pruning pays" in page and "<h2>Recovery</h2>" not in page
+
+
+def test_the_whole_of_it(stage: Any, make_spec: Any, tmp_path: Path) -> None:
+    curve = {
+        "training": [{"step": 1, "kl": 0.6, "crossEntropy": 4.0}, {"step": 2, "kl": 0.5, "crossEntropy": 3.9}],
+        "validation": [{"step": 0, "kl": 0.6, "crossEntropy": 4.0}, {"step": 2, "kl": 0.5, "crossEntropy": 3.9}],
+    }
+    license = {"id": "llama3.1", "notice": "Copyright © Meta", "attribution": "Built with Llama"}
+    inputs = {
+        "recover": stage("recover", {}, loss=curve),
+        "quantize": stage("quantize", {"type": "Q4_K_M"}, license=license),
+        "evaluate-base": stage("evaluate-base", BASE),
+        "evaluate": stage("evaluate", {**RECIPE, "goldenAnswer": "<script>Paris</script>"}, "quantize"),
+        "evaluate-baseline": stage("evaluate-baseline", BASELINE),
+    }
+    document, page = make_report(make_spec, tmp_path, inputs, {"evaluate": PREDICTED})
+    recipe = next(model for model in document["models"] if model["name"] == "evaluate")
+    assert recipe["type"] == "Q4_K_M" and recipe["predicted"]["tokensPerSecond"] == 36.1
+    assert document["stages"][0] == {"name": "recover", "key": "7265636f766572".ljust(64, "0"), "seconds": 65.4} | {
+        "bytes": 1000
+    }
+    assert document["recovery"] == curve
+    assert document["verdicts"][0]["sentence"] == (
+        "At equal size, the unpruned model wins: KL divergence 0.43 ± 0.008 against 0.081 ± 0.002 "
+        "(96.4 MB, about 36.1 tokens/s on a Pi 4 against 93.5 MB)."
+    )
+
+    parsed = Page()
+    parsed.feed(page)
+    assert parsed.open == []
+    assert "<script>Paris</script>" in parsed.text and "<script" not in page and "a <recipe>" in parsed.text
+    assert "1 min 05 s" in parsed.text and "Built with Llama" in parsed.text
+    assert not re.search(r"(src|href)=|url\(|@import", page), "the page needs no other file"
+
+
+def test_the_runner_hands_it_the_manifests_of_its_inputs(job_spec: Any, attach: Any, tmp_path: Path) -> None:
+    key, store = "ef" * 32, FileStore((tmp_path / "store").as_uri())
+    (store.begin(key) / "evaluation.json").write_text("{}")
+    store.commit(key, {"key": key, "seconds": 9, "metrics": BASE, "inputs": {}})
+    process = attach(job_spec("report", {"recipe": "r", "predicted": {}}, {"evaluate-base": key}))
+    result = json.loads(process.communicate(timeout=60)[0])
+    assert set(result["files"]) == {"report.json", "report.html"}
+    assert "does not say that pruning pays" in result["metrics"]["verdict"]
+
+
+def test_a_prediction_for_another_type_is_left_out(stage: Any, make_spec: Any, tmp_path: Path) -> None:
+    inputs = {
+        "quantize": stage("quantize", {"type": "Q3_K_M"}),
+        "evaluate": stage("evaluate", RECIPE, "quantize"),
+    }
+    document, _ = make_report(make_spec, tmp_path, inputs, {"evaluate": PREDICTED})
+    assert "predicted" not in document["models"][0]
+
+
+def test_a_measurement_that_is_no_number_is_refused(stage: Any, make_spec: Any, tmp_path: Path) -> None:
+    inputs = {"evaluate": stage("evaluate", {**RECIPE, "perplexity": 0.5})}
+    with pytest.raises(StageError, match=r"perplexity: 0\.5 is less than the minimum of 1"):
+        make_report(make_spec, tmp_path, inputs)
+
+
+def test_a_difference_within_two_standard_errors_has_no_winner() -> None:
+    close = {**BASELINE, "kld": 0.42, "kldError": 0.008}
+    assert compare(RECIPE, close)[0] == "undecided"
+    assert compare({**RECIPE, "kld": 0.01}, close)[0] == "recipe"
+    # Without a KL divergence of both, perplexity decides.
+    assert compare({**RECIPE, "perplexity": 20.0}, BASE)[0] == "recipe"
+
+
+def test_equal_speed_is_a_question_of_its_own() -> None:
+    models = [{"name": "evaluate", **RECIPE}, {"name": "evaluate-baseline-speed", **BASELINE}]
+    assert [verdict["winner"] for verdict in verdicts(models)] == ["unknown", "baseline"]
+
+
+def test_a_recipe_that_no_unpruned_model_keeps_up_with_wins_at_its_speed() -> None:
+    models = [{"name": "evaluate", **RECIPE, "predicted": PREDICTED}]
+    _, verdict = verdicts(models, {"type": "Q2_K", "tokensPerSecond": 30.5})
+    assert (
+        verdict["winner"] == "recipe"
+        and "at 36.1 tokens/s on a Pi 4, the fastest unpruned model (Q2_K) at 30.5" in (verdict["sentence"])
+    )
+    assert verdicts(models, {"type": "Q2_K", "tokensPerSecond": 40})[1]["winner"] == "unknown"
+
+
+def test_sizes_have_three_figures() -> None:
+    assert [megabytes(size) for size in (999, 96_351_296, 270_885_888, 999_700_000, 3.948e9, 16.06e9)] == (
+        ["999 B", "96.4 MB", "271 MB", "1.00 GB", "3.95 GB", "16.1 GB"]
+    )
+
+
+def test_ticks_are_round_and_lie_on_the_axis() -> None:
+    axis = Axis("x", 88, 301)
+    assert [axis.format(tick) for tick in axis.ticks()] == ["100", "200", "300"]
+    assert [Axis("x", 0, 0.63).format(tick) for tick in Axis("x", 0, 0.63).ticks()] == ["0.0", "0.2", "0.4", "0.6"]
+
+
+def test_labels_of_points_at_one_place_do_not_lie_on_each_other() -> None:
+    plot = scatter(
+        [Point(1, 1, "one", "step"), Point(1, 1, "two", "step"), Point(9, 9, "<far>", "recipe")], "x", "y", ""
+    )
+    heights = [float(y) for y in re.findall(r'class="label" x="[\d.]+" y="([\d.]+)"', plot)]
+    assert len(heights) == 3 and abs(heights[0] - heights[1]) >= 13 and "&lt;far&gt;" in plot
+
+
+def test_a_curve_of_one_step_is_drawn() -> None:
+    assert "polyline" in curves([("training", [(1, 0.5)])], "step", "loss", "")

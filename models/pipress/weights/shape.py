@@ -1,0 +1,67 @@
+"""A model's shape, as the plan reads it from fetch's metrics to predict sizes, memory and speed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipress.errors import StageError
+from pipress.spec import Metrics
+from pipress.weights.files import read_config
+
+# A string in a GGUF is its length in 8 bytes and its text; the type of a token takes 4.
+STRING_BYTES, TOKEN_TYPE_BYTES = 8, 4
+
+
+def read_shape(folder: Path) -> Metrics:
+    """The sizes of the model in `folder`; `tokenizerBytes` is what its tokenizer will take in a GGUF."""
+    config = read_config(folder)
+    return {
+        "layers": config["num_hidden_layers"],
+        "hiddenSize": config["hidden_size"],
+        "ffnSize": config["intermediate_size"],
+        "heads": config["num_attention_heads"],
+        "kvHeads": _kv_heads(config),
+        "headDim": _head_dim(config),
+        "vocabulary": config["vocab_size"],
+        "tied": config.get("tie_word_embeddings", False),
+        "tokenizerBytes": _tokenizer_bytes(folder, config["vocab_size"]),
+    }
+
+
+def check_shape(config: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Raises StageError unless config.json says what the recipe's `base.config` expects, which predictions rest on."""
+    found = {
+        **config,
+        "num_key_value_heads": _kv_heads(config),
+        "head_dim": _head_dim(config),
+        "tie_word_embeddings": config.get("tie_word_embeddings", False),
+    }
+    wrong = [
+        f"{name} is {found.get(name)}, not {wanted}" for name, wanted in expected.items() if found.get(name) != wanted
+    ]
+    if wrong:
+        raise StageError(
+            f"the model is not what base.config in the recipe says: {'; '.join(wrong)}",
+            "put what the model's config.json says into the recipe: what was predicted is wrong",
+        )
+
+
+def _kv_heads(config: dict[str, Any]) -> int:
+    return config.get("num_key_value_heads") or config["num_attention_heads"]
+
+
+def _head_dim(config: dict[str, Any]) -> int:
+    return config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+
+
+def _tokenizer_bytes(folder: Path, vocabulary: int) -> int:
+    """Tokens, their types and merges; for a tokenizer of another kind than BPE, its tokens alone."""
+    path = folder / "tokenizer.json"
+    document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    model = document.get("model", {})
+    vocab = model.get("vocab", {})
+    tokens = {*(vocab if isinstance(vocab, dict) else (entry[0] for entry in vocab))}
+    tokens |= {token["content"] for token in document.get("added_tokens", [])}
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model.get("merges", [])]
+    texts = sum(len(text.encode()) for text in (*tokens, *merges))
+    return texts + STRING_BYTES * (max(vocabulary, len(tokens)) + len(merges)) + TOKEN_TYPE_BYTES * vocabulary

@@ -1,0 +1,8 @@
+import { bench8b } from "../bench/8b.ts";
+import { bootstrap } from "./bootstrap/index.ts";
+
+/** `npm run bench:8b -- ARGS`. */
+export async function main(args: string[]): Promise<number> {
+  await bootstrap();
+  return bench8b(args);
+}

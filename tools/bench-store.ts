@@ -1,0 +1,63 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { execa } from "execa";
+import { formatBytes, parseBytes } from "../infra/config/units.ts";
+import { UserError } from "../infra/errors/user-error.ts";
+import { cacheDir, repoRoot } from "../infra/paths.ts";
+import { ensureAwsCli } from "./bench/aws-cli.ts";
+import { bootstrap } from "./bootstrap/index.ts";
+import { pythonEnvironment } from "./bootstrap/python.ts";
+
+const RESULT = join(repoRoot, "bench", "results", "store.json");
+
+interface Figures {
+  put_bytes_per_second: number;
+  get_bytes_per_second: number;
+  peak_rss_bytes: number;
+}
+
+type Result = Figures & { peer: Figures; put_ratio: number; get_ratio: number };
+
+/** `npm run bench:store`: puts and gets one large file, beside the AWS CLI on the same server; writes bench/results/store.json. */
+export async function main(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: { size: { type: "string", default: "4 GB" }, rounds: { type: "string", default: "3" } },
+  });
+  const bytes = parseBytes(values.size);
+  const rounds = Number(values.rounds);
+  if (bytes === undefined || bytes === 0 || !Number.isInteger(rounds) || rounds < 1)
+    throw new UserError({
+      where: "bench:store",
+      what: `cannot measure --size "${values.size}" --rounds ${values.rounds}`,
+      remedy: 'write them as --size "4 GB" --rounds 3',
+    });
+  await bootstrap({ purpose: "test" });
+  const aws = await ensureAwsCli();
+  const { python } = pythonEnvironment(cacheDir());
+  console.error(`bench:store: ${String(rounds)} rounds of ${values.size} against versitygw on loopback`);
+  const { stdout } = await execa(
+    python,
+    ["-m", "pipress.store.testing.benchmark", String(bytes), String(rounds), ...aws],
+    { env: { PYTHONPATH: join(repoRoot, "models") }, stderr: "inherit" },
+  );
+  const result = JSON.parse(stdout) as Result;
+  const machine = `${cpus()[0]?.model ?? "?"}, ${String(cpus().length)} cores`;
+  const document = { date: new Date().toISOString().slice(0, 10), machine, bytes, rounds, ...result };
+  mkdirSync(join(repoRoot, "bench", "results"), { recursive: true });
+  writeFileSync(RESULT, `${JSON.stringify(document, null, 2)}\n`);
+  const line = (name: string, ours: number, theirs: number, unit: string, ratio: string) =>
+    `${name.padEnd(8)}${formatBytes(ours).padStart(9)}${unit}  AWS CLI ${formatBytes(theirs).padStart(9)}${unit}${ratio}`;
+  const { peer } = result;
+  const share = (ratio: number) => `  ratio ${ratio.toFixed(2)}`;
+  console.log(
+    line("put", result.put_bytes_per_second, peer.put_bytes_per_second, "/s", share(result.put_ratio)),
+  );
+  console.log(
+    line("get", result.get_bytes_per_second, peer.get_bytes_per_second, "/s", share(result.get_ratio)),
+  );
+  console.log(line("memory", result.peak_rss_bytes, peer.peak_rss_bytes, "  ", ""));
+  return 0;
+}
