@@ -6,7 +6,7 @@ export default defineConfig({
     // `unproven/` holds scenarios that nobody has seen pass yet: run by name, no part of `npm test` until somebody has.
     include: [process.env.PIPRESS_UNPROVEN ? "tests/e2e/unproven/*.test.ts" : "tests/e2e/*.test.ts"],
     fileParallelism: false,
-    testTimeout: 15 * 60_000,
+    testTimeout: 30 * 60_000,
     hookTimeout: 20 * 60_000,
     bail: 1,
     reporters: ["verbose"],
