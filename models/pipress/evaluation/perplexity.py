@@ -71,11 +71,12 @@ def measure_perplexity(
     logits: where to keep the log-probabilities for `measure_divergence`.
     Raises StageError when the text is too short, or the result is no number.
     """
-    done, final = 0, None
+    done, final, short = 0, None, False
 
     def on_line(line: str) -> None:
-        nonlocal done, final
+        nonlocal done, final, short
         final = FINAL.search(line) or final
+        short = short or "you need at least" in line
         for match in CHUNK_DONE.finditer(line):
             done = int(match[1])
             on_chunk(done)
@@ -84,9 +85,9 @@ def measure_perplexity(
         file.write(text[: chunks * context * BYTES_PER_TOKEN])
         file.flush()
         keep = [] if logits is None else ["--kl-divergence-base", logits]
-        sizes = ["-c", str(context), "--chunks", str(chunks)]
-        command = [*_command(llama_cpp_bin, model), "-f", file.name, *sizes, *keep]
-        _run_to_the_last_line(command, on_line, lambda: final is not None)
+        sizes = ["--chunks", str(chunks)]
+        command = [*_command(llama_cpp_bin, model, context), "-f", file.name, *sizes, *keep]
+        _run_to_the_last_line(command, on_line, lambda: short or final is not None)
     if final is None:
         raise StageError(
             f"llama-perplexity gave no estimate: the text has fewer than {2 * context} tokens, or the model is damaged",
@@ -117,8 +118,7 @@ def measure_divergence(
             if match := pattern.search(line):
                 found[name] = (match[1], match[2])
 
-    command = [*_command(llama_cpp_bin, model), "-c", str(context)]
-    command += ["--kl-divergence", "--kl-divergence-base", logits]
+    command = [*_command(llama_cpp_bin, model, context), "--kl-divergence", "--kl-divergence-base", logits]
     _run_to_the_last_line(command, on_line, lambda: bool(wrong) or len(found) == len(COMPARED))
     if wrong or len(found) < len(COMPARED):
         raise StageError(
@@ -140,9 +140,10 @@ def _run_to_the_last_line(
             return
 
 
-def _command(llama_cpp_bin: Path, model: Path) -> list[str | Path]:
-    threads = str(len(os.sched_getaffinity(0)))
-    return [llama_cpp_bin / "llama-perplexity", "-m", model, "-ngl", "0", "-t", threads, "--no-warmup"]
+def _command(llama_cpp_bin: Path, model: Path, context: int) -> list[str | Path]:
+    # A batch is one chunk: its progress is heard after each, and its logits take the least memory.
+    sizes = ["-c", str(context), "-b", str(context), "-t", str(len(os.sched_getaffinity(0)))]
+    return [llama_cpp_bin / "llama-perplexity", "-m", model, "-ngl", "0", "--no-warmup", *sizes]
 
 
 def _finite(text: str) -> float:

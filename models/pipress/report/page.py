@@ -49,14 +49,14 @@ def _models(models: list[Report]) -> str:
     base = next((model for model in models if model["name"] == "evaluate-base"), {})
     columns = [
         ("file", lambda m: megabytes(m["fileBytes"])),
-        ("of base", lambda m: f"{m['fileBytes'] / base['fileBytes']:.0%}"),
         ("perplexity", lambda m: _with_error(m, "perplexity", ".2f")),
         ("KL divergence", lambda m: _with_error(m, "kld", ".4f")),
         ("same top token", lambda m: f"{m['topAgreement']:.1%}"),
+        ("of base", lambda m: f"{m['fileBytes'] / base['fileBytes']:.0%}"),
         ("memory, builder", lambda m: megabytes(m["peakRssBytes"])),
         ("load, builder", lambda m: f"{m['loadSeconds']:.1f} s"),
         ("tokens/s, builder", lambda m: f"{m['tokensPerSecondBuilder']:.1f}"),
-        ("tokens/s, Pi 4, predicted", lambda m: f"{m['predicted']['tokensPerSecond']:.2f}"),
+        ("tokens/s, Pi 4, predicted", lambda m: f"{m['predicted']['tokensPerSecond']:.3g}"),
         ("memory, host, predicted", lambda m: megabytes(m["predicted"]["ramBytes"])),
     ]
     rows = [[_cell(value, model) for _, value in columns] for model in models]

@@ -84,6 +84,18 @@ th:first-child {
   text-align: left;
   font-weight: 600;
 }
+@media (max-width: 36rem) {
+  table {
+    font-size: 0.8rem;
+  }
+  th,
+  td {
+    padding-right: 0.55rem;
+  }
+  th:first-child {
+    white-space: normal;
+  }
+}
 small {
   display: block;
   color: var(--dim);

@@ -1,0 +1,27 @@
+import { describe, expect, it } from "vitest";
+import { serverMemory } from "./memory.ts";
+import { llama8B, smolLM2 } from "./testing/shapes.ts";
+
+describe("serverMemory", () => {
+  const pruned = { ...smolLM2, ffnSize: 1280 };
+
+  // Resident memory of llama-server less what the emulator took, and the compute buffer, of which a prompt of five tokens
+  // had touched next to nothing. SmolLM2-135M with an FFN of 1280.
+  it.each([
+    ["Q4_K_M", 96351296, 2048, 169_168 * 1024 + 15.14 * 2 ** 20],
+    ["Q4_K_M", 96351296, 8192, 307_924 * 1024 + 21.14 * 2 ** 20],
+    ["F16", 244343808, 2048, 313_760 * 1024 + 15.14 * 2 ** 20],
+  ])(
+    "is within 3 %% of what llama-server took: %s, %i bytes, %i tokens of context",
+    (_, file, context, measured) => {
+      expect(Math.abs(serverMemory(pruned, file, { context }) / measured - 1)).toBeLessThan(0.03);
+    },
+  );
+
+  it("counts 128 KiB of KV cache for each token of Llama 3.1 8B, and about half with q8_0", () => {
+    const at = (context: number, kvType?: string): number => serverMemory(llama8B, 0, { context, kvType });
+    const mask = 2 * 512 * 4096;
+    expect(at(8192) - at(4096)).toBe(4096 * 128 * 1024 + mask);
+    expect(at(8192, "q8_0") - at(4096, "q8_0") - mask).toBe((4096 * 128 * 1024 * 17) / 32);
+  });
+});
