@@ -1,56 +1,139 @@
-"""prune: structural pruning, calibrated on text."""
+"""prune: structural pruning, calibrated on text, one decoder layer in memory at a time."""
 
+import json
+import resource
 from pathlib import Path
 
 import torch
 
 from pipress.errors import StageError
-from pipress.pruning import ffn_activation
+from pipress.pruning import (
+    angular_distance,
+    attention_groups,
+    block_influence,
+    ffn_activation,
+    ffn_second_order,
+    magnitude,
+    mixed,
+    random_choice,
+)
+from pipress.pruning.cut import cut
+from pipress.pruning.shape import Shape, check_tensors, shape_of
 from pipress.spec import Metrics, Spec
-from pipress.weights.folder import load_model, load_tokenizer, save_model, stored_dtype
+from pipress.weights.files import check_weights, read_config
+from pipress.weights.folder import load_tokenizer, save_beside, stored_dtype
 from pipress.weights.packing import pack, spread
+from pipress.weights.shards import ShardReader, ShardWriter
+from pipress.weights.streamed import StreamedLlama
 
 TOOLS = ("safetensors", "tokenizers", "torch", "transformers")
 
-METHODS = {"ffn-activation": ffn_activation}
-BATCH_TOKENS = 2048
+METHODS = {
+    "ffn-activation": ffn_activation,
+    "ffn-second-order": ffn_second_order,
+    "block-influence": block_influence,
+    "angular-distance": angular_distance,
+    "attention-groups": attention_groups,
+    "mixed": mixed,
+    "random": random_choice,
+    "magnitude": magnitude,
+}
 
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
-    """Scores every channel, keeps the best, saves the smaller model in the type of the one it came from."""
-    method, length = METHODS[spec.params["method"]], spec.params["sequenceLength"]
-    dtype = stored_dtype(inputs["model"])
+    """Plans, then cuts layer by layer into shards in the type of those it came from."""
+    source, p = inputs["model"], spec.params
+    config, method = read_config(source), METHODS[p["method"]]
+    shape = shape_of(config)
+    # First of all: a plan that would not load is refused before anything runs.
+    targets = method.targets(shape, p["parametersRemoved"])
 
-    spec.report(0.02, "loading the model")
-    # Scores are means over thousands of tokens: bfloat16 would only blur the cut, and float32 is no slower here.
-    model = load_model(inputs["model"], torch.float32)
-    before = sum(parameter.numel() for parameter in model.parameters())
-    # First of all: a plan that cannot be is refused before anything runs.
-    width = method.plan_width(model.config, before, spec.params["parametersRemoved"])
+    spec.report(0.01, "checking the weights")
+    check_weights(source)
+    check_tensors(ShardReader(source).shapes(), shape)
 
-    spec.report(0.1, "reading the text")
-    text = (inputs["texts"] / "calibration.txt").read_text(encoding="utf-8")
-    sequences = pack(text, load_tokenizer(inputs["model"]), length)
+    spec.report(0.05, "reading the text")
+    sequences = read_text(inputs["texts"] / "calibration.txt", source, p)
+    model = StreamedLlama(source)
+
+    spec.report(0.1, "looking for what can go")
+    plan = method.plan(
+        model, sequences, targets, lambda done: spec.report(0.1 + 0.4 * done, f"looking for what can go {done:.0%}")
+    )
+
+    target, dtype = plan.shape, stored_dtype(source)
+    with ShardWriter(out) as writer:
+
+        def write(name: str, tensor: torch.Tensor) -> None:
+            writer.write(name, tensor.to(dtype))
+
+        write("model.embed_tokens.weight", model.shards.load("model.embed_tokens.weight"))
+        cut(
+            model,
+            plan,
+            sequences,
+            p["reconstruct"],
+            write,
+            lambda done: spec.report(0.5 + 0.4 * done, f"cutting, layer {round(done * shape.layers)}/{shape.layers}"),
+        )
+        for name in ("model.norm.weight", *(() if shape.tied else ("lm_head.weight",))):
+            write(name, model.shards.load(name))
+
+    spec.report(0.92, "loading the result")
+    save_config(config, target, out)
+    save_beside(source, out)
+    check_result(out, target)
+    return {
+        "parametersBefore": shape.parameters,
+        "parametersAfter": target.parameters,
+        "parametersRemoved": round(1 - target.parameters / shape.parameters, 4),
+        "layersBefore": shape.layers,
+        "layersAfter": target.layers,
+        "blocksRemoved": ", ".join(str(i) for i in range(shape.layers) if i not in plan.blocks),
+        "ffnBefore": shape.ffn,
+        "ffnAfter": target.ffn,
+        "kvHeadsBefore": shape.kv_heads,
+        "kvHeadsAfter": target.kv_heads,
+        "calibrationTokens": sequences.numel(),
+        "peakRamBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+def read_text(path: Path, model: Path, params: dict[str, int]) -> torch.Tensor:
+    """The calibration tokens, (n, sequenceLength), from all over the text."""
+    length = params["sequenceLength"]
+    text = path.read_text(encoding="utf-8")
+    if not text.strip():
+        raise StageError("the calibration text is empty", "name other text for texts.calibration")
+    sequences = pack(text, load_tokenizer(model), length)
     if len(sequences) == 0:
         raise StageError(f"the calibration text has fewer than {length} tokens", "take more text for texts.calibration")
-    sequences = spread(sequences, max(1, spec.params["calibrationTokens"] // length))
+    return spread(sequences, max(1, params["calibrationTokens"] // length))
 
-    batch = max(1, BATCH_TOKENS // length)
-    scores = method.score(
-        model, sequences, batch, lambda done: spec.report(0.15 + 0.65 * done, f"scoring FFN channels {done:.0%}")
-    )
-    if not torch.isfinite(scores).all():
-        raise StageError("the importance scores are not finite", "the model's weights are damaged: fetch it again")
 
-    spec.report(0.85, f"cutting the FFN to {width}")
-    ffn_before = model.config.intermediate_size
-    method.cut(model, method.plan(scores, width))
-    after = save_model(model.to(dtype), inputs["model"], out)
-    return {
-        "parametersBefore": before,
-        "parametersAfter": after,
-        "parametersRemoved": round(1 - after / before, 4),
-        "ffnBefore": ffn_before,
-        "ffnAfter": width,
-        "calibrationTokens": sequences.numel(),
+def save_config(config: dict[str, object], shape: Shape, out: Path) -> None:
+    """config.json of the pruned model: the sizes are new, the rest is as it was."""
+    changed = {
+        **config,
+        "num_hidden_layers": shape.layers,
+        "intermediate_size": shape.ffn,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        # Written out: with fewer heads it is no longer hidden size over heads.
+        "head_dim": shape.head_dim,
     }
+    (out / "config.json").write_text(json.dumps(changed, indent=2) + "\n", encoding="utf-8")
+
+
+def check_result(folder: Path, shape: Shape) -> None:
+    """Runs a few tokens through what was written, layer by layer. Raises StageError where it does not compute."""
+    check_tensors(ShardReader(folder).shapes(), shape)
+    ids = torch.tensor([load_tokenizer(folder)("The capital of France is").input_ids])
+    if ids.max() >= shape.vocabulary:
+        raise StageError("the tokenizer knows more tokens than the model", "they do not belong together")
+    model = StreamedLlama(folder)
+    hidden = model.embed(ids)
+    for index in range(shape.layers):
+        hidden = model.forward(model.layer(index), hidden)
+    if not torch.isfinite(model.losses(hidden, ids)).all():
+        raise StageError("the pruned model computes values that are not finite", "the model's weights are damaged")

@@ -45,9 +45,17 @@ def stored_dtype(folder: Path) -> torch.dtype:
 def save_model(model: LlamaForCausalLM, tokenizer_from: Path, out: Path) -> int:
     """Saves a model beside the tokenizer of the folder it came from, then loads it again. Returns its parameters."""
     model.save_pretrained(out)
-    load_tokenizer(tokenizer_from).save_pretrained(out)
-    carry_license(tokenizer_from, out)
+    save_beside(tokenizer_from, out)
     return check_loads(out)
+
+
+def save_beside(source: Path, out: Path) -> None:
+    """Puts into `out` what belongs to the model in `source` beside weights and config.json."""
+    load_tokenizer(source).save_pretrained(out)
+    carry_license(source, out)
+    generation = source / "generation_config.json"
+    if generation.is_file():
+        (out / generation.name).write_bytes(generation.read_bytes())
 
 
 @torch.no_grad()

@@ -1,0 +1,126 @@
+"""Which shapes load, and what a share of the parameters comes to: arithmetic, no weights."""
+
+from typing import Any
+
+import pytest
+
+from pipress.errors import StageError
+from pipress.pruning.budget import fewer_heads, mixes, narrower, shallower
+from pipress.pruning.shape import check_shape, check_tensors, problems_of, shape_of
+
+SMOLLM2 = {
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "vocab_size": 49152,
+    "tie_word_embeddings": True,
+}
+LLAMA_8B = {
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+}
+
+
+def test_parameters_are_counted_from_the_config_alone() -> None:
+    assert shape_of(SMOLLM2).parameters == 134_515_008
+    assert shape_of(LLAMA_8B).parameters == 8_030_261_248
+
+
+@pytest.mark.parametrize("changes", [{}, {"tie_word_embeddings": False, "attention_bias": True, "mlp_bias": True}])
+def test_a_shape_names_every_tensor_that_transformers_has(changes: dict[str, Any]) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = {
+        **SMOLLM2,
+        "hidden_size": 72,
+        "num_hidden_layers": 2,
+        "vocab_size": 100,
+        "intermediate_size": 64,
+        **changes,
+    }
+    model = LlamaForCausalLM(LlamaConfig(**config))
+    found = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if config["tie_word_embeddings"]:
+        del found["lm_head.weight"]
+    shape = shape_of(config)
+    assert shape.tensors() == found
+    assert shape.parameters == sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"ffn": 1500}, "FFN width 1500 is no multiple of 32"),
+        ({"layers": 1}, "1 blocks are left: at least 2"),
+        ({"heads": 4}, "4 heads cannot share 3 key-value heads evenly"),
+        ({"kv_heads": 0}, "no key-value head is left"),
+        ({"heads": 15}, "hidden size 576 is no multiple of 15 heads"),
+    ],
+)
+def test_a_shape_that_would_not_load_says_which_size_and_why(sizes: dict[str, int], message: str) -> None:
+    from dataclasses import replace
+
+    with pytest.raises(StageError, match=message):
+        check_shape(replace(shape_of(SMOLLM2), **sizes))
+
+
+def test_every_problem_of_a_shape_is_named_at_once() -> None:
+    assert len(problems_of(shape_of(SMOLLM2).smaller(ffn=1, layers=1, heads=4))) == 3
+
+
+def test_a_width_takes_k_quants_where_the_model_is_wide_enough() -> None:
+    small, large = shape_of(SMOLLM2), shape_of(LLAMA_8B)
+    assert narrower(small, 0.10 * small.parameters).ffn == 1280
+    assert narrower(large, 0.17 * large.parameters).ffn == 10752
+    # 5 % of the small one is half a step of 256: a multiple of 32 is nearer
+    assert narrower(small, 0.05 * small.parameters).ffn == 1408
+
+
+def test_whole_blocks_come_as_near_as_they_can() -> None:
+    shape = shape_of(SMOLLM2)
+    assert [shallower(shape, share * shape.parameters).layers for share in (0.05, 0.1, 0.2, 0.3)] == [28, 26, 22, 19]
+    with pytest.raises(StageError, match="would drop 34 of 30 blocks"):
+        shallower(shape, 0.9 * shape.parameters)
+    with pytest.raises(StageError, match="would drop 0 of 30 blocks"):
+        shallower(shape, 0.005 * shape.parameters)
+
+
+def test_heads_go_in_whole_groups_that_the_hidden_size_allows() -> None:
+    small, large = shape_of(SMOLLM2), shape_of(LLAMA_8B)
+    fewer = fewer_heads(small, 0.066 * small.parameters)
+    assert (fewer.kv_heads, fewer.heads) == (2, 6)
+    # 28 heads do not divide a hidden size of 4096; 16 do
+    assert (fewer_heads(large, 0.085 * large.parameters).kv_heads, large.group) == (4, 4)
+    with pytest.raises(StageError, match=r"what whole groups come to here: 0\.0\d+, "):
+        fewer_heads(large, 0.02 * large.parameters)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.3])
+@pytest.mark.parametrize("config", [SMOLLM2, LLAMA_8B], ids=["135M", "8B"])
+def test_every_mix_loads_and_spends_the_budget(config: dict[str, Any], share: float) -> None:
+    shape = shape_of(config)
+    found = list(mixes(shape, share * shape.parameters))
+    assert len(found) > 2 and len(set(found)) == len(found)
+    for candidate in found:
+        assert problems_of(candidate) == []
+        assert 1 - candidate.parameters / shape.parameters == pytest.approx(share, rel=0.13)
+
+
+def test_a_missing_tensor_and_one_of_another_size_are_named() -> None:
+    shape = shape_of(SMOLLM2)
+    found = shape.tensors()
+    del found["model.norm.weight"]
+    found["model.layers.3.mlp.up_proj.weight"] = (1000, 576)
+    with pytest.raises(StageError, match=r"norm\.weight is missing.*up_proj\.weight is 1000 x 576, not 1536 x 576"):
+        check_tensors(found, shape)
+
+
+def test_a_config_without_its_sizes_is_refused() -> None:
+    with pytest.raises(StageError, match="says nothing of 'hidden_size'"):
+        shape_of({**{k: v for k, v in SMOLLM2.items() if k != "hidden_size"}})

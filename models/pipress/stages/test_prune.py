@@ -1,0 +1,145 @@
+"""The prune stage on a tiny model: every method to the end, and every wrong input to its one error."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM
+
+from pipress.errors import StageError
+from pipress.stages import prune
+from pipress.validation import check_params
+from pipress.weights import shards
+from pipress.weights.folder import check_loads
+
+
+@pytest.fixture(scope="module")
+def deep_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with 6 layers, in bfloat16, its embeddings not tied, with what a real one has beside it."""
+    folder = tmp_path_factory.mktemp("deep") / "model"
+    shutil.copytree(tiny_model, folder)
+    (folder / "model.safetensors").unlink()
+    torch.manual_seed(0)
+    config = LlamaForCausalLM.from_pretrained(tiny_model).config
+    config.num_hidden_layers, config.tie_word_embeddings = 6, False
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    (folder / "LICENSE").write_text("License of the model")
+    (folder / "generation_config.json").write_text('{"temperature": 0.6}')
+    return folder
+
+
+@pytest.fixture
+def run(make_spec: Any, tiny_texts: Path, tmp_path: Path) -> Any:
+    """Runs the stage; returns its metrics and the folder of the result."""
+
+    def run(model: Path, texts: Path = tiny_texts, **params: Any) -> tuple[dict[str, Any], Path]:
+        out = tmp_path / "out"
+        out.mkdir()
+        params = {"calibrationTokens": 2048, "sequenceLength": 64, "parametersRemoved": 0.15, **params}
+        spec = make_spec("prune", **check_params("prune", params))
+        return prune.run(spec, {"model": model, "texts": texts}, out), out
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("method", "share", "sizes"),
+    [
+        ("ffn-activation", 0.15, (6, 96, 4)),
+        ("ffn-second-order", 0.15, (6, 96, 4)),
+        ("random", 0.15, (6, 96, 4)),
+        ("magnitude", 0.15, (6, 96, 4)),
+        ("block-influence", 0.3, (4, 128, 4)),
+        ("angular-distance", 0.3, (4, 128, 4)),
+        ("attention-groups", 0.14, (6, 128, 2)),
+        ("mixed", 0.15, None),
+    ],
+)
+def test_every_method_writes_a_model_that_loads(
+    run: Any, deep_model: Path, method: str, share: float, sizes: Any
+) -> None:
+    metrics, out = run(deep_model, method=method, parametersRemoved=share)
+    config = LlamaForCausalLM.from_pretrained(out).config
+    found = (config.num_hidden_layers, config.intermediate_size, config.num_attention_heads)
+    if sizes is not None:
+        assert found == sizes
+    assert check_loads(out) == metrics["parametersAfter"] < metrics["parametersBefore"]
+    assert metrics["parametersRemoved"] == pytest.approx(share, rel=0.2)
+    assert (metrics["layersAfter"], metrics["ffnAfter"]) == found[:2]
+    assert {tensor.dtype for tensor in load_file(out / "model.safetensors").values()} == {torch.bfloat16}
+    assert (out / "LICENSE").exists() and json.loads((out / "generation_config.json").read_text())["temperature"] == 0.6
+
+
+def test_a_large_result_is_written_in_shards(run: Any, deep_model: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(prune, "ShardWriter", lambda folder: shards.ShardWriter(folder, 100_000))
+    metrics, out = run(deep_model)
+    assert (out / shards.INDEX).exists() and len(list(out.glob("model-*.safetensors"))) > 2
+    assert check_loads(out) == metrics["parametersAfter"]
+
+
+def test_a_cut_that_would_not_load_is_refused_before_weights_or_text_are_read(
+    run: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "config-only"
+    folder.mkdir()
+    shutil.copy(tiny_model / "config.json", folder)
+    with pytest.raises(StageError, match=r"would need an FFN width of -\d+ \(it is 128\)"):
+        run(folder, tmp_path, parametersRemoved=0.8)
+
+
+def damaged(model: Path, tmp_path: Path) -> tuple[Path, Path]:
+    folder = tmp_path / "damaged"
+    shutil.copytree(model, folder)
+    return folder, folder / "model.safetensors"
+
+
+def test_weights_that_are_not_numbers_are_refused(run: Any, tiny_model: Path, tmp_path: Path) -> None:
+    folder, file = damaged(tiny_model, tmp_path)
+    tensors = load_file(file)
+    tensors["model.layers.1.mlp.up_proj.weight"][3, 4] = float("nan")
+    save_file(tensors, file)
+    with pytest.raises(
+        StageError, match=r"model\.layers\.1\.mlp\.up_proj\.weight in model\.safetensors holds values that"
+    ):
+        run(folder)
+
+
+def test_weights_cut_off_are_refused(run: Any, tiny_model: Path, tmp_path: Path) -> None:
+    folder, file = damaged(tiny_model, tmp_path)
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(StageError, match=r"model\.safetensors is cut off: it ends inside"):
+        run(folder)
+
+
+def test_a_missing_tensor_is_named(run: Any, tiny_model: Path, tmp_path: Path) -> None:
+    folder, file = damaged(tiny_model, tmp_path)
+    tensors = load_file(file)
+    del tensors["model.layers.1.self_attn.k_proj.weight"]
+    save_file(tensors, file)
+    with pytest.raises(
+        StageError, match=r"do not fit config\.json: model\.layers\.1\.self_attn\.k_proj\.weight is missing"
+    ):
+        run(folder)
+
+
+@pytest.mark.parametrize(("text", "message"), [(" \n", "is empty"), ("Too little.", "fewer than 64 tokens")])
+def test_empty_and_too_little_text_is_refused(
+    run: Any, tiny_model: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "calibration.txt").write_text(text)
+    with pytest.raises(StageError, match=message):
+        run(tiny_model, tmp_path)
+
+
+def test_a_model_of_another_architecture_is_refused(run: Any, tiny_model: Path, tmp_path: Path) -> None:
+    folder, _ = damaged(tiny_model, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(
+        json.dumps({**config, "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]})
+    )
+    with pytest.raises(StageError, match="architecture Qwen2ForCausalLM — only the Llama architecture"):
+        run(folder)
