@@ -18,6 +18,8 @@ from pipress.pruning.moments import TINY, Moments
 RIDGE = 0.01
 # Share of the units to be removed that go between two looks at what the rest is worth.
 REMOVED_AT_A_TIME = 1 / 16
+# Channels looked at for each that goes in between.
+CANDIDATES = 4
 
 
 def ridge_of(moments: Moments, ridge: float) -> torch.Tensor:
@@ -35,29 +37,49 @@ def removal_order(moments: Moments, weight: torch.Tensor, units: int, keep: int,
     weight = weight.clone()
     alive = torch.arange(units, device=weight.device)
     order = []
-    step = max(1, round((units - keep) * REMOVED_AT_A_TIME))
+    # Single channels are many: some go between two updates of the whole inverse. Heads are few: one by one.
+    step = max(1, round((units - keep) * REMOVED_AT_A_TIME)) if size == 1 else 1
     while len(alive) > keep:
-        costs = _costs(inverse, weight, len(alive), size)
-        ranked = costs.argsort()
-        gone, stay = ranked[: min(step, len(alive) - keep)], ranked[min(step, len(alive) - keep) :].sort().values
+        gone = _cheapest(inverse, weight, size, min(step, len(alive) - keep))
         order.append(alive[gone])
-        lost, kept = inputs_of(gone, size), inputs_of(stay, size)
+        staying = torch.ones(len(alive), dtype=torch.bool, device=weight.device)
+        staying[gone] = False
+        lost, kept = inputs_of(gone, size), inputs_of(staying.nonzero().squeeze(1), size)
         between = inverse[kept][:, lost]
         # (kept, lost) (lost, lost)^-1
         share = torch.linalg.solve(inverse[lost][:, lost], between, left=False)
-        weight = weight[kept] - share @ weight[lost]
-        inverse = inverse[kept][:, kept] - share @ between.T
-        alive = alive[stay]
+        weight = weight[kept].addmm_(share, weight[lost], alpha=-1)
+        inverse = inverse[kept][:, kept].addmm_(share, between.T, alpha=-1)
+        alive = alive[staying]
     return torch.cat(order) if order else alive[:0]
 
 
-def _costs(inverse: torch.Tensor, weight: torch.Tensor, units: int, size: int) -> torch.Tensor:
-    """What removing each unit alone costs: (units)."""
-    if size == 1:
-        return weight.square().sum(dim=1) / inverse.diagonal()
-    blocks = torch.stack([inverse[i * size : (i + 1) * size, i * size : (i + 1) * size] for i in range(units)])
-    rows = weight.view(units, size, -1)
-    return (rows * torch.linalg.solve(blocks, rows)).sum(dim=(1, 2))
+def _cheapest(inverse: torch.Tensor, weight: torch.Tensor, size: int, count: int) -> torch.Tensor:
+    """The `count` units that cost least when they go one after the other: (count).
+
+    For single channels the candidates are the CANDIDATES * count cheapest, but among them every removal counts for
+    the next: two channels that say the same are both cheap until one of them is gone.
+    """
+    if size > 1:
+        blocks = torch.stack([inverse[at : at + size, at : at + size] for at in range(0, len(weight), size)])
+        rows = weight.view(len(blocks), size, -1)
+        return (rows * torch.linalg.solve(blocks, rows)).sum(dim=(1, 2)).topk(count, largest=False).indices
+    costs = weight.square().sum(dim=1) / inverse.diagonal()
+    candidates = costs.topk(min(len(costs), CANDIDATES * count), largest=False).indices
+    inner, rows = inverse[candidates][:, candidates], weight[candidates]
+    open_ = torch.ones(len(candidates), dtype=torch.bool, device=weight.device)
+    picked = []
+    for _ in range(count):
+        costs = (rows.square().sum(dim=1) / inner.diagonal()).where(open_, torch.inf)
+        pick = int(costs.argmin())
+        picked.append(pick)
+        open_[pick] = False
+        share = inner[:, pick] / inner[pick, pick]
+        # What is picked stays in place as rows of zeros and a diagonal of one.
+        rows = rows - share[:, None] * rows[pick]
+        inner = inner - share[:, None] * inner[pick]
+        inner[pick, pick] = 1
+    return candidates[picked]
 
 
 def refit(moments: Moments, weight: torch.Tensor, kept: torch.Tensor, ridge: float) -> torch.Tensor:

@@ -22,7 +22,7 @@ from pipress.pruning.shape import Shape, check_tensors, shape_of
 from pipress.spec import Metrics, Spec
 from pipress.weights.files import check_weights, read_config
 from pipress.weights.folder import load_tokenizer, save_beside, stored_dtype
-from pipress.weights.packing import pack, spread
+from pipress.weights.packing import sample
 from pipress.weights.shards import ShardReader, ShardWriter
 from pipress.weights.streamed import StreamedLlama
 
@@ -105,10 +105,10 @@ def read_text(path: Path, model: Path, params: dict[str, int]) -> torch.Tensor:
     text = path.read_text(encoding="utf-8")
     if not text.strip():
         raise StageError("the calibration text is empty", "name other text for texts.calibration")
-    sequences = pack(text, load_tokenizer(model), length)
+    sequences = sample(text, load_tokenizer(model), length, max(1, params["calibrationTokens"] // length))
     if len(sequences) == 0:
         raise StageError(f"the calibration text has fewer than {length} tokens", "take more text for texts.calibration")
-    return spread(sequences, max(1, params["calibrationTokens"] // length))
+    return sequences
 
 
 def save_config(config: dict[str, object], shape: Shape, out: Path) -> None:

@@ -14,7 +14,7 @@ from pipress.weights.files import check_weights, read_config
 from pipress.weights.folder import check_loads, load_model, load_tokenizer
 from pipress.weights.from_gguf import NAMES, is_gguf, unpack_gguf
 from pipress.weights.gguf_reader import GgufFile
-from pipress.weights.packing import pack, spread
+from pipress.weights.packing import pack, sample, spread
 
 
 @pytest.fixture
@@ -117,6 +117,22 @@ def write_gguf(path: Path, source: Path, architecture: str = "llama") -> dict[st
     writer.write_tensors_to_file()
     writer.close()
     return weights
+
+
+def test_a_sample_of_a_long_text_comes_from_all_of_it_and_each_row_is_text_as_it_stands(tiny_model: Path) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    text = prose(3, 1000)
+    rows = sample(text, tokenizer, 16, 10)
+    assert rows.shape == (10, 16)
+    read = [tokenizer.decode(row).replace("<|end|>", "\n\n") for row in rows]
+    places = [text.index(piece) for piece in read]
+    assert places == sorted(places) and places[0] < len(text) * 0.05 and places[-1] > len(text) * 0.9
+
+
+def test_a_sample_of_a_short_text_is_what_there_is(tiny_model: Path) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    assert torch.equal(sample(prose(3, 20), tokenizer, 64, 1000), pack(prose(3, 20), tokenizer, 64))
+    assert len(sample("Too little.", tokenizer, 64, 1000)) == 0
 
 
 def test_a_gguf_becomes_the_model_it_was_made_from(tiny_model: Path, tmp_path: Path) -> None:
