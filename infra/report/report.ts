@@ -11,7 +11,7 @@ export interface StageFigures {
 
 /** The model at one point of its way from the base to the release. */
 export interface ModelFigures {
-  label: "base" | "pruned" | "recovered" | "quantized";
+  label: "base" | "pruned" | "recovered" | "control" | "quantized";
   fileBytes: number;
   /** On held-out text, and its standard error. */
   perplexity: number;
@@ -41,6 +41,7 @@ const labels = {
   "evaluate-base": "base",
   "evaluate-pruned": "pruned",
   "evaluate-recovered": "recovered",
+  "evaluate-control": "control",
   evaluate: "quantized",
 } as const;
 

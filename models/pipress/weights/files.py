@@ -48,7 +48,7 @@ def check_weights(folder: Path) -> None:
 
 
 def _check_file(file: Path) -> None:
-    header, start = _header(file)
+    header, start = read_header(file)
     size = file.stat().st_size - start
     for name, tensor in header.items():
         begin, end = tensor["data_offsets"]
@@ -65,7 +65,7 @@ def _check_file(file: Path) -> None:
                 raise StageError(f"{name} in {file.name} holds values that are not finite (NaN or infinite)", AGAIN)
 
 
-def _header(file: Path) -> tuple[dict[str, Any], int]:
+def read_header(file: Path) -> tuple[dict[str, Any], int]:
     """Tensors by name, and where their data begins: 8 bytes of length, then JSON."""
     try:
         with open(file, "rb") as stream:

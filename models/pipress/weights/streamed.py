@@ -1,0 +1,100 @@
+"""A Llama that is never in memory as a whole: one decoder layer at a time, straight from the shards.
+
+What is kept between layers are hidden states, (n_sequences, length, hidden). The layers are Transformers' own.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import LlamaConfig
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMSNorm, LlamaRotaryEmbedding
+
+from pipress.weights.shards import ShardReader
+
+# Tokens whose intermediate values are in memory at a time.
+BATCH_TOKENS = 2048
+
+
+class StreamedLlama:
+    """Embeddings, layers and output of the model in `folder`, each loaded when asked for, in float32 on `device`."""
+
+    def __init__(self, folder: Path, device: torch.device | None = None) -> None:
+        self.config = LlamaConfig.from_pretrained(folder, local_files_only=True)
+        self.config._attn_implementation = "sdpa"
+        self.shards = ShardReader(folder)
+        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.rotary = LlamaRotaryEmbedding(self.config).to(self.device)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """One tensor in float32 on the device."""
+        return self.shards.load(name).to(self.device, torch.float32)
+
+    @torch.no_grad()
+    def embed(self, sequences: torch.Tensor) -> torch.Tensor:
+        """Hidden states before the first layer: (n, length) token ids -> (n, length, hidden)."""
+        table = self.shards.load("model.embed_tokens.weight")
+        return table[sequences].to(self.device, torch.float32)
+
+    def layer(self, index: int) -> LlamaDecoderLayer:
+        """One decoder layer with its weights."""
+        with torch.device("meta"):
+            layer = LlamaDecoderLayer(self.config, index).requires_grad_(False)
+        prefix = f"model.layers.{index}."
+        layer.load_state_dict({name: self.tensor(prefix + name) for name in layer.state_dict()}, assign=True)
+        return layer.eval()
+
+    def positions(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rotary cosine and sine for sequences of this length."""
+        return self.rotary(hidden, torch.arange(hidden.shape[1], device=self.device)[None])
+
+    def attention(self, layer: LlamaDecoderLayer, hidden: torch.Tensor) -> torch.Tensor:
+        """What the layer's attention adds to the residual stream: (n, length, hidden), causal."""
+        return layer.self_attn(layer.input_layernorm(hidden), self.positions(hidden), None)[0]
+
+    def feed_forward(self, layer: LlamaDecoderLayer, hidden: torch.Tensor) -> torch.Tensor:
+        """What the layer's FFN adds to the residual stream."""
+        return layer.mlp(layer.post_attention_layernorm(hidden))
+
+    def heads(self, layer: LlamaDecoderLayer, hidden: torch.Tensor) -> torch.Tensor:
+        """What goes into the attention's output projection: (n, length, n_heads * head_dim)."""
+        seen: list[torch.Tensor] = []
+        hook = layer.self_attn.o_proj.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+        try:
+            self.attention(layer, hidden)
+        finally:
+            hook.remove()
+        return seen[0]
+
+    def channels(self, layer: LlamaDecoderLayer, hidden: torch.Tensor) -> torch.Tensor:
+        """What goes into the FFN's down projection: (n, length, d_ff)."""
+        x = layer.post_attention_layernorm(hidden)
+        return layer.mlp.act_fn(layer.mlp.gate_proj(x)) * layer.mlp.up_proj(x)
+
+    @torch.no_grad()
+    def forward(self, layer: LlamaDecoderLayer, hidden: torch.Tensor) -> torch.Tensor:
+        """The hidden states after a layer, batch by batch."""
+        return torch.cat([layer(part, position_embeddings=self.positions(part)) for part in batches(hidden)])
+
+    @torch.no_grad()
+    def losses(self, hidden: torch.Tensor, sequences: torch.Tensor) -> torch.Tensor:
+        """Cross entropy of every next token, in nats: (n, length - 1)."""
+        norm = LlamaRMSNorm(self.config.hidden_size, self.config.rms_norm_eps)
+        norm.weight = nn.Parameter(self.shards.load("model.norm.weight").float(), requires_grad=False)
+        norm = norm.to(self.device)
+        name = "lm_head.weight" if "lm_head.weight" in self.shards else "model.embed_tokens.weight"
+        head = self.tensor(name)
+        rows = []
+        for states, ids in zip(hidden, sequences.to(self.device), strict=True):
+            logits = norm(states[:-1]) @ head.T
+            rows.append(torch.nn.functional.cross_entropy(logits, ids[1:], reduction="none"))
+        return torch.stack(rows)
+
+
+def batches(hidden: torch.Tensor) -> Iterator[torch.Tensor]:
+    """`hidden` in parts of whole sequences, about BATCH_TOKENS each."""
+    yield from hidden.split(max(1, BATCH_TOKENS // hidden.shape[1]))
+
+
+Report = Callable[[float], None]
