@@ -127,4 +127,27 @@ describe("stageGraph", () => {
       if (stage === "evaluate")
         expect(inputs.reference).toBe(name === "evaluate-base" ? undefined : "evaluate-base");
   });
+
+  it("trains and measures the unpruned model too where the recipe asks for a control, with the same parameters", () => {
+    const steps = { ...recipe.steps, recover: { tokens: 1024, control: true } };
+    const nodes = stageGraph({ ...recipe, steps });
+    expect(edges({ recover: steps.recover }).filter((edge) => /^\S*control/.test(edge))).toEqual([
+      "recover-control <- fetch fetch fetch-text",
+      "convert-control <- recover-control",
+      "evaluate-control <- convert-control fetch-text evaluate-base",
+    ]);
+    // `control` is the plan's: asking for one leaves the key of the recovery as it is.
+    for (const name of ["recover", "recover-control"])
+      expect(nodes.find((node) => node.name === name)?.params).toEqual({ tokens: 1024 });
+    expect(edges({ recover: { control: false } }).join()).not.toContain("control");
+  });
+
+  it("scales weights for quantization after recovery and before conversion", () => {
+    expect(edges({ awq: {} }).slice(7, 10)).toEqual([
+      "recover <- prune fetch fetch-text",
+      "awq <- recover fetch-text",
+      "convert <- awq",
+    ]);
+    expect(edges({ prune: undefined, recover: undefined, awq: {} })).toContain("awq <- fetch fetch-text");
+  });
 });

@@ -13,7 +13,13 @@ export interface StageNode {
 }
 
 /** Which measurements of the way from the base to the release a report sets side by side, in that order. */
-export const evaluations = ["evaluate-base", "evaluate-pruned", "evaluate-recovered", "evaluate"] as const;
+export const evaluations = [
+  "evaluate-base",
+  "evaluate-pruned",
+  "evaluate-recovered",
+  "evaluate-control",
+  "evaluate",
+] as const;
 
 /** Measurements of the unpruned model at the result's size, and at its predicted speed. */
 export const baselineEvaluations = ["evaluate-baseline", "evaluate-baseline-speed"] as const;
@@ -54,8 +60,15 @@ export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}
   if (steps.prune) model = add("prune", "prune", steps.prune, { model, texts });
   if (steps.recover) {
     if (steps.prune) measure("evaluate-pruned", add("convert-pruned", "convert", steps.convert, { model }));
-    model = add("recover", "recover", steps.recover, { model, teacher: base, texts });
+    const { control, ...training } = steps.recover;
+    model = add("recover", "recover", training, { model, teacher: base, texts });
+    // What the same training does for the unpruned model is not recovery: it belongs beside every recovery.
+    if (control === true) {
+      const trained = add("recover-control", "recover", training, { model: base, teacher: base, texts });
+      measure("evaluate-control", add("convert-control", "convert", steps.convert, { model: trained }));
+    }
   }
+  if (steps.awq) model = add("awq", "awq", steps.awq, { model, texts });
   const full = add("convert", "convert", steps.convert, { model });
   measure(steps.recover ? "evaluate-recovered" : steps.prune ? "evaluate-pruned" : "evaluate-base", full);
 

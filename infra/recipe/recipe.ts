@@ -18,6 +18,7 @@ export interface Recipe {
   steps: {
     prune?: Record<string, unknown>;
     recover?: Record<string, unknown>;
+    awq?: Record<string, unknown>;
     convert: Record<string, unknown>;
     imatrix?: Record<string, unknown>;
     quantize: Record<string, unknown>;

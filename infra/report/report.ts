@@ -43,6 +43,7 @@ const labels = {
   "evaluate-base": "base",
   "evaluate-pruned": "pruned",
   "evaluate-recovered": "recovered",
+  "evaluate-control": "control",
   evaluate: "quantized",
   "evaluate-baseline": "unpruned, of that size",
   "evaluate-baseline-speed": "unpruned, of that speed",

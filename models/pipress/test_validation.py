@@ -24,7 +24,11 @@ def test_calibration_and_evaluation_come_from_different_files(path: Path) -> Non
 
 def test_defaults_are_filled_in_at_every_depth() -> None:
     params = check_params("recover", {"tokens": 1024, "distillation": {"klWeight": 0.5}})
-    assert params["rank"] == 16 and params["distillation"] == {"klWeight": 0.5, "temperature": 1}
+    assert params["rank"] == 16 and params["distillation"] == {
+        "klWeight": 0.5,
+        "temperature": 1,
+        "vocabularyShare": 1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ STAGE_PARAMS = {
     "fetch-text": "texts",
     "prune": "prune",
     "recover": "recover",
+    "awq": "awq",
     "convert": "convert",
     "imatrix": "imatrix",
     "quantize": "quantize",

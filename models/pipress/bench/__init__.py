@@ -1,1 +1,1 @@
-"""Benchmarks of the stages on models of true shape with random weights."""
+"""Benchmarks: stages on models of true shape with random weights, and this package against its peers."""

@@ -1,193 +1,181 @@
-"""recover: low-rank adapters trained to bring the pruned model back to what the unpruned one says.
+"""recover: training that brings the pruned model back to what the unpruned one says.
 
-LoRA (Hu et al., arXiv:2106.09685) by PEFT; the loss is distillation from the
-unpruned teacher. The text is packed; a part of it is held back for the loss curve. The evaluation text is not read.
+Low-rank adapters (Hu et al., arXiv:2106.09685), and where the recipe says so the last layers and the output layer in
+full; the loss is distillation from the unpruned teacher. The text is packed; a part of it is held back, and the weights
+kept are those with the lowest loss on that part. The evaluation text is not read.
 """
 
 import json
-import math
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from peft.peft_model import PeftModel
 from transformers import LlamaForCausalLM
 
 from pipress.errors import StageError
-from pipress.recovery.checkpoints import load_checkpoint, save_checkpoint
-from pipress.recovery.distillation import distillation_loss
+from pipress.recovery.adapters import merge, trainable
+from pipress.recovery.checkpoints import BEST, LATEST, load_checkpoint, save_checkpoint
+from pipress.recovery.memory import keep_freed_memory, peak_bytes
 from pipress.recovery.precision import training_dtype
 from pipress.recovery.schedule import learning_rate
+from pipress.recovery.teacher import teacher_states
+from pipress.recovery.text import read_training_text
+from pipress.recovery.training import held_out_loss, new_optimizer, train_step, use_checkpointing
+from pipress.recovery.vocabulary import VocabularyPart
 from pipress.spec import Metrics, Spec
-from pipress.weights.folder import load_model, load_tokenizer, save_model, stored_dtype
-from pipress.weights.packing import pack, spread
+from pipress.weights.folder import load_model, save_model, stored_dtype
 
-TOOLS = ("peft", "safetensors", "tokenizers", "torch", "transformers")
+TOOLS = ("safetensors", "tokenizers", "torch", "transformers")
 
-MAX_GRADIENT_NORM = 1.0
-# How often the held-back text is looked at, start and end included.
-VALIDATIONS = 5
+# Shares of the progress: where the teacher's pass over the text ends, and the training.
+TAUGHT, TRAINED = 0.2, 0.95
 
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
-    """Trains, merges the adapters into full weights, and saves those with the loss curve (loss.json)."""
+    """Trains, merges what was trained into full weights, and saves those with the loss curve (loss.json)."""
     p = spec.params
-    torch.manual_seed(p["seed"])
+    keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = training_dtype(device)
 
     spec.report(0.0, "reading the text")
-    training, validation = _read_text(inputs["texts"], inputs["model"], p)
+    text = read_training_text(inputs["texts"], inputs["model"], p)
     tokens_per_step = p["batchSize"] * p["sequenceLength"]
     steps = max(1, p["tokens"] // tokens_per_step)
 
-    spec.report(0.01, "loading teacher and student")
-    dtype = training_dtype(device)
-    teacher = load_model(inputs["teacher"], dtype).to(device).requires_grad_(False)
-    student = _with_adapters(load_model(inputs["model"], dtype), p).to(device)
-    trained = [parameter for parameter in student.parameters() if parameter.requires_grad]
-    # The adapters are float32 whatever the weights are: the frozen many may be coarse, the trained few not.
-    optimizer = torch.optim.AdamW(trained, lr=p["learningRate"], weight_decay=0.0, betas=(0.9, 0.99))
+    spec.report(0.01, "asking the teacher")
+    states, teacher_head = _ask_teacher(spec, inputs["teacher"], text.sequences, dtype, device)
+
+    spec.report(TAUGHT, "loading the student")
+    student = load_model(inputs["model"], dtype).to(device)
+    if student.config.hidden_size != states.shape[-1] or student.config.vocab_size != len(teacher_head):
+        raise StageError(
+            f"the model (hidden {student.config.hidden_size}, vocabulary {student.config.vocab_size}) was not made "
+            f"from its teacher (hidden {states.shape[-1]}, vocabulary {len(teacher_head)})",
+            "prune the model that the recipe names as its base",
+        )
+    trained = trainable(student, p)
+    vocabulary = VocabularyPart(states, teacher_head, p["distillation"]["vocabularyShare"], p["seed"])
+    if p["gradientCheckpointing"]:
+        use_checkpointing(student)
+    optimizer = new_optimizer(trained.values())
 
     curve: dict[str, list[dict[str, float]]] = {"training": [], "validation": []}
     first = 0
-    if (checkpoint := load_checkpoint(spec.checkpoint)) is not None:
-        set_peft_model_state_dict(student, checkpoint["adapters"])
+    if (checkpoint := load_checkpoint(spec.checkpoint, LATEST, trained)) is not None:
+        _copy(checkpoint["trained"], trained)
         optimizer.load_state_dict(checkpoint["optimizer"])
         first, curve = checkpoint["step"], json.loads(checkpoint["curve"])
         print(f"going on from the checkpoint after step {first}", flush=True)
 
-    validate_at = {round(i * steps / (VALIDATIONS - 1)) for i in range(VALIDATIONS)}
-    began, trained_seconds = time.monotonic(), 0.0
-
     def validate(step: int) -> None:
         if any(entry["step"] == step for entry in curve["validation"]):
             return  # a resumed training has this one
-        kl, ce = _validate(student, teacher, validation, p)
-        curve["validation"].append({"step": step, "kl": kl, "crossEntropy": ce})
+        spec.report(TAUGHT + (TRAINED - TAUGHT) * step / steps, f"step {step}/{steps} · looking at held-back text")
+        ids, wanted = text.sequences[text.held_back], states[text.held_back]
+        kl, ce = held_out_loss(student, ids, wanted, teacher_head, p["batchSize"], p["distillation"])
+        entry = {"step": step, "kl": kl, "crossEntropy": ce, "loss": _mixed(kl, ce, p)}
+        curve["validation"].append(entry)
         print(f"held-back text after step {step}: kl {kl:.4f} cross entropy {ce:.4f}", flush=True)
+        if _best(curve) is entry:
+            save_checkpoint(spec.checkpoint, BEST, {"trained": _values(trained)})
 
+    validate_at = {round(i * steps / (p["validations"] - 1)) for i in range(p["validations"])}
+    began, trained_seconds, done = time.monotonic(), 0.0, first
     for step in range(first, steps):
         if step in validate_at:
-            spec.report(0.02 + 0.93 * step / steps, f"step {step}/{steps} · looking at held-back text")
             validate(step)
+            if _rises(curve, p["patience"]):
+                print(f"the held-back loss has not fallen {p['patience']} times in a row: stopping", flush=True)
+                break
         step_began = time.monotonic()
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, p["learningRate"])
-        batch = _batch(training, step, p).to(device)
-        loss, kl, ce = _loss(student, teacher, batch, p)
-        if not math.isfinite(loss.item()):
-            raise StageError(
-                f"the loss is no longer a number at step {step + 1}",
-                f"lower learningRate (it is {p['learningRate']}) and run `up` again",
-            )
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, MAX_GRADIENT_NORM)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        rows = text.rows(step)
+        ids, wanted = text.sequences[rows].to(device), states[rows].to(device)
+        rate = learning_rate(step, steps, p["learningRate"], p["schedule"])
+        part = vocabulary.choose(step, ids)
+        loss, kl, ce = train_step(student, optimizer, ids, wanted, teacher_head, rate, p["distillation"], part)
 
         done = step + 1
         trained_seconds += time.monotonic() - step_began
         curve["training"].append({"step": done, "kl": round(kl, 5), "crossEntropy": round(ce, 5)})
         print(f"step {done}/{steps} kl {kl:.4f} cross entropy {ce:.4f}", flush=True)
         left = (time.monotonic() - began) / (done - first) * (steps - done)
-        spec.report(0.02 + 0.93 * done / steps, f"step {done}/{steps} · loss {loss.item():.3f}", left)
+        spec.report(TAUGHT + (TRAINED - TAUGHT) * done / steps, f"step {done}/{steps} · loss {loss:.3f}", left)
         if done % p["checkpointEverySteps"] == 0 or done == steps:
-            save_checkpoint(
-                spec.checkpoint,
-                {
-                    "step": done,
-                    "adapters": get_peft_model_state_dict(student),
-                    "optimizer": optimizer.state_dict(),
-                    "curve": json.dumps(curve),
-                },
-            )
-    validate(steps)
+            state = {"step": done, "trained": _values(trained), "optimizer": optimizer.state_dict()}
+            save_checkpoint(spec.checkpoint, LATEST, {**state, "curve": json.dumps(curve)})
+    else:
+        validate(steps)
 
-    spec.report(0.96, "merging the adapters")
-    merged = _merge(student, inputs["model"], p)
-    parameters = save_model(merged.to(stored_dtype(inputs["model"])), inputs["model"], out)
+    spec.report(TRAINED, "merging")
+    start, best = curve["validation"][0], _best(curve)
+    parameters = _save_merged(spec, inputs["model"], out)
     (out / "loss.json").write_text(json.dumps(curve, indent=1) + "\n", encoding="utf-8")
-    start, end = curve["validation"][0], curve["validation"][-1]
     return {
         "parameters": parameters,
-        "steps": steps,
-        "tokens": steps * tokens_per_step,
+        "trainedParameters": sum(parameter.numel() for parameter in trained.values()),
+        "steps": done,
+        "tokens": done * tokens_per_step,
+        "bestStep": int(best["step"]),
+        "stoppedEarly": done < steps,
         "klBefore": round(start["kl"], 4),
-        "klAfter": round(end["kl"], 4),
+        "klAfter": round(best["kl"], 4),
         "crossEntropyBefore": round(start["crossEntropy"], 4),
-        "crossEntropyAfter": round(end["crossEntropy"], 4),
-        "trainTokensPerSecond": round((steps - first) * tokens_per_step / trained_seconds, 1) if trained_seconds else 0,
+        "crossEntropyAfter": round(best["crossEntropy"], 4),
+        "trainTokensPerSecond": round((done - first) * tokens_per_step / trained_seconds, 1) if trained_seconds else 0,
+        "peakMemoryBytes": peak_bytes(device),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "dtype": str(dtype).removeprefix("torch."),
     }
 
 
-def _read_text(texts: Path, model: Path, p: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Packed sequences to train on, in the order of the seed, and those held back: (n, length) each."""
-    length = p["sequenceLength"]
-    text = (texts / "calibration.txt").read_text(encoding="utf-8")
-    sequences = pack(text, load_tokenizer(model), length)
-    held_back = max(1, p["validationTokens"] // length)
-    if len(sequences) < held_back + p["batchSize"]:
-        raise StageError(
-            f"the calibration text gives {len(sequences)} sequences of {length} tokens; {held_back} are held back, and "
-            f"one step needs {p['batchSize']}",
-            "take more text for texts.calibration, or shorter sequences",
-        )
-    # The end of the text is held back, and one sequence before it left out: no document is on both sides.
-    training, validation = sequences[: -held_back - 1], sequences[-held_back:]
-    needed = max(p["batchSize"], p["tokens"] // length)
-    training = spread(training, needed)
-    order = torch.randperm(len(training), generator=torch.Generator().manual_seed(p["seed"]))
-    return training[order], validation
-
-
-def _batch(training: torch.Tensor, step: int, p: dict[str, Any]) -> torch.Tensor:
-    """The sequences of a step; a function of the step alone, so that a resumed training sees what it would have."""
-    start = step * p["batchSize"]
-    rows = torch.arange(start, start + p["batchSize"]) % len(training)
-    return training[rows]
-
-
-def _with_adapters(model: LlamaForCausalLM, p: dict[str, Any]) -> PeftModel:
-    config = LoraConfig(r=p["rank"], lora_alpha=p["alpha"], target_modules=p["targets"], task_type="CAUSAL_LM")
-    return get_peft_model(model, config)
-
-
-def _loss(
-    student: PeftModel, teacher: LlamaForCausalLM, batch: torch.Tensor, p: dict[str, Any]
-) -> tuple[torch.Tensor, float, float]:
-    """Loss, KL and cross entropy of a batch of token ids (n, length)."""
-    model: LlamaForCausalLM = student.get_base_model()
-    with torch.no_grad():
-        wanted = teacher.model(batch, use_cache=False).last_hidden_state[:, :-1]
-    with torch.autocast(batch.device.type, torch.bfloat16, enabled=teacher.dtype == torch.bfloat16):
-        hidden = model.model(batch, use_cache=False).last_hidden_state[:, :-1]
-    return distillation_loss(
-        hidden.reshape(-1, hidden.shape[-1]).to(model.lm_head.weight.dtype),
-        model.lm_head.weight,
-        wanted.reshape(-1, wanted.shape[-1]),
-        teacher.lm_head.weight,
-        batch[:, 1:].reshape(-1),
-        p["distillation"]["temperature"],
-        p["distillation"]["klWeight"],
+def _ask_teacher(
+    spec: Spec, folder: Path, sequences: torch.Tensor, dtype: torch.dtype, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The teacher's hidden states of all sequences, (n, length, hidden), and its output layer, (vocabulary, hidden)."""
+    teacher: LlamaForCausalLM = load_model(folder, dtype).requires_grad_(False).to(device)
+    states = teacher_states(
+        teacher,
+        sequences,
+        spec.checkpoint,
+        lambda share: spec.report(0.01 + (TAUGHT - 0.01) * share, f"asking the teacher {share:.0%}"),
     )
+    return states, teacher.lm_head.weight.detach().clone()
 
 
-@torch.no_grad()
-def _validate(
-    student: PeftModel, teacher: LlamaForCausalLM, validation: torch.Tensor, p: dict[str, Any]
-) -> tuple[float, float]:
-    """KL and cross entropy per token on the held-back text."""
-    device = teacher.device
-    parts = [_loss(student, teacher, batch.to(device), p)[1:] for batch in validation.split(p["batchSize"])]
-    sizes = [len(batch) for batch in validation.split(p["batchSize"])]
-    kl, ce = (sum(n * part[i] for n, part in zip(sizes, parts, strict=True)) / sum(sizes) for i in (0, 1))
-    return kl, ce
+def _mixed(kl: float, ce: float, p: dict[str, Any]) -> float:
+    weight = p["distillation"]["klWeight"]
+    return weight * kl + (1 - weight) * ce
 
 
-def _merge(student: PeftModel, pruned: Path, p: dict[str, Any]) -> LlamaForCausalLM:
-    """The trained adapters added to the pruned model's weights, in float32: bfloat16 would swallow small updates."""
-    merged = _with_adapters(load_model(pruned, torch.float32), p)
-    set_peft_model_state_dict(merged, get_peft_model_state_dict(student))
-    return merged.merge_and_unload()
+def _best(curve: dict[str, list[dict[str, float]]]) -> dict[str, float]:
+    """The look at held-back text with the lowest loss, the first of equals."""
+    return min(curve["validation"], key=lambda entry: entry["loss"])
+
+
+def _rises(curve: dict[str, list[dict[str, float]]], patience: int) -> bool:
+    """Whether the last `patience` looks at held-back text were all no better than the best before them."""
+    looks = curve["validation"]
+    return len(looks) - 1 - looks.index(_best(curve)) >= patience
+
+
+def _values(trained: dict[str, torch.nn.Parameter]) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach() for name, parameter in trained.items()}
+
+
+def _copy(saved: dict[str, torch.Tensor], trained: dict[str, torch.nn.Parameter]) -> None:
+    with torch.no_grad():
+        for name, parameter in trained.items():
+            parameter.copy_(saved[name])
+
+
+def _save_merged(spec: Spec, pruned: Path, out: Path) -> int:
+    """The best trained weights in the pruned model, added in float32: bfloat16 would swallow small updates."""
+    model = load_model(pruned, torch.float32)
+    trained = trainable(model, spec.params)
+    best = load_checkpoint(spec.checkpoint, BEST, trained)
+    if best is None:
+        raise StageError(f"{spec.checkpoint / BEST} cannot be read", "delete that folder and run `up` again")
+    _copy(best["trained"], trained)
+    return save_model(merge(model).to(stored_dtype(pruned)), pruned, out)

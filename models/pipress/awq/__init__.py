@@ -1,0 +1,1 @@
+"""Activation-aware weight scaling (AWQ)."""

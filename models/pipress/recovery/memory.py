@@ -1,0 +1,29 @@
+"""Keeping freed memory within the process, and how much there was of it at most."""
+
+import ctypes
+import resource
+
+import torch
+
+# Of malloc.h: sizes from which on memory comes from, and goes back to, the system.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGEST_HEAP_BLOCK = 32 << 20  # the largest M_MMAP_THRESHOLD that glibc takes
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc not to give freed tensors back to the system.
+
+    Every step makes the same thousands of tensors of megabytes; by default each is mapped anew, and the system clears
+    its pages at first touch. Elsewhere than on glibc this does nothing.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGEST_HEAP_BLOCK)
+        mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Most memory used so far: of the device where that is a GPU, else resident memory of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

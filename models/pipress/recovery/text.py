@@ -1,0 +1,55 @@
+"""The text of a training: packed, a part of it held back, in an order that follows from the seed alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipress.errors import StageError
+from pipress.weights.folder import load_tokenizer
+from pipress.weights.packing import pack, spread
+
+
+@dataclass(frozen=True)
+class TrainingText:
+    """sequences: (n, length) token ids, those held back at the end; of them, the first `n_training` are trained on."""
+
+    sequences: torch.Tensor
+    n_training: int
+    batch: int
+    seed: int
+
+    @property
+    def held_back(self) -> slice:
+        return slice(self.n_training, len(self.sequences))
+
+    def rows(self, step: int) -> torch.Tensor:
+        """Rows of the sequences that step `step` trains on; every pass over the text has an order of its own.
+
+        A function of the step alone, so that a resumed training sees what it would have seen.
+        """
+        places = torch.arange(step * self.batch, (step + 1) * self.batch)
+        return torch.stack([self._order(int(place) // self.n_training)[place % self.n_training] for place in places])
+
+    def _order(self, epoch: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        return torch.randperm(self.n_training, generator=generator)
+
+
+def read_training_text(texts: Path, model: Path, p: dict[str, Any]) -> TrainingText:
+    """Packs the calibration text. Raises StageError where it is too little for the parameters of the recipe."""
+    length = p["sequenceLength"]
+    text = (texts / "calibration.txt").read_text(encoding="utf-8")
+    packed = pack(text, load_tokenizer(model), length)
+    held_back = max(1, p["validationTokens"] // length)
+    needed = max(p["batchSize"], p["tokens"] // p["epochs"] // length)
+    # One sequence more than is held back, and left out: no document is on both sides.
+    if len(packed) < held_back + 1 + p["batchSize"]:
+        raise StageError(
+            f"the calibration text gives {len(packed)} sequences of {length} tokens; {held_back} are held back, one is "
+            f"left out, and one step needs {p['batchSize']}",
+            "take more text for texts.calibration, or shorter sequences",
+        )
+    training = spread(packed[: -held_back - 1], needed)
+    return TrainingText(torch.cat([training, packed[-held_back:]]), len(training), p["batchSize"], p["seed"])

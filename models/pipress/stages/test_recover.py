@@ -1,0 +1,180 @@
+"""Recovery on a tiny model: the real stage, seconds instead of minutes."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pipress.conftest import KEY
+from pipress.errors import StageError
+from pipress.recovery import training as step_of_training
+from pipress.stages import prune, recover
+from pipress.store.file_store import FileStore
+from pipress.validation import check_params
+from pipress.weights.folder import check_loads
+
+
+@pytest.fixture
+def pruned(make_spec: Any, tiny_model: Path, tiny_texts: Path, tmp_path: Path) -> Path:
+    out = tmp_path / "pruned"
+    out.mkdir()
+    params = check_params("prune", {"parametersRemoved": 0.15, "calibrationTokens": 2048, "sequenceLength": 64})
+    prune.run(make_spec("prune", **params), {"model": tiny_model, "texts": tiny_texts}, out)
+    return out
+
+
+@pytest.fixture
+def inputs(pruned: Path, tiny_model: Path, tiny_texts: Path) -> dict[str, Path]:
+    return {"model": pruned, "teacher": tiny_model, "texts": tiny_texts}
+
+
+def training(**changes: Any) -> dict[str, Any]:
+    params = {"tokens": 6 * 4 * 32, "sequenceLength": 32, "batchSize": 4, "checkpointEverySteps": 2, "rank": 4}
+    return check_params("recover", {**params, "validationTokens": 256, "learningRate": 0.01, **changes})
+
+
+def test_recovery_saves_the_merged_model_and_its_loss_curve(
+    make_spec: Any, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    (out := tmp_path / "out").mkdir()
+    metrics = recover.run(make_spec("recover", **training(tokens=30 * 4 * 32, learningRate=0.001, patience=5)), inputs, out)
+    curve = json.loads((out / "loss.json").read_text())
+    assert [entry["step"] for entry in curve["training"]] == list(range(1, 31))
+    assert curve["validation"][0]["step"] == 0 and curve["validation"][-1]["step"] == 30
+    best = min(curve["validation"], key=lambda entry: entry["loss"])
+    assert metrics["bestStep"] == best["step"] > 0 and metrics["klAfter"] == round(best["kl"], 4) < metrics["klBefore"]
+    # What was saved is the merged model in the shape and type of the pruned one.
+    before, after = load_file(inputs["model"] / "model.safetensors"), load_file(out / "model.safetensors")
+    assert {n: (t.shape, t.dtype) for n, t in before.items()} == {n: (t.shape, t.dtype) for n, t in after.items()}
+    check_loads(out)
+
+
+def test_training_stops_when_the_held_out_loss_rises_and_keeps_the_best_weights(
+    make_spec: Any, inputs: dict[str, Path], tmp_path: Path, monkeypatch: Any
+) -> None:
+    losses = iter([0.9, 0.5, 0.6, 0.7, 0.4])
+    monkeypatch.setattr(recover, "held_out_loss", lambda *_: (next(losses), 1.0))
+    (out := tmp_path / "out").mkdir()
+    spec = make_spec("recover", **training(tokens=8 * 4 * 32, patience=2, validations=5))
+    metrics = recover.run(spec, inputs, out)
+    assert metrics["stoppedEarly"] is True and metrics["steps"] == 6 and metrics["bestStep"] == 2
+    # The same training, two steps long at the same rates, ends at the weights that were kept.
+    plain = recover.learning_rate
+    monkeypatch.setattr(recover, "learning_rate", lambda step, steps, *rest: plain(step, 8, *rest))
+    falling = iter([0.9, 0.5])
+    monkeypatch.setattr(recover, "held_out_loss", lambda *_: (next(falling), 1.0))
+    monkeypatch.setattr(recover, "read_training_text", _longer(recover.read_training_text))
+    for file in spec.checkpoint.iterdir():
+        file.unlink()
+    (short := tmp_path / "short").mkdir()
+    recover.run(make_spec("recover", **training(tokens=2 * 4 * 32, validations=2)), inputs, short)
+    one, other = load_file(out / "model.safetensors"), load_file(short / "model.safetensors")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def _longer(read: Any) -> Any:
+    """Reads the text of the eight-step training, whatever the tokens."""
+    return lambda texts, model, p: read(texts, model, {**p, "tokens": 8 * 4 * 32})
+
+
+def test_a_loss_that_is_no_number_ends_the_training(
+    make_spec: Any, inputs: dict[str, Path], tmp_path: Path, monkeypatch: Any
+) -> None:
+    broken = (torch.tensor(float("nan"), requires_grad=True), 0.0, 0.0)
+    monkeypatch.setattr(step_of_training, "student_loss", lambda *_: broken)
+    monkeypatch.setattr(recover, "held_out_loss", lambda *_: (1.0, 1.0))
+    with pytest.raises(StageError, match=r"no longer a number — lower recover\.learningRate"):
+        recover.run(make_spec("recover", **training()), inputs, tmp_path)
+
+
+def test_a_model_that_was_not_made_from_its_teacher_is_refused(
+    make_spec: Any, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    other = tmp_path / "other"
+    config = LlamaConfig.from_pretrained(inputs["teacher"], hidden_size=32)
+    LlamaForCausalLM(config).save_pretrained(other)
+    with pytest.raises(StageError, match=r"hidden 64.*was not made from its teacher \(hidden 32"):
+        recover.run(make_spec("recover", **training()), {**inputs, "teacher": other}, tmp_path)
+
+
+def test_weights_that_are_no_numbers_are_refused(make_spec: Any, inputs: dict[str, Path], tmp_path: Path) -> None:
+    file = inputs["model"] / "model.safetensors"
+    tensors = load_file(file)
+    tensors["model.layers.1.mlp.up_proj.weight"][0, 0] = float("nan")
+    save_file(tensors, file)
+    with pytest.raises(StageError, match=r"up_proj.weight in model.safetensors holds values that are not finite"):
+        recover.run(make_spec("recover", **training()), inputs, tmp_path)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL at a known step."""
+
+
+def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_weights(
+    make_spec: Any, inputs: dict[str, Path], tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    spec = make_spec("recover", **training(epochs=2, fullLayers=1, patience=5))
+    (whole := tmp_path / "whole").mkdir()
+    recover.run(spec, inputs, whole)
+    for file in spec.checkpoint.iterdir():
+        file.unlink()
+
+    original, calls = recover.train_step, iter(range(100))
+
+    def until_step_five(*arguments: Any) -> Any:
+        if next(calls) == 4:
+            raise Killed
+        return original(*arguments)
+
+    monkeypatch.setattr(recover, "train_step", until_step_five)
+    with pytest.raises(Killed):
+        recover.run(spec, inputs, tmp_path)
+    monkeypatch.setattr(recover, "train_step", original)
+    capsys.readouterr()
+    (resumed := tmp_path / "resumed").mkdir()
+    recover.run(spec, inputs, resumed)
+    said = capsys.readouterr().out
+    assert "going on from the checkpoint after step 4" in said and "step 4/6" not in said and "step 5/6" in said
+    one, other = load_file(whole / "model.safetensors"), load_file(resumed / "model.safetensors")
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], rtol=0, atol=0)
+
+
+def test_a_job_killed_in_the_middle_repeats_no_step_beyond_the_interval(
+    job_spec: Any, attach: Any, pruned: Path, tiny_model: Path, tiny_texts: Path
+) -> None:
+    """The whole runner: SIGKILL of the job's process group, then the same command again."""
+    keys = {"model": "01" * 32, "teacher": "02" * 32, "texts": "03" * 32}
+    spec = job_spec("recover", training(tokens=400 * 4 * 32, checkpointEverySteps=5), keys)
+    store = FileStore(spec["store"])
+    for key, folder in zip(keys.values(), (pruned, tiny_model, tiny_texts), strict=True):
+        place = store.begin(key)
+        for file in folder.iterdir():
+            (place / file.name).write_bytes(file.read_bytes())
+        store.commit(key, {})
+    job = Path(spec["jobs"], KEY)
+
+    def steps() -> list[int]:
+        lines = (job / "log.txt").read_text().splitlines() if (job / "log.txt").exists() else []
+        return [int(line.split("/")[0].removeprefix("step ")) for line in lines if line.startswith("step ")]
+
+    attacher = attach(spec)
+    deadline = time.monotonic() + 400  # on a busy machine, loading the libraries alone takes minutes
+    while len(steps()) < 12 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(json.loads((job / "process.json").read_text())["pid"], signal.SIGKILL)
+    attacher.communicate(timeout=60)
+    done_before = steps()[-1]
+    out, err = attach(spec).communicate(timeout=600)
+    assert json.loads(out)["metrics"]["steps"] == 400, err
+    every = steps()
+    assert done_before < 400 and len(every) - 400 <= 5, "at most the steps since the last checkpoint ran twice"
+    assert sorted(set(every)) == list(range(1, 401))
