@@ -19,10 +19,13 @@ const VERBS = {
   pulumi: ["pulumi.ts"],
   env: ["env.ts"],
   jobs: ["jobs.ts"],
+  rollback: ["rollback.ts"],
+  metrics: ["metrics.ts"],
   lint: ["lint.ts"],
   test: ["test.ts"],
   "test:unit": ["test.ts", "unit"],
   "test:e2e": ["test.ts", "e2e"],
+  "test:fleet": ["test.ts", "fleet"],
 };
 
 /** Whether what npm last installed is what package-lock.json asks for. npm writes its own record last, so an

@@ -1,7 +1,7 @@
 import { UserError } from "../infra/errors/user-error.ts";
 import { bootstrap } from "./bootstrap/index.ts";
 import { runLinters } from "./checks/run-linters.ts";
-import { runPytest, runVitestEndToEnd, runVitestUnits } from "./checks/suites.ts";
+import { runPytest, runVitestEndToEnd, runVitestFleet, runVitestUnits } from "./checks/suites.ts";
 import { sum, type Tally } from "./checks/tally.ts";
 
 const SUITES: Record<string, (() => Promise<Tally>)[]> = {
@@ -9,9 +9,10 @@ const SUITES: Record<string, (() => Promise<Tally>)[]> = {
   all: [runLinters, runVitestUnits, runPytest],
   unit: [runVitestUnits, runPytest],
   e2e: [runVitestEndToEnd],
+  fleet: [runVitestFleet],
 };
 
-/** `npm test`: linters and unit tests, one after the other; `unit` or `e2e` for those alone. */
+/** `npm test`: linters and unit tests, one after the other; `unit`, `e2e` or `fleet` for those alone. */
 export async function main([which = "all"]: string[]): Promise<number> {
   const suites = SUITES[which];
   if (suites === undefined) {
@@ -22,7 +23,7 @@ export async function main([which = "all"]: string[]): Promise<number> {
       remedy: `use one of ${known}`,
     });
   }
-  await bootstrap({ purpose: which === "e2e" ? "test" : "lint" });
+  await bootstrap({ purpose: ["e2e", "fleet"].includes(which) ? "test" : "lint" });
   const tallies: Tally[] = [];
   for (const suite of suites) tallies.push(await suite());
   const { passed, failed } = sum(tallies);

@@ -22,7 +22,7 @@ export interface Recipe {
     evaluate: Record<string, unknown>;
   };
   golden: GoldenPrompt;
-  server: Omit<ServerSettings, "port">;
+  server: Pick<ServerSettings, "context" | "threads" | "parallel" | "minTokensPerSecond">;
 }
 
 const recipesDir = join(repoRoot, "models", "recipes");

@@ -1,15 +1,22 @@
 import { statSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
+import { ansibleDigest } from "../ansible/digest.ts";
+import type { RolloutConfig } from "../config/rollout-schema.ts";
+import { agentPort, type EndpointConfig } from "../endpoint/endpoint.ts";
+import { addressFrom } from "../host/address.ts";
 import type { Host } from "../host/host.ts";
 import type { Release } from "../release/release.ts";
 import type { Toolchain } from "../toolchain.ts";
-import { ansibleDigest } from "../ansible/digest.ts";
+import { rollOutInWaves, type WavePlace } from "./in-waves.ts";
+import { chooseNeighbours, sharePort } from "./neighbours.ts";
 import { Playbook } from "./playbook.ts";
 
 /** What the play on a host reports back (`set_stats` of the role inference_service). */
 export interface ServiceResults {
   release: string;
   tokensPerSecond: number;
+  /** Of the release that this one took the place of. */
+  tokensPerSecondBefore?: number;
   loadSeconds: number;
   answer: string;
   warnings?: string[];
@@ -17,32 +24,50 @@ export interface ServiceResults {
 
 /** Inputs of a rollout. */
 export interface RolloutArgs {
-  /** In the order in which they get the release: the first is the canary. */
   hosts: readonly Host[];
-  release: pulumi.Output<Release>;
+  /** In which steps they get the release. */
+  steps: RolloutConfig;
+  /** The release of each host: hosts with the same settings have the same one. */
+  releaseOf: (host: Host) => pulumi.Output<Release>;
   /** Where the release's model is on this machine. */
   modelFile: pulumi.Input<string>;
   apiKey: pulumi.Output<string>;
+  /** Whether hosts get the node exporter and the facts of their board. */
+  monitoring: boolean;
+  /** What is in front of the hosts, if anything. */
+  endpoint?: EndpointConfig;
   toolchain: Toolchain;
 }
 
 /**
- * Brings a release to every host. The canary goes first; the others follow together once its gate has passed, so a
- * release that fails stops there and the rest go on serving what they serve.
+ * Brings a release to every host, wave by wave: the hosts of one wave together, the next wave when the one before has
+ * passed its gate. A release that fails stops there, and the rest go on serving what they serve.
  */
 export class Rollout extends pulumi.ComponentResource {
-  readonly playbooks: readonly Playbook[];
+  /** By the host's name. */
+  readonly playbooks: ReadonlyMap<string, Playbook>;
 
-  constructor(name: string, args: RolloutArgs, options?: pulumi.ComponentResourceOptions) {
-    super("pipress:rollout:Rollout", name, {}, options);
-    const [canary, ...rest] = args.hosts;
-    const first = canary && this.playbook(canary, args, []);
-    this.playbooks = first ? [first, ...rest.map((host) => this.playbook(host, args, [first]))] : [];
+  /** @param formerNames names this rollout may have in a stack's state; they keep its hosts from being taken for others */
+  constructor(name: string, args: RolloutArgs, formerNames: readonly string[] = []) {
+    super("pipress:rollout:Rollout", name, {}, { aliases: formerNames.map((former) => ({ name: former })) });
+    const { hosts, steps, releaseOf } = args;
+    this.playbooks = rollOutInWaves(
+      {
+        hosts,
+        steps,
+        playbook: (host, place) => this.playbook(host, args, place),
+        releaseOf: (host) => releaseOf(host).digest,
+        probe: "ansible/probe.yml",
+        probeVars: (host) => ({ pipress_digest: releaseOf(host).digest, pipress_port: host.port }),
+      },
+      { parent: this },
+    );
     this.registerOutputs({});
   }
 
-  private playbook(host: Host, args: RolloutArgs, after: readonly Playbook[]): Playbook {
-    const { release, modelFile, apiKey, toolchain } = args;
+  private playbook(host: Host, args: RolloutArgs, { after, served, position }: WavePlace<Host>): Playbook {
+    const { releaseOf, modelFile, apiKey, monitoring, endpoint, toolchain, steps } = args;
+    const release = releaseOf(host);
     const { llamaCpp } = toolchain;
     const server = llamaCpp.release.files["llama-server"];
     const source = {
@@ -50,6 +75,12 @@ export class Rollout extends pulumi.ComponentResource {
       bytes: statSync(llamaCpp.sourceArchive).size,
       path: llamaCpp.sourceArchive,
     };
+    const neighbours = steps.neighbours ? chooseNeighbours(host, position, served) : [];
+    const lenders = neighbours.map((neighbour) => {
+      const address = addressFrom(host.isVirtual, neighbour);
+      const literal = address.includes(":") ? `[${address}]` : address;
+      return neighbour.ports.apply(({ share = sharePort }) => `${literal}:${share}`);
+    });
     return new Playbook(
       host.name,
       {
@@ -62,6 +93,9 @@ export class Rollout extends pulumi.ComponentResource {
           pipress_build: host.build,
           pipress_virtual: host.isVirtual,
           pipress_llama_cpp_version: llamaCpp.version,
+          pipress_monitoring: monitoring,
+          ...(steps.neighbours && { pipress_share_port: sharePort }),
+          ...(endpoint && { pipress_agent_port: agentPort, pipress_drain_seconds: endpoint.drainSeconds }),
           pipress_source: { sha256: source.sha256, bytes: source.bytes },
         },
         secretVars: { pipress_api_keys: [apiKey] },
@@ -69,6 +103,11 @@ export class Rollout extends pulumi.ComponentResource {
           pulumi.output(host.build === "device" ? source : { ...server }),
           release.model.apply((model) => pulumi.output({ ...model, path: modelFile })),
         ],
+        routeVars: { pipress_neighbours: pulumi.all(lenders) },
+        failures: "report",
+        whenDown: host.down,
+        parallel: steps.parallel,
+        ...(steps.bandwidth !== undefined && { bytesPerSecond: steps.bandwidth }),
       },
       {
         parent: this,

@@ -90,6 +90,7 @@ describe("from a recipe to an answering virtual Pi", () => {
       "evaluate",
       "pi-0",
       "quantize",
+      "wave-1",
     ]);
   });
 });
