@@ -33,7 +33,7 @@ describe("parseStackConfig", () => {
       monitoring: false,
       rollout: {
         ...{ canary: { count: 1 }, shares: [], maxFailures: { count: 0 } },
-        ...{ soak: 60, parallel: 10, neighbours: false, down: "fail" },
+        ...{ soak: 60, parallel: 10, stageFirst: true, neighbours: false, down: "fail" },
       },
       hosts: [{ name: "pi-0", virtual: { memory: 2 ** 30, cpus: 2, disk: 8 * 2 ** 30 } }],
     });

@@ -41,6 +41,7 @@ const defaults = {
   soak: 60,
   maxFailures: { count: 0 },
   parallel: 10,
+  stageFirst: true,
   neighbours: false,
   down: "fail" as const,
 };
@@ -61,6 +62,8 @@ export const rolloutSchema = strict({
   parallel: z.int().min(1).max(1000).default(defaults.parallel),
   /** What this machine sends to all hosts together at most, in a second. @example "5 MB" @default no limit */
   bandwidth: size.pipe(z.number().min(1000, "must be at least 1 kB a second")).optional(),
+  /** Whether every host has fetched the release before the first is switched; of no effect with one host. @default true */
+  stageFirst: z.boolean().default(true),
   /** Whether hosts lend what they have fetched to hosts of later waves, on port 9112, to whoever asks for it by its digest. @default false */
   neighbours: z.boolean().default(false),
   /** What becomes of a host that does not answer; see the same key of a host. @default "fail" */

@@ -9,7 +9,7 @@ import type { Release } from "../release/release.ts";
 import type { Toolchain } from "../toolchain.ts";
 import { rollOutInWaves, type WavePlace } from "./in-waves.ts";
 import { chooseNeighbours, sharePort } from "./neighbours.ts";
-import { Playbook } from "./playbook.ts";
+import { Playbook, type PlaybookArgs } from "./playbook.ts";
 
 /** What the play on a host reports back (`set_stats` of the role inference_service). */
 export interface ServiceResults {
@@ -40,7 +40,7 @@ export interface RolloutArgs {
 }
 
 /**
- * Brings a release to every host, wave by wave: the hosts of one wave together, the next wave when the one before has
+ * Brings a release to every host: first its files to all of them, then wave by wave: the hosts of one wave together, the next wave when the one before has
  * passed its gate. A release that fails stops there, and the rest go on serving what they serve.
  */
 export class Rollout extends pulumi.ComponentResource {
@@ -55,6 +55,7 @@ export class Rollout extends pulumi.ComponentResource {
       {
         hosts,
         steps,
+        stage: (host, place) => this.stage(host, args, place),
         playbook: (host, place) => this.playbook(host, args, place),
         releaseOf: (host) => releaseOf(host).digest,
         probe: "ansible/probe.yml",
@@ -65,55 +66,77 @@ export class Rollout extends pulumi.ComponentResource {
     this.registerOutputs({});
   }
 
-  private playbook(host: Host, args: RolloutArgs, { after, served, position }: WavePlace<Host>): Playbook {
-    const { releaseOf, modelFile, apiKey, monitoring, endpoint, toolchain, steps } = args;
-    const release = releaseOf(host);
-    const { llamaCpp } = toolchain;
-    const server = llamaCpp.release.files["llama-server"];
-    const source = {
-      sha256: llamaCpp.sourceSha256,
-      bytes: statSync(llamaCpp.sourceArchive).size,
-      path: llamaCpp.sourceArchive,
-    };
-    const neighbours = steps.neighbours ? chooseNeighbours(host, position, served) : [];
-    const lenders = neighbours.map((neighbour) => {
-      const address = addressFrom(host.isVirtual, neighbour);
-      const literal = address.includes(":") ? `[${address}]` : address;
-      return neighbour.ports.apply(({ share = sharePort }) => `${literal}:${share}`);
-    });
-    return new Playbook(
-      host.name,
-      {
-        playbook: "ansible/site.yml",
-        removal: "ansible/remove.yml",
-        contentDigest: ansibleDigest(),
-        host: host.connection,
-        vars: {
-          pipress_release: release,
-          pipress_build: host.build,
-          pipress_virtual: host.isVirtual,
-          pipress_llama_cpp_version: llamaCpp.version,
-          pipress_monitoring: monitoring,
-          ...(steps.neighbours && { pipress_share_port: sharePort }),
-          ...(endpoint && { pipress_agent_port: agentPort, pipress_drain_seconds: endpoint.drainSeconds }),
-          pipress_source: { sha256: source.sha256, bytes: source.bytes },
-        },
-        secretVars: { pipress_api_keys: [apiKey] },
-        files: [
-          pulumi.output(host.build === "device" ? source : { ...server }),
-          release.model.apply((model) => pulumi.output({ ...model, path: modelFile })),
-        ],
-        routeVars: { pipress_neighbours: pulumi.all(lenders) },
-        failures: "report",
-        whenDown: host.down,
-        parallel: steps.parallel,
-        ...(steps.bandwidth !== undefined && { bytesPerSecond: steps.bandwidth }),
-      },
-      {
-        parent: this,
-        dependsOn: [...after, ...host.readyWhen],
-        ...(host.machine && { deletedWith: host.machine }),
-      },
-    );
+  /** Fetches the release; what runs on the host goes on as it is. */
+  private stage(host: Host, args: RolloutArgs, place: WavePlace<Host>): Playbook {
+    const inputs = { ...playbookArgs(host, args, place), playbook: "ansible/stage.yml" };
+    return new Playbook(`${host.name}-staged`, inputs, this.optionsFor(host, place));
   }
+
+  /** Switches the host to the release, behind its gate. */
+  private playbook(host: Host, args: RolloutArgs, place: WavePlace<Host>): Playbook {
+    const inputs = {
+      ...playbookArgs(host, args, place),
+      playbook: "ansible/site.yml",
+      removal: "ansible/remove.yml",
+      secretVars: { pipress_api_keys: [args.apiKey] },
+    };
+    return new Playbook(host.name, inputs, this.optionsFor(host, place));
+  }
+
+  private optionsFor(host: Host, { after }: WavePlace<Host>): pulumi.CustomResourceOptions {
+    return {
+      parent: this,
+      dependsOn: [...after, ...host.readyWhen],
+      ...(host.machine && { deletedWith: host.machine }),
+    };
+  }
+}
+
+/** What staging and switching have in common. */
+function playbookArgs(
+  host: Host,
+  { releaseOf, modelFile, monitoring, endpoint, toolchain, steps }: RolloutArgs,
+  { served, position }: WavePlace<Host>,
+): Omit<PlaybookArgs, "playbook"> {
+  const release = releaseOf(host);
+  const { llamaCpp } = toolchain;
+  const server = llamaCpp.release.files["llama-server"];
+  const source = {
+    sha256: llamaCpp.sourceSha256,
+    bytes: statSync(llamaCpp.sourceArchive).size,
+    path: llamaCpp.sourceArchive,
+  };
+  return {
+    contentDigest: ansibleDigest(),
+    host: host.connection,
+    vars: {
+      pipress_release: release,
+      pipress_build: host.build,
+      pipress_virtual: host.isVirtual,
+      pipress_llama_cpp_version: llamaCpp.version,
+      pipress_monitoring: monitoring,
+      ...(steps.neighbours && { pipress_share_port: sharePort }),
+      ...(endpoint && { pipress_agent_port: agentPort, pipress_drain_seconds: endpoint.drainSeconds }),
+      pipress_source: { sha256: source.sha256, bytes: source.bytes },
+    },
+    routeVars: { pipress_neighbours: steps.neighbours ? lendersOf(host, position, served) : [] },
+    files: [
+      pulumi.output(host.build === "device" ? source : { ...server }),
+      release.model.apply((model) => pulumi.output({ ...model, path: modelFile })),
+    ],
+    failures: "report",
+    whenDown: host.down,
+    parallel: steps.parallel,
+    ...(steps.bandwidth !== undefined && { bytesPerSecond: steps.bandwidth }),
+  };
+}
+
+/** `address:port` of the neighbours that a host asks for a release. */
+function lendersOf(host: Host, position: number, served: readonly Host[]): pulumi.Output<string[]> {
+  const places = chooseNeighbours(host, position, served).map((neighbour) => {
+    const address = addressFrom(host.isVirtual, neighbour);
+    const literal = address.includes(":") ? `[${address}]` : address;
+    return neighbour.ports.apply(({ share = sharePort }) => `${literal}:${share}`);
+  });
+  return pulumi.all(places);
 }

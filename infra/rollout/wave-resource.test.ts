@@ -31,7 +31,17 @@ function member(name: string, status: "done" | "failed" | "skipped", at = now - 
 
 function wave(members: WaveInputs["members"], changes: Partial<WaveInputs> = {}): WaveInputs {
   const probe = "ansible/probe.yml";
-  return { members, maxFailures: 0, soakSeconds: 0, probe, parallel: 2, served: [], waiting: [], ...changes };
+  return {
+    members,
+    staging: false,
+    maxFailures: 0,
+    soakSeconds: 0,
+    probe,
+    parallel: 2,
+    served: [],
+    waiting: [],
+    ...changes,
+  };
 }
 
 function pass(inputs: WaveInputs): Promise<Props> {
@@ -121,6 +131,13 @@ test("a wave is judged anew for another outcome, release or member, not for anot
   ]);
   expect(await changesTo({ ...inputs, members: [{ ...a, release: "0" }, b] })).toEqual(["members.a.release"]);
   expect(await changesTo({ ...inputs, members: [a] })).toEqual(["members.b"]);
+});
+
+test("hosts that cannot be staged stop the rollout before any service is touched", async () => {
+  const members = [member("a", "done"), member("b", "failed"), member("c", "skipped")];
+  await expect(pass(wave(members, { staging: true }))).rejects.toThrow(
+    "a fetched it, and no service was touched; c did not answer",
+  );
 });
 
 test("where nothing has the release, that is said", () => {

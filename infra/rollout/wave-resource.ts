@@ -26,6 +26,7 @@ const member = z.strictObject({
 
 const schema = z.strictObject({
   members: z.array(member).min(1),
+  staging: z.boolean().default(false),
   maxFailures: z.int().min(0),
   soakSeconds: z.number().min(0),
   probe: z
@@ -148,6 +149,13 @@ export function whoServesWhat(inputs: WaveInputs, failed: ReadonlyMap<string, st
   const done = members.filter(({ host, outcome }) => outcome.status === "done" && !failed.has(host.name));
   const down = members.filter(({ outcome }) => outcome.status === "skipped").map(({ host }) => host.name);
   const fresh = [...served, ...done.map(({ host }) => host.name)];
+  if (inputs.staging) {
+    const staged = done.length > 0 ? `${list(done.map(({ host }) => host.name))} fetched it, and no` : "no";
+    return [
+      `${staged} service was touched`,
+      ...(down.length > 0 ? [`${list(down)} did not answer`] : []),
+    ].join("; ");
+  }
   return [
     fresh.length > 0 && `${list(fresh)} ${fresh.length === 1 ? "has" : "have"} the new release (${release})`,
     waiting.length > 0 && `${list(waiting)} ${waiting.length === 1 ? "was" : "were"} not touched`,

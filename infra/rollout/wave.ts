@@ -15,6 +15,8 @@ export interface WaveMemberArgs {
 /** Inputs of a wave's gate. */
 export interface WaveArgs {
   members: pulumi.Input<WaveMemberArgs>[];
+  /** Whether its hosts have only been brought the release: nothing serves it yet. @default false */
+  staging?: pulumi.Input<boolean>;
   /** Hosts that may fail without stopping the rollout. */
   maxFailures: pulumi.Input<number>;
   /** Seconds for which the wave has to stay healthy; 0 looks at no host again. */
@@ -43,7 +45,7 @@ export class Wave extends pulumi.CustomResource {
     super(
       "pipress:index:Wave",
       name,
-      { served: [], waiting: [], ...args, failed: undefined, skipped: undefined },
+      { staging: false, served: [], waiting: [], ...args, failed: undefined, skipped: undefined },
       options,
     );
   }

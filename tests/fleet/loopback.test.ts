@@ -22,6 +22,17 @@ const tasks = `
 - name: report
   ansible.builtin.set_stats: { data: { release: "{{ release }}" }, per_host: false }
 `;
+/** A release called `unfit…` cannot be fetched by the last host. */
+const staging = `
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: fetch
+      ansible.builtin.copy: { content: "{{ release }}", dest: "{{ folder }}/{{ inventory_hostname }}.staged", mode: "0644" }
+    - name: verify
+      ansible.builtin.fail: { msg: "the disk is too full for the model" }
+      when: release.startsWith('unfit') and inventory_hostname == 'pi-3'
+`;
 /** A release called `tired…` is not healthy any more after the soak. */
 const probe = `
 - hosts: all
@@ -42,6 +53,7 @@ describe.skipIf(sshdMissing)("waves over hosts on loopback", () => {
     for (const name of ["pi-0", "pi-1", "pi-2", "pi-3"]) hosts.push(await startSshd(name));
     play = await makePlayFolder(tasks);
     await writeFile(join(play.folder, "probe.yml"), probe);
+    await writeFile(join(play.folder, "stage.yml"), staging);
     folder = await mkdtemp(join(tmpdir(), "pipress-served-"));
     const connections = hosts.map(({ host }) => ({ name: host.name, labels: {}, connection: host }));
     project = await makeProject(`
@@ -49,15 +61,16 @@ describe.skipIf(sshdMissing)("waves over hosts on loopback", () => {
       import { Playbook } from "${repoRoot}/infra/rollout/playbook.ts";
       const settings = { release: "one", steps: {}, whenDown: "fail", ...JSON.parse(process.env.FLEET ?? "{}") };
       const { release, whenDown } = settings;
-      const defaults = { canary: { count: 1 }, shares: [{ count: 3 }], soak: 1, maxFailures: { count: 0 }, parallel: 2 };
+      const defaults = { canary: { count: 1 }, shares: [{ count: 3 }], soak: 1, maxFailures: { count: 0 }, parallel: 2, stageFirst: true };
       const vars = { release, folder: ${JSON.stringify(folder)} };
+      const declare = (host, playbook, suffix, after) => new Playbook(host.name + suffix, {
+        playbook, contentDigest: "1", host: host.connection, vars, failures: "report", whenDown, parallel: 2,
+      }, { dependsOn: after });
       const playbooks = rollOutInWaves({
         hosts: ${JSON.stringify(connections)},
         steps: { ...defaults, ...settings.steps },
-        playbook: (host, { after }) => new Playbook(host.name, {
-          playbook: ${JSON.stringify(play.playbook)}, contentDigest: "1", host: host.connection, vars,
-          failures: "report", whenDown, parallel: 2,
-        }, { dependsOn: after }),
+        stage: (host, { after }) => declare(host, ${JSON.stringify(join(play.folder, "stage.yml"))}, "-staged", after),
+        playbook: (host, { after }) => declare(host, ${JSON.stringify(play.playbook)}, "", after),
         releaseOf: () => release,
         probe: ${JSON.stringify(join(play.folder, "probe.yml"))},
         probeVars: () => vars,
@@ -98,6 +111,17 @@ describe.skipIf(sshdMissing)("waves over hosts on loopback", () => {
     await withFleet({ release: "one" }, () =>
       project.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes"),
     );
+  });
+
+  it("touches no service while one host cannot fetch the release", async () => {
+    const shown = await failingUp({ release: "unfit" });
+    expect(served()).toEqual(["one", "one", "one", "one"]);
+    expect(hosts.map(({ host }) => readFileSync(join(folder, `${host.name}.staged`), "utf8"))).toEqual(
+      Array(4).fill("unfit"),
+    );
+    expect(shown).toContain("staged / pi-3");
+    expect(shown).toContain("the disk is too full for the model");
+    expect(shown).toContain("pi-0, pi-1, pi-2 fetched it, and no service was touched");
   });
 
   it("shows at preview which hosts and waves a release touches", async () => {
@@ -156,7 +180,7 @@ describe.skipIf(sshdMissing)("waves over hosts on loopback", () => {
   it("counts a host that is down as failed where the configuration says so", async () => {
     await hosts[0]?.stop();
     const shown = await failingUp({ release: "six" });
-    expect(shown).toMatch(/wave-1 \/ pi-0: pi-0: unreachable/);
+    expect(shown).toMatch(/staged \/ pi-0: pi-0: unreachable/);
     expect(served()).toEqual(["five", "five", "five", "five"]);
     await hosts[0]?.start();
     await up({ release: "six" });
