@@ -3,16 +3,23 @@ import type { Builder } from "../infra/builder/builder.ts";
 import { makeBuilder } from "../infra/builder/make-builder.ts";
 import { secretToken } from "../infra/builder/hugging-face-token.ts";
 import type { JobResult } from "../infra/builder/job.ts";
+import { loadFleet } from "../infra/config/fleet.ts";
+import type { HostConfig } from "../infra/config/hosts.ts";
 import { parseStackConfig } from "../infra/config/load.ts";
-import { makeHost } from "../infra/host/host.ts";
+import type { StackConfig } from "../infra/config/schema.ts";
+import { endpointPorts, makeEndpoint } from "../infra/endpoint/endpoint.ts";
+import { makeHost, type HostPort } from "../infra/host/host.ts";
+import { nodePort } from "../infra/metrics/prometheus.ts";
 import { describePlan, planStages, type PlannedStage } from "../infra/plan/plan.ts";
 import { describeRelease } from "../infra/prediction/describe.ts";
 import { predict } from "../infra/prediction/predict.ts";
 import { checkTargets, knownMemories } from "../infra/prediction/targets.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { makeRelease } from "../infra/release/release.ts";
-import { modelFigures, type HostFigures, type Report } from "../infra/report/report.ts";
-import { Rollout, type ServiceResults } from "../infra/rollout/rollout.ts";
+import { checkServerFlags, readKnownFlags } from "../infra/release/server-flags.ts";
+import { hostFigures, modelFigures, type Report } from "../infra/report/report.ts";
+import { sharePort } from "../infra/rollout/neighbours.ts";
+import { Rollout, type RolloutArgs } from "../infra/rollout/rollout.ts";
 import { Secret } from "../infra/secret/secret.ts";
 import { Stage } from "../infra/stage/stage.ts";
 import { bringModel } from "../infra/store/bring-model.ts";
@@ -24,6 +31,11 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const config = parseStackConfig(pulumi.runtime.allConfig());
   const recipe = loadRecipe(config.recipe);
   const toolchain = readToolchain();
+  const fleet = await loadFleet(config, toolchain.ansiblePlaybook);
+  const { llamaCpp } = toolchain;
+  const knownFlags = readKnownFlags(llamaCpp.release.dir);
+  for (const { name, service } of fleet)
+    checkServerFlags(service.flags ?? {}, knownFlags, `${name}: service.flags`, llamaCpp.version);
   const store = await openStore(config.store);
 
   const plan = await planStages(recipe, store, toolchain);
@@ -31,7 +43,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const prediction = predict(recipe, plan, server);
   await pulumi.log.info(describePlan(plan, prediction?.stages));
   await pulumi.log.info(describeRelease(prediction, server));
-  if (prediction) checkTargets(recipe, prediction, knownMemories(config.hosts), server);
+  if (prediction) checkTargets(recipe, prediction, knownMemories(fleet), server);
 
   const builder = makeBuilder(config, toolchain, store, secretToken(config.huggingFaceToken));
   const results = await declareStages(plan, builder);
@@ -39,32 +51,47 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const artifact = store.locate(keyOf(plan, "quantize"));
   const modelFile = "model.gguf";
 
-  const release = quantized.apply(({ files }) =>
-    makeRelease({
-      model: fileOf(files, modelFile),
-      server: fileOf(toolchain.llamaCpp.release.files, "llama-server"),
-      settings: { ...recipe.server, ...config.service },
-      golden: recipe.golden,
-    }),
-  );
+  const releaseWith = (service: HostConfig["service"]) =>
+    quantized.apply(({ files }) =>
+      makeRelease({
+        model: fileOf(files, modelFile),
+        server: fileOf(toolchain.llamaCpp.release.files, "llama-server"),
+        settings: { ...recipe.server, ...service },
+        golden: recipe.golden,
+      }),
+    );
   const apiKey = new Secret("api-key", { bytes: 32 });
-  const hosts = config.hosts.map((host) => makeHost(host, config.service.port, toolchain));
-  const rollout = new Rollout(recipe.name, {
+  const hosts = fleet.map((host) => makeHost(host, furtherPorts(config, host.name), toolchain));
+  const args: RolloutArgs = {
     hosts,
-    release,
+    steps: config.rollout,
+    releaseOf: ({ service }) => releaseWith(service),
     modelFile: bringModel(store, quantized, modelFile, toolchain),
     apiKey: apiKey.value,
+    monitoring: config.monitoring,
+    ...(config.endpoint && { endpoint: config.endpoint }),
     toolchain,
-  });
+  };
+  // It was named by the recipe once; with another recipe its hosts would have been taken for new ones.
+  const rollout = new Rollout("fleet", args, [recipe.name]);
 
-  const figures = rollout.playbooks.map(({ results: served }, index) =>
-    pulumi.all([served, hosts[index]?.endpoint ?? ""]).apply(([found, endpoint]): HostFigures => {
-      const { tokensPerSecond, loadSeconds, answer, warnings = [] } = found as unknown as ServiceResults;
-      return { host: hosts[index]?.name ?? "", endpoint, tokensPerSecond, loadSeconds, answer, warnings };
-    }),
-  );
+  const endpoint =
+    config.endpoint &&
+    makeEndpoint(config.endpoint, hosts, ({ service }) => service.parallel ?? recipe.server.parallel);
+
+  const figures = hosts.flatMap(({ name, endpoint }) => {
+    const playbook = rollout.playbooks.get(name);
+    if (playbook === undefined) return [];
+    return pulumi
+      .all([endpoint, playbook.results, playbook.outcome])
+      .apply(([at, served, outcome]) => hostFigures(name, at, served, outcome));
+  });
   const report = pulumi
-    .all([release.digest, pulumi.all(Object.fromEntries(results)), pulumi.all(figures)])
+    .all([
+      releaseWith({ port: 8080, ...config.service }).digest,
+      pulumi.all(Object.fromEntries(results)),
+      pulumi.all(figures),
+    ])
     .apply(([digest, found, served]): Report => ({
       recipe: recipe.name,
       release: digest,
@@ -74,13 +101,25 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     }));
 
   return {
-    endpoint: hosts[0]?.endpoint,
+    endpoint: endpoint ?? hosts[0]?.endpoint,
     endpoints: Object.fromEntries(hosts.map(({ name, endpoint }) => [name, endpoint])),
     hosts: Object.fromEntries(hosts.map(({ name, connection }) => [name, connection])),
     apiKey: apiKey.value,
     artifact,
     reportPage: `${store.locate(keyOf(plan, "report"))}/report.html`,
     report,
+  };
+}
+
+/** What listens on a host besides llama-server. */
+function furtherPorts(
+  { monitoring, rollout, endpoint }: StackConfig,
+  host: string,
+): Partial<Record<HostPort, number>> {
+  return {
+    ...(monitoring && { node: nodePort }),
+    ...(rollout.neighbours && { share: sharePort }),
+    ...endpointPorts(endpoint, host),
   };
 }
 

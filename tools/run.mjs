@@ -23,11 +23,14 @@ const VERBS = {
   status: ["status.ts"],
   logs: ["logs.ts"],
   "bench:store": ["bench-store.ts"],
+  rollback: ["rollback.ts"],
+  metrics: ["metrics.ts"],
   lint: ["lint.ts"],
   test: ["test.ts"],
   "test:unit": ["test.ts", "unit"],
   "test:e2e": ["test.ts", "e2e"],
   "bench:8b": ["bench-8b.ts"],
+  "test:fleet": ["test.ts", "fleet"],
 };
 
 /** Whether what npm last installed is what package-lock.json asks for. npm writes its own record last, so an

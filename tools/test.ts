@@ -1,7 +1,7 @@
 import { UserError } from "../infra/errors/user-error.ts";
 import { bootstrap } from "./bootstrap/index.ts";
 import { runLinters } from "./checks/run-linters.ts";
-import { runPytest, runVitestEndToEnd, runVitestUnits } from "./checks/suites.ts";
+import { runPytest, runVitestEndToEnd, runVitestFleet, runVitestUnits } from "./checks/suites.ts";
 import { sum, type Tally } from "./checks/tally.ts";
 
 // The cheap ones first: what they find needs no virtual Pi.
@@ -9,9 +9,10 @@ const SUITES: Record<string, (() => Promise<Tally>)[]> = {
   all: [runLinters, runPytest, runVitestUnits, runVitestEndToEnd],
   unit: [runPytest, runVitestUnits],
   e2e: [runVitestEndToEnd],
+  fleet: [runVitestFleet],
 };
 
-/** `npm test`: linters, unit tests and the end-to-end run, one after the other; `unit` or `e2e` for those alone. */
+/** `npm test`: linters, unit tests and the end-to-end run, one after the other; `unit`, `e2e` or `fleet` for those alone. */
 export async function main([which = "all"]: string[]): Promise<number> {
   const suites = SUITES[which];
   if (suites === undefined) {

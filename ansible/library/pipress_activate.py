@@ -21,54 +21,19 @@ author: [pipress]
 """
 
 import os
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pipress_host.activation import Activation
-from ansible.module_utils.pipress_host.files import read_json
-from ansible.module_utils.pipress_host.main import outcome_path
+from ansible.module_utils.pipress_host.detached import start_detached, wait_for_outcome, what_serves
 from ansible.module_utils.pipress_host.service import SystemdService
-
-COMMAND = "/usr/local/lib/pipress/activate"
-
-
-def start_detached(digest: str) -> str:
-    """Starts an activation that outlives this connection; returns the name under which its outcome is kept."""
-    identifier = f"{digest[:12]}-{time.time_ns()}"
-    command = ["systemd-run", "--quiet", "--collect", f"--unit=pipress-activate-{identifier}"]
-    subprocess.run(
-        [*command, COMMAND, digest, "--id", identifier], check=True, capture_output=True, text=True
-    )
-    return identifier
-
-
-def wait_for_outcome(root: Path, identifier: str, timeout: float) -> dict[str, Any] | None:
-    """The verdict of a detached activation, or None where it ended without one or takes too long."""
-    unit = SystemdService(f"pipress-activate-{identifier}.service")
-    until = time.monotonic() + timeout
-    while time.monotonic() < until:
-        # Asked in this order, so that an outcome written just before the unit ended is not missed.
-        running = unit.state().active in ("active", "activating")
-        verdict = read_json(outcome_path(root, identifier))
-        if verdict or not running:
-            return verdict
-        time.sleep(1)
-    return None
 
 
 def explain(verdict: dict[str, Any]) -> str:
     """One sentence for the user about a release that did not pass."""
-    if verdict["serving"]:
-        after = f"the host serves {verdict['serving'][:12]}, as before"
-    elif verdict["fallback"]:
-        after = f"the host was switched back to {verdict['fallback'][:12]}, which is not healthy either"
-    else:
-        after = "the service is stopped: there is no earlier release to go back to"
     return (
-        f"release {verdict['release'][:12]} did not pass its gate: {verdict['reason']}; {after} — mend the model or "
+        f"release {verdict['release'][:12]} did not pass its gate: {verdict['reason']}; {what_serves(verdict)} — mend the model or "
         "the golden prompt and run `pulumi up` again; `journalctl -u pipress-llama` on the host has the details"
     )
 
@@ -108,7 +73,7 @@ def main() -> None:
     if reason is None or module.check_mode:
         module.exit_json(verdict=activation.verdict(digest), overrides=service.overrides(), **outcome)
 
-    verdict = wait_for_outcome(root, start_detached(digest), given["timeout"])
+    verdict = wait_for_outcome(root, start_detached(digest[:12], [digest]), given["timeout"])
     if verdict is None:
         module.fail_json(
             msg=f"the activation of release {digest[:12]} gave no verdict within {given['timeout']} seconds — it ends "

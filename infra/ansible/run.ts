@@ -27,6 +27,8 @@ export interface PlaybookRun {
   secretVars: Record<string, unknown>;
   /** Served to the host while the run lasts. */
   files: readonly ServedFile[];
+  /** What this machine sends to all hosts together at most, bytes a second; undefined for no limit. */
+  bytesPerSecond?: number;
   /** Only look: report what would change, change nothing. */
   check: boolean;
   signal: AbortSignal;
@@ -66,12 +68,12 @@ export async function runPlaybook(run: PlaybookRun): Promise<Outcome> {
 
 /** Connects to the host, serves it the run's files while `work` goes on, and leaves nothing behind on either side. */
 async function withHost(
-  { host, files, log, signal }: PlaybookRun,
+  { host, files, bytesPerSecond, log, signal }: PlaybookRun,
   paths: RunPaths,
   progress: PlaybookProgress,
   work: (contentVars: Record<string, string>) => Promise<void>,
 ): Promise<void> {
-  const server = await startContentServer(files, reportTransfers(log, progress));
+  const server = await startContentServer(files, reportTransfers(log, progress), bytesPerSecond);
   const session = new SshSession(host, paths.sshConfig, paths.sshControl);
   try {
     log.status(progress.status);

@@ -1,6 +1,9 @@
 import { UserError } from "../errors/user-error.ts";
 import { fingerprint, type PlayHost } from "./host.ts";
 
+/** Nobody answers: the host is off, elsewhere, or its network is. A host that answers wrongly is not down. */
+export class HostDown extends UserError {}
+
 /** What went wrong before there was a TCP connection. @param code of Node's error, e.g. `ECONNREFUSED` */
 export function explainTcpFailure({ name, address, port }: PlayHost, code: string): UserError {
   const reasons: Record<string, { what: string; remedy: string }> = {
@@ -18,7 +21,7 @@ export function explainTcpFailure({ name, address, port }: PlayHost, code: strin
     },
   };
   const known = reasons[code === "EAI_AGAIN" ? "ENOTFOUND" : code];
-  return new UserError({
+  return new HostDown({
     where: name,
     ...(known ?? {
       what: `unreachable: no connection to ${address}:${port} (${code})`,
@@ -46,7 +49,7 @@ export function explainSshFailure(host: PlayHost, stderr: string): UserError {
     });
   const via = bastion === undefined ? "" : ` through ${bastion.address}:${bastion.port}`;
   const said = lastLine(stderr);
-  return new UserError({
+  return new HostDown({
     where: name,
     what: `unreachable: no SSH connection to ${address}:${port}${via}${said === "" ? "" : ` (${said})`}`,
     remedy: "check that the host is on and that its sshd answers",

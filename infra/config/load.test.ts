@@ -27,9 +27,32 @@ describe("parseStackConfig", () => {
     });
     expect(config).toEqual({
       recipe: "smollm2-135m",
-      service: { port: 8080 },
-      hosts: [{ name: "pi-0", build: "release", virtual: { memory: 2 ** 30, cpus: 2, disk: 8 * 2 ** 30 } }],
+      service: {},
+      groups: {},
+      monitoring: false,
+      rollout: {
+        ...{ canary: { count: 1 }, shares: [], maxFailures: { count: 0 } },
+        ...{ soak: 60, parallel: 10, stageFirst: true, neighbours: false, down: "fail" },
+      },
+      hosts: [{ name: "pi-0", virtual: { memory: 2 ** 30, cpus: 2, disk: 8 * 2 ** 30 } }],
     });
+  });
+
+  it("reads waves as numbers or shares and the soak as a time", () => {
+    const { rollout } = parseStackConfig({
+      "pipress:recipe": "x",
+      "pipress:rollout": '{"canary":2,"shares":["25 %","50%"],"soak":"1.5 h","orderBy":"ring"}',
+    });
+    expect(rollout).toMatchObject({
+      canary: { count: 2 },
+      shares: [{ share: 0.25 }, { share: 0.5 }],
+      soak: 5400,
+    });
+    expect(problems({ recipe: "x", rollout: { canary: "some", soak: "soon", shares: ["120 %"] } })).toEqual([
+      'pipress:rollout.canary: "some" is neither a number of hosts nor a share such as "20 %"',
+      'pipress:rollout.shares[0]: "120 %" is neither a number of hosts nor a share such as "20 %"',
+      'pipress:rollout.soak: "soon" is not a time; write it as "90 s" or "10 minutes"',
+    ]);
   });
 
   it("reports every problem at once, each by its config path", () => {
@@ -51,18 +74,11 @@ describe("parseStackConfig", () => {
   it("names the nearest known key for an unknown one, at any depth", () => {
     expect(problems({ recipe: "x", hsots: "[]", service: { prot: 1, zzzzzzzz: 2 } })).toEqual([
       'pipress:service.prot: unknown key; did you mean "port"?',
-      "pipress:service.zzzzzzzz: unknown key; known here: port, context, threads, minTokensPerSecond",
+      "pipress:service.zzzzzzzz: unknown key; known here: port, context, threads, parallel, minTokensPerSecond, kvType, flags",
       'pipress:hsots: unknown key; did you mean "hosts"?',
     ]);
     expect(problems({ recipe: "x", hosts: [{ name: "pi-0", virtual: { memroy: "1 GiB" } }] })).toEqual([
       'pipress:hosts[0].virtual.memroy: unknown key; did you mean "memory"?',
-    ]);
-  });
-
-  it("refuses two hosts of one name", () => {
-    const host = { name: "pi-0", virtual: {} };
-    expect(problems({ recipe: "x", hosts: [host, host] })).toEqual([
-      'pipress:hosts[1].name: "pi-0" is used twice',
     ]);
   });
 

@@ -1,105 +1,8 @@
 import { z } from "zod";
-import { nearest } from "./nearest.ts";
+import { endpointSchema, groupsSchema, hostKey, hostSchema, port, serviceSchema } from "./host-schema.ts";
+import { rolloutSchema } from "./rollout-schema.ts";
+import { strict } from "./strict.ts";
 import { s3UrlForm, s3UrlProblem } from "../store/s3-address.ts";
-import { parseBytes } from "./units.ts";
-
-/** An object whose unknown keys are errors; the message has one line per unknown key, naming the nearest known one. */
-function strict<Shape extends z.ZodRawShape>(shape: Shape) {
-  return z.strictObject(shape, {
-    error: (issue) =>
-      issue.code === "unrecognized_keys"
-        ? issue.keys.map((key) => unknownKeyMessage(key, Object.keys(shape))).join("\n")
-        : undefined,
-  });
-}
-
-function unknownKeyMessage(key: string, known: readonly string[]): string {
-  const candidate = nearest(key, known);
-  return candidate === undefined
-    ? `unknown key; known here: ${known.join(", ")}`
-    : `unknown key; did you mean "${candidate}"?`;
-}
-
-/** A size in bytes, written with its unit: `"2 GiB"`. */
-const size = z.string().transform((text, context) => {
-  const bytes = parseBytes(text);
-  if (bytes !== undefined) return bytes;
-  context.addIssue({ code: "custom", message: `"${text}" is not a size; write it as "2 GiB" or "3.99 GB"` });
-  return z.NEVER;
-});
-
-const hostName = z
-  .string()
-  .regex(
-    /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/,
-    "must be lower-case letters, digits and dashes (a host name)",
-  );
-
-const port = z.int().min(1).max(65535);
-
-/** Where llama-server comes from on a host. */
-const build = z.enum(["release", "device"]);
-
-/** A Raspberry Pi emulated on this machine: QEMU's Cortex-A72 with real systemd and sshd. */
-const virtualHost = strict({
-  name: hostName,
-  virtual: strict({
-    /** Guest memory. @default "2 GiB" */
-    memory: size.default(2 * 2 ** 30).pipe(z.int().min(512 * 2 ** 20, "must be at least 512 MiB")),
-    /** Guest cores; a Pi 4 has four. @default 2 */
-    cpus: z.int().min(1).max(8).default(2),
-    /** Guest disk, sparse. @default "8 GiB" */
-    disk: size.default(8 * 2 ** 30).pipe(z.int().min(2 * 2 ** 30, "must be at least 2 GiB")),
-  }),
-  build: build.default("release"),
-});
-
-const publicHostKey = z
-  .string()
-  .regex(
-    /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/=]+/,
-    'must be a public key such as "ssh-ed25519 AAAA…"; read it on the host itself with `cat /etc/ssh/ssh_host_ed25519_key.pub`',
-  );
-
-/** A Raspberry Pi 4 reached over SSH. */
-const sshHost = strict({
-  name: hostName,
-  /** Host name or address that SSH connects to. */
-  address: z.string().min(1),
-  /** @default 22 */
-  port: port.default(22),
-  /** A user with passwordless sudo. @default "pi" */
-  user: z.string().min(1).default("pi"),
-  /** Private key on this machine; without it the SSH agent is asked. */
-  privateKeyFile: z.string().min(1).optional(),
-  /** The host's public key as in known_hosts, e.g. the output of `ssh-keyscan -t ed25519 pi-1` without the name. */
-  hostKey: publicHostKey,
-  build: build.default("release"),
-});
-
-/** Picks the schema by the key `virtual`, so that problems are those of the kind of host that was meant. */
-const host = z
-  .unknown()
-  .transform((value, context): z.infer<typeof virtualHost> | z.infer<typeof sshHost> => {
-    const isVirtual = typeof value === "object" && value !== null && "virtual" in value;
-    const parsed = isVirtual ? virtualHost.safeParse(value) : sshHost.safeParse(value);
-    if (parsed.success) return parsed.data;
-    for (const issue of parsed.error.issues)
-      context.issues.push({ ...issue, input: value } as z.core.$ZodRawIssue);
-    return z.NEVER;
-  });
-
-/** Settings of llama-server that a stack may set over those of the recipe. */
-const service = strict({
-  /** Port llama-server listens on. @default 8080 */
-  port: port.default(8080),
-  /** Tokens of context. */
-  context: z.int().min(256).max(131072).optional(),
-  /** Threads; a Pi 4 has four cores. */
-  threads: z.int().min(1).max(16).optional(),
-  /** Tokens per second below which a release is rolled back. */
-  minTokensPerSecond: z.number().min(0).optional(),
-});
 
 /** A Linux machine that runs the stages, reached over SSH. It needs Python 3.11, a C++ compiler, cmake and ninja. */
 const sshBuilder = strict({
@@ -112,7 +15,7 @@ const sshBuilder = strict({
   privateKeyFile: z.string().min(1).optional(),
   /** Socket of an SSH agent other than the one in SSH_AUTH_SOCK. */
   agentSocket: z.string().min(1).optional(),
-  hostKey: publicHostKey,
+  hostKey,
   /** Folder on the box for tools, jobs and copies of artifacts. @default ~/.cache/pipress and ~/.local/share/pipress */
   folder: z
     .string()
@@ -149,17 +52,20 @@ export const stackConfigSchema = strict({
     .string()
     .regex(/^hf_\w+$/, "must be a token of Hugging Face, which begins with hf_")
     .optional(),
-  /** The fleet, in the order of the rollout: the first host is the canary. */
-  hosts: z
-    .array(host)
-    .default([])
-    .superRefine((hosts, context) => {
-      hosts.forEach(({ name }, index) => {
-        if (hosts.findIndex((other) => other.name === name) !== index)
-          context.addIssue({ code: "custom", path: [index, "name"], message: `"${name}" is used twice` });
-      });
-    }),
-  service: service.default({ port: 8080 }),
+  /** The fleet, in the order of the rollout unless `rollout.orderBy` names a label. */
+  hosts: z.array(hostSchema).default([]),
+  /** An Ansible inventory whose hosts join those of `hosts`; a path, relative to the repository. */
+  inventory: z.string().min(1).optional(),
+  /** Settings by group, below those of a host. */
+  groups: groupsSchema.default({}),
+  /** Settings of llama-server on all hosts, below those of group and host. */
+  service: serviceSchema.default({}),
+  /** An OpenAI-compatible endpoint in front of all hosts. */
+  endpoint: endpointSchema.optional(),
+  /** Whether hosts get Debian's node exporter and hand it the facts of their board. @default false */
+  monitoring: z.boolean().default(false),
+  /** In which steps a release reaches the fleet. */
+  rollout: rolloutSchema,
 }).superRefine(({ builder, store }, context) => {
   if (builder?.ssh !== undefined && !store?.startsWith("s3:"))
     context.addIssue({
@@ -171,6 +77,3 @@ export const stackConfigSchema = strict({
 
 export type SshBuilderConfig = z.infer<typeof sshBuilder>;
 export type StackConfig = z.infer<typeof stackConfigSchema>;
-export type HostConfig = StackConfig["hosts"][number];
-export type VirtualHostConfig = z.infer<typeof virtualHost>;
-export type SshHostConfig = z.infer<typeof sshHost>;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatBytes, formatDuration, parseBytes } from "./units.ts";
+import { formatBytes, formatDuration, parseBytes, parseDuration } from "./units.ts";
 
 describe("parseBytes", () => {
   it("reads decimal and binary units", () => {
@@ -24,5 +24,14 @@ describe("formatting", () => {
       "3 min 05 s",
       "2 h 10 min",
     ]);
+  });
+});
+
+describe("parseDuration", () => {
+  it("reads seconds, minutes, hours and days as people write them", () => {
+    expect(["90 s", "10 minutes", "1.5h", "2 days"].map(parseDuration)).toEqual([90, 600, 5400, 172_800]);
+  });
+  it("refuses a number without a unit and an unknown unit", () => {
+    for (const text of ["90", "2 fortnights", "-1 s", ""]) expect(parseDuration(text)).toBeUndefined();
   });
 });

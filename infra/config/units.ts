@@ -21,6 +21,24 @@ export function parseBytes(text: string): number | undefined {
   return match && unit !== undefined ? Math.floor(Number(match[1]) * unit) : undefined;
 }
 
+/** Seconds in each unit of time, by the names people write. */
+const timeUnits: Record<string, number> = {
+  ...{ s: 1, second: 1, seconds: 1 },
+  ...{ min: 60, minute: 60, minutes: 60 },
+  ...{ h: 3600, hour: 3600, hours: 3600 },
+  ...{ d: 86400, day: 86400, days: 86400 },
+};
+
+/**
+ * Parses a time such as `"90 s"`, `"10 minutes"` or `"1.5 h"`.
+ * @returns seconds; undefined when the text is not a time.
+ */
+export function parseDuration(text: string): number | undefined {
+  const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/.exec(text);
+  const unit = timeUnits[match?.[2] ?? ""];
+  return match && unit !== undefined ? Number(match[1]) * unit : undefined;
+}
+
 /** Formats bytes with decimal units and three significant figures: `145 MB`, `3.99 GB`. */
 export function formatBytes(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];

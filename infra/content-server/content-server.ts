@@ -5,6 +5,10 @@ import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
 import { UserError } from "../errors/user-error.ts";
 import { parseRange } from "./range.ts";
+import { Throttle } from "./throttle.ts";
+
+/** One for all servers of this process: what is limited is the line that they share. */
+const line = new Throttle();
 
 /** A file to serve, known by its SHA-256 (hex). */
 export interface ServedFile {
@@ -31,11 +35,13 @@ export interface ContentServer {
  * Serves exactly the given files, as `GET /sha256/<hex>` on a free loopback port, with byte ranges so that an interrupted
  * download resumes. It verifies sizes only: whoever pulls by digest verifies the digest.
  *
+ * @param bytesPerSecond what all servers of this process together send at most; undefined for no limit
  * @throws UserError when a file is missing or has another size
  */
 export async function startContentServer(
   files: readonly ServedFile[],
   onTransfer: (transfer: Transfer) => void = () => undefined,
+  bytesPerSecond?: number,
 ): Promise<ContentServer> {
   await Promise.all(files.map(verifySize));
   const byPath = new Map(files.map((file) => [`/sha256/${file.sha256}`, file]));
@@ -44,7 +50,7 @@ export async function startContentServer(
     if (file === undefined) answer(response, 404, "no such file here\n");
     else if (request.method !== "GET" && request.method !== "HEAD")
       answer(response, 405, "GET or HEAD only\n");
-    else void sendFile(file, request, response, onTransfer);
+    else void sendFile(file, request, response, onTransfer, bytesPerSecond);
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -80,6 +86,7 @@ async function sendFile(
   request: IncomingMessage,
   response: ServerResponse,
   onTransfer: (transfer: Transfer) => void,
+  bytesPerSecond: number | undefined,
 ): Promise<void> {
   const etag = `"${file.sha256}"`;
   // If-Range: a reader that began with other content must not splice; ours never changes under its digest.
@@ -106,12 +113,16 @@ async function sendFile(
   }
   let sentTo = start;
   const body = createReadStream(file.path, { start, end, highWaterMark: 256 * 1024 });
-  body.on("data", (chunk) => {
-    sentTo += chunk.length;
-    onTransfer({ file, sentTo });
-  });
+  async function* paced(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const chunk of chunks) {
+      await line.take(chunk.length, bytesPerSecond);
+      sentTo += chunk.length;
+      onTransfer({ file, sentTo });
+      yield chunk;
+    }
+  }
   // A reader that goes away resumes later; a file that cannot be read ends the response short, which the reader sees.
-  await pipeline(body, response).catch(() => response.destroy());
+  await pipeline(body, paced, response).catch(() => response.destroy());
 }
 
 function answer(response: ServerResponse, status: number, text: string): void {

@@ -1,5 +1,6 @@
 import { serve } from "../provider-runtime/serve.ts";
 import { playbookResource } from "../rollout/playbook-resource.ts";
+import { waveResource } from "../rollout/wave-resource.ts";
 import { secretResource } from "../secret/resource.ts";
 import { virtualPiResource } from "./virtual-pi.ts";
 
@@ -10,5 +11,6 @@ await serve({
     "pipress:index:Playbook": playbookResource,
     "pipress:index:Secret": secretResource,
     "pipress:index:VirtualPi": virtualPiResource,
+    "pipress:index:Wave": waveResource,
   },
 });

@@ -27,7 +27,7 @@ export interface Recipe {
   golden: GoldenPrompt;
   /** Whether the unpruned model is measured at the result's size; without it, where the recipe prunes. */
   baselines?: boolean;
-  server: Omit<ServerSettings, "port">;
+  server: Pick<ServerSettings, "context" | "threads" | "parallel" | "minTokensPerSecond">;
 }
 
 /** What a release has to keep to; sizes in bytes or as text with a unit. */

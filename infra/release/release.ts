@@ -1,5 +1,6 @@
 import type { FileDigest } from "../artifact/manifest.ts";
 import { digestOf } from "../stage/canonical.ts";
+import type { ServerFlags } from "./server-flags.ts";
 
 /** How llama-server is started; names follow its flags. */
 export interface ServerSettings {
@@ -12,6 +13,10 @@ export interface ServerSettings {
   port: number;
   /** Tokens per second below which the gate refuses the release. */
   minTokensPerSecond: number;
+  /** Type of the KV cache (`--cache-type-k`, `--cache-type-v`); `f16` where it is left out. */
+  kvType?: "f16" | "q8_0";
+  /** Further options by their long names. */
+  flags?: ServerFlags;
 }
 
 /** A prompt whose answer is known well enough to tell a working model from a broken one. */

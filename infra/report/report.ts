@@ -1,5 +1,7 @@
 import type { JobResult } from "../builder/job.ts";
 import { baselineEvaluations, evaluations } from "../plan/graph.ts";
+import type { PlaybookOutcome } from "../rollout/playbook-resource.ts";
+import type { ServiceResults } from "../rollout/rollout.ts";
 
 /** A stage as the report lists it. */
 export interface StageFigures {
@@ -24,10 +26,16 @@ export interface ModelFigures {
 export interface HostFigures {
   host: string;
   endpoint: string;
-  tokensPerSecond: number;
-  loadSeconds: number;
-  answer: string;
+  /** Digest of what it serves, as far as its last play told. */
+  release?: string;
+  tokensPerSecond?: number;
+  /** Of the release that this one took the place of. */
+  tokensPerSecondBefore?: number;
+  loadSeconds?: number;
+  answer?: string;
   warnings: string[];
+  /** Why the host did not get the release; absent where it did. */
+  problem?: string;
 }
 
 /** The figures of one stack: what `npm start` prints and `pulumi stack output report` returns. */
@@ -37,6 +45,26 @@ export interface Report {
   stages: StageFigures[];
   models: ModelFigures[];
   hosts: HostFigures[];
+}
+
+/** What a host's last play reported, and how that play ended. */
+export function hostFigures(
+  host: string,
+  endpoint: string,
+  results: Partial<ServiceResults>,
+  outcome: PlaybookOutcome,
+): HostFigures {
+  const { release, tokensPerSecond, tokensPerSecondBefore, loadSeconds, answer, warnings = [] } = results;
+  const served = { release, tokensPerSecond, tokensPerSecondBefore, loadSeconds, answer };
+  const known = Object.fromEntries(Object.entries(served).filter(([, value]) => value !== undefined));
+  const { status, reason = "" } = outcome;
+  return {
+    host,
+    endpoint,
+    ...known,
+    warnings,
+    ...(status !== "done" && { problem: `${status}: ${reason}` }),
+  };
 }
 
 const labels = {

@@ -43,6 +43,24 @@ describe("formatSummary", () => {
     expect(text).toContain("Authorization: Bearer k3y");
   });
 
+  it("sets a host's speed beside that of the release before", () => {
+    const host = {
+      host: "pi-1",
+      endpoint: "",
+      tokensPerSecond: 2.5,
+      tokensPerSecondBefore: 1.9,
+      warnings: [],
+    };
+    const text = formatSummary({ ...outputs, report: { ...outputs.report, hosts: [host] } });
+    expect(text).toContain("pi-1: 2.5 tokens/s (1.9 before)");
+  });
+
+  it("says why a host did not get the release", () => {
+    const host = { host: "pi-1", endpoint: "", warnings: [], problem: "skipped: pi-1: unreachable" };
+    const text = formatSummary({ ...outputs, report: { ...outputs.report, hosts: [host] } });
+    expect(text).toContain("pi-1: no figures\n  note: skipped: pi-1: unreachable");
+  });
+
   it("shows no call for a stack without hosts", () => {
     const text = formatSummary({ ...outputs, endpoint: undefined, report: { ...outputs.report, hosts: [] } });
     expect(text).not.toContain("curl");

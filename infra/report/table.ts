@@ -1,6 +1,6 @@
 import Table from "cli-table3";
 import { formatBytes, formatDuration } from "../config/units.ts";
-import type { ModelFigures, Report } from "./report.ts";
+import type { HostFigures, ModelFigures, Report } from "./report.ts";
 
 /** The outputs of a fleet stack, as `pulumi stack output --json --show-secrets` prints them. */
 export interface FleetOutputs {
@@ -24,16 +24,22 @@ export const plain = {
 
 /** The summary at the end of `npm start`. */
 export function formatSummary({ endpoint, apiKey, artifact, reportPage, report }: FleetOutputs): string {
-  const hosts = report.hosts.map(
-    ({ host, tokensPerSecond, loadSeconds, warnings }) =>
-      `${host}: ${tokensPerSecond.toFixed(1)} tokens/s, ready ${loadSeconds.toFixed(0)} s after start` +
-      warnings.map((warning) => `\n  note: ${warning}`).join(""),
-  );
+  const hosts = report.hosts.map(hostLines);
   const files = `artifact  ${artifact}\nreport    ${reportPage}`;
   const call = endpoint && apiKey ? [`endpoint  ${endpoint}`, callExample(endpoint, apiKey)] : [];
   return [stageTable(report), modelTable(report.models), hosts.join("\n"), files, ...call]
     .filter(Boolean)
     .join("\n\n");
+}
+
+function hostLines(figures: HostFigures): string {
+  const { host, tokensPerSecond, tokensPerSecondBefore: was, loadSeconds, warnings, problem } = figures;
+  const before = was === undefined ? "" : ` (${was.toFixed(1)} before)`;
+  const speed = tokensPerSecond === undefined ? [] : [`${tokensPerSecond.toFixed(1)} tokens/s${before}`];
+  const ready = loadSeconds === undefined ? [] : [`ready ${loadSeconds.toFixed(0)} s after start`];
+  const measured = [...speed, ...ready].join(", ") || "no figures";
+  const notes = [...(problem === undefined ? [] : [problem]), ...warnings];
+  return `${host}: ${measured}${notes.map((note) => `\n  note: ${note}`).join("")}`;
 }
 
 function modelTable(models: readonly ModelFigures[]): string {

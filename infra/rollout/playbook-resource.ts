@@ -5,6 +5,8 @@ import { hostSchema } from "../ansible/host.ts";
 import type { Recap } from "../ansible/progress.ts";
 import { PlaybookFailed } from "../ansible/playbook-failed.ts";
 import type { Outcome } from "../ansible/run.ts";
+import { HostDown } from "../ansible/ssh-failure.ts";
+import type { ServedFile } from "../content-server/content-server.ts";
 import { UserError } from "../errors/user-error.ts";
 import { dataDir, repoRoot } from "../paths.ts";
 import { checkAgainst } from "../provider-runtime/check-against.ts";
@@ -16,8 +18,10 @@ import {
   InitializationFailed,
   type Props,
   type ResourceHandler,
+  type ResourceLog,
 } from "../provider-runtime/handler.ts";
 import { readToolchain } from "../toolchain.ts";
+import { Slots } from "./slots.ts";
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hex");
 
@@ -31,11 +35,29 @@ const schema = z.strictObject({
   contentDigest: z.string().min(1),
   host: hostSchema,
   vars: z.record(z.string(), z.unknown()).default({}),
+  routeVars: z.record(z.string(), z.unknown()).default({}),
   secretVars: z.record(z.string(), z.unknown()).default({}),
   files: z
     .array(z.strictObject({ sha256, bytes: z.int().min(0), path: z.string().startsWith("/") }))
     .default([]),
+  failures: z.enum(["throw", "report"]).default("throw"),
+  whenDown: z.enum(["fail", "skip"]).default("fail"),
+  parallel: z.int().min(1).default(10),
+  bytesPerSecond: z.number().min(1).optional(),
 });
+
+/** How the last run for a host ended. */
+export interface PlaybookOutcome {
+  /** `skipped`: the host was down, and is brought up to date by the next `up`. */
+  status: "done" | "failed" | "skipped";
+  /** Why not `done`. */
+  reason?: string;
+  /** When it ended, seconds since 1970. */
+  at: number;
+}
+
+/** All plays of this provider share the slots, whichever resource they belong to. */
+export const slots = new Slots();
 
 type Inputs = z.infer<typeof schema>;
 
@@ -67,35 +89,59 @@ export function diffPlaybook(inputs: Props, state: Props, news: Props): DiffResu
   return { changes };
 }
 
-/** The inputs that make a difference to the host: not where a file lies on this machine, nor with which key one gets in. */
+/**
+ * The inputs that make a difference to the host: not where a file lies on this machine, with which key one gets in, nor
+ * what this end makes of a failure.
+ */
 function withoutRoute(inputs: Props): Props {
   const { files, host, ...rest } = inputs as { files?: unknown; host?: unknown };
   return {
-    ...rest,
+    ...(omit(rest, ["routeVars", "failures", "whenDown", "parallel", "bytesPerSecond"]) as Props),
     files: Array.isArray(files) ? files.map((file) => omit(file, ["path"])) : files,
-    host: omit(host, ["privateKeyFile", "agentSocket", "bastion"]),
+    host: omit(host, routeKeys),
   };
 }
 
-function omit(value: unknown, keys: readonly string[]): unknown {
+/** Keys of a host that say how one gets there, not which host it is. */
+export const routeKeys = ["privateKeyFile", "agentSocket", "bastion"] as const;
+
+/** `value` without some of its members. */
+export function omit(value: unknown, keys: readonly string[]): unknown {
   if (value === null || typeof value !== "object") return value;
   return Object.fromEntries(Object.entries(value).filter(([key]) => !keys.includes(key)));
 }
 
-/** Makes the host what the playbook says. A run that ends halfway is remembered, so that the next `up` runs it again. */
+/**
+ * Makes the host what the playbook says. A run that did not come to its end is remembered as drift, so that the next
+ * `up` runs it again. With `failures: "report"` the outcome tells of it, for the wave to judge; otherwise it is thrown.
+ */
 async function converge(id: string, given: Props, call: Call, state?: Props): Promise<Props> {
   const inputs = checked(given);
   try {
     const { recap, results } = await run(inputs, inputs.playbook, call, { check: false, state });
-    return { recap, results, drift: [] };
+    return { recap, results, drift: [], outcome: outcome("done") };
   } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const skipped = error instanceof HostDown && inputs.whenDown === "skip";
+    const kept = { ...state, results: state?.results ?? {} };
+    if (!call.signal.aborted && (skipped || inputs.failures === "report")) {
+      call.log.warn(skipped ? `${error.message}; skipped until the next \`up\`` : error.message);
+      const ended = outcome(skipped ? "skipped" : "failed", error.message);
+      return { ...kept, drift: [skipped ? "it was down at the last run" : unfinished], outcome: ended };
+    }
     if (!(error instanceof PlaybookFailed)) throw error;
     throw new InitializationFailed(
       id,
-      { ...state, drift: ["the last run did not come to its end"] },
+      { ...kept, drift: [unfinished], outcome: outcome("failed", error.message) },
       error.message,
     );
   }
+}
+
+const unfinished = "the last run did not come to its end";
+
+function outcome(status: PlaybookOutcome["status"], reason?: string): PlaybookOutcome {
+  return { status, ...(reason !== undefined && { reason }), at: Math.round(Date.now() / 1000) };
 }
 
 /** What the play would change now. A host that cannot be reached is not a host that is gone: the state stays. */
@@ -129,19 +175,40 @@ async function run(
   { log, signal }: Call,
   { check, state }: { check: boolean; state?: Props },
 ): Promise<Outcome> {
+  const recap = state?.recap as Partial<Recap> | undefined;
+  const vars = { ...inputs.vars, ...inputs.routeVars };
+  const work = { ...inputs, vars, playbook, check, expectedTasks: recap?.tasks };
+  return slots.use(inputs.parallel, signal, () => runOnHost(work, log, signal));
+}
+
+/** One run of a playbook, as resources of this provider describe it. */
+export interface HostRun {
+  playbook: string;
+  host: z.infer<typeof hostSchema>;
+  vars: Record<string, unknown>;
+  secretVars: Record<string, unknown>;
+  files: readonly ServedFile[];
+  check: boolean;
+  bytesPerSecond?: number | undefined;
+  expectedTasks?: number | undefined;
+}
+
+/** Runs a playbook of the repository with the pinned Ansible. */
+export async function runOnHost(
+  { playbook, expectedTasks, bytesPerSecond, host, vars, secretVars, files, check }: HostRun,
+  log: ResourceLog,
+  signal: AbortSignal,
+): Promise<Outcome> {
   const path = resolve(repoRoot, playbook);
   // Loaded when a play runs: an `up` that changes nothing starts half a second sooner.
   const { runPlaybook } = await import("../ansible/run.ts");
-  const recap = state?.recap as Partial<Recap> | undefined;
   return runPlaybook({
-    ...inputs,
+    ...{ host, vars, secretVars, files, check, signal, log },
     ansiblePlaybook: readToolchain().ansiblePlaybook,
     playbook: path,
     ansibleFolder: dirname(path),
-    check,
-    signal,
-    log,
-    expectedTasks: recap?.tasks,
+    ...(expectedTasks !== undefined && { expectedTasks }),
+    ...(bytesPerSecond !== undefined && { bytesPerSecond }),
     logFolder: join(dataDir(), "logs"),
   });
 }

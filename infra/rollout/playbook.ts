@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { ansibleDigest } from "../ansible/digest.ts";
 import type { Recap } from "../ansible/progress.ts";
+import type { PlaybookOutcome } from "./playbook-resource.ts";
 
 /** How a host is reached. Its key is always verified. */
 export interface PlaybookHostArgs {
@@ -40,10 +41,20 @@ export interface PlaybookArgs {
   host: pulumi.Input<PlaybookHostArgs>;
   /** Variables of the play. */
   vars?: pulumi.Input<Record<string, unknown>>;
+  /** Variables that say how the play does its work and not what comes of it: a change of them runs nothing. */
+  routeVars?: pulumi.Input<Record<string, unknown>>;
   /** Variables that are encrypted in state and never on a command line or in a log. */
   secretVars?: pulumi.Input<Record<string, unknown>>;
   /** Served to the host while the play runs, through its own SSH connection (variable `pipress_socket`). */
   files?: pulumi.Input<pulumi.Input<ServedFileArgs>[]>;
+  /** Whether a failed run fails the resource, or is reported in `outcome` for others to judge. @default "throw" */
+  failures?: pulumi.Input<"throw" | "report">;
+  /** What a host that does not answer means: a failed run, or one for the next `up`. @default "fail" */
+  whenDown?: pulumi.Input<"fail" | "skip">;
+  /** Plays of all hosts that may run at the same time as this one. @default 10 */
+  parallel?: pulumi.Input<number>;
+  /** What this machine sends to all hosts together at most. @default no limit */
+  bytesPerSecond?: pulumi.Input<number>;
 }
 
 /**
@@ -57,6 +68,8 @@ export class Playbook extends pulumi.CustomResource {
   declare readonly results: pulumi.Output<Record<string, unknown>>;
   /** How the host differed at the last `refresh`, one line each; empty when it did not. */
   declare readonly drift: pulumi.Output<string[]>;
+  /** How the last run ended. */
+  declare readonly outcome: pulumi.Output<PlaybookOutcome>;
 
   constructor(name: string, args: PlaybookArgs, options?: pulumi.CustomResourceOptions) {
     const inputs = {
@@ -66,7 +79,7 @@ export class Playbook extends pulumi.CustomResource {
       contentDigest: args.contentDigest ?? ansibleDigest(),
       secretVars: pulumi.secret(args.secretVars ?? {}),
     };
-    const outputs = { recap: undefined, results: undefined, drift: undefined };
+    const outputs = { recap: undefined, results: undefined, drift: undefined, outcome: undefined };
     super("pipress:index:Playbook", name, { ...inputs, ...outputs }, options);
   }
 }

@@ -47,8 +47,13 @@ function stageTable({ stages, jobs }: Status): string {
 
 function hostTable({ release, hosts }: Report): string {
   const table = new Table({ ...plain, head: ["host", "release", "tokens/s", "endpoint"] });
-  for (const { host, tokensPerSecond, endpoint } of hosts)
-    table.push([host, release.slice(0, 12), tokensPerSecond.toFixed(1), endpoint]);
+  for (const { host, tokensPerSecond, endpoint, ...served } of hosts)
+    table.push([
+      host,
+      (served.release ?? release).slice(0, 12),
+      tokensPerSecond?.toFixed(1) ?? "",
+      served.problem ?? endpoint,
+    ]);
   return table.toString();
 }
 

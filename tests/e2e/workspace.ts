@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { execa, type ResultPromise } from "execa";
 import { parse, stringify } from "yaml";
-import type { HostConnection } from "../../infra/host/host.ts";
+import type { HostConnection } from "../../infra/host/connection.ts";
 import { repoRoot } from "../../infra/paths.ts";
 import { environment } from "../../tools/environment.ts";
 

@@ -17,6 +17,11 @@ export function runVitestEndToEnd(): Promise<Tally> {
   return runVitest(["--config", "tests/e2e/vitest.config.ts"], environment());
 }
 
+/** Rollouts over several hosts: sshd instances on loopback, and three virtual Pis. */
+export function runVitestFleet(): Promise<Tally> {
+  return runVitest(["--config", "tests/fleet/vitest.config.ts"], environment());
+}
+
 /** Python unit tests: the files beside the code. */
 export function runPytest(): Promise<Tally> {
   const { python } = pythonEnvironment(cacheDir());

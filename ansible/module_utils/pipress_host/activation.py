@@ -24,12 +24,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
+from .errors import HostError
 from .files import point_link, read_json, read_link, sync_folder, write_json
-from .gate import Gate, GateFailure, is_healthy, pass_gate, wait_until_healthy
+from .gate import Gate, GateFailure, is_healthy, pass_gate, requests_at_work, wait_until_healthy
 from .store import stamp_of
 
 #: Seconds for which nothing that was just fetched or staged is pruned.
 PRUNE_AGE = 3600
+#: Seconds until a load balancer that asks every second has heard that this host wants to be drained.
+DRAIN_NOTICE = 3
 #: Activations whose outcome is kept.
 KEPT_OUTCOMES = 20
 #: Files of a release whose change means that the running server is out of date.
@@ -94,17 +97,34 @@ class Activation:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
+    @contextlib.contextmanager
+    def try_locked(self) -> Iterator[bool]:
+        """The same without waiting: whether no activation is at work."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with open(self.root / ".activation.lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    def release(self, digest: str) -> dict[str, Any] | None:
+        """The release as it was staged."""
+        return read_json(self._release(digest) / "release.json")
+
     def activate(self, digest: str) -> dict[str, Any]:
         """Makes `digest` serve, or puts back what served before; returns and keeps the verdict.
 
-        The verdict is `{ok, release, reason, tokensPerSecond, loadSeconds, answer, serving, fingerprint, at}`;
-        `serving` is what the host serves afterwards (None: nothing).
+        The verdict is `{ok, release, reason, tokensPerSecond, loadSeconds, answer, serving, replaced?, fingerprint, at}`;
+        `serving` is what the host serves afterwards (None: nothing), `replaced` what it served before, and how fast.
         """
         return self._activate(digest, self._fallback_of(digest))
 
     def _activate(self, digest: str, back: str | None) -> dict[str, Any]:
         write_json(self.root / "pending.json", {"release": digest, "fallback": back})
         try:
+            self._drain(digest)
             measured = self._switch_and_ask(digest)
         except (GateFailure, OSError, KeyError, ValueError) as problem:
             verdict = self._fail(digest, back, str(problem))
@@ -112,6 +132,7 @@ class Activation:
             verdict = {"ok": True, "release": digest, "reason": None, "serving": digest, **measured}
             if back and back != digest:
                 point_link(self.root / "previous", f"releases/{back}")
+                verdict["replaced"] = self._speed_of(back)
             (self.root / "bad" / digest).unlink(missing_ok=True)
         verdict = {**verdict, "fingerprint": self.fingerprint(digest), "at": int(time.time())}
         write_json(self._release(digest) / "verdict.json", verdict, 0o600)
@@ -120,6 +141,34 @@ class Activation:
         if verdict["ok"]:
             self.prune()
         return verdict
+
+    def release_before(self) -> str:
+        """Digest of the release that `go_back` would go back to. Raises HostError where there is none, or none to trust."""
+        before = self._linked("previous")
+        if before is None or before == self.current():
+            raise HostError(
+                "there is no earlier release on this host",
+                "roll the wanted one out with `pulumi up`",
+            )
+        reason = self.mark_of(before)
+        if reason:
+            raise HostError(
+                f"the release before, {before[:12]}, is marked bad here: {reason}",
+                "roll the wanted one out with `pulumi up`",
+            )
+        return before
+
+    def go_back(self) -> dict[str, Any]:
+        """Makes the release before serve again, behind its gate, and marks the one that is left as bad."""
+        left, before = self.current(), self.release_before()
+        verdict = self._activate(before, left)
+        if verdict["ok"] and left:
+            self._mark(left, "it was taken back by hand")
+        return verdict
+
+    def mark_of(self, digest: str) -> str | None:
+        """Why a release is marked bad on this host, or None where it is not."""
+        return (read_json(self.root / "bad" / digest) or {}).get("reason")
 
     def settle(self) -> dict[str, Any] | None:
         """Ends an activation that a reboot or a crash cut off; None where there is none."""
@@ -144,6 +193,20 @@ class Activation:
         for outcome in outcomes[:-KEPT_OUTCOMES]:
             outcome.unlink()
 
+    def _drain(self, digest: str) -> None:
+        """Lets requests end that are at work; a load balancer sends no new ones while pending.json is there."""
+        patience = self._gate(digest).drain_timeout
+        current = self.current()
+        if patience <= 0 or current is None or self.service.state().active != "active":
+            return
+        self.note("draining")
+        key = self.keys.read_text().split()[0]
+        port = self._gate(current).port
+        until = time.monotonic() + patience
+        time.sleep(min(DRAIN_NOTICE, patience))
+        while requests_at_work(port, key) and time.monotonic() < until:
+            time.sleep(0.5)
+
     def _switch_and_ask(self, digest: str) -> dict[str, Any]:
         gate = self._gate(digest)
         key = self.keys.read_text().split()[0]
@@ -157,7 +220,7 @@ class Activation:
 
     def _fail(self, digest: str, back: str | None, reason: str) -> dict[str, Any]:
         """Goes back to the release before and says how that went."""
-        write_json(self.root / "bad" / digest, {"reason": reason, "at": int(time.time())})
+        self._mark(digest, reason)
         serving = None
         if back:
             if back != self.current():
@@ -172,6 +235,13 @@ class Activation:
             (self.root / "current").unlink(missing_ok=True)
         return {"ok": False, "release": digest, "reason": reason, "serving": serving, "fallback": back}
 
+    def _speed_of(self, digest: str) -> dict[str, Any]:
+        speed = (self.verdict(digest) or {}).get("tokensPerSecond")
+        return {"release": digest, **({} if speed is None else {"tokensPerSecond": speed})}
+
+    def _mark(self, digest: str, reason: str) -> None:
+        write_json(self.root / "bad" / digest, {"reason": reason, "at": int(time.time())})
+
     def _fallback_of(self, digest: str) -> str | None:
         """The release to go back to: the current one, or the previous where `digest` itself is the current.
 
@@ -180,14 +250,14 @@ class Activation:
         proven = [
             each for each in (self.current(), self._linked("previous")) if each and self._has_passed(each)
         ]
-        others = [each for each in proven if each != digest]
+        others = [each for each in proven if each != digest and self.mark_of(each) is None]
         return next(iter([*others, *proven]), None)
 
     def _has_passed(self, digest: str) -> bool:
         return bool((self.verdict(digest) or {}).get("ok"))
 
     def _gate(self, digest: str) -> Gate:
-        release = read_json(self._release(digest) / "release.json")
+        release = self.release(digest)
         if release is None:
             raise GateFailure(f"release {digest[:12]} is not staged completely on this host")
         return Gate.of(release)

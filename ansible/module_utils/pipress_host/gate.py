@@ -8,12 +8,15 @@ import re
 import time
 from typing import Any, Callable, NamedTuple, Protocol
 
+from .report import available_bytes, throttled
 from .service import ServiceState
 
 #: Seconds between two looks at a server that is still loading.
 POLL_SECONDS = 0.5
 #: Restarts by the service manager after which a server counts as crashing.
 CRASHES = 2
+#: Memory that the rest of the host keeps while the server answers, in bytes.
+MIN_AVAILABLE = 64 * 1024 * 1024
 
 
 class GateFailure(Exception):
@@ -41,6 +44,8 @@ class Gate(NamedTuple):
     min_tokens_per_second: float
     start_timeout: float
     answer_timeout: float
+    #: How long requests that are at work may take to end before the server is switched; 0 where nothing is in front of it.
+    drain_timeout: float = 0
 
     @classmethod
     def of(cls, release: dict[str, Any]) -> Gate:
@@ -54,6 +59,7 @@ class Gate(NamedTuple):
             min_tokens_per_second=settings["minTokensPerSecond"],
             start_timeout=limits["startTimeoutSeconds"],
             answer_timeout=limits["answerTimeoutSeconds"],
+            drain_timeout=limits.get("drainSeconds", 0),
         )
 
 
@@ -73,6 +79,7 @@ def pass_gate(gate: Gate, api_key: str, service: Service, note: Callable[[str], 
         raise GateFailure(
             f"{tokens_per_second:.2f} tokens a second are fewer than the {gate.min_tokens_per_second} asked for"
         )
+    _require_strength()
     return {
         "answer": answer,
         "tokensPerSecond": round(tokens_per_second, 3),
@@ -82,10 +89,26 @@ def pass_gate(gate: Gate, api_key: str, service: Service, note: Callable[[str], 
 
 def is_healthy(port: int, timeout: float = 30) -> bool:
     """Whether the server on `port` says that it is ready."""
+    return health_of(port, timeout) == 200
+
+
+def health_of(port: int, timeout: float) -> int | None:
+    """Status of /health: 200 ready, 503 loading; None where there is no answer."""
     try:
-        return _request(port, "GET", "/health", None, {}, timeout)[0] == 200
+        return _request(port, "GET", "/health", None, {}, timeout)[0]
     except (OSError, http.client.HTTPException):
-        return False
+        return None
+
+
+def requests_at_work(port: int, api_key: str) -> int | None:
+    """Requests that the server works on or has waiting; None where it does not say."""
+    headers = {"Authorization": f"Bearer {api_key}"}
+    try:
+        status, body = _request(port, "GET", "/metrics", None, headers, 30)
+    except (OSError, http.client.HTTPException):
+        return None
+    counts = re.findall(rb"^llamacpp:requests_(?:processing|deferred) ([0-9.]+)", body, re.MULTILINE)
+    return sum(int(float(count)) for count in counts) if status == 200 and counts else None
 
 
 def wait_until_healthy(port: int, timeout: float, service: Service) -> float:
@@ -99,6 +122,21 @@ def wait_until_healthy(port: int, timeout: float, service: Service) -> float:
             raise GateFailure(f"llama-server was not ready after {timeout:.0f} seconds: {service.log_tail()}")
         time.sleep(POLL_SECONDS)
     return time.monotonic() - started
+
+
+def _require_strength() -> None:
+    """What the first answer has shown about the board: whether it stands the load."""
+    # The low half of the flags holds now, the high half since boot.
+    flags = (throttled() or 0) & 0xF
+    if flags:
+        raise GateFailure(
+            f"the firmware throttles the board under load (get_throttled 0x{flags:x}): see to supply and cooling"
+        )
+    available = available_bytes()
+    if available < MIN_AVAILABLE:
+        raise GateFailure(
+            f"{available / 1e6:.0f} MB of memory are left while it answers, fewer than {MIN_AVAILABLE / 1e6:.0f} MB"
+        )
 
 
 def _require_key(gate: Gate) -> None:

@@ -1,4 +1,4 @@
-"""Command line of what runs on the host without a controller: `activate DIGEST --id ID` and `activate --settle`."""
+"""Command line of what runs on the host without a controller: `activate DIGEST --id ID`, `--back`, `--settle`, `--watch`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ import sys
 from pathlib import Path
 
 from .activation import Activation
+from .agent import serve
+from .detached import outcome_path
 from .files import write_json
 from .service import SystemdService
+from .watch import watch
 
 ROOT = Path("/var/lib/pipress")
 KEYS = Path("/etc/pipress/api-keys")
 UNIT = "pipress-llama.service"
-
-
-def outcome_path(root: Path, identifier: str) -> Path:
-    """Where the outcome of one activation is told; there is nothing before it has ended."""
-    return root / "activations" / f"{identifier}.json"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,17 +24,35 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="activate", description="Switch this host to a staged release.")
     parser.add_argument("digest", nargs="?", help="the release to activate")
     parser.add_argument("--id", help="name under which the outcome is kept")
+    parser.add_argument("--back", action="store_true", help="go back to the release before")
     parser.add_argument("--settle", action="store_true", help="end an activation that was cut off")
+    parser.add_argument("--watch", action="store_true", help="watch over the service until this is stopped")
+    parser.add_argument(
+        "--agent-port", type=int, default=0, help="with --watch: port for a load balancer's agent check"
+    )
     options = parser.parse_args(arguments)
-    if bool(options.digest) == options.settle:
-        parser.error("give either a digest or --settle")
+    if [bool(options.digest), options.back, options.settle, options.watch].count(True) != 1:
+        parser.error("give one of a digest, --back, --settle and --watch")
 
-    activation = Activation(ROOT, KEYS, SystemdService(UNIT), note=lambda step: print(step, file=sys.stderr))
+    activation = Activation(ROOT, KEYS, SystemdService(UNIT), note=_note)
+    if options.watch:
+        if options.agent_port:
+            serve(ROOT, options.agent_port)
+        watch(activation, _note)
     with activation.locked():
-        verdict = activation.settle() if options.settle else activation.activate(options.digest)
+        if options.settle:
+            verdict = activation.settle()
+        elif options.back:
+            verdict = activation.go_back()
+        else:
+            verdict = activation.activate(options.digest)
     if verdict is None:
         return 0
     print(json.dumps(verdict))
     if options.id:
         write_json(outcome_path(ROOT, options.id), verdict, 0o600)
     return 0 if verdict["ok"] else 1
+
+
+def _note(step: str) -> None:
+    print(step, file=sys.stderr, flush=True)

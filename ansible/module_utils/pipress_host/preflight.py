@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
+
+from .board import judge_board
+from .finding import Finding
 
 #: `CPU part` of a Cortex-A72, as /proc/cpuinfo shows it.
 CORTEX_A72 = "0xd08"
-
-#: Bits of `vcgencmd get_throttled` that hold now, and what they mean (the same bits << 16: since boot).
-THROTTLING = {0x1: "under-voltage", 0x2: "frequency capped", 0x4: "throttled", 0x8: "soft temperature limit"}
-
-
-class Finding(NamedTuple):
-    """One thing that is not as it should be."""
-
-    what: str
-    remedy: str
-    #: An error keeps the release off the host; a warning is only reported.
-    error: bool = True
-
-    def __str__(self) -> str:
-        return f"{self.what} — {self.remedy}"
 
 
 def judge(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
     """All findings about a host.
 
-    `wants` holds `memoryBytes` and `diskReserveBytes` (bytes), `port`, `epoch` and `clockToleranceSeconds`
-    (seconds) and `virtual` (whether a missing Raspberry Pi is expected).
+    `facts` are those of report.read_report. `wants` holds `memoryBytes` and `diskReserveBytes` (bytes), `port`, `epoch`
+    and `clockToleranceSeconds` (seconds) and `virtual` (whether a missing Raspberry Pi is expected).
     """
     return [
         *_machine(facts, wants),
@@ -36,7 +24,8 @@ def judge(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
         *_disk(facts, wants),
         *_clock(facts, wants),
         *_port(facts, wants),
-        *_power(facts),
+        *_apt(facts),
+        *judge_board(facts),
     ]
 
 
@@ -130,29 +119,38 @@ def _memory(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
 
 
 def _disk(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
-    needed = facts["missingBytes"] + wants["diskReserveBytes"]
-    if facts["missingBytes"] == 0 or facts["diskFreeBytes"] >= needed:
-        return []
-    return [
-        Finding(
-            f"{_size(facts['diskFreeBytes'])} of disk are free, but the release needs {_size(needed)} "
-            f"({_size(facts['missingBytes'])} to fetch and {_size(wants['diskReserveBytes'])} kept free)",
-            "free some space, e.g. `apt-get clean` or `journalctl --vacuum-size=50M`",
-        )
-    ]
+    free, missing, reserve = facts["diskFreeBytes"], facts["missingBytes"], wants["diskReserveBytes"]
+    if missing and free < missing + reserve:
+        return [
+            Finding(
+                f"{_size(free)} of disk are free, but the release needs {_size(missing + reserve)} "
+                f"({_size(missing)} to fetch and {_size(reserve)} kept free)",
+                "free some space, e.g. `apt-get clean` or `journalctl --vacuum-size=50M`",
+            )
+        ]
+    # The next release is fetched while this one serves, so a host needs room for two.
+    if free - missing < facts["releaseBytes"] + reserve:
+        return [
+            Finding(
+                f"{_size(max(0, free - missing))} of disk will be free, too little for a second release of "
+                f"{_size(facts['releaseBytes'])} beside this one",
+                "free some space before the next rollout, or use a larger card",
+                error=False,
+            )
+        ]
+    return []
 
 
 def _clock(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
     seconds = facts["epoch"] - wants["epoch"]
-    if abs(seconds) <= wants["clockToleranceSeconds"]:
-        return []
-    direction = "ahead of" if seconds > 0 else "behind"
-    return [
-        Finding(
-            f"the clock is {_duration(abs(seconds))} {direction} the controller's",
-            "`timedatectl set-ntp true` and wait until `timedatectl` says that it is synchronised",
-        )
-    ]
+    remedy = "`timedatectl set-ntp true` and wait until `timedatectl` says that it is synchronised"
+    if abs(seconds) > wants["clockToleranceSeconds"]:
+        direction = "ahead of" if seconds > 0 else "behind"
+        return [Finding(f"the clock is {_duration(abs(seconds))} {direction} the controller's", remedy)]
+    # A Pi has no clock of its own that survives a power cut; an emulated one has this machine's.
+    if not facts["clockSynchronised"] and not wants["virtual"]:
+        return [Finding("the clock is right, but nothing keeps it synchronised", remedy, error=False)]
+    return []
 
 
 def _port(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
@@ -167,35 +165,16 @@ def _port(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
     ]
 
 
-def _power(facts: dict[str, Any]) -> list[Finding]:
-    found = []
-    flags = facts["throttled"] or 0
-    now = [name for bit, name in THROTTLING.items() if flags & bit]
-    past = [name for bit, name in THROTTLING.items() if flags & bit << 16 and not flags & bit]
-    if now:
-        found.append(
-            Finding(
-                f"the firmware reports {', '.join(now)}",
-                "use a 5.1 V / 3 A supply, a short cable, and a heat sink or fan",
-            )
+def _apt(facts: dict[str, Any]) -> list[Finding]:
+    if not facts["aptBusy"]:
+        return []
+    return [
+        Finding(
+            "apt or dpkg is at work on the host",
+            "installing packages waits for it, at most five minutes; unattended upgrades after boot are the usual reason",
+            error=False,
         )
-    if past:
-        found.append(
-            Finding(
-                f"the firmware has seen {', '.join(past)} since boot",
-                "watch supply and cooling: it will cost tokens per second",
-                error=False,
-            )
-        )
-    if facts["governor"] in ("powersave", "conservative"):
-        found.append(
-            Finding(
-                f"the CPU governor is `{facts['governor']}`",
-                "`performance` or `ondemand` answers faster",
-                error=False,
-            )
-        )
-    return found
+    ]
 
 
 def _size(count: int) -> str:

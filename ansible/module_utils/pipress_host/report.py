@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import fcntl
 import os
 import platform
+import re
 import shutil
 import struct
 import subprocess
@@ -25,6 +29,7 @@ def read_report(root: Path, wanted: Iterable[Wanted], port: int, unit: str) -> d
     service shall listen on and `unit` the service's name, which tells our own listener from a stranger's.
     """
     store = root / "store"
+    files = list(wanted)
     return {
         "machine": platform.machine(),
         "pointerBits": struct.calcsize("P") * 8,
@@ -34,16 +39,22 @@ def read_report(root: Path, wanted: Iterable[Wanted], port: int, unit: str) -> d
         "memoryBytes": _memory_bytes(),
         "memoryCgroup": _memory_cgroup(),
         "diskFreeBytes": _free_bytes(root),
-        "missingBytes": sum(missing_bytes(store, each) for each in wanted),
+        "missingBytes": sum(missing_bytes(store, each) for each in files),
+        "releaseBytes": sum(each.size for each in files),
         "readOnly": [folder for folder in WRITTEN if _is_read_only(Path(folder))],
         "separateVar": _device_of(root) != _device_of(Path("/")),
         "epoch": time.time(),
+        "clockSynchronised": _clock_synchronised(),
         "systemd": Path("/run/systemd/system").is_dir(),
         "listener": listener_of(port, unit),
-        "throttled": _throttled(),
-        "celsius": _celsius(),
+        "throttled": throttled(),
+        "celsius": celsius(),
         "governor": _first_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         "swap": _swap_devices(),
+        "units": sorted(path.name for path in Path("/etc/systemd/system").glob("pipress-*")),
+        "aptBusy": _is_locked(Path("/var/lib/dpkg/lock-frontend")) or _is_locked(Path("/var/lib/dpkg/lock")),
+        "diskErrors": disk_errors(_kernel_log()),
+        "fileSystemErrors": _file_system_errors(),
     }
 
 
@@ -70,6 +81,12 @@ def _device_tree_model() -> str | None:
 
 def _memory_bytes() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def available_bytes() -> int:
+    """Memory that a program can have without the kernel taking it from others."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else _memory_bytes()
 
 
 def _memory_cgroup() -> bool:
@@ -99,16 +116,83 @@ def _is_read_only(path: Path) -> bool:
     return bool(os.statvfs(_nearest(path)).f_flag & os.ST_RDONLY)
 
 
-def _throttled() -> int | None:
+def throttled() -> int | None:
     """The firmware's throttling flags, or None where there is no such firmware."""
-    if shutil.which("vcgencmd") is None:
+    # The kernel's own view of the same flags, where an image has no vcgencmd.
+    shown = _first_line(Path("/sys/devices/platform/soc/soc:firmware/get_throttled"))
+    if shown is None and shutil.which("vcgencmd") is None:
         return None
-    answer = subprocess.run(["vcgencmd", "get_throttled"], capture_output=True, text=True, check=False).stdout
-    name, _, value = answer.strip().partition("=")
-    return int(value, 16) if name == "throttled" else None
+    if shown is None:
+        command = ["vcgencmd", "get_throttled"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10).stdout
+        name, _, shown = answer.strip().partition("=")
+        if name != "throttled":
+            return None
+    try:
+        return int(shown, 16)
+    except ValueError:
+        return None
 
 
-def _celsius() -> float | None:
+def _clock_synchronised() -> bool:
+    """Whether the kernel's clock is disciplined by somebody, chrony and timesyncd alike: adjtimex(2)."""
+    # A zeroed struct timex only asks. It has 208 bytes on 64-bit systems; 5 is TIME_ERROR, not synchronised.
+    return ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)) not in (-1, 5)
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether another process holds the lock on a file, as dpkg does while it works."""
+    try:
+        with open(path, "r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError as problem:
+        return problem.errno in (errno.EACCES, errno.EAGAIN)
+    return False
+
+
+def _kernel_log() -> list[str]:
+    """Messages of the kernel since boot, as far as its buffer still has them."""
+    lines = []
+    try:
+        handle = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return []
+    try:
+        while True:
+            try:
+                # One record a read: `priority,sequence,microseconds,flags;message`.
+                lines.append(os.read(handle, 8192).decode(errors="replace").partition(";")[2].split("\n")[0])
+            except BrokenPipeError:
+                # Overwritten while it was read: go on with the next.
+                continue
+    except OSError:
+        return lines
+    finally:
+        os.close(handle)
+
+
+def disk_errors(log: list[str]) -> list[str]:
+    """Lines of the kernel's log in which a disk or card did not do what it was told."""
+    telling = re.compile(
+        r"I/O error, dev (mmcblk|sd|nvme)|mmc\d+: .*(error -\d+|[Tt]imeout waiting for hardware)"
+        r"|EXT4-fs error|Remounting filesystem read-only"
+    )
+    return [line for line in log if telling.search(line)]
+
+
+def _file_system_errors() -> dict[str, int]:
+    """Errors that ext4 has recorded in its superblock, by device, where there are any."""
+    counts = {}
+    for path in Path("/sys/fs/ext4").glob("*/errors_count"):
+        count = _first_line(path) or "0"
+        if count.isdigit() and int(count) > 0:
+            counts[path.parent.name] = int(count)
+    return counts
+
+
+def celsius() -> float | None:
     value = _first_line(Path("/sys/class/thermal/thermal_zone0/temp"))
     return int(value) / 1000 if value and value.lstrip("-").isdigit() else None
 

@@ -19,7 +19,7 @@ import http.client
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,6 +31,8 @@ from .files import CHUNK, read_json, sha256_of, sync_folder, write_json
 DISK_RESERVE = 128 * 1024 * 1024
 #: Seconds without a byte after which a connection counts as dead.
 STALL_SECONDS = 60
+#: The same for a neighbour, which is only one of several places to ask.
+NEIGHBOUR_SECONDS = 15
 #: Attempts in a row that may end without a new byte before the transfer gives up.
 FRUITLESS_ATTEMPTS = 3
 
@@ -107,11 +109,28 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def fetch(store: Path, wanted: Wanted, socket_path: str) -> dict[str, Any]:
-    """Puts `wanted` into the store, from `http+unix://<socket_path>/sha256/<hex>`, unless it is there already.
+@dataclass(frozen=True)
+class Source:
+    """Where a file can be had: the controller behind a unix socket, or a neighbour's `address:port`."""
 
-    Returns `{changed, state, transferred, resumedAt}`: whether anything had to be done, what was found, the bytes
-    that travelled and the offset at which an earlier attempt was picked up. Raises HostError.
+    place: str
+    neighbour: bool = False
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection that is opened by the first request."""
+        if not self.neighbour:
+            return _UnixConnection(self.place)
+        address, _, port = self.place.rpartition(":")
+        return http.client.HTTPConnection(address.strip("[]"), int(port), timeout=NEIGHBOUR_SECONDS)
+
+
+def fetch(store: Path, wanted: Wanted, socket_path: str, neighbours: Sequence[str] = ()) -> dict[str, Any]:
+    """Puts `wanted` into the store, unless it is there already.
+
+    It comes from the first of `neighbours` (`address:port`) that has it, and as far as none has, from the controller:
+    `http+unix://<socket_path>/sha256/<hex>`. Returns `{changed, state, transferred, resumedAt, fromNeighbours}`:
+    whether anything had to be done, what was found, the bytes that travelled, the offset at which an earlier attempt was
+    picked up, and how many of the bytes were neighbours'. Raises HostError.
     """
     store.mkdir(parents=True, exist_ok=True)
     path = store / wanted.sha256
@@ -125,17 +144,25 @@ def fetch(store: Path, wanted: Wanted, socket_path: str) -> dict[str, Any]:
                 "state": state,
                 "transferred": 0,
                 "resumedAt": 0,
+                "fromNeighbours": 0,
             }
         part = path.with_name(path.name + ".part")
         with open(part, "a+b") as out:
             found = min(os.fstat(out.fileno()).st_size, wanted.size)
-            transferred = _fill(out, wanted, socket_path)
+            sources = [*(Source(place, neighbour=True) for place in neighbours), Source(socket_path)]
+            transferred = _fill(out, wanted, sources)
             os.fchmod(out.fileno(), wanted.mode)
             os.fsync(out.fileno())
         os.replace(part, path)
         sync_folder(store)
         stamp(path)
-    return {"changed": True, "state": state, "transferred": transferred, "resumedAt": found}
+    return {
+        "changed": True,
+        "state": state,
+        "transferred": sum(transferred),
+        "resumedAt": found,
+        "fromNeighbours": transferred[1],
+    }
 
 
 @contextlib.contextmanager
@@ -158,18 +185,19 @@ def _ensure_mode(path: Path, mode: int) -> bool:
     return True
 
 
-def _fill(out: BinaryIO, wanted: Wanted, socket_path: str) -> int:
-    """Completes the part file and checks its digest; returns the bytes that travelled."""
-    transferred = 0
+def _fill(out: BinaryIO, wanted: Wanted, sources: list[Source]) -> tuple[int, int]:
+    """Completes the part file and checks its digest; returns the bytes that travelled from controller and neighbours."""
+    travelled = [0, 0]
     while True:
         resumed = os.fstat(out.fileno()).st_size > 0
-        digest, received = _complete(out, wanted, socket_path)
-        transferred += received
+        digest, received = _complete(out, wanted, list(sources))
+        travelled = [total + now for total, now in zip(travelled, received)]
         if digest == wanted.sha256:
-            return transferred
+            return travelled[0], travelled[1]
         out.truncate(0)
-        # What an interrupted attempt left may be what is broken: one try from the start before the source is blamed.
-        if not resumed:
+        # What an interrupted attempt left, or a neighbour gave, may be what is broken: one try from the start, from the
+        # controller alone, before the source is blamed.
+        if not resumed and received[1] == 0:
             Path(out.name).unlink(missing_ok=True)
             raise HostError(
                 f"the {wanted.label} does not have the digest that the release names: "
@@ -177,10 +205,14 @@ def _fill(out: BinaryIO, wanted: Wanted, socket_path: str) -> int:
                 "nothing was installed and the service was not touched; look for what changed the file in the "
                 "store of the controller, delete that artifact and run `pulumi up` again",
             )
+        sources = sources[-1:]
 
 
-def _complete(out: BinaryIO, wanted: Wanted, socket_path: str) -> tuple[str, int]:
-    """Reads until the part file has its full size, over as many connections as that takes."""
+def _complete(out: BinaryIO, wanted: Wanted, sources: list[Source]) -> tuple[str, tuple[int, int]]:
+    """Reads until the part file has its full size, over as many connections as that takes.
+
+    The last of `sources` is the controller. A neighbour that fails once is not asked again.
+    """
     digest = hashlib.sha256()
     size = os.fstat(out.fileno()).st_size
     if size > wanted.size:
@@ -190,18 +222,20 @@ def _complete(out: BinaryIO, wanted: Wanted, socket_path: str) -> tuple[str, int
     for piece in iter(lambda: out.read(CHUNK), b""):
         digest.update(piece)
     _require_space(Path(out.name), wanted, size)
-    received = 0
+    received = [0, 0]
     fruitless = 0
     while size < wanted.size:
-        before = size
+        source, before = sources[0], size
         problem = "it ended early"
         try:
-            for piece in _stream(socket_path, wanted, size):
+            for piece in _stream(source, wanted, size):
                 out.write(piece)
                 digest.update(piece)
                 size += len(piece)
-        except HostError:
-            raise
+        except HostError as error:
+            if not source.neighbour:
+                raise
+            problem = error.what
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 out.truncate(0)
@@ -215,7 +249,10 @@ def _complete(out: BinaryIO, wanted: Wanted, socket_path: str) -> tuple[str, int
         except http.client.HTTPException as error:
             problem = str(error) or type(error).__name__
         out.flush()
-        received += size - before
+        received[source.neighbour] += size - before
+        if source.neighbour and size < wanted.size:
+            sources.pop(0)
+            continue
         fruitless = fruitless + 1 if size == before else 0
         if fruitless >= FRUITLESS_ATTEMPTS:
             raise HostError(
@@ -224,7 +261,7 @@ def _complete(out: BinaryIO, wanted: Wanted, socket_path: str) -> tuple[str, int
             )
         if size < wanted.size:
             time.sleep(0.2 * (1 + fruitless))
-    return digest.hexdigest(), received
+    return digest.hexdigest(), (received[0], received[1])
 
 
 def _require_space(part: Path, wanted: Wanted, present: int) -> None:
@@ -240,9 +277,9 @@ def _require_space(part: Path, wanted: Wanted, present: int) -> None:
         )
 
 
-def _stream(socket_path: str, wanted: Wanted, offset: int) -> Iterator[bytes]:
+def _stream(source: Source, wanted: Wanted, offset: int) -> Iterator[bytes]:
     """The content from `offset` on, until it is complete or the connection ends."""
-    connection = _UnixConnection(socket_path)
+    connection = source.connect()
     try:
         connection.request("GET", f"/sha256/{wanted.sha256}", headers={"Range": f"bytes={offset}-"})
         response = connection.getresponse()

@@ -17,6 +17,7 @@ import pytest
 from pipress_host import activation as activation_module
 from pipress_host import gate as gate_module
 from pipress_host.activation import Activation
+from pipress_host.errors import HostError
 from pipress_host.service import ServiceState
 
 #: Stands for llama-server: answers /health and chat as its model file tells, and dies of a broken model.
@@ -29,7 +30,13 @@ SERVER_DOUBLE = textwrap.dedent(
 
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            self.reply(200, {})
+            if self.path != "/metrics":
+                return self.reply(200, {})
+            # One request is at work the first two times somebody asks.
+            Answer.asked = getattr(Answer, "asked", 0) + 1
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"llamacpp:requests_processing %d\\nllamacpp:requests_deferred 0\\n" % (Answer.asked < 3))
 
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -225,6 +232,80 @@ def test_what_was_staged_a_moment_ago_is_not_pruned(host):
         stage(host, digest, answer="Paris")
         host.activate(digest)
     assert (host.root / "releases/one").exists()
+
+
+def test_requests_at_work_end_before_the_server_is_switched(host, monkeypatch):
+    monkeypatch.setattr(activation_module, "DRAIN_NOTICE", 0.01)
+    stage(host, "one", answer="Paris")
+    stage(host, "two", answer="Paris")
+    release = json.loads((host.root / "releases/two/release.json").read_text())
+    release["gate"]["drainSeconds"] = 30
+    (host.root / "releases/two/release.json").write_text(json.dumps(release))
+    host.activate("one")
+    steps = []
+    host.note = steps.append
+    started = time.monotonic()
+    assert host.activate("two")["ok"]
+    assert steps[:2] == ["draining", "switching to two"]
+    assert 1.0 <= time.monotonic() - started < 15
+
+
+def test_the_verdict_tells_how_fast_the_release_before_was(host):
+    stage(host, "one", answer="Paris", speed=1.5)
+    stage(host, "two", answer="Paris", speed=2.5)
+    assert "replaced" not in host.activate("one")
+    verdict = host.activate("two")
+    assert (verdict["tokensPerSecond"], verdict["replaced"]) == (
+        2.5,
+        {"release": "one", "tokensPerSecond": 1.5},
+    )
+
+
+def test_going_back_serves_the_release_before_and_marks_the_one_that_is_left(host):
+    stage(host, "one", answer="Paris")
+    stage(host, "two", answer="Paris, too")
+    host.activate("one")
+    host.activate("two")
+    verdict = host.go_back()
+    assert (verdict["ok"], host.current(), host.mark_of("two")) == (True, "one", "it was taken back by hand")
+    with pytest.raises(
+        HostError, match="the release before, two, is marked bad here: it was taken back by hand"
+    ):
+        host.go_back()
+
+
+def test_a_release_taken_back_by_hand_is_nothing_to_fall_back_on(host):
+    for digest, answer in {"one": "Paris", "two": "Paris", "bad": "Berlin"}.items():
+        stage(host, digest, answer=answer)
+    host.activate("one")
+    host.activate("two")
+    host.go_back()
+    assert host.activate("bad")["serving"] == "one"
+    (host.root / "store/model-one").write_text(json.dumps({"answer": "Berlin"}))
+    # `one` fails now, and `two` was taken back: nothing else is proven.
+    verdict = host.activate("one")
+    assert (verdict["ok"], verdict["serving"]) == (False, "one")
+
+
+def test_without_an_earlier_release_there_is_nothing_to_go_back_to(host):
+    stage(host, "one", answer="Paris")
+    host.activate("one")
+    with pytest.raises(HostError, match="no earlier release"):
+        host.go_back()
+
+
+@pytest.mark.parametrize(
+    ("patch", "reason"),
+    [
+        ({"throttled": lambda: 0x50005}, r"throttles the board under load \(get_throttled 0x5\)"),
+        ({"available_bytes": lambda: 10_000_000}, "10 MB of memory are left"),
+    ],
+)
+def test_a_board_that_does_not_stand_the_load_fails_the_gate(host, monkeypatch, patch, reason):
+    for name, value in patch.items():
+        monkeypatch.setattr(gate_module, name, value)
+    stage(host, "one", answer="Paris")
+    assert re.search(reason, host.activate("one")["reason"])
 
 
 def test_two_activations_at_once_take_turns(host):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from pipress_host import report
 from pipress_host.preflight import judge
-from pipress_host.report import listener_of, read_report
+from pipress_host.report import disk_errors, listener_of, read_report
 
 GOOD = {
     "machine": "aarch64",
@@ -21,14 +23,20 @@ GOOD = {
     "memoryCgroup": True,
     "diskFreeBytes": 10_000_000_000,
     "missingBytes": 100_000_000,
+    "releaseBytes": 110_000_000,
     "readOnly": [],
     "separateVar": False,
     "epoch": 1_000_000_000.0,
     "systemd": True,
     "listener": None,
+    "clockSynchronised": True,
     "throttled": 0,
+    "celsius": 48.2,
     "governor": "ondemand",
     "swap": [],
+    "aptBusy": False,
+    "diskErrors": [],
+    "fileSystemErrors": {},
 }
 WANTS = {
     "memoryBytes": 1_500_000_000,
@@ -67,6 +75,8 @@ def test_a_good_pi_gives_no_finding():
         ({"readOnly": ["/var/lib"]}, "/var/lib is read-only"),
         ({"systemd": False}, "systemd does not run this host"),
         ({"throttled": 0x50005}, "the firmware reports under-voltage, throttled"),
+        ({"celsius": 82.0}, "the board is at 82 °C, where the firmware slows it down"),
+        ({"diskErrors": ["I/O error, dev mmcblk0, sector 9"]}, "the last: I/O error, dev mmcblk0, sector 9"),
     ],
 )
 def test_each_obstacle_is_named_with_its_remedy(changes, said):
@@ -87,6 +97,14 @@ def test_all_obstacles_are_told_at_once():
         ({"governor": "powersave"}, "the CPU governor is `powersave`"),
         ({"swap": ["/var/swap"]}, "swap is on (/var/swap)"),
         ({"separateVar": True}, "another file system"),
+        ({"celsius": 71.0}, "the board is at 71 °C"),
+        ({"clockSynchronised": False}, "nothing keeps it synchronised"),
+        ({"aptBusy": True}, "apt or dpkg is at work"),
+        ({"fileSystemErrors": {"mmcblk0p2": 3}}, "the file system on mmcblk0p2 has recorded 3 errors"),
+        (
+            {"diskFreeBytes": 400_000_000},
+            "300 MB of disk will be free, too little for a second release of 110 MB",
+        ),
     ],
 )
 def test_what_is_only_worth_knowing_is_a_warning(changes, said):
@@ -96,7 +114,7 @@ def test_what_is_only_worth_knowing_is_a_warning(changes, said):
 
 def test_a_listener_of_our_own_and_a_full_disk_with_nothing_to_fetch_are_fine():
     ours = {"pid": 7, "command": "llama-server", "ours": True}
-    assert judge({**GOOD, "listener": ours, "missingBytes": 0, "diskFreeBytes": 0}, WANTS) == []
+    assert errors_of(listener=ours, missingBytes=0, diskFreeBytes=0) == []
 
 
 def test_the_report_of_this_machine_can_be_judged():
@@ -113,3 +131,44 @@ def test_a_listener_is_found_by_its_port():
         found = listener_of(port, "pipress-llama.service")
         assert found == {"pid": os.getpid(), "command": found["command"], "ours": False}
     assert listener_of(port, "pipress-llama.service") is None
+
+
+def test_a_failing_card_is_told_from_a_healthy_one_by_the_kernels_log():
+    healthy = [
+        "mmc0: new ultra high speed DDR50 SDHC card at address aaaa",
+        "EXT4-fs (mmcblk0p2): mounted filesystem with ordered data mode",
+        "mmcblk0: mmc0:aaaa SC32G 29.7 GiB",
+    ]
+    failing = [
+        "I/O error, dev mmcblk0, sector 4472832 op 0x0:(READ) flags 0x80700",
+        "mmc0: Timeout waiting for hardware interrupt.",
+        "mmc0: error -110 whilst initialising SD card",
+        "EXT4-fs error (device mmcblk0p2): ext4_find_entry:1455: inode #2: comm systemd: reading directory",
+        "EXT4-fs (mmcblk0p2): Remounting filesystem read-only",
+    ]
+    assert disk_errors(healthy + failing) == failing
+
+
+def test_dpkgs_lock_is_seen_while_another_process_holds_it(tmp_path):
+    lock = tmp_path / "lock"
+    lock.touch()
+    assert not report._is_locked(lock)
+    hold = f"import fcntl,time; f=open({str(lock)!r},'r+b'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        assert report._is_locked(lock)
+        holder.kill()
+
+
+@pytest.mark.parametrize(("shown", "flags"), [("50005", 0x50005), ("0x0", 0), ("nonsense", None)])
+def test_throttling_is_read_from_the_kernel_where_there_is_no_vcgencmd(monkeypatch, shown, flags):
+    monkeypatch.setattr(report, "_first_line", lambda path: shown)
+    assert report.throttled() == flags
+
+
+def test_throttling_is_asked_of_vcgencmd(monkeypatch, tmp_path):
+    command = tmp_path / "vcgencmd"
+    command.write_text("#!/bin/sh\necho throttled=0x50000\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert report.throttled() == 0x50000

@@ -83,7 +83,13 @@ def store(tmp_path):
 
 def test_a_missing_file_is_fetched_verified_and_read_only(store, source):
     outcome = fetch(store, WANTED, source.address)
-    assert outcome == {"changed": True, "state": "missing", "transferred": len(CONTENT), "resumedAt": 0}
+    assert outcome == {
+        "changed": True,
+        "state": "missing",
+        "transferred": len(CONTENT),
+        "resumedAt": 0,
+        "fromNeighbours": 0,
+    }
     assert (store / WANTED.sha256).read_bytes() == CONTENT
     assert (store / WANTED.sha256).stat().st_mode & 0o777 == 0o444
     assert not list(store.glob("*.part"))

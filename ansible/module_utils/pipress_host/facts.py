@@ -1,0 +1,54 @@
+"""Facts of a Raspberry Pi that the node exporter does not know, in Prometheus's text format.
+
+The temperature is the node exporter's own (`node_thermal_zone_temp`), and given here again under a name that does not
+depend on how a kernel numbers its zones.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .files import read_json, read_link, write_atomically
+from .report import celsius, throttled
+
+ROOT = Path("/var/lib/pipress")
+#: Where Debian's node exporter looks for further figures.
+TEXTFILE = Path("/var/lib/prometheus/node-exporter/pipress.prom")
+
+#: Bits of the firmware's flags that hold now; the same bits << 16 have held since boot.
+FLAGS = {"under_voltage": 0x1, "frequency_capped": 0x2, "throttled": 0x4, "soft_temperature_limit": 0x8}
+
+
+def render(root: Path, flags: int | None, temperature: float | None) -> str:
+    """All figures as Prometheus reads them; what this board does not tell is left out."""
+    lines = []
+    if temperature is not None:
+        lines += _gauge("pipress_temperature_celsius", "Temperature of the board", [("", temperature)])
+    if flags is not None:
+        now = [(f'{{condition="{name}"}}', int(bool(flags & bit))) for name, bit in FLAGS.items()]
+        boot = [(f'{{condition="{name}"}}', int(bool(flags & bit << 16))) for name, bit in FLAGS.items()]
+        lines += _gauge("pipress_throttled", "Whether the firmware sees the condition now", now)
+        lines += _gauge("pipress_throttled_since_boot", "Whether the firmware has seen it since boot", boot)
+    digest = Path(read_link(root / "current") or "").name
+    verdict = read_json(root / "releases" / digest / "verdict.json") if digest else None
+    if verdict:
+        lines += _gauge(
+            "pipress_release_info", "The release that serves", [(f'{{release="{digest[:12]}"}}', 1)]
+        )
+        speed = verdict.get("tokensPerSecond")
+        if speed is not None:
+            lines += _gauge("pipress_gate_tokens_per_second", "Speed at the release's gate", [("", speed)])
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _gauge(name: str, text: str, values: list[tuple[str, float]]) -> list[str]:
+    return [
+        f"# HELP {name} {text}",
+        f"# TYPE {name} gauge",
+        *[f"{name}{labels} {value}" for labels, value in values],
+    ]
+
+
+def main() -> None:
+    """Writes the figures of this host."""
+    write_atomically(TEXTFILE, render(ROOT, throttled(), celsius()).encode())

@@ -1,0 +1,26 @@
+"""What a load balancer is told."""
+
+from __future__ import annotations
+
+import socket
+
+from pipress_host.agent import serve
+
+
+def ask(port: int) -> str:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        return connection.makefile().read()
+
+
+def test_a_host_asks_to_be_drained_exactly_while_an_activation_is_pending(tmp_path):
+    server = serve(tmp_path, 0)
+    port = server.server_address[1]
+    try:
+        assert ask(port) == "ready\n"
+        (tmp_path / "pending.json").write_text("{}")
+        assert ask(port) == "drain\n"
+        (tmp_path / "pending.json").unlink()
+        assert ask(port) == "ready\n"
+    finally:
+        server.shutdown()
+        server.server_close()

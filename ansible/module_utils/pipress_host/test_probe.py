@@ -1,0 +1,52 @@
+"""What a soak finds; the releases and the service manager are stand-ins."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipress_host import probe
+from pipress_host.service import ServiceState
+
+
+class Stage:
+    """In the place of an Activation and its service."""
+
+    def __init__(self, current, state):
+        self.service = self
+        self._current, self._state = current, state
+
+    def current(self):
+        return self._current
+
+    def state(self):
+        return self._state
+
+    def log_tail(self):
+        return "out of memory"
+
+
+@pytest.mark.parametrize(
+    ("current", "state", "healthy", "flags", "said"),
+    [
+        ("new", ServiceState("active", 0), True, 0x50000, []),
+        ("new", ServiceState("active", 0), True, None, []),
+        ("old", ServiceState("active", 0), True, 0, ["the host serves old, not new"]),
+        ("new", ServiceState("failed", 9), True, 0, ["the service is failed: out of memory"]),
+        ("new", ServiceState("active", 3), True, 0, ["had to restart the service 3 times: out of memory"]),
+        ("new", ServiceState("active", 0), False, 0, ["/health does not say"]),
+        (
+            None,
+            ServiceState("active", 0),
+            True,
+            0x1,
+            ["no release, not new", "throttles the board (get_throttled 0x1)"],
+        ),
+    ],
+)
+def test_everything_that_changed_since_the_gate_is_told(monkeypatch, current, state, healthy, flags, said):
+    monkeypatch.setattr(probe, "is_healthy", lambda port: healthy)
+    monkeypatch.setattr(probe, "throttled", lambda: flags)
+    found = probe.what_is_wrong(Stage(current, state), "new", 8080)
+    assert len(found) == len(said)
+    for message, part in zip(found, said):
+        assert part in message

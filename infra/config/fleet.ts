@@ -1,0 +1,15 @@
+import { readInventory } from "../inventory/read.ts";
+import { resolveHosts, type HostConfig } from "./hosts.ts";
+import type { StackConfig } from "./schema.ts";
+
+/**
+ * All hosts of a stack, those written under `hosts` first, those of the inventory after them.
+ * @throws UserError with every problem
+ */
+export async function loadFleet(config: StackConfig, ansiblePlaybook: string): Promise<HostConfig[]> {
+  const written = config.hosts.map((host, index) => ({ where: `pipress:hosts[${index}]`, host }));
+  const { inventory, groups } = config;
+  const listed =
+    inventory === undefined ? [] : await readInventory(inventory, Object.keys(groups), ansiblePlaybook);
+  return resolveHosts([...written, ...listed], config);
+}

@@ -1,0 +1,164 @@
+import { z } from "zod";
+import { size } from "./size.ts";
+import { strict } from "./strict.ts";
+
+/** Also the name of a virtual machine's folder and of the host's resource. */
+const virtualName = z
+  .string()
+  .regex(
+    /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/,
+    "must be lower-case letters, digits and dashes (a host name)",
+  );
+
+/** As for a virtual host, and dots: inventories often name hosts by their domain names. */
+const hostName = z
+  .string()
+  .regex(
+    /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/,
+    "must be lower-case letters, digits, dashes and dots (a host name)",
+  );
+
+const groupName = z
+  .string()
+  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/, "must be letters, digits, dashes, dots and underscores");
+
+export const port = z.int().min(1).max(65535);
+
+export const hostKey = z
+  .string()
+  .regex(
+    /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/=]+/,
+    'must be a public key such as "ssh-ed25519 AAAA…"; read it on the host itself with `cat /etc/ssh/ssh_host_ed25519_key.pub`',
+  );
+
+/** How one gets in; a key file on this machine wins over an agent's socket, and without either the session's agent is asked. */
+const access = {
+  /** @default 22 */
+  port: port.optional(),
+  /** A user with passwordless sudo. @default "pi" */
+  user: z.string().min(1).optional(),
+  /** Private key on this machine. */
+  privateKeyFile: z.string().min(1).optional(),
+  /** Socket of an SSH agent on this machine. */
+  agentSocket: z.string().min(1).optional(),
+};
+
+/** A host to jump over. Needs no sudo. */
+const bastion = strict({
+  address: z.string().min(1),
+  ...access,
+  user: z.string().min(1),
+  hostKey,
+});
+
+/** Settings of llama-server, over those of the recipe. */
+export const serviceSchema = strict({
+  /** Port llama-server listens on. @default 8080 */
+  port: port.optional(),
+  /** Tokens of context. */
+  context: z.int().min(256).max(131072).optional(),
+  /** Threads; a Pi 4 has four cores. */
+  threads: z.int().min(1).max(16).optional(),
+  /** Requests served at a time; they share the context. */
+  parallel: z.int().min(1).max(16).optional(),
+  /** Tokens per second below which a release is rolled back. */
+  minTokensPerSecond: z.number().min(0).optional(),
+  /** How keys and values of the context are kept: `q8_0` takes half the memory of `f16`. @default "f16" */
+  kvType: z.enum(["f16", "q8_0"]).optional(),
+  /** Further options of llama-server by their long names; the pinned build has to know them. @example { "--batch-size": 256, "--no-warmup": true } */
+  flags: z
+    .record(
+      z.string().regex(/^--[a-z0-9][a-z0-9.-]*$/, "must be the long name of an option, e.g. --batch-size"),
+      z.union([z.literal(true), z.number(), z.string().regex(/^[A-Za-z0-9._:,=+/-]+$/)], {
+        error: "must be true, a number, or a text of letters, digits and ._:,=+/-",
+      }),
+    )
+    .optional(),
+});
+
+export type ServiceConfig = z.infer<typeof serviceSchema>;
+
+/** What may stand at a host, at its group, and (as `service`) at the stack: the nearest wins. */
+const settings = {
+  /** Where llama-server comes from: the cross-built release, or compiled on the host. @default "release" */
+  build: z.enum(["release", "device"]).optional(),
+  /**
+   * What a host means for its wave when it does not answer: it is left out until the next `up` (`skip`), or it counts
+   * as failed (`fail`). @default that of `rollout.down`
+   */
+  down: z.enum(["skip", "fail"]).optional(),
+  /** Free text by name; `rollout.orderBy` names one. */
+  labels: z.record(z.string().min(1), z.union([z.string(), z.number()]).transform(String)).optional(),
+  service: serviceSchema.optional(),
+};
+
+/** Settings that the hosts of one group share. */
+export const groupsSchema = z.record(
+  groupName,
+  strict({ ...access, bastion: bastion.optional(), ...settings }),
+);
+
+/** A Raspberry Pi emulated on this machine: QEMU's Cortex-A72 with real systemd and sshd. */
+const virtualHost = strict({
+  name: virtualName,
+  group: groupName.optional(),
+  virtual: strict({
+    /** Guest memory. @default "2 GiB" */
+    memory: size.default(2 * 2 ** 30).pipe(z.int().min(512 * 2 ** 20, "must be at least 512 MiB")),
+    /** Guest cores; a Pi 4 has four. @default 2 */
+    cpus: z.int().min(1).max(8).default(2),
+    /** Guest disk, sparse. @default "8 GiB" */
+    disk: size.default(8 * 2 ** 30).pipe(z.int().min(2 * 2 ** 30, "must be at least 2 GiB")),
+  }),
+  ...settings,
+});
+
+/** A Raspberry Pi 4 reached over SSH. */
+const sshHost = strict({
+  name: hostName,
+  group: groupName.optional(),
+  /** Host name or address that SSH connects to. */
+  address: z.string().min(1),
+  /** The host's public key as in known_hosts, e.g. the output of `ssh-keyscan -t ed25519 pi-1` without the name. */
+  hostKey,
+  ...access,
+  bastion: bastion.optional(),
+  ...settings,
+});
+
+/** Picks the schema by the key `virtual`, so that problems are those of the kind of host that was meant. */
+export const hostSchema = z
+  .unknown()
+  .transform((value, context): z.infer<typeof virtualHost> | z.infer<typeof sshHost> => {
+    const isVirtual = typeof value === "object" && value !== null && "virtual" in value;
+    const parsed = isVirtual ? virtualHost.safeParse(value) : sshHost.safeParse(value);
+    if (parsed.success) return parsed.data;
+    for (const issue of parsed.error.issues)
+      context.issues.push({ ...issue, input: value } as z.core.$ZodRawIssue);
+    return z.NEVER;
+  });
+
+/** One address for clients in front of the fleet. */
+export const endpointSchema = strict({
+  /** Name of a host of the fleet, or a host of its own, described as under `hosts`. */
+  host: z.union(
+    [
+      hostName,
+      strict({ name: hostName, address: z.string().min(1), ...access, hostKey, bastion: bastion.optional() }),
+    ],
+    {
+      error: "must be the name of a host, or a host with name, address and hostKey",
+    },
+  ),
+  /** TCP port for clients. @default 8000 */
+  port: port.default(8000),
+  /** File on this machine with certificate chain and key in PEM; without it clients speak plain HTTP. */
+  certificate: z.string().min(1).optional(),
+  /** Seconds that requests may take to end before a host is switched. @default 300 */
+  drainSeconds: z.int().min(0).max(3600).default(300),
+});
+
+/** A host as it is written down, before group and stack have filled what it leaves open. */
+export type WrittenHost = z.infer<typeof hostSchema>;
+export type GroupsConfig = z.infer<typeof groupsSchema>;
+export type BastionConfig = z.infer<typeof bastion>;

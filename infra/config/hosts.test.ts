@@ -1,0 +1,80 @@
+import { describe, expect, it } from "vitest";
+import { UserError } from "../errors/user-error.ts";
+import { resolveHosts } from "./hosts.ts";
+import { stackConfigSchema } from "./schema.ts";
+
+const hostKey = "ssh-ed25519 AAAA";
+
+function resolve(config: Record<string, unknown>) {
+  const parsed = stackConfigSchema.parse({ recipe: "x", ...config });
+  return resolveHosts(
+    parsed.hosts.map((host, index) => ({ where: `pipress:hosts[${index}]`, host })),
+    parsed,
+  );
+}
+
+describe("resolveHosts", () => {
+  it("takes each setting from the host, else from its group, else from the stack, else the default", () => {
+    const [far, near, virtual] = resolve({
+      service: { context: 1024, threads: 4, port: 9000, flags: { "--batch-size": 512 } },
+      groups: {
+        attic: {
+          user: "admin",
+          privateKeyFile: "~/.ssh/attic",
+          bastion: { address: "gate", user: "jump", hostKey },
+          build: "device",
+          labels: { floor: 3, room: "attic" },
+          service: { context: 2048, threads: 3 },
+        },
+      },
+      rollout: { down: "skip" },
+      hosts: [
+        {
+          ...{ name: "pi-1", address: "10.0.0.1", hostKey, group: "attic", down: "fail" },
+          ...{
+            agentSocket: "/run/agent",
+            labels: { room: "roof" },
+            service: { context: 4096, flags: { "--no-warmup": true } },
+          },
+        },
+        { name: "pi-2", address: "10.0.0.2", hostKey },
+        { name: "pi-3", virtual: {} },
+      ],
+    });
+    expect(far).toEqual({
+      ...{ name: "pi-1", group: "attic", address: "10.0.0.1", port: 22, user: "admin", hostKey },
+      agentSocket: "/run/agent",
+      bastion: { address: "gate", port: 22, user: "jump", hostKey },
+      ...{ build: "device", down: "fail", labels: { floor: "3", room: "roof" } },
+      service: {
+        ...{ context: 4096, threads: 3, port: 9000 },
+        flags: { "--batch-size": 512, "--no-warmup": true },
+      },
+    });
+    expect(near).toEqual({
+      ...{ name: "pi-2", address: "10.0.0.2", port: 22, user: "pi", hostKey },
+      ...{ build: "release", down: "skip", labels: {} },
+      service: { context: 1024, threads: 4, port: 9000, flags: { "--batch-size": 512 } },
+    });
+    expect(virtual).toMatchObject({ name: "pi-3", virtual: { cpus: 2 }, service: { port: 9000 } });
+  });
+
+  it("names every host that is there twice and every group that nobody is in", () => {
+    const host = { name: "pi-0", virtual: {}, group: "kitchen" };
+    const problems = (() => {
+      try {
+        resolve({ hosts: [host, host], groups: { kitchn: {}, garage: {} } });
+        return [];
+      } catch (error) {
+        return (error as UserError).problems.map(
+          ({ where, what, remedy }) => `${where}: ${what} — ${remedy}`,
+        );
+      }
+    })();
+    expect(problems).toEqual([
+      'pipress:hosts[1].name: "pi-0" is used twice — the other is pipress:hosts[0]',
+      'pipress:groups.kitchn: no host is in this group — did you mean "kitchen"?',
+      "pipress:groups.garage: no host is in this group — name it at a host, or remove it",
+    ]);
+  });
+});

@@ -1,0 +1,119 @@
+import { UserError, type Problem } from "../errors/user-error.ts";
+import type { BastionConfig, ServiceConfig, WrittenHost } from "./host-schema.ts";
+import { nearest } from "./nearest.ts";
+import type { StackConfig } from "./schema.ts";
+
+/** What every host has once group and stack have filled in what its own entry leaves open. */
+export interface Settings {
+  name: string;
+  group?: string;
+  labels: Record<string, string>;
+  build: "release" | "device";
+  down: "skip" | "fail";
+  service: ServiceConfig & { port: number };
+}
+
+export interface VirtualHostConfig extends Settings {
+  /** Memory and disk in bytes. */
+  virtual: { memory: number; cpus: number; disk: number };
+}
+
+export interface SshHostConfig extends Settings {
+  address: string;
+  port: number;
+  user: string;
+  hostKey: string;
+  privateKeyFile?: string;
+  agentSocket?: string;
+  bastion?: BastionConfig & { port: number };
+}
+
+export type HostConfig = VirtualHostConfig | SshHostConfig;
+
+/** A host with the place where it is written down, e.g. `pipress:hosts[1]` or `inventory.ini: pi-1`. */
+export interface PlacedHost {
+  where: string;
+  host: WrittenHost;
+}
+
+/**
+ * The fleet: each host's own settings over those of its group over those of the stack.
+ * @throws UserError with every name used twice and every group that nobody is in
+ */
+export function resolveHosts(placed: readonly PlacedHost[], config: StackConfig): HostConfig[] {
+  const problems = [...repeatedNames(placed), ...idleGroups(placed, config)];
+  if (problems.length > 0) throw new UserError(problems);
+  return placed.map(({ host }) => resolveHost(host, config));
+}
+
+function resolveHost(host: WrittenHost, config: StackConfig): HostConfig {
+  const group = (host.group === undefined ? undefined : config.groups[host.group]) ?? {};
+  const settings: Settings = {
+    name: host.name,
+    ...(host.group !== undefined && { group: host.group }),
+    labels: { ...group.labels, ...host.labels },
+    build: host.build ?? group.build ?? "release",
+    down: host.down ?? group.down ?? config.rollout.down,
+    service: mergeService([config.service, group.service ?? {}, host.service ?? {}]),
+  };
+  if ("virtual" in host) return { ...settings, virtual: host.virtual };
+  const bastion = host.bastion ?? group.bastion;
+  return {
+    ...settings,
+    address: host.address,
+    port: host.port ?? group.port ?? 22,
+    user: host.user ?? group.user ?? "pi",
+    hostKey: host.hostKey,
+    ...keyOf(hasKey(host) ? host : group),
+    ...(bastion && { bastion: { ...bastion, port: bastion.port ?? 22 } }),
+  };
+}
+
+/** Later ones win; the flags of all are one map. */
+function mergeService(levels: readonly ServiceConfig[]): Settings["service"] {
+  const flags = Object.assign({}, ...levels.map((level) => level.flags)) as NonNullable<
+    ServiceConfig["flags"]
+  >;
+  const merged = Object.assign({ port: 8080 }, ...levels) as Settings["service"];
+  return Object.keys(flags).length > 0 ? { ...merged, flags } : merged;
+}
+
+interface Key {
+  privateKeyFile?: string;
+  agentSocket?: string;
+}
+
+function hasKey({ privateKeyFile, agentSocket }: Key): boolean {
+  return privateKeyFile !== undefined || agentSocket !== undefined;
+}
+
+/** File and socket are one setting: a host's agent must not lose against its group's file. */
+function keyOf({ privateKeyFile, agentSocket }: Key): Key {
+  return {
+    ...(privateKeyFile !== undefined && { privateKeyFile }),
+    ...(agentSocket !== undefined && { agentSocket }),
+  };
+}
+
+function repeatedNames(placed: readonly PlacedHost[]): Problem[] {
+  return placed.flatMap(({ where, host: { name } }, index) => {
+    const first = placed.find(({ host }) => host.name === name);
+    if (first === undefined || placed.indexOf(first) === index) return [];
+    return [
+      { where: `${where}.name`, what: `"${name}" is used twice`, remedy: `the other is ${first.where}` },
+    ];
+  });
+}
+
+/** A group with settings and without hosts is a misspelt one. */
+function idleGroups(placed: readonly PlacedHost[], { groups }: StackConfig): Problem[] {
+  const used = [...new Set(placed.flatMap(({ host }) => host.group ?? []))];
+  return Object.keys(groups)
+    .filter((name) => !used.includes(name))
+    .map((name) => {
+      const candidate = nearest(name, used);
+      const remedy =
+        candidate === undefined ? "name it at a host, or remove it" : `did you mean "${candidate}"?`;
+      return { where: `pipress:groups.${name}`, what: "no host is in this group", remedy };
+    });
+}

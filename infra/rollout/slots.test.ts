@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { Slots } from "./slots.ts";
+
+const never = new AbortController().signal;
+
+test("no more work than the limit is at it at the same time, and all of it gets done", async () => {
+  const slots = new Slots();
+  let now = 0;
+  let most = 0;
+  const work = async (value: number): Promise<number> => {
+    most = Math.max(most, (now += 1));
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    now -= 1;
+    if (value === 3) throw new Error("three");
+    return value;
+  };
+  const results = await Promise.allSettled(
+    [1, 2, 3, 4, 5, 6, 7].map((n) => slots.use(2, never, () => work(n))),
+  );
+  expect(most).toBe(2);
+  expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(6);
+});
+
+test("work that is cancelled while it waits never begins", async () => {
+  const slots = new Slots();
+  const cancel = new AbortController();
+  let release = (): void => undefined;
+  const first = slots.use(1, never, () => new Promise<void>((resolve) => (release = resolve)));
+  const second = slots.use(1, cancel.signal, () => Promise.reject(new Error("began")));
+  cancel.abort(new Error("cancelled"));
+  release();
+  await expect(second).rejects.toThrow("cancelled");
+  await first;
+});

@@ -1,0 +1,189 @@
+import { existsSync, readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { makePlayFolder, type PlayFolder } from "../../infra/ansible/testing/play-folder.ts";
+import { sshdMissing, startSshd, type TestSshd } from "../../infra/ansible/testing/sshd.ts";
+import { repoRoot } from "../../infra/paths.ts";
+import { makeProject, type TestProject } from "../../infra/provider/testing/engine.ts";
+
+// The real engine, provider, SSH and Ansible; hosts are sshd instances of this machine, and the playbook writes one file.
+// The cases build on each other, in order.
+
+/** Writes what a host serves, unless the release is one that fails there. */
+const tasks = `
+- name: serve
+  ansible.builtin.copy: { content: "{{ release }}", dest: "{{ folder }}/{{ inventory_hostname }}", mode: "0644" }
+  when: not release.startswith('bad') and not (release.startswith('half') and inventory_hostname == 'pi-1')
+- name: gate
+  ansible.builtin.fail: { msg: "no answer to the golden prompt" }
+  when: release.startswith('bad') or (release.startswith('half') and inventory_hostname == 'pi-1')
+- name: report
+  ansible.builtin.set_stats: { data: { release: "{{ release }}" }, per_host: false }
+`;
+/** A release called `unfit…` cannot be fetched by the last host. */
+const staging = `
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: fetch
+      ansible.builtin.copy: { content: "{{ release }}", dest: "{{ folder }}/{{ inventory_hostname }}.staged", mode: "0644" }
+    - name: verify
+      ansible.builtin.fail: { msg: "the disk is too full for the model" }
+      when: release.startsWith('unfit') and inventory_hostname == 'pi-3'
+`;
+/** A release called `tired…` is not healthy any more after the soak. */
+const probe = `
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: look
+      ansible.builtin.fail: { msg: "the service is failed" }
+      when: release.startswith('tired')
+`;
+
+describe.skipIf(sshdMissing)("waves over hosts on loopback", () => {
+  const hosts: TestSshd[] = [];
+  let play: PlayFolder;
+  let project: TestProject;
+  let folder = "";
+
+  beforeAll(async () => {
+    for (const name of ["pi-0", "pi-1", "pi-2", "pi-3"]) hosts.push(await startSshd(name));
+    play = await makePlayFolder(tasks);
+    await writeFile(join(play.folder, "probe.yml"), probe);
+    await writeFile(join(play.folder, "stage.yml"), staging);
+    folder = await mkdtemp(join(tmpdir(), "pipress-served-"));
+    const connections = hosts.map(({ host }) => ({ name: host.name, labels: {}, connection: host }));
+    project = await makeProject(`
+      import { rollOutInWaves } from "${repoRoot}/infra/rollout/in-waves.ts";
+      import { Playbook } from "${repoRoot}/infra/rollout/playbook.ts";
+      const settings = { release: "one", steps: {}, whenDown: "fail", ...JSON.parse(process.env.FLEET ?? "{}") };
+      const { release, whenDown } = settings;
+      const defaults = { canary: { count: 1 }, shares: [{ count: 3 }], soak: 1, maxFailures: { count: 0 }, parallel: 2, stageFirst: true };
+      const vars = { release, folder: ${JSON.stringify(folder)} };
+      const declare = (host, playbook, suffix, after) => new Playbook(host.name + suffix, {
+        playbook, contentDigest: "1", host: host.connection, vars, failures: "report", whenDown, parallel: 2,
+      }, { dependsOn: after });
+      const playbooks = rollOutInWaves({
+        hosts: ${JSON.stringify(connections)},
+        steps: { ...defaults, ...settings.steps },
+        stage: (host, { after }) => declare(host, ${JSON.stringify(join(play.folder, "stage.yml"))}, "-staged", after),
+        playbook: (host, { after }) => declare(host, ${JSON.stringify(play.playbook)}, "", after),
+        releaseOf: () => release,
+        probe: ${JSON.stringify(join(play.folder, "probe.yml"))},
+        probeVars: () => vars,
+      });
+      export const outcomes = Object.fromEntries([...playbooks].map(([name, { outcome }]) => [name, outcome]));
+    `);
+  });
+
+  afterAll(async () => {
+    await Promise.all([...hosts.map((host) => host.remove()), play.remove(), project.remove()]);
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  /** What each host serves, in order. */
+  function served(): (string | undefined)[] {
+    return hosts.map(({ host: { name } }) => {
+      const file = join(folder, name);
+      return existsSync(file) ? readFileSync(file, "utf8") : undefined;
+    });
+  }
+
+  async function withFleet<Result>(settings: object, work: () => Promise<Result>): Promise<Result> {
+    process.env.FLEET = JSON.stringify(settings);
+    return work().finally(() => delete process.env.FLEET);
+  }
+  const up = (settings: object) => withFleet(settings, () => project.pulumi("up", "--yes", "--skip-preview"));
+  const failingUp = (settings: object) =>
+    withFleet(settings, () => project.pulumiFails("up", "--yes", "--skip-preview"));
+
+  it("brings a release to all hosts, wave by wave", async () => {
+    const shown = await up({ release: "one" });
+    expect(served()).toEqual(["one", "one", "one", "one"]);
+    expect(shown).toMatch(/wave-1 created/);
+    expect(shown).toMatch(/wave-3 created/);
+  });
+
+  it("changes nothing where nothing changed", async () => {
+    await withFleet({ release: "one" }, () =>
+      project.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes"),
+    );
+  });
+
+  it("touches no service while one host cannot fetch the release", async () => {
+    const shown = await failingUp({ release: "unfit" });
+    expect(served()).toEqual(["one", "one", "one", "one"]);
+    expect(hosts.map(({ host }) => readFileSync(join(folder, `${host.name}.staged`), "utf8"))).toEqual(
+      Array(4).fill("unfit"),
+    );
+    expect(shown).toContain("staged / pi-3");
+    expect(shown).toContain("the disk is too full for the model");
+    expect(shown).toContain("pi-0, pi-1, pi-2 fetched it, and no service was touched");
+  });
+
+  it("shows at preview which hosts and waves a release touches", async () => {
+    const shown = await withFleet({ release: "two" }, () => project.pulumi("preview"));
+    for (const name of ["pi-0", "pi-3", "wave-1", "wave-3"])
+      expect(shown).toMatch(new RegExp(`${name} +update`));
+  });
+
+  it("stops a bad release at the canary and says which hosts serve what", async () => {
+    const shown = await failingUp({ release: "bad" });
+    expect(served()).toEqual(["one", "one", "one", "one"]);
+    expect(shown).toContain("wave-1: 1 of 1 host failed where 0 may");
+    expect(shown).toContain("no answer to the golden prompt");
+    expect(shown).toContain("pi-1, pi-2, pi-3 were not touched");
+  });
+
+  it("stops behind a wave that fails in part; the next up goes on there and not with the hosts that are done", async () => {
+    const shown = await failingUp({ release: "half" });
+    expect(served()).toEqual(["half", "one", "half", "one"]);
+    expect(shown).toContain("wave-2: 1 of 2 hosts failed where 0 may");
+    expect(shown).toContain("pi-0, pi-2 have the new release (half); pi-3 was not touched");
+    // The mended release has another name here, as it would have another digest.
+    const again = await up({ release: "three" });
+    expect(served()).toEqual(["three", "three", "three", "three"]);
+    expect(again).toMatch(/pi-1 updated/);
+  });
+
+  it("goes on past as many failures as may be, and takes the host that was left behind along at the next up", async () => {
+    await up({ release: "half-2", steps: { maxFailures: { count: 1 } } });
+    expect(served()).toEqual(["half-2", "three", "half-2", "half-2"]);
+    const again = await withFleet({ release: "half-2", steps: { maxFailures: { count: 1 } } }, () =>
+      project.pulumi("preview"),
+    );
+    expect(again).toMatch(/pi-1 +update/);
+    expect(again).not.toMatch(/pi-0 +update/);
+  });
+
+  it("stops a release that passes its gate and does not stand the soak", async () => {
+    const shown = await failingUp({ release: "tired" });
+    expect(served()).toEqual(["tired", "three", "half-2", "half-2"]);
+    expect(shown).toContain("wave-1 / pi-0");
+    expect(shown).toContain("the service is failed");
+    await up({ release: "four" });
+  });
+
+  it("skips a host that is down and brings it up to date when it is back", async () => {
+    await hosts[2]?.stop();
+    const shown = await up({ release: "five", whenDown: "skip" });
+    expect(served()).toEqual(["five", "five", "four", "five"]);
+    expect(shown).toContain("skipped until the next `up`");
+    await hosts[2]?.start();
+    await up({ release: "five", whenDown: "skip" });
+    expect(served()).toEqual(["five", "five", "five", "five"]);
+  });
+
+  it("counts a host that is down as failed where the configuration says so", async () => {
+    await hosts[0]?.stop();
+    const shown = await failingUp({ release: "six" });
+    expect(shown).toMatch(/staged \/ pi-0: pi-0: unreachable/);
+    expect(served()).toEqual(["five", "five", "five", "five"]);
+    await hosts[0]?.start();
+    await up({ release: "six" });
+    expect(served()).toEqual(["six", "six", "six", "six"]);
+  });
+});

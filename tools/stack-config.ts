@@ -1,0 +1,37 @@
+import { parseArgs } from "node:util";
+import { loadFleet } from "../infra/config/fleet.ts";
+import type { HostConfig } from "../infra/config/hosts.ts";
+import { parseStackConfig } from "../infra/config/load.ts";
+import type { StackConfig } from "../infra/config/schema.ts";
+import { UserError } from "../infra/errors/user-error.ts";
+import { readToolchain } from "../infra/toolchain.ts";
+import { pulumiJson } from "./run-pulumi.ts";
+
+/**
+ * The one argument of a verb that works on a stack, and the stack where one is named.
+ * @param usage how the verb is called, e.g. `npm run rollback -- HOST|GROUP [--stack STACK]`
+ */
+export function readArguments(args: string[], usage: string): { name: string; stackArgs: string[] } {
+  const options = { stack: { type: "string" as const } };
+  const wrong = (what: string): UserError => new UserError({ where: "arguments", what, remedy: usage });
+  let parsed;
+  try {
+    parsed = parseArgs({ args, options, allowPositionals: true });
+  } catch (error) {
+    throw wrong((error as Error).message);
+  }
+  const [name, ...more] = parsed.positionals;
+  if (name === undefined || more.length > 0) throw wrong("exactly one argument is needed");
+  const { stack } = parsed.values;
+  return { name, stackArgs: stack === undefined ? [] : ["--stack", stack] };
+}
+
+/** The configuration of a stack, the selected one unless `stackArgs` names another, and its hosts. */
+export async function readStack(
+  stackArgs: readonly string[],
+): Promise<{ config: StackConfig; fleet: HostConfig[] }> {
+  const shown = await pulumiJson(["config", "--json", "--show-secrets", ...stackArgs]);
+  const values = Object.entries(shown).map(([key, entry]) => [key, (entry as { value: string }).value]);
+  const config = parseStackConfig(Object.fromEntries(values) as Record<string, string>);
+  return { config, fleet: await loadFleet(config, readToolchain().ansiblePlaybook) };
+}
