@@ -63,7 +63,10 @@ describe("divideIntoWaves", () => {
 describe("orderHosts", () => {
   it("puts hosts without the label last and leaves equals as they were", () => {
     const rings: (string | undefined)[] = ["b", undefined, "a", undefined, "a"];
-    const hosts = fleet(5, (index) => (rings[index] === undefined ? {} : { ring: rings[index] ?? "" }));
+    const hosts = fleet(5, (index): Record<string, string> => {
+      const ring = rings[index];
+      return ring === undefined ? {} : { ring };
+    });
     expect(orderHosts(hosts, "ring").map(({ name }) => name)).toEqual([
       "pi-2",
       "pi-4",
