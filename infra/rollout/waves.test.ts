@@ -63,10 +63,8 @@ describe("divideIntoWaves", () => {
 describe("orderHosts", () => {
   it("puts hosts without the label last and leaves equals as they were", () => {
     const rings: (string | undefined)[] = ["b", undefined, "a", undefined, "a"];
-    const hosts = fleet(5, (index): Record<string, string> => {
-      const ring = rings[index];
-      return ring === undefined ? {} : { ring };
-    });
+    const labels = rings.map((ring): Record<string, string> => (ring === undefined ? {} : { ring }));
+    const hosts = fleet(5, (index) => labels[index] ?? {});
     expect(orderHosts(hosts, "ring").map(({ name }) => name)).toEqual([
       "pi-2",
       "pi-4",
