@@ -15,10 +15,10 @@ import { makeProject, type TestProject } from "../../infra/provider/testing/engi
 const tasks = `
 - name: serve
   ansible.builtin.copy: { content: "{{ release }}", dest: "{{ folder }}/{{ inventory_hostname }}", mode: "0644" }
-  when: not release.startswith('bad') and not (release.startswith('half') and inventory_hostname == 'pi-1')
+  when: release is not match('bad') and not (release is match('half') and inventory_hostname == 'pi-1')
 - name: gate
   ansible.builtin.fail: { msg: "no answer to the golden prompt" }
-  when: release.startswith('bad') or (release.startswith('half') and inventory_hostname == 'pi-1')
+  when: release is match('bad') or (release is match('half') and inventory_hostname == 'pi-1')
 - name: report
   ansible.builtin.set_stats: { data: { release: "{{ release }}" }, per_host: false }
 `;
@@ -40,7 +40,7 @@ const probe = `
   tasks:
     - name: look
       ansible.builtin.fail: { msg: "the service is failed" }
-      when: release.startswith('tired')
+      when: release is match('tired')
 `;
 
 describe.skipIf(sshdMissing)("waves over hosts on loopback", () => {
