@@ -6,7 +6,7 @@ import type { PlannedStep, Workspace } from "./workspace.ts";
 
 /** Recovery and evaluation short enough for a test; everything else as in the dev stack. */
 export const quick = {
-  "steps.recover.tokens": 12_288,
+  "steps.recover.tokens": 10_240,
   "steps.recover.checkpointEverySteps": 3,
   "steps.evaluate.chunks": 8,
 };

@@ -18,6 +18,7 @@ export function changes(workspace: Workspace): void {
         "quantize",
         "quantize-baseline",
         "report",
+        "wave-1",
       ]);
     });
 

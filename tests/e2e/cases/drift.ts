@@ -12,7 +12,7 @@ export function drift(workspace: Workspace): void {
       const refreshed = await workspace.pulumi("refresh", "--yes", "--skip-preview");
       expect(refreshed.exitCode, refreshed.output).toBe(0);
       const steps = await workspace.preview();
-      expect(changedNames(steps)).toEqual(["pi-0"]);
+      expect(changedNames(steps)).toEqual(["pi-0", "wave-1"]);
       const { exitCode, output } = await workspace.up();
       expect(exitCode, output).toBe(0);
       expect((await workspace.onHost("pi-0", `grep ^Restart= ${unit}`)).output).not.toContain("Restart=no");
