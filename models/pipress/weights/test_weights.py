@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
+from pipress.conftest import prose
 from pipress.errors import StageError
 from pipress.weights.files import check_weights, read_config
 from pipress.weights.folder import check_loads, load_model, load_tokenizer
@@ -122,8 +123,8 @@ def write_gguf(path: Path, source: Path, architecture: str = "llama") -> dict[st
 def test_a_sample_of_a_long_text_comes_from_all_of_it_and_each_row_is_text_as_it_stands(tiny_model: Path) -> None:
     tokenizer = load_tokenizer(tiny_model)
     text = prose(3, 1000)
-    rows = sample(text, tokenizer, 16, 10)
-    assert rows.shape == (10, 16)
+    rows = sample(text, tokenizer, 64, 10)
+    assert rows.shape == (10, 64)
     read = [tokenizer.decode(row).replace("<|end|>", "\n\n") for row in rows]
     places = [text.index(piece) for piece in read]
     assert places == sorted(places) and places[0] < len(text) * 0.05 and places[-1] > len(text) * 0.9
