@@ -24,9 +24,9 @@ export async function rollOutWithPipress(
   rootOf: (host: PlayHost) => string,
   parallel: number,
 ): Promise<Ups> {
-  const steps: Omit<RolloutConfig, "neighbours" | "down"> = {
-    ...{ canary: { count: 1 }, shares: [], soak: 0, maxFailures: { count: 0 } },
-    ...{ parallel, stageFirst: true },
+  const steps: RolloutConfig = {
+    ...{ canary: { count: 1 }, shares: [], soak: 0, maxFailures: { count: 0 }, parallel },
+    ...{ stageFirst: true, neighbours: false, down: "fail" },
   };
   const fleet = hosts.map((host) => ({ name: host.name, labels: {}, connection: host, root: rootOf(host) }));
   const project = await makeProject(`

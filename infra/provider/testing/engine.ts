@@ -34,6 +34,8 @@ export async function makeProject(program: string): Promise<TestProject> {
     PULUMI_BACKEND_URL: `file://${folder}/state`,
     PULUMI_CONFIG_PASSPHRASE: "test",
     PULUMI_SKIP_UPDATE_CHECK: "true",
+    // As in tools/environment.ts.
+    PULUMI_PARALLEL: "256",
     PIPRESS_CACHE: cacheDir(),
     PIPRESS_DATA: join(folder, "data"),
   };
