@@ -1,5 +1,4 @@
 import { performance } from "node:perf_hooks";
-import type { ResultPromise } from "execa";
 import { peakRssBytes } from "../process-tree.ts";
 
 /** What one command took. */
@@ -10,10 +9,12 @@ export interface Measured {
 }
 
 /** Measures a command that has just been started. @throws what it printed where it did not end well */
-export async function measure(command: ResultPromise<{ all: true; reject: false }>): Promise<Measured> {
+export async function measure(
+  command: Promise<{ exitCode?: number; all?: string }> & { pid?: number },
+): Promise<Measured> {
   const started = performance.now();
   const peak = await peakRssBytes(command.pid ?? 0, command);
   const { exitCode, all } = await command;
-  if (exitCode !== 0) throw new Error(`ended with ${exitCode}:\n${all}`);
+  if (exitCode !== 0) throw new Error(`ended with ${exitCode ?? "a signal"}:\n${all ?? ""}`);
   return { seconds: (performance.now() - started) / 1000, peakRssBytes: peak };
 }

@@ -55,7 +55,9 @@ export async function rollOutWithPlainAnsible(
             ANSIBLE_CONFIG: join(plays, "ansible.cfg"),
             ANSIBLE_SSH_CONTROL_PATH_DIR: join(folder, "cp"),
           },
-          ...{ all: true, reject: false, stdin: "ignore" },
+          all: true,
+          reject: false,
+          stdin: "ignore",
         },
       ),
     );
