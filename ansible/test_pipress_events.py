@@ -62,6 +62,7 @@ def events(tmp_path_factory):
 def test_every_task_is_announced_before_its_outcome(events):
     kinds = [event["event"] for event in events]
     assert kinds == ["play", "task", "changed", "task", "ok", "task", "ok", "task", "failed", "stats"]
+    assert {event["host"] for event in events[1:-1]} == {"pi-0"}
 
 
 def test_a_change_carries_host_task_and_diff(events):
@@ -76,5 +77,6 @@ def test_a_failure_carries_the_message_of_its_task_as_it_is(events):
 
 
 def test_the_statistics_carry_what_the_play_reported(events):
-    assert events[-1]["custom"] == {"tokensPerSecond": 2.5}
+    assert events[-1]["custom"] == {}
+    assert events[-1]["customByHost"] == {"pi-0": {"tokensPerSecond": 2.5}}
     assert events[-1]["hosts"]["pi-0"]["failures"] == 1

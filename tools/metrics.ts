@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { HostConfig } from "../infra/config/hosts.ts";
 import { UserError } from "../infra/errors/user-error.ts";
+import { hostAndPort } from "../infra/host/address.ts";
 import { buildDashboard } from "../infra/metrics/dashboard.ts";
 import { buildScrapeConfig, nodePort, type ScrapeTarget } from "../infra/metrics/prometheus.ts";
 import { read } from "../infra/virtual-pi/resource.ts";
@@ -11,9 +12,9 @@ import { readArguments, readStack } from "./stack-config.ts";
 
 /** `npm run metrics -- FOLDER [--stack STACK]`: writes what Prometheus and Grafana need to watch the fleet. */
 export async function main(args: string[]): Promise<number> {
-  const { name, stackArgs } = readArguments(args, "npm run metrics -- FOLDER [--stack STACK]");
+  const { name, stackArgs, configArgs } = readArguments(args, "npm run metrics -- FOLDER [--stack STACK]");
   await bootstrap();
-  const { config, fleet } = await readStack(stackArgs);
+  const { config, fleet } = await readStack(configArgs);
   const { apiKey } = await pulumiJson(["stack", "output", "--json", "--show-secrets", ...stackArgs]);
   if (typeof apiKey !== "string")
     throw new UserError({
@@ -37,9 +38,8 @@ async function targetOf(host: HostConfig, monitoring: boolean): Promise<ScrapeTa
   const { name, group, labels } = host;
   const common = { name, labels, ...(group !== undefined && { group }) };
   if (!("virtual" in host)) {
-    const address = host.address.includes(":") ? `[${host.address}]` : host.address;
-    const node = monitoring ? { node: `${address}:${nodePort}` } : {};
-    return { ...common, server: `${address}:${host.service.port}`, ...node };
+    const node = monitoring ? { node: hostAndPort(host.address, nodePort) } : {};
+    return { ...common, server: hostAndPort(host.address, host.service.port), ...node };
   }
   const machine = await read(name);
   if (machine === undefined)

@@ -4,9 +4,9 @@ import { readArguments, readStack } from "./stack-config.ts";
 
 /** `npm run rollback -- HOST|GROUP [--stack STACK]`: takes hosts back to the release before the one that they serve. */
 export async function main(args: string[]): Promise<number> {
-  const { name, stackArgs } = readArguments(args, "npm run rollback -- HOST|GROUP [--stack STACK]");
+  const { name, configArgs } = readArguments(args, "npm run rollback -- HOST|GROUP [--stack STACK]");
   await bootstrap();
-  const { config, fleet } = await readStack(stackArgs);
+  const { config, fleet } = await readStack(configArgs);
   const hosts = chooseHosts(fleet, name);
 
   const say = (message: string): void => {

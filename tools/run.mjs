@@ -30,6 +30,7 @@ const VERBS = {
   "test:unit": ["test.ts", "unit"],
   "test:e2e": ["test.ts", "e2e"],
   "bench:8b": ["bench-8b.ts"],
+  "bench:fleet": ["bench-fleet.ts"],
   "test:fleet": ["test.ts", "fleet"],
 };
 

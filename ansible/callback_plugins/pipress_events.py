@@ -1,13 +1,14 @@
 """Tells the controller what a play does: one JSON document per line on stdout, as it happens.
 
     {"event": "play", "name"}
-    {"event": "task", "role", "task", "host": null}
+    {"event": "task", "host", "role", "task"}
     {"event": "ok" | "changed" | "failed" | "skipped" | "unreachable" | "retry", "host", "role", "task", "msg"?,
      "diff"?, "result"?, "ignored"?}
     {"event": "stats", "hosts": {host: {ok, changed, failures, unreachable, skipped, …}}, "custom": {…},
      "customByHost": {host: {…}}}
 
-`custom` is what tasks reported by `set_stats`, flat where the play ran for one host. `result` is what a module returned
+`task` says that a host begins one. `custom` is what tasks reported by `set_stats` for all hosts, `customByHost` what they
+reported with `per_host`. `result` is what a module returned
 beside the usual, as long as it is short. Secrets do not get here: Ansible takes out what is marked no_log, and what was
 given to a module is never repeated.
 """
@@ -61,11 +62,8 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_play_start(self, play: Any) -> None:
         _print({"event": "play", "name": play.get_name()})
 
-    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
-        _print({"event": "task", "host": None, **_place(task)})
-
-    def v2_playbook_on_handler_task_start(self, task: Any) -> None:
-        _print({"event": "task", "host": None, **_place(task)})
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        _print({"event": "task", "host": host.get_name(), **_place(task)})
 
     def v2_runner_on_ok(self, result: Any) -> None:
         self._tell("changed" if result.result.get("changed") else "ok", result)
@@ -96,8 +94,7 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         hosts = {host: stats.summarize(host) for host in sorted(stats.processed)}
         by_host = {host: data for host, data in stats.custom.items() if host != "_run"}
-        alone = next(iter(by_host.values())) if len(hosts) == 1 and by_host else {}
-        custom = {**stats.custom.get("_run", {}), **alone}
+        custom = stats.custom.get("_run", {})
         _print({"event": "stats", "hosts": hosts, "custom": custom, "customByHost": by_host})
 
     def _tell(self, event: str, result: Any, **more: Any) -> None:

@@ -8,37 +8,39 @@ const paths: PlaybookPaths = {
   ansibleFolder: "/repo/ansible",
   runFolder: "/run/x",
   inventory: "/run/x/inventory.json",
-  vars: ["/run/x/vars.json", "/run/x/secret-vars.json"],
-  sshConfig: "/run/x/ssh_config",
-  sshControl: "/run/x/control",
 };
 
-test("variables are handed over in files, and check mode only looks", () => {
-  const run = playbookCommand(paths, false, {});
-  expect(run.args).toEqual([
-    "--inventory",
-    "/run/x/inventory.json",
-    "--extra-vars",
-    "@/run/x/vars.json",
-    "--extra-vars",
-    "@/run/x/secret-vars.json",
-    "/repo/ansible/site.yml",
-  ]);
-  const check = playbookCommand(paths, true, {});
+test("all hosts are at work at the same time, and check mode only looks", () => {
+  const run = playbookCommand(paths, { check: false, forks: 7 }, {});
+  expect(run.args).toEqual(["--inventory", "/run/x/inventory.json", "--forks", "7", "/repo/ansible/site.yml"]);
+  const check = playbookCommand(paths, { check: true, forks: 1 }, {});
   expect(check.args.slice(-3)).toEqual(["--check", "--diff", "/repo/ansible/site.yml"]);
 });
 
-test("Ansible sees the run's ssh settings and none of the user's environment beyond what it needs", () => {
-  const { env } = playbookCommand(paths, false, { HOME: "/home/me", PATH: "/bin", AWS_SECRET_ACCESS_KEY: "x", ANSIBLE_X: "1" });
+test("Ansible sees none of the user's environment beyond what it needs", () => {
+  const { env } = playbookCommand(paths, { check: false, forks: 1 }, { HOME: "/home/me", PATH: "/bin", AWS_SECRET_ACCESS_KEY: "x", ANSIBLE_X: "1" });
   expect(env).toMatchObject({ HOME: "/home/me", PATH: "/venv/bin:/bin", LC_ALL: "C.UTF-8" });
-  expect(env.ANSIBLE_SSH_ARGS).toBe("-F /run/x/ssh_config -o ControlMaster=no -o ControlPath=/run/x/control");
   expect(env).not.toHaveProperty("AWS_SECRET_ACCESS_KEY");
   expect(env).not.toHaveProperty("ANSIBLE_X");
 });
 
-test("the inventory is one host, reached by its name in ssh_config", () => {
-  expect(inventory({ name: "pi-0", address: "10.0.0.7", port: 22, user: "pi", hostKey: "k" })).toEqual({
-    all: { hosts: { "pi-0": { ansible_connection: "ssh", ansible_python_interpreter: "/usr/bin/python3" } } },
+test("the inventory has every host's variables, and how it is reached by its name in an ssh_config of its own", () => {
+  const host = (name: string, vars: Record<string, unknown>) => ({
+    ...{ name, vars },
+    ssh: { config: `/run/${name}/ssh_config`, control: `/run/${name}/control` },
+  });
+  const reached = (name: string) => ({
+    ansible_connection: "ssh",
+    ansible_python_interpreter: "/usr/bin/python3",
+    ansible_ssh_args: `-F /run/${name}/ssh_config -o ControlMaster=no -o ControlPath=/run/${name}/control`,
+  });
+  expect(inventory([host("pi-0", { prompt: "{{ x }}" }), host("pi-1", { n: 2 })])).toEqual({
+    all: {
+      hosts: {
+        "pi-0": { prompt: { __ansible_unsafe: "{{ x }}" }, ...reached("pi-0") },
+        "pi-1": { n: 2, ...reached("pi-1") },
+      },
+    },
   });
 });
 

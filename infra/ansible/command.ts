@@ -1,5 +1,5 @@
 import { basename, dirname, join } from "node:path";
-import type { PlayHost } from "./host.ts";
+import { literal } from "./variables.ts";
 
 /** A command as data: what runs, not how. */
 export interface Command {
@@ -18,21 +18,26 @@ export interface PlaybookPaths {
   /** Private folder of this run. */
   runFolder: string;
   inventory: string;
-  /** Files of variables, later ones win. */
-  vars: readonly string[];
-  sshConfig: string;
-  sshControl: string;
+}
+
+/** A host of a run. */
+export interface InventoryHost {
+  name: string;
+  /** Its own ssh_config, and the connection that its run has opened. Both paths are absolute. */
+  ssh: { config: string; control: string };
+  vars: Record<string, unknown>;
 }
 
 /**
- * The command line of ansible-playbook. Variables travel in files, never as arguments or environment, where every
+ * The command line of ansible-playbook. Variables travel in the inventory, never as arguments or environment, where every
  * user of this machine could read them.
  *
  * @param check only look: report what would change, change nothing
+ * @param forks hosts at work at the same time
  */
 export function playbookCommand(
   paths: PlaybookPaths,
-  check: boolean,
+  { check, forks }: { check: boolean; forks: number },
   inherited: Readonly<Record<string, string | undefined>>,
 ): Command {
   return {
@@ -40,7 +45,8 @@ export function playbookCommand(
     args: [
       "--inventory",
       paths.inventory,
-      ...paths.vars.flatMap((file) => ["--extra-vars", `@${file}`]),
+      "--forks",
+      String(forks),
       ...(check ? ["--check", "--diff"] : []),
       paths.playbook,
     ],
@@ -54,27 +60,31 @@ export function playbookCommand(
       ANSIBLE_CONFIG: join(paths.ansibleFolder, "ansible.cfg"),
       ANSIBLE_CALLBACK_PLUGINS: join(paths.ansibleFolder, "callback_plugins"),
       ANSIBLE_STDOUT_CALLBACK: "pipress_events",
+      // Each host goes at its own pace: one that is slow, or gone, holds up no other.
+      ANSIBLE_STRATEGY: "free",
       ANSIBLE_NOCOLOR: "1",
       ANSIBLE_RETRY_FILES_ENABLED: "0",
       ANSIBLE_LOCAL_TEMP: join(paths.runFolder, "tmp"),
       ANSIBLE_PIPELINING: "1",
       ANSIBLE_HOST_KEY_CHECKING: "1",
-      ANSIBLE_SSH_ARGS: `-F ${paths.sshConfig} -o ControlMaster=no -o ControlPath=${paths.sshControl}`,
       // One more try when the connection drops: by then the run's own connection is usually back.
       ANSIBLE_SSH_RETRIES: "3",
     },
   };
 }
 
-/** The inventory of a run: one host, which ssh_config knows how to reach. */
-export function inventory(host: PlayHost): object {
-  return {
-    all: {
-      hosts: {
-        [host.name]: { ansible_connection: "ssh", ansible_python_interpreter: "/usr/bin/python3" },
-      },
+/** The inventory of a run: its hosts, each with its variables and the ssh_config that knows how to reach it. */
+export function inventory(hosts: readonly InventoryHost[]): object {
+  const entries = hosts.map(({ name, ssh, vars }) => [
+    name,
+    {
+      ...(literal(vars) as Record<string, unknown>),
+      ansible_connection: "ssh",
+      ansible_python_interpreter: "/usr/bin/python3",
+      ansible_ssh_args: `-F ${ssh.config} -o ControlMaster=no -o ControlPath=${ssh.control}`,
     },
-  };
+  ]);
+  return { all: { hosts: Object.fromEntries(entries) as Record<string, unknown> } };
 }
 
 /** `site` of `/x/ansible/site.yml`. */

@@ -16,7 +16,14 @@ const finished = z.looseObject({
   ignored: z.boolean().nullish(),
 });
 
-const stats = z.looseObject({ event: z.literal("stats"), custom: z.record(z.string(), z.unknown()).nullish() });
+const facts = z.record(z.string(), z.unknown());
+
+/** The play is over; what tasks reported for all hosts, and by host. */
+const stats = z.looseObject({
+  event: z.literal("stats"),
+  custom: facts.nullish(),
+  customByHost: z.record(z.string(), facts).nullish(),
+});
 
 const event = z.discriminatedUnion("event", [started, noted, finished, stats]);
 

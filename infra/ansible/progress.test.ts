@@ -18,7 +18,7 @@ function play(lines: readonly object[], expectedTasks?: number) {
 const place = { role: "inference_service", task: "start and gate", host: "pi-0" };
 
 test("the status names host, role, task, how far it is and since when", () => {
-  const task = { ...place, event: "task", host: null };
+  const task = { ...place, event: "task" };
   expect(play([task, task, task], 14).status).toBe("pi-0: inference_service · start and gate (3/14, 12 s)");
   expect(play([task]).status).toBe("pi-0: inference_service · start and gate (1, 4 s)");
   expect(play([task, task], 1).status).toBe("pi-0: inference_service · start and gate (2, 8 s)");
@@ -59,7 +59,11 @@ test("the first failure counts; one that the play ignores does not", () => {
 });
 
 test("what the play reports is kept", () => {
-  expect(play([{ event: "stats", hosts: {}, custom: { release: "abc" } }]).results).toEqual({ release: "abc" });
+  const customByHost = { "pi-0": { tokensPerSecond: 2 }, "pi-1": { tokensPerSecond: 9 } };
+  expect(play([{ event: "stats", hosts: {}, custom: { release: "abc" }, customByHost }]).results).toEqual({
+    release: "abc",
+    tokensPerSecond: 2,
+  });
 });
 
 test("lines that are no events are told apart", () => {

@@ -14,7 +14,7 @@ export interface Recap {
   changedTasks: string[];
 }
 
-/** Keeps account of one run of a playbook, event by event. */
+/** Keeps account of what a run of a playbook does on one host, event by event. */
 export class PlaybookProgress {
   readonly #host: string;
   readonly #now: () => number;
@@ -40,7 +40,7 @@ export class PlaybookProgress {
         this.#recap.tasks += 1;
         break;
       case "stats":
-        this.results = event.custom ?? {};
+        this.results = { ...event.custom, ...event.customByHost?.[this.#host] };
         break;
       case "ok":
       case "skipped":

@@ -111,6 +111,38 @@ test(
 );
 
 test(
+  "hosts that begin the same play at the same time share one, in which each fares in its own way",
+  async () => {
+    const other = await startSshd("pi-1");
+    const run = await makeRun(`
+- name: tell
+  ansible.builtin.copy: { content: "{{ ansible_play_hosts | join(' ') }}", dest: "{{ target }}", mode: "0644" }
+- name: refuse
+  ansible.builtin.fail: { msg: "too hot" }
+  when: hot
+- name: report
+  ansible.builtin.set_stats: { data: { cool: "{{ inventory_hostname }}" }, per_host: true }
+`);
+    const playOn = (host: PlaybookRun["host"], hot: boolean) =>
+      runPlaybook({ ...run, host, vars: { hot, target: join(run.ansibleFolder, host.name) } });
+    const [failed, done, off] = await Promise.allSettled([
+      playOn(sshd.host, true),
+      playOn(other.host, false),
+      playOn({ ...sshd.host, name: "pi-2", port: 1 }, false),
+    ]);
+    await other.remove();
+    expect(String(failed.status === "rejected" && failed.reason)).toMatch(/pi-0 \/ refuse: too hot — log: .*pi-0-site-/);
+    expect(done).toMatchObject({ status: "fulfilled", value: { recap: { ok: 1, changed: 1 }, results: { cool: "pi-1" } } });
+    expect(String(off.status === "rejected" && off.reason)).toContain("pi-2: unreachable");
+    expect(await readFile(join(run.ansibleFolder, "pi-1"), "utf8")).toBe("pi-0 pi-1");
+    const [log = "", ...more] = await logs();
+    expect(more).toEqual([]);
+    expect(await readFile(join(run.logFolder, log), "utf8")).not.toContain('"host": "pi-1"');
+  },
+  timeout,
+);
+
+test(
   "a playbook that Ansible cannot read is one error",
   async () => {
     const run = await makeRun(`- no.such_collection.module: {}`);

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { ansibleDigest } from "../ansible/digest.ts";
 import type { StackConfig } from "../config/schema.ts";
 import { UserError } from "../errors/user-error.ts";
-import { addressFrom } from "../host/address.ts";
+import { addressFrom, hostAndPort } from "../host/address.ts";
 import { connectionOf, type HostConnection } from "../host/connection.ts";
 import type { Host, HostPort } from "../host/host.ts";
 import { Playbook } from "../rollout/playbook.ts";
@@ -97,7 +97,8 @@ export function makeEndpoint(
     },
   );
   const reached = member?.isVirtual ? member.ports.apply(({ endpoint = port }) => endpoint) : port;
-  return pulumi.interpolate`${certificate === undefined ? "http" : "https"}://${address}:${reached}`;
+  const scheme = certificate === undefined ? "http" : "https";
+  return pulumi.all([address, reached]).apply(([at, on]) => `${scheme}://${hostAndPort(at, on)}`);
 }
 
 function readCertificate(file: string): string {

@@ -11,3 +11,8 @@ const machineFromInside = "10.0.2.2";
 export function addressFrom(insideVirtual: boolean, host: Pick<Host, "isVirtual" | "address">): string {
   return host.isVirtual && insideVirtual ? machineFromInside : host.address;
 }
+
+/** `address:port` as it stands in a URL: an IPv6 address goes into brackets. */
+export function hostAndPort(address: string, port: number): string {
+  return `${address.includes(":") ? `[${address}]` : address}:${port}`;
+}

@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { HostConfig } from "../config/hosts.ts";
 import type { Toolchain } from "../toolchain.ts";
 import { VirtualPi } from "../virtual-pi/virtual-pi.ts";
+import { hostAndPort } from "./address.ts";
 import { connectionOf, type HostConnection } from "./connection.ts";
 
 /** What may listen on a host besides llama-server: node exporter, agent check, load balancer, lender of releases. */
@@ -58,7 +59,7 @@ export function makeHost(
       address: config.address,
       ports: pulumi.output({ http: service.port, ...further }),
       connection: pulumi.output(connectionOf(config)),
-      endpoint: pulumi.output(`http://${config.address}:${service.port}`),
+      endpoint: pulumi.output(`http://${hostAndPort(config.address, service.port)}`),
       readyWhen: [],
     };
   }

@@ -81,7 +81,10 @@ export function rollOutInWaves<Host extends WaveHost>(
   return playbooks;
 }
 
-/** Declares the staging of all hosts, in the order of the waves so that later ones can fetch from earlier ones, and its gate. */
+/**
+ * Declares the staging of all hosts, and its gate. With neighbours that lend, it goes in the order of the waves, so that
+ * later ones can fetch from earlier ones; otherwise there is nothing to wait for.
+ */
 function stageAll<Host extends WaveHost>(
   { hosts, steps, stage, releaseOf, probe }: InWavesArgs<Host>,
   waves: readonly WaveOf<Host>[],
@@ -97,6 +100,7 @@ function stageAll<Host extends WaveHost>(
       const { outcome } = staged[index] ?? {};
       if (outcome !== undefined) members.push({ host: host.connection, release: releaseOf(host), outcome });
     }
+    if (!steps.neighbours) continue;
     after = staged;
     served = [...served, ...wave.hosts];
   }

@@ -178,7 +178,10 @@ async function run(
   const recap = state?.recap as Partial<Recap> | undefined;
   const vars = { ...inputs.vars, ...inputs.routeVars };
   const work = { ...inputs, vars, playbook, check, expectedTasks: recap?.tasks };
-  return slots.use(inputs.parallel, signal, () => runOnHost(work, log, signal));
+  const waits = (): void => {
+    log.status(`${inputs.host.name}: waiting for its turn`);
+  };
+  return slots.use(inputs.parallel, signal, () => runOnHost(work, log, signal), waits);
 }
 
 /** One run of a playbook, as resources of this provider describe it. */

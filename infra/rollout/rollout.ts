@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { ansibleDigest } from "../ansible/digest.ts";
 import type { RolloutConfig } from "../config/rollout-schema.ts";
 import { agentPort, type EndpointConfig } from "../endpoint/endpoint.ts";
-import { addressFrom } from "../host/address.ts";
+import { addressFrom, hostAndPort } from "../host/address.ts";
 import type { Host } from "../host/host.ts";
 import type { Release } from "../release/release.ts";
 import type { Toolchain } from "../toolchain.ts";
@@ -40,12 +40,15 @@ export interface RolloutArgs {
 }
 
 /**
- * Brings a release to every host: first its files to all of them, then wave by wave: the hosts of one wave together, the next wave when the one before has
- * passed its gate. A release that fails stops there, and the rest go on serving what they serve.
+ * Brings a release to every host: first its files to all of them, then wave by wave: the hosts of one wave together, the
+ * next wave when the one before has passed its gate. A release that fails stops there, and the rest go on serving what
+ * they serve.
  */
 export class Rollout extends pulumi.ComponentResource {
   /** By the host's name. */
   readonly playbooks: ReadonlyMap<string, Playbook>;
+  /** The same for all hosts; to find it out takes longer than all else about a host. */
+  private readonly contentDigest = ansibleDigest();
 
   /** @param formerNames names this rollout may have in a stack's state; they keep its hosts from being taken for others */
   constructor(name: string, args: RolloutArgs, formerNames: readonly string[] = []) {
@@ -68,7 +71,8 @@ export class Rollout extends pulumi.ComponentResource {
 
   /** Fetches the release; what runs on the host goes on as it is. */
   private stage(host: Host, args: RolloutArgs, place: WavePlace<Host>): Playbook {
-    const inputs = { ...playbookArgs(host, args, place), playbook: "ansible/stage.yml" };
+    const { contentDigest } = this;
+    const inputs = { ...playbookArgs(host, args, place), contentDigest, playbook: "ansible/stage.yml" };
     return new Playbook(`${host.name}-staged`, inputs, this.optionsFor(host, place));
   }
 
@@ -76,6 +80,7 @@ export class Rollout extends pulumi.ComponentResource {
   private playbook(host: Host, args: RolloutArgs, place: WavePlace<Host>): Playbook {
     const inputs = {
       ...playbookArgs(host, args, place),
+      contentDigest: this.contentDigest,
       playbook: "ansible/site.yml",
       removal: "ansible/remove.yml",
       secretVars: { pipress_api_keys: [args.apiKey] },
@@ -97,7 +102,7 @@ function playbookArgs(
   host: Host,
   { releaseOf, modelFile, monitoring, endpoint, toolchain, steps }: RolloutArgs,
   { served, position }: WavePlace<Host>,
-): Omit<PlaybookArgs, "playbook"> {
+): Omit<PlaybookArgs, "playbook" | "contentDigest"> {
   const release = releaseOf(host);
   const { llamaCpp } = toolchain;
   const server = llamaCpp.release.files["llama-server"];
@@ -107,7 +112,6 @@ function playbookArgs(
     path: llamaCpp.sourceArchive,
   };
   return {
-    contentDigest: ansibleDigest(),
     host: host.connection,
     vars: {
       pipress_release: release,
@@ -135,8 +139,7 @@ function playbookArgs(
 function lendersOf(host: Host, position: number, served: readonly Host[]): pulumi.Output<string[]> {
   const places = chooseNeighbours(host, position, served).map((neighbour) => {
     const address = addressFrom(host.isVirtual, neighbour);
-    const literal = address.includes(":") ? `[${address}]` : address;
-    return neighbour.ports.apply(({ share = sharePort }) => `${literal}:${share}`);
+    return neighbour.ports.apply(({ share = sharePort }) => hostAndPort(address, share));
   });
   return pulumi.all(places);
 }

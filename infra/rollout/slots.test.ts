@@ -26,7 +26,10 @@ test("work that is cancelled while it waits never begins", async () => {
   const cancel = new AbortController();
   let release = (): void => undefined;
   const first = slots.use(1, never, () => new Promise<void>((resolve) => (release = resolve)));
-  const second = slots.use(1, cancel.signal, () => Promise.reject(new Error("began")));
+  let waits = false;
+  const begin = () => Promise.reject(new Error("began"));
+  const second = slots.use(1, cancel.signal, begin, () => (waits = true));
+  expect(waits).toBe(true);
   cancel.abort(new Error("cancelled"));
   release();
   await expect(second).rejects.toThrow("cancelled");

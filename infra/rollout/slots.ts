@@ -5,9 +5,16 @@ export class Slots {
 
   /**
    * Runs `work` as soon as fewer than `limit` are at it.
+   * @param waits hears that it is not yet its turn
    * @throws the signal's reason when it is aborted before the work's turn comes
    */
-  async use<Result>(limit: number, signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
+  async use<Result>(
+    limit: number,
+    signal: AbortSignal,
+    work: () => Promise<Result>,
+    waits: () => void = () => undefined,
+  ): Promise<Result> {
+    if (this.#busy >= limit) waits();
     while (this.#busy >= limit) await new Promise<void>((resolve) => void this.#waiting.push(resolve));
     signal.throwIfAborted();
     this.#busy += 1;

@@ -86,6 +86,13 @@ describe("a wave", () => {
     );
     expect(await pass(wave([member("a", "skipped")]))).toEqual({ failed: [], skipped: ["a"] });
   });
+
+  test("whose hosts all failed stops the rollout, however many may fail", async () => {
+    const inputs = wave([member("a", "failed"), member("b", "skipped")], { maxFailures: 5, waiting: ["x"] });
+    await expect(pass(inputs)).rejects.toThrow(
+      /^wave-1 \/ a: a is failed\nwave-1: no host of this wave serves the release, .*; x was not touched; b is down/,
+    );
+  });
 });
 
 describe("a soak", () => {
@@ -110,6 +117,12 @@ describe("a soak", () => {
     await expect(
       pass(wave([member("a", "done"), member("b", "done")], { soakSeconds: 1, waiting: ["x"] })),
     ).rejects.toThrow(/wave-1 \/ a: a: the service is failed\nwave-1: b has the new release/);
+  });
+
+  test("that the only canary does not survive stops the rollout, even where one host may fail", async () => {
+    probed.failing.push("a");
+    const inputs = wave([member("a", "done")], { soakSeconds: 1, maxFailures: 1, waiting: ["x"] });
+    await expect(pass(inputs)).rejects.toThrow(/no host of this wave serves the release/);
   });
 });
 

@@ -77,16 +77,24 @@ async function pass(inputs: WaveInputs, call: Call): Promise<Props> {
   );
   const skipped = members.filter(({ outcome }) => outcome.status === "skipped").map(({ host }) => host.name);
   const serving = members.filter(({ outcome }) => outcome.status === "done");
-  if (failed.size > inputs.maxFailures) throw stopped(inputs, call.name, failed);
-  // A canary that is off proves nothing about the release.
-  if (serving.length === 0 && inputs.waiting.length > 0) throw nobodyServes(inputs, call.name);
+  judge(inputs, call.name, failed);
   if (inputs.soakSeconds > 0 && serving.length > 0) {
     await soak(serving, inputs.soakSeconds, call);
     for (const [name, reason] of await probe(serving, inputs, call)) failed.set(name, reason);
-    if (failed.size > inputs.maxFailures) throw stopped(inputs, call.name, failed);
+    judge(inputs, call.name, failed);
   }
   for (const [name, reason] of failed) call.log.warn(`${name} is left behind: ${reason}`);
   return { failed: [...failed.keys()], skipped };
+}
+
+/** @throws UserError where more hosts failed than may, or where none is left that shows whether the release is good */
+function judge(inputs: WaveInputs, name: string, failed: ReadonlyMap<string, string>): void {
+  if (failed.size > inputs.maxFailures) throw stopped(inputs, name, failed);
+  const proof = inputs.members.some(
+    ({ host, outcome }) => outcome.status === "done" && !failed.has(host.name),
+  );
+  // A canary that is off, or one of those that may fail, proves nothing.
+  if (!proof && inputs.waiting.length > 0) throw nobodyServes(inputs, name, failed);
 }
 
 /** Waits until the last host of the wave has served for so long; an `up` that was cut off meanwhile waits only the rest. */
@@ -122,10 +130,9 @@ async function probe(
 function stopped(inputs: WaveInputs, name: string, failed: ReadonlyMap<string, string>): UserError {
   const { members, maxFailures } = inputs;
   const count = `${failed.size} of ${members.length} ${members.length === 1 ? "host" : "hosts"}`;
-  const reasons = [...failed].map(([host, what]): Problem => ({ where: `${name} / ${host}`, what }));
   return new UserError([
     { where: name, what: `${count} failed where ${maxFailures} may: the rollout stops here` },
-    ...reasons,
+    ...reasonsOf(name, failed),
     {
       where: name,
       what: whoServesWhat(inputs, failed),
@@ -134,12 +141,24 @@ function stopped(inputs: WaveInputs, name: string, failed: ReadonlyMap<string, s
   ]);
 }
 
-function nobodyServes(inputs: WaveInputs, name: string): UserError {
-  return new UserError({
-    where: name,
-    what: `no host of this wave answers, so nothing shows whether the release is good: the rollout stops here; ${whoServesWhat(inputs, new Map())}`,
-    remedy: "switch one of them on, or let `rollout.orderBy` choose other hosts for the first wave",
-  });
+function nobodyServes(inputs: WaveInputs, name: string, failed: ReadonlyMap<string, string>): UserError {
+  const proves = "so nothing shows whether the release is good: the rollout stops here";
+  const state = failed.size > 0 ? "serves the release" : "answers";
+  return new UserError([
+    ...reasonsOf(name, failed),
+    {
+      where: name,
+      what: `no host of this wave ${state}, ${proves}; ${whoServesWhat(inputs, failed)}`,
+      remedy:
+        failed.size > 0
+          ? "mend it and run `pulumi up` again: it goes on here"
+          : "switch one of them on, or let `rollout.orderBy` choose other hosts for the first wave",
+    },
+  ]);
+}
+
+function reasonsOf(name: string, failed: ReadonlyMap<string, string>): Problem[] {
+  return [...failed].map(([host, what]) => ({ where: `${name} / ${host}`, what }));
 }
 
 /** Exported for tests: one sentence about the whole fleet. */

@@ -31,7 +31,7 @@ export class Workspace {
   readonly dir = mkdtempSync(join(tmpdir(), "pipress-e2e-"));
   readonly data = join(this.dir, "data");
   readonly recipeFile = join(this.dir, "recipe.yaml");
-  private readonly configFile = join(this.dir, "Pulumi.dev.yaml");
+  readonly configFile = join(this.dir, "Pulumi.dev.yaml");
   readonly env: NodeJS.ProcessEnv;
   private readonly context: { cwd: string; env: NodeJS.ProcessEnv; extendEnv: false };
 

@@ -120,11 +120,11 @@ describe("a rollout over three hosts", () => {
 
   it("goes back by hand and forward again", async () => {
     const [before] = await expectAllServe();
-    const rollback = await execa("npm", ["run", "--silent", "rollback", "--", "pi-2", "--stack", "e2e"], {
-      env: workspace.env,
-      reject: false,
-      all: true,
-    });
+    const rollback = await execa(
+      "npm",
+      ["run", "--silent", "rollback", "--", "pi-2", "--config-file", workspace.configFile],
+      { env: workspace.env, reject: false, all: true },
+    );
     expect(rollback.exitCode, rollback.all).toBe(0);
     expect(basename(await sh("pi-2", `readlink -f ${root}/current`))).not.toBe(before);
     await workspace.pulumi("refresh", "--yes", "--skip-preview");

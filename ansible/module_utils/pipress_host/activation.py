@@ -3,7 +3,8 @@
     <root>/releases/<digest>/   binary, model (links into the store), unit, release.json, verdict.json
     <root>/current              link to the release that serves; the unit in /etc/systemd is read through it
     <root>/previous             link to the one before, kept for a rollback
-    <root>/pending.json         an activation under way: what a reboot in the middle of it has to settle
+    <root>/pending.json         an activation under way: what a reboot in the middle of it has to settle, and how many
+                                times one had to be settled already
     <root>/bad/<digest>         why a release did not pass here
     <root>/activations/<id>.json  what came of one activation
 
@@ -35,6 +36,8 @@ PRUNE_AGE = 3600
 DRAIN_NOTICE = 3
 #: Activations whose outcome is kept.
 KEPT_OUTCOMES = 20
+#: Interruptions after which a release is not tried any more: one that takes the board down would do so for ever.
+MOST_CUTS = 2
 #: Files of a release whose change means that the running server is out of date.
 PARTS = ("llama-server", "model.gguf")
 
@@ -121,13 +124,24 @@ class Activation:
         """
         return self._activate(digest, self._fallback_of(digest))
 
-    def _activate(self, digest: str, back: str | None) -> dict[str, Any]:
-        write_json(self.root / "pending.json", {"release": digest, "fallback": back})
+    def _activate(self, digest: str, back: str | None, cuts: int = 0) -> dict[str, Any]:
+        """`cuts` is how many times this activation was interrupted before."""
+        pending = {"release": digest, "fallback": back, "cuts": cuts}
+        if not self._keep(self.root / "pending.json", pending) and cuts == 0:
+            raise HostError(
+                "the disk is full or read-only",
+                "the service was not touched; mend that and run `pulumi up` again",
+            )
         try:
+            if cuts > MOST_CUTS:
+                raise GateFailure(
+                    f"the host or its activation was cut off {cuts} times while this release was tried"
+                )
             self._drain(digest)
             measured = self._switch_and_ask(digest)
-        except (GateFailure, OSError, KeyError, ValueError) as problem:
-            verdict = self._fail(digest, back, str(problem))
+        # Whatever goes wrong while a release is tried speaks against it; nothing may leave the host in between.
+        except Exception as problem:  # noqa: BLE001
+            verdict = self._fail(digest, back, str(problem) or type(problem).__name__)
         else:
             verdict = {"ok": True, "release": digest, "reason": None, "serving": digest, **measured}
             if back and back != digest:
@@ -135,7 +149,7 @@ class Activation:
                 verdict["replaced"] = self._speed_of(back)
             (self.root / "bad" / digest).unlink(missing_ok=True)
         verdict = {**verdict, "fingerprint": self.fingerprint(digest), "at": int(time.time())}
-        write_json(self._release(digest) / "verdict.json", verdict, 0o600)
+        self._keep(self._release(digest) / "verdict.json", verdict, 0o600)
         (self.root / "pending.json").unlink(missing_ok=True)
         sync_folder(self.root)
         if verdict["ok"]:
@@ -173,7 +187,9 @@ class Activation:
     def settle(self) -> dict[str, Any] | None:
         """Ends an activation that a reboot or a crash cut off; None where there is none."""
         pending = read_json(self.root / "pending.json")
-        return self._activate(pending["release"], pending["fallback"]) if pending else None
+        if not pending:
+            return None
+        return self._activate(pending["release"], pending["fallback"], pending.get("cuts", 0) + 1)
 
     def prune(self) -> None:
         """Removes releases other than the current and the previous, and store files that no release needs."""
@@ -197,11 +213,12 @@ class Activation:
         """Lets requests end that are at work; a load balancer sends no new ones while pending.json is there."""
         patience = self._gate(digest).drain_timeout
         current = self.current()
-        if patience <= 0 or current is None or self.service.state().active != "active":
+        served = current and self.release(current)
+        if patience <= 0 or not served or self.service.state().active != "active":
             return
         self.note("draining")
         key = self.keys.read_text().split()[0]
-        port = self._gate(current).port
+        port = Gate.of(served).port
         until = time.monotonic() + patience
         time.sleep(min(DRAIN_NOTICE, patience))
         while requests_at_work(port, key) and time.monotonic() < until:
@@ -225,7 +242,7 @@ class Activation:
         if back:
             if back != self.current():
                 self._switch_to(back)
-            with contextlib.suppress(GateFailure, OSError, KeyError):
+            with contextlib.suppress(GateFailure, OSError, LookupError):
                 gate = self._gate(back)
                 wait_until_healthy(gate.port, gate.start_timeout, self.service)
                 serving = back
@@ -240,21 +257,38 @@ class Activation:
         return {"release": digest, **({} if speed is None else {"tokensPerSecond": speed})}
 
     def _mark(self, digest: str, reason: str) -> None:
-        write_json(self.root / "bad" / digest, {"reason": reason, "at": int(time.time())})
+        self._keep(self.root / "bad" / digest, {"reason": reason, "at": int(time.time())})
+
+    def _keep(self, path: Path, document: dict[str, Any], mode: int = 0o644) -> bool:
+        """Writes a note where there is room for one: a full disk keeps no host from going back. Returns whether it did."""
+        try:
+            write_json(path, document, mode)
+        except OSError as problem:
+            self.note(f"{path.name} cannot be written: {problem}")
+            return False
+        return True
 
     def _fallback_of(self, digest: str) -> str | None:
         """The release to go back to: the current one, or the previous where `digest` itself is the current.
 
-        Where `digest` is the only one that ever served here, that is `digest` itself: it is left running.
+        Where `digest` is the only one that ever served here, that is `digest` itself: it is left running. So is one that
+        failed when it was started anew and was left running: worse than a release that passed, better than none.
         """
-        proven = [
-            each for each in (self.current(), self._linked("previous")) if each and self._has_passed(each)
+        served = [
+            each for each in (self.current(), self._linked("previous")) if each and self._has_served(each)
         ]
-        others = [each for each in proven if each != digest and self.mark_of(each) is None]
-        return next(iter([*others, *proven]), None)
+
+        def unfitness(each: str) -> tuple[bool, bool]:
+            return not self._has_passed(each), each == digest or self.mark_of(each) is not None
+
+        return min(served, key=unfitness, default=None)
 
     def _has_passed(self, digest: str) -> bool:
         return bool((self.verdict(digest) or {}).get("ok"))
+
+    def _has_served(self, digest: str) -> bool:
+        """Whether its last activation left it running, passed or for want of a better one."""
+        return (self.verdict(digest) or {}).get("serving") == digest
 
     def _gate(self, digest: str) -> Gate:
         release = self.release(digest)

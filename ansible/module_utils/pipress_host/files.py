@@ -21,9 +21,18 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes `folder` and what is missing above it, each durably: a synced file in a folder that is lost is lost too."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Writes `path` so that a reader, or a host that loses power, sees all of the new content or all of the old."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as out:
@@ -40,7 +49,7 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 def point_link(link: Path, target: str) -> None:
     """Points the symbolic link `link` at `target` by one rename, whatever was there before."""
-    link.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(link.parent)
     temporary = link.parent / f".{link.name}.{os.getpid()}"
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)

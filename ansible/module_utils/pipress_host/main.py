@@ -10,6 +10,7 @@ from pathlib import Path
 from .activation import Activation
 from .agent import serve
 from .detached import outcome_path
+from .errors import HostError
 from .files import write_json
 from .service import SystemdService
 from .watch import watch
@@ -39,13 +40,17 @@ def main(arguments: list[str] | None = None) -> int:
         if options.agent_port:
             serve(ROOT, options.agent_port)
         watch(activation, _note)
-    with activation.locked():
-        if options.settle:
-            verdict = activation.settle()
-        elif options.back:
-            verdict = activation.go_back()
-        else:
-            verdict = activation.activate(options.digest)
+    try:
+        with activation.locked():
+            if options.settle:
+                verdict = activation.settle()
+            elif options.back:
+                verdict = activation.go_back()
+            else:
+                verdict = activation.activate(options.digest)
+    except HostError as problem:
+        _note(str(problem))
+        return 1
     if verdict is None:
         return 0
     print(json.dumps(verdict))

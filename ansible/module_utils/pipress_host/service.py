@@ -24,12 +24,16 @@ class SystemdService:
         self._restarted = 0
 
     def restart(self) -> None:
-        """Reads the unit file again and starts the service anew, whether it ran or not."""
+        """Reads the unit file again and starts the service anew, whether it ran or not.
+
+        Returns when the old process has ended and the new one was started: until then it would be the old one that
+        answers the gate's questions.
+        """
         # A start limit reached by a bad release must not keep the good one from starting.
         self._systemctl("daemon-reload")
         self._systemctl("reset-failed", self.unit)
         self._restarted = int(time.time())
-        self._systemctl("restart", "--no-block", self.unit)
+        self._systemctl("restart", self.unit)
 
     def stop(self) -> None:
         """Stops the service and waits until it has ended."""

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .errors import HostError
-from .files import CHUNK, read_json, sha256_of, sync_folder, write_json
+from .files import CHUNK, make_folder, read_json, sha256_of, sync_folder, write_json
 
 #: Bytes that a transfer leaves free on the disk, so that the host stays usable.
 DISK_RESERVE = 128 * 1024 * 1024
@@ -132,7 +132,7 @@ def fetch(store: Path, wanted: Wanted, socket_path: str, neighbours: Sequence[st
     whether anything had to be done, what was found, the bytes that travelled, the offset at which an earlier attempt was
     picked up, and how many of the bytes were neighbours'. Raises HostError.
     """
-    store.mkdir(parents=True, exist_ok=True)
+    make_folder(store)
     path = store / wanted.sha256
     with _locked(store, wanted):
         state = state_of(store, wanted)

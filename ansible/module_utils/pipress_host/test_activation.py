@@ -213,6 +213,92 @@ def test_power_lost_after_the_switch_is_settled_at_boot(host):
     assert host.settle() is None
 
 
+@pytest.mark.parametrize("cuts", [0, 1])
+def test_an_activation_that_was_cut_off_is_tried_again_at_boot(host, cuts):
+    stage(host, "old", answer="Paris")
+    stage(host, "new", answer="Paris, too")
+    host.activate("old")
+    (host.root / "pending.json").write_text(json.dumps({"release": "new", "fallback": "old", "cuts": cuts}))
+    assert host.settle()["serving"] == "new"
+
+
+def test_a_release_that_takes_the_board_down_again_and_again_is_given_up(host):
+    stage(host, "old", answer="Paris")
+    stage(host, "new", answer="Paris, too")
+    host.activate("old")
+    (host.root / "pending.json").write_text(json.dumps({"release": "new", "fallback": "old", "cuts": 2}))
+    activation_module.point_link(host.root / "current", "releases/new")
+    verdict = host.settle()
+    assert (verdict["ok"], verdict["serving"], host.current()) == (False, "old", "old")
+    assert "cut off 3 times" in host.mark_of("new")
+
+
+def test_how_often_it_was_cut_off_is_on_the_disk_while_it_is_tried(host, monkeypatch):
+    stage(host, "new", answer="Paris")
+    (host.root / "pending.json").write_text(json.dumps({"release": "new", "fallback": None}))
+    seen = []
+    monkeypatch.setattr(
+        host, "_drain", lambda digest: seen.append(json.loads((host.root / "pending.json").read_text()))
+    )
+    host.settle()
+    assert seen == [{"release": "new", "fallback": None, "cuts": 1}]
+
+
+def test_a_release_that_was_left_running_for_want_of_better_outlives_a_worse_one(host):
+    stage(host, "one", answer="Paris")
+    host.activate("one")
+    (host.root / "store/model-one").write_text(json.dumps({"answer": "Berlin"}))
+    assert host.activate("one")["serving"] == "one"
+    stage(host, "two", answer="Rome")
+    verdict = host.activate("two")
+    assert (verdict["ok"], verdict["serving"], host.current()) == (False, "one", "one")
+    assert host.activate("one")["serving"] == "one"
+    assert host.service.state().active == "active"
+
+
+def test_a_gate_that_cannot_be_asked_is_a_gate_that_was_not_passed(host):
+    stage(host, "good", answer="Paris")
+    stage(host, "bad", answer="Paris")
+    release = json.loads((host.root / "releases/bad/release.json").read_text())
+    release["golden"]["expect"] = "(Paris"
+    (host.root / "releases/bad/release.json").write_text(json.dumps(release))
+    host.activate("good")
+    verdict = host.activate("bad")
+    assert (verdict["ok"], verdict["serving"]) == (False, "good")
+    assert not (host.root / "pending.json").exists()
+
+
+def test_a_full_disk_keeps_no_host_from_going_back(host, monkeypatch):
+    stage(host, "good", answer="Paris")
+    stage(host, "bad", answer="Berlin")
+    host.activate("good")
+    write_json = activation_module.write_json
+
+    def full(path, document, mode=0o644):
+        if path.name != "pending.json":
+            raise OSError(28, "No space left on device")
+        write_json(path, document, mode)
+
+    monkeypatch.setattr(activation_module, "write_json", full)
+    verdict = host.activate("bad")
+    assert (verdict["ok"], verdict["serving"], host.current()) == (False, "good", "good")
+    assert not (host.root / "pending.json").exists()
+
+
+def test_nothing_is_switched_where_a_reboot_would_not_find_what_was_begun(host, monkeypatch):
+    stage(host, "good", answer="Paris")
+    stage(host, "next", answer="Paris")
+    host.activate("good")
+
+    def full(path, document, mode=0o644):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(activation_module, "write_json", full)
+    with pytest.raises(HostError, match="the service was not touched"):
+        host.activate("next")
+    assert host.current() == "good"
+
+
 def test_current_and_previous_are_kept_and_older_ones_pruned(host, monkeypatch):
     monkeypatch.setattr(activation_module, "PRUNE_AGE", -1)
     for digest in ("one", "two", "three"):
@@ -248,6 +334,17 @@ def test_requests_at_work_end_before_the_server_is_switched(host, monkeypatch):
     assert host.activate("two")["ok"]
     assert steps[:2] == ["draining", "switching to two"]
     assert 1.0 <= time.monotonic() - started < 15
+
+
+def test_a_release_whose_description_is_gone_is_not_waited_for(host):
+    stage(host, "one", answer="Paris")
+    stage(host, "two", answer="Paris")
+    release = json.loads((host.root / "releases/two/release.json").read_text())
+    release["gate"]["drainSeconds"] = 30
+    (host.root / "releases/two/release.json").write_text(json.dumps(release))
+    host.activate("one")
+    (host.root / "releases/one/release.json").unlink()
+    assert host.activate("two")["ok"]
 
 
 def test_the_verdict_tells_how_fast_the_release_before_was(host):

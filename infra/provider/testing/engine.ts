@@ -2,12 +2,14 @@ import { existsSync, readdirSync } from "node:fs";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { execa } from "execa";
+import { execa, type ResultPromise } from "execa";
 import { cacheDir, repoRoot } from "../../paths.ts";
 
 /** A Pulumi project in a folder of its own, on the real engine with a file backend, with the provider of this folder. */
 export interface TestProject {
   folder: string;
+  /** Starts `pulumi ARGS`, with nobody to ask. */
+  start(...args: string[]): ResultPromise<{ all: true; reject: false }>;
   /** Runs `pulumi ARGS`; fails with everything it printed unless it ends as expected. */
   pulumi(...args: string[]): Promise<string>;
   /** The same, for commands that are to fail. */
@@ -32,17 +34,20 @@ export async function makeProject(program: string): Promise<TestProject> {
     PULUMI_BACKEND_URL: `file://${folder}/state`,
     PULUMI_CONFIG_PASSPHRASE: "test",
     PULUMI_SKIP_UPDATE_CHECK: "true",
+    // As in tools/environment.ts.
+    PULUMI_PARALLEL: "256",
     PIPRESS_CACHE: cacheDir(),
     PIPRESS_DATA: join(folder, "data"),
   };
-  const run = async (args: readonly string[], succeeds: boolean): Promise<string> => {
-    const all = [...args, "--non-interactive", "--color", "never"];
-    const { exitCode, all: output } = await execa("pulumi", all, {
+  const start = (...args: string[]) =>
+    execa("pulumi", [...args, "--non-interactive", "--color", "never"], {
       cwd: folder,
       env,
       all: true,
       reject: false,
     });
+  const run = async (args: string[], succeeds: boolean): Promise<string> => {
+    const { exitCode, all: output } = await start(...args);
     if ((exitCode === 0) !== succeeds)
       throw new Error(`pulumi ${args.join(" ")} ended with ${exitCode}:\n${output}`);
     return output;
@@ -50,6 +55,7 @@ export async function makeProject(program: string): Promise<TestProject> {
   await run(["stack", "init", "dev"], true);
   return {
     folder,
+    start,
     pulumi: (...args) => run(args, true),
     pulumiFails: (...args) => run(args, false),
     remove: () => rm(folder, { recursive: true, force: true }),

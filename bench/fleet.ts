@@ -1,0 +1,122 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { cpus, tmpdir, totalmem } from "node:os";
+import { join } from "node:path";
+import Table from "cli-table3";
+import { startSshd, type TestSshd } from "../infra/ansible/testing/sshd.ts";
+import { formatBytes } from "../infra/config/units.ts";
+import { UserError } from "../infra/errors/user-error.ts";
+import { repoRoot } from "../infra/paths.ts";
+import { readToolchain } from "../infra/toolchain.ts";
+import { makeTrivialRelease } from "./fleet/release.ts";
+import { rollOutWithPipress, type Ups } from "./fleet/with-pipress.ts";
+import { rollOutWithPlainAnsible } from "./fleet/with-plain-ansible.ts";
+
+const SIZES = [1, 10, 50];
+/** Hosts at work at the same time, and Ansible's forks: the default of `rollout.parallel`. */
+const PARALLEL = 10;
+
+/** One fleet, rolled out to in both ways. */
+interface Case {
+  hosts: number;
+  pipress: Ups;
+  plain: Ups;
+}
+
+/**
+ * `npm run bench:fleet [-- --hosts N,N]`: a trivial release to 1, 10 and 50 hosts, which are sshd instances on loopback,
+ * with the real engine and beside plain `ansible-playbook`. With other numbers of hosts nothing is written to the results.
+ */
+export async function benchFleet(args: readonly string[]): Promise<number> {
+  const sizes = sizesOf(args);
+  const cases: Case[] = [];
+  for (const hosts of sizes) {
+    console.error(`bench:fleet: ${hosts} ${hosts === 1 ? "host" : "hosts"}`);
+    cases.push(await measureCase(hosts));
+  }
+  console.log(tableOf(cases));
+  if (args.length === 0) writeResults(cases);
+  return 0;
+}
+
+function sizesOf(args: readonly string[]): number[] {
+  if (args.length === 0) return SIZES;
+  const sizes = (args[1] ?? "").split(",").map(Number);
+  if (args.length === 2 && args[0] === "--hosts" && sizes.every((size) => Number.isInteger(size) && size > 0))
+    return sizes;
+  throw new UserError({
+    where: "bench:fleet",
+    what: `does not know ${args.join(" ")}`,
+    remedy: "--hosts 1,10",
+  });
+}
+
+/** Both ways get hosts that have nothing yet: a folder of its own for each. */
+async function measureCase(size: number): Promise<Case> {
+  const folder = await mkdtemp(join(tmpdir(), "pipress-fleet-"));
+  const daemons: TestSshd[] = [];
+  try {
+    for (let index = 0; index < size; index += 1) daemons.push(await startSshd(`pi-${index}`));
+    const hosts = daemons.map(({ host }) => host);
+    const release = makeTrivialRelease(folder);
+    const rootsIn =
+      (way: string) =>
+      ({ name }: { name: string }) =>
+        join(folder, way, name);
+    const { ansiblePlaybook } = readToolchain();
+    const plain = await rollOutWithPlainAnsible(
+      ...([ansiblePlaybook, hosts, release, rootsIn("plain"), PARALLEL, folder] as const),
+    );
+    const pipress = await rollOutWithPipress(hosts, release, rootsIn("pipress"), PARALLEL);
+    return { hosts: size, pipress, plain };
+  } finally {
+    await Promise.all(daemons.map((daemon) => daemon.remove()));
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The figures of a case by their metric: ours, and plain Ansible's. */
+function figuresOf({ pipress, plain }: Case): Record<string, [number, number]> {
+  const peak = ({ rollout, noop }: Ups) => Math.max(rollout.peakRssBytes, noop.peakRssBytes);
+  return {
+    rollout_seconds: [pipress.rollout.seconds, plain.rollout.seconds],
+    noop_seconds: [pipress.noop.seconds, plain.noop.seconds],
+    peak_rss_bytes: [peak(pipress), peak(plain)],
+  };
+}
+
+function tableOf(cases: readonly Case[]): string {
+  const table = new Table({
+    head: ["hosts", "metric", "pipress", "plain Ansible", "ratio"],
+    colAligns: ["right", "left", "right", "right", "right"],
+    style: { head: [], border: [] },
+  });
+  for (const each of cases)
+    for (const [metric, [ours, plain]] of Object.entries(figuresOf(each))) {
+      const format = metric.endsWith("bytes") ? formatBytes : (seconds: number) => `${seconds.toFixed(1)} s`;
+      table.push([each.hosts, metric, format(ours), format(plain), (ours / plain).toFixed(2)]);
+    }
+  return table.toString();
+}
+
+function writeResults(cases: readonly Case[]): void {
+  const document = {
+    bench: "fleet",
+    date: new Date().toISOString().slice(0, 10),
+    device: `${process.arch}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
+    parallel: PARALLEL,
+    baseline: "ansible-playbook with the same forks, hosts and tasks",
+    results: cases.flatMap((each) =>
+      Object.entries(figuresOf(each)).map(([metric, [value, baseline]]) => ({
+        ...{ metric, case: each.hosts },
+        value: Number(value.toFixed(2)),
+        baseline: Number(baseline.toFixed(2)),
+        ratio: Number((value / baseline).toFixed(4)),
+      })),
+    ),
+  };
+  const path = join(repoRoot, "bench", "results", "fleet.json");
+  mkdirSync(join(repoRoot, "bench", "results"), { recursive: true });
+  writeFileSync(path, `${JSON.stringify(document, null, 2)}\n`);
+  console.log(`written: ${path}`);
+}

@@ -1,0 +1,41 @@
+import { createHash, randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ServedFile } from "../../infra/content-server/content-server.ts";
+import { makeRelease, type Release } from "../../infra/release/release.ts";
+
+/** A release so small that nothing but the way it takes costs time. */
+export interface TrivialRelease {
+  files: readonly ServedFile[];
+  /** Variables of the playbooks in `plays/`, without those that differ from host to host. */
+  vars: { pipress_release: Release; pipress_llama_cpp_version: string };
+}
+
+const modelBytes = 1_000_000;
+const build = 11434;
+/** What group_vars/all.yml starts a server with; the role llama_cpp asks the program whether it knows them. */
+const flags =
+  "--model --host --port --threads --parallel --ctx-size --cache-ram --load-mode --metrics --no-slots --no-ui --offline --cors-origins --api-key-file";
+
+/** Writes a model of random bytes and a program that answers `--version` and `--help` as llama-server does. */
+export function makeTrivialRelease(folder: string): TrivialRelease {
+  const model = writeFile(folder, "model.gguf", randomBytes(modelBytes));
+  const script = `#!/bin/sh\n# ${randomBytes(8).toString("hex")}\necho 'version: 0 (build ${build}) ${flags}'\n`;
+  const server = writeFile(folder, "llama-server", Buffer.from(script));
+  const release = makeRelease({
+    model,
+    server,
+    settings: { context: 2048, threads: 4, parallel: 1, port: 8080, minTokensPerSecond: 0 },
+    golden: { prompt: "What is the capital of France?", expect: "Paris", maxTokens: 16 },
+  });
+  return {
+    files: [model, server],
+    vars: { pipress_release: release, pipress_llama_cpp_version: `b${build}` },
+  };
+}
+
+function writeFile(folder: string, name: string, content: Buffer): ServedFile {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return { sha256: createHash("sha256").update(content).digest("hex"), bytes: content.length, path };
+}

@@ -1,0 +1,58 @@
+import { join } from "node:path";
+import type { PlayHost } from "../../infra/ansible/host.ts";
+import { repoRoot } from "../../infra/paths.ts";
+import { makeProject } from "../../infra/provider/testing/engine.ts";
+import type { RolloutConfig } from "../../infra/config/rollout-schema.ts";
+import { measure, type Measured } from "./measured.ts";
+import type { TrivialRelease } from "./release.ts";
+
+const plays = join(repoRoot, "bench", "fleet", "plays");
+
+/** A rollout, and an `up` that finds nothing to do. */
+export interface Ups {
+  rollout: Measured;
+  noop: Measured;
+}
+
+/**
+ * Rolls the release out with the real engine: all hosts fetch it, then a canary gets it, then the rest. Waves do not soak.
+ * @param rootOf folder that stands for a host's /var/lib/pipress
+ */
+export async function rollOutWithPipress(
+  hosts: readonly PlayHost[],
+  release: TrivialRelease,
+  rootOf: (host: PlayHost) => string,
+  parallel: number,
+): Promise<Ups> {
+  const steps: RolloutConfig = {
+    ...{ canary: { count: 1 }, shares: [], soak: 0, maxFailures: { count: 0 }, parallel },
+    ...{ stageFirst: true, neighbours: false, down: "fail" },
+  };
+  const fleet = hosts.map((host) => ({ name: host.name, labels: {}, connection: host, root: rootOf(host) }));
+  const project = await makeProject(`
+    import { rollOutInWaves } from "${repoRoot}/infra/rollout/in-waves.ts";
+    import { Playbook } from "${repoRoot}/infra/rollout/playbook.ts";
+    const shared = ${JSON.stringify(release.vars)};
+    const files = ${JSON.stringify(release.files)};
+    const declare = (host, playbook, suffix, after) => new Playbook(host.name + suffix, {
+      playbook, contentDigest: "1", host: host.connection, vars: { ...shared, pipress_root: host.root }, files,
+      failures: "report", parallel: ${parallel},
+    }, { dependsOn: after });
+    rollOutInWaves({
+      hosts: ${JSON.stringify(fleet)},
+      steps: ${JSON.stringify(steps)},
+      stage: (host, { after }) => declare(host, ${JSON.stringify(join(plays, "stage.yml"))}, "-staged", after),
+      playbook: (host, { after }) => declare(host, ${JSON.stringify(join(plays, "site.yml"))}, "", after),
+      releaseOf: () => shared.pipress_release.digest,
+      probe: ${JSON.stringify(join(plays, "probe.yml"))},
+      probeVars: () => ({}),
+    });
+  `);
+  try {
+    const rollout = await measure(project.start("up", "--yes", "--skip-preview"));
+    const noop = await measure(project.start("up", "--yes", "--skip-preview", "--expect-no-changes"));
+    return { rollout, noop };
+  } finally {
+    await project.remove();
+  }
+}

@@ -1,0 +1,95 @@
+import { writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { join } from "node:path";
+import { execa } from "execa";
+import type { PlayHost } from "../../infra/ansible/host.ts";
+import { startContentServer } from "../../infra/content-server/content-server.ts";
+import { repoRoot } from "../../infra/paths.ts";
+import { measure } from "./measured.ts";
+import type { TrivialRelease } from "./release.ts";
+import type { Ups } from "./with-pipress.ts";
+
+const plays = join(repoRoot, "bench", "fleet", "plays");
+
+/**
+ * The same playbooks, tasks and forks in one `ansible-playbook` over all hosts, twice. The hosts are this machine, so that
+ * they reach the files at a socket in `folder`.
+ * @param rootOf folder that stands for a host's /var/lib/pipress
+ */
+export async function rollOutWithPlainAnsible(
+  ansiblePlaybook: string,
+  hosts: readonly PlayHost[],
+  release: TrivialRelease,
+  rootOf: (host: PlayHost) => string,
+  parallel: number,
+  folder: string,
+): Promise<Ups> {
+  const knownHosts = join(folder, "known_hosts");
+  const inventory = join(folder, "inventory.json");
+  const socket = join(folder, "content.sock");
+  writeFileSync(knownHosts, hosts.map((host) => `[${host.address}]:${host.port} ${host.hostKey}\n`).join(""));
+  writeFileSync(
+    inventory,
+    JSON.stringify({
+      all: {
+        vars: {
+          ...release.vars,
+          pipress_socket: socket,
+          ansible_ssh_common_args: `-o UserKnownHostsFile=${knownHosts} -o StrictHostKeyChecking=yes`,
+        },
+        hosts: Object.fromEntries(hosts.map((host) => [host.name, variablesOf(host, rootOf(host))])),
+      },
+    }),
+  );
+  const close = await serveAt(socket, release);
+  const play = () =>
+    measure(
+      execa(
+        ansiblePlaybook,
+        [
+          ...["--inventory", inventory, "--forks", String(parallel)],
+          ...[join(plays, "stage.yml"), join(plays, "site.yml")],
+        ],
+        {
+          env: {
+            ANSIBLE_CONFIG: join(plays, "ansible.cfg"),
+            ANSIBLE_SSH_CONTROL_PATH_DIR: join(folder, "cp"),
+          },
+          all: true,
+          reject: false,
+          stdin: "ignore",
+        },
+      ),
+    );
+  try {
+    return { rollout: await play(), noop: await play() };
+  } finally {
+    await close();
+  }
+}
+
+function variablesOf({ address, port, user, privateKeyFile }: PlayHost, root: string): object {
+  return {
+    ...{ ansible_host: address, ansible_port: port, ansible_user: user },
+    ...{ ansible_ssh_private_key_file: privateKeyFile, pipress_root: root },
+  };
+}
+
+/** Serves the release's files at a unix socket, where the tunnel of a host would end. */
+async function serveAt(socket: string, { files }: TrivialRelease): Promise<() => Promise<void>> {
+  const content = await startContentServer(files);
+  const server = createServer((incoming) => {
+    const outgoing = connect(content.port, "127.0.0.1");
+    incoming.pipe(outgoing).pipe(incoming);
+    for (const end of [incoming, outgoing])
+      end.on("error", () => {
+        incoming.destroy();
+        outgoing.destroy();
+      });
+  });
+  await new Promise<void>((resolve) => void server.listen(socket, resolve));
+  return async () => {
+    await content.close();
+    await new Promise((resolve) => server.close(resolve));
+  };
+}
