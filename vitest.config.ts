@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["{infra,stacks,tools,tests}/**/*.test.ts"],
+    include: ["{infra,stacks,tools,bench,tests}/**/*.test.ts"],
     exclude: ["tests/e2e/**", "tests/fleet/**", "node_modules/**"],
   },
 });

@@ -30,6 +30,7 @@ const VERBS = {
   "test:unit": ["test.ts", "unit"],
   "test:e2e": ["test.ts", "e2e"],
   "bench:8b": ["bench-8b.ts"],
+  "bench:compression": ["bench-compression.ts"],
   "test:fleet": ["test.ts", "fleet"],
 };
 
