@@ -1,6 +1,6 @@
 """`llama-quantize --prune-layers`: llama.cpp's own pruning of whole blocks.
 
-Which blocks is left to the user; llama.cpp's help in that are the layer statistics of `llama-imatrix --show-statistics`.
+Which blocks is left to the user; the help that llama.cpp gives are the statistics of `llama-imatrix --show-statistics`.
 Those go whose activations are most like the layer's before (its column CosSim): they change least.
 https://github.com/ggml-org/llama.cpp/blob/master/tools/imatrix/README.md
 """
