@@ -31,6 +31,7 @@ const VERBS = {
   "test:e2e": ["test.ts", "e2e"],
   "bench:8b": ["bench-8b.ts"],
   "bench:fleet": ["bench-fleet.ts"],
+  "bench:compression": ["bench-compression.ts"],
   "test:fleet": ["test.ts", "fleet"],
 };
 

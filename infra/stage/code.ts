@@ -18,9 +18,10 @@ export interface StageCode {
  * the others alone.
  * @param stage name as in a recipe, e.g. `fetch-text`
  * @param root folder that holds the `pipress` package
+ * @param place package that holds the stage's module
  */
-export function readStageCode(stage: string, root = modelsRoot): StageCode {
-  const entry = `pipress.stages.${stage.replaceAll("-", "_")}`;
+export function readStageCode(stage: string, root = modelsRoot, place = "pipress.stages"): StageCode {
+  const entry = `${place}.${stage.replaceAll("-", "_")}`;
   const files = new Map<string, string>();
   collect(entry, root, files);
   const source = [...files.values()][0] ?? "";

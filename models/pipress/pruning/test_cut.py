@@ -131,11 +131,21 @@ def test_a_run_of_blocks_goes_where_its_two_ends_are_most_alike(build) -> None:
     assert plan.blocks == (0, 1, 4)
 
 
-def test_what_a_dropped_block_did_is_partly_made_up_for_by_the_others_on_text_that_was_not_fitted(build) -> None:
-    model, before = build(lambda whole: None)
+def test_what_a_dropped_block_did_is_made_up_for_by_one_that_can_on_text_that_was_not_fitted(build) -> None:
+    """The FFN of block 4 sees much the same as that of block 3, so it can say what block 3 said too."""
+
+    def change(whole: LlamaForCausalLM) -> None:
+        dropped, following = whole.model.layers[3], whole.model.layers[4]
+        for layer in (dropped, following):
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.mul_(0.2)
+        dropped.mlp.gate_proj.weight.copy_(following.mlp.gate_proj.weight)
+        dropped.mlp.up_proj.weight.copy_(following.mlp.up_proj.weight)
+
+    model, before = build(change)
     plan = Plan(shape(model).smaller(layers=4), blocks=(0, 1, 2, 4))
     errors = [(cut_to(model, plan, refit, 12)[12:] - before[12:]).square().mean() for refit in (False, True)]
-    assert errors[1] < 0.9 * errors[0]
+    assert errors[1] < 0.5 * errors[0]
 
 
 def test_units_of_several_inputs_go_together_in_the_order_of_what_they_cost() -> None:

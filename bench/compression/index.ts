@@ -1,0 +1,70 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpus, totalmem } from "node:os";
+import { join } from "node:path";
+import { dataDir, repoRoot } from "../../infra/paths.ts";
+import { loadRecipe, type Recipe } from "../../infra/recipe/recipe.ts";
+import { readToolchain } from "../../infra/toolchain.ts";
+import { materials, type Materials } from "./materials.ts";
+import type { Options } from "./options.ts";
+import { benchPruning } from "./pruning.ts";
+import { benchQuantization } from "./quantization.ts";
+import { benchRecovery } from "./recovery.ts";
+import { mergeResults, type Results } from "./results.ts";
+import { rowsTable, type Row, type Section } from "./rows.ts";
+import { Runner, type PeerPackages } from "./runner.ts";
+import { benchSpeed } from "./speed.ts";
+import { benchTarget } from "./target.ts";
+
+const RECIPE = "smollm2-135m";
+const RESULTS = join(repoRoot, "bench", "results", "compression.json");
+
+type Bench = (runner: Runner, recipe: Recipe, found: Materials, options: Options) => Promise<Row[]>;
+const benches: Record<Section, Bench> = {
+  pruning: (runner, _, found, options) => benchPruning(runner, found, options),
+  recovery: benchRecovery,
+  quantization: benchQuantization,
+  target: (runner, _, found, options) => benchTarget(runner, found, options),
+  speed: benchSpeed,
+};
+
+/**
+ * `npm run bench:compression`: the methods of this project beside their peers on SmolLM2-135M. Every case is made of the
+ * project's own stages, in a store of its own under the data folder: what is measured is not measured again.
+ */
+export async function benchCompression(options: Options, peerPackages: PeerPackages): Promise<number> {
+  const recipe = loadRecipe(RECIPE);
+  const folder = join(dataDir(), "bench", "compression");
+  mkdirSync(folder, { recursive: true });
+  const runner = new Runner({ folder, recipe, toolchain: readToolchain(), peerPackages });
+  const found = materials(runner, recipe, options.chunks);
+  for (const section of options.sections) {
+    const rows = await benches[section](runner, recipe, found, options);
+    console.log(rowsTable(rows));
+    writeResults(section, rows, options);
+  }
+  console.log(`written: ${RESULTS}`);
+  return 0;
+}
+
+function writeResults(section: Section, rows: readonly Row[], { chunks, tokens }: Options): void {
+  const run = {
+    date: new Date().toISOString().slice(0, 10),
+    commit: execFileSync("git", ["rev-parse", "--short=12", "HEAD"], {
+      cwd: repoRoot,
+      encoding: "utf8",
+    }).trim(),
+    device: `${cpus()[0]?.model ?? "?"}, ${String(cpus().length)} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
+    settings: section === "recovery" ? { chunks, tokens } : section === "speed" ? {} : { chunks },
+  };
+  mkdirSync(join(repoRoot, "bench", "results"), { recursive: true });
+  writeFileSync(RESULTS, `${JSON.stringify(mergeResults(readResults(), section, run, rows), null, 2)}\n`);
+}
+
+function readResults(): Results | undefined {
+  try {
+    return JSON.parse(readFileSync(RESULTS, "utf8")) as Results;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,33 @@
+import { describe, expect, it } from "vitest";
+import { parseOptions } from "./options.ts";
+
+const parse = (...args: string[]) => parseOptions(args, () => undefined);
+
+describe("parseOptions", () => {
+  it("measures everything where it is told nothing", () => {
+    expect(parse()).toMatchObject({
+      sections: ["pruning", "recovery", "quantization", "target", "speed"],
+      ratios: [0.05, 0.1, 0.2, 0.3],
+      minutes: undefined,
+    });
+  });
+
+  it("takes sections, ratios and methods", () => {
+    const options = parse("--only", "recovery,pruning", "--ratios", "0.1,0.2", "--methods", "mixed,random");
+    expect(options).toMatchObject({
+      sections: ["pruning", "recovery"],
+      ratios: [0.1, 0.2],
+      methods: ["mixed", "random"],
+    });
+  });
+
+  it("names every mistake at once", () => {
+    expect(() => parse("--only", "prune", "--ratios", "10", "--tokens", "few", "--minutes", "10")).toThrow(
+      /--only: there is no section "prune".*\n.*--ratios: cannot remove 10.*\n.*--tokens: is few.*\n.*--minutes: is a recovery/,
+    );
+  });
+
+  it("refuses what it does not know", () => {
+    expect(() => parse("--fast")).toThrow(/bench:compression: .*--fast.* — known: --only/);
+  });
+});

@@ -1,0 +1,86 @@
+import { parseArgs } from "node:util";
+import { UserError, type Problem } from "../../infra/errors/user-error.ts";
+import { METHODS } from "./pruning.ts";
+import { sections, type Section } from "./rows.ts";
+
+/** What a run of the bench does. */
+export interface Options {
+  sections: readonly Section[];
+  /** Shares of the parameters to remove. */
+  ratios: readonly number[];
+  methods: readonly string[];
+  /** Tokens of recovery, every model the same. */
+  tokens: number;
+  /** Instead of `ratios` and `tokens`: 10 % fewer parameters and so many minutes of recovery. */
+  minutes: number | undefined;
+  /** Chunks of 512 tokens of evaluation text. */
+  chunks: number;
+  say: (line: string) => void;
+}
+
+const RATIOS = [0.05, 0.1, 0.2, 0.3];
+const TOKENS = 32768;
+const CHUNKS = 40;
+
+/** The command line, checked as a whole. @throws UserError with every problem */
+export function parseOptions(args: readonly string[], say: (line: string) => void): Options {
+  const problems: Problem[] = [];
+  const refuse = (where: string, what: string, remedy: string): void => {
+    problems.push({ where: `bench:compression ${where}`, what, remedy });
+  };
+  const values = read(args);
+  const only = list(values.only) ?? [...sections];
+  for (const name of only)
+    if (!(sections as readonly string[]).includes(name))
+      refuse("--only", `there is no section "${name}"`, `one or several of: ${sections.join(",")}`);
+  const methods = list(values.methods) ?? METHODS;
+  for (const name of methods)
+    if (!METHODS.includes(name))
+      refuse("--methods", `there is no method "${name}"`, `of: ${METHODS.join(",")}`);
+  const ratios = list(values.ratios)?.map(Number) ?? RATIOS;
+  if (!ratios.every((ratio) => ratio > 0 && ratio < 0.9))
+    refuse(
+      "--ratios",
+      `cannot remove ${values.ratios ?? ""}`,
+      "shares between 0 and 0.9, as in --ratios 0.1,0.2",
+    );
+  const number = (name: "tokens" | "minutes" | "chunks", least: number): number | undefined => {
+    const text = values[name];
+    if (text === undefined || Number(text) >= least) return text === undefined ? undefined : Number(text);
+    refuse(`--${name}`, `is ${text}`, `a number of at least ${String(least)}`);
+    return undefined;
+  };
+  const [tokens, minutes, chunks] = [number("tokens", 1024), number("minutes", 1), number("chunks", 2)];
+  if (minutes !== undefined && (only.join() !== "recovery" || tokens !== undefined))
+    refuse("--minutes", "is a recovery of its own", "write --only recovery --minutes 10, without --tokens");
+  if (problems.length > 0) throw new UserError(problems);
+  return {
+    sections: sections.filter((section) => only.includes(section)),
+    ratios,
+    methods,
+    tokens: tokens ?? TOKENS,
+    minutes,
+    chunks: chunks ?? CHUNKS,
+    say,
+  };
+}
+
+function read(args: readonly string[]) {
+  const text = { type: "string" } as const;
+  const options = { only: text, ratios: text, methods: text, tokens: text, minutes: text, chunks: text };
+  try {
+    return parseArgs({ args: [...args], options }).values;
+  } catch (error) {
+    throw new UserError({
+      where: "bench:compression",
+      what: (error as Error).message.split(". ")[0] ?? "unknown option",
+      remedy: `known: ${Object.keys(options)
+        .map((name) => `--${name}`)
+        .join(", ")}`,
+    });
+  }
+}
+
+function list(text: string | undefined): string[] | undefined {
+  return text?.split(",").map((part) => part.trim());
+}

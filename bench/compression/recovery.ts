@@ -1,0 +1,115 @@
+import type { Recipe } from "../../infra/recipe/recipe.ts";
+import { convert, evaluate, type Materials } from "./materials.ts";
+import type { Options } from "./options.ts";
+import { baseRows, prunedModel, prunedModels, qualityOf, qualityRows } from "./pruning.ts";
+import { beside, percent, type Row } from "./rows.ts";
+import type { Runner, Step } from "./runner.ts";
+
+const CONTROL = "control: unpruned, trained the same";
+/** Of a recovery by the clock: what is pruned, how, and the training that says how fast this machine is. */
+const MINUTES_SHARE = 0.1;
+const MINUTES_METHOD = "mixed";
+const PROBE_TOKENS = 8192;
+
+/** The recipe's training with another budget: teacher KL alone, on text of another source than the evaluation's. */
+function recover(
+  runner: Runner,
+  recipe: Recipe,
+  name: string,
+  model: Step,
+  { base, apart }: Materials,
+  tokens: number,
+): Step {
+  const distillation = { ...(recipe.steps.recover?.distillation as object), klWeight: 1 };
+  const params = { ...recipe.steps.recover, distillation, tokens };
+  return runner.stage(`recover-${name}`, "recover", params, { model, teacher: base, texts: apart });
+}
+
+/** The section `recovery`: every method at every ratio after the same training, and the control. */
+export async function benchRecovery(
+  runner: Runner,
+  recipe: Recipe,
+  found: Materials,
+  options: Options,
+): Promise<Row[]> {
+  if (options.minutes !== undefined) return benchMinutes(runner, recipe, found, options.minutes, options);
+  const rows = await baseRows(runner, found, "recovery");
+  const measureAfter = async (name: string, model: Step) => {
+    const trained = recover(runner, recipe, name, model, found, options.tokens);
+    const quality = await qualityOf(
+      runner,
+      found,
+      `${name}-recovered`,
+      convert(runner, `${name}-recovered`, trained),
+    );
+    await runner.shed(trained);
+    return quality;
+  };
+  options.say("recovery: the control");
+  const control = await measureAfter("control", found.base);
+  if (control !== undefined)
+    rows.push(...qualityRows("recovery", "base", [{ name: CONTROL, isPeer: true, ...control }]));
+  for (const share of options.ratios) {
+    const measured = [];
+    for (const { method, isPeer, model } of prunedModels(runner, found, share, options)) {
+      options.say(`recovery ${percent(share)}: ${method}`);
+      const quality = await measureAfter(`${method}-${String(Math.round(100 * share))}`, model);
+      if (quality !== undefined) measured.push({ name: method, isPeer, ...quality });
+    }
+    rows.push(...qualityRows("recovery", percent(share), measured));
+  }
+  return rows;
+}
+
+/** 10 % fewer parameters and so many minutes of recovery on this machine, calibration and recovery on one source. */
+async function benchMinutes(
+  runner: Runner,
+  recipe: Recipe,
+  found: Materials,
+  minutes: number,
+  { say }: Options,
+): Promise<Row[]> {
+  const group = `${percent(MINUTES_SHARE)}, ${String(minutes)} minutes`;
+  const pruned = prunedModel(runner, found, MINUTES_SHARE, MINUTES_METHOD, found.apart);
+  say("recovery: how fast this machine trains");
+  const probe = await runner.measure(recover(runner, recipe, "probe", pruned.model, found, PROBE_TOKENS));
+  const tokens = Math.floor((PROBE_TOKENS * 60 * minutes) / probe.seconds);
+  say(`recovery: ${String(tokens)} tokens, by that in ${String(minutes)} minutes`);
+  const trained = recover(runner, recipe, "minutes", pruned.model, found, tokens);
+  const control = recover(runner, recipe, "minutes-control", found.base, found, tokens);
+  const base = Number((await runner.measure(found.reference)).metrics.perplexity);
+  const rows = await baseRows(runner, found, "recovery");
+  const cases: [string, Step][] = [
+    ["before", pruned.gguf],
+    ["after", convert(runner, "minutes", trained)],
+    [CONTROL, convert(runner, "minutes-control", control)],
+  ];
+  for (const [name, gguf] of cases) {
+    say(`recovery: ${name}`);
+    const { metrics } = await runner.measure(evaluate(runner, "minutes", gguf, found));
+    const perplexity = Number(metrics.perplexity);
+    const row = { section: "recovery", case: `${group}, ${name}` } as const;
+    rows.push(
+      { ...row, metric: "perplexity", value: perplexity, unit: "", ...beside(perplexity, "base", base) },
+      {
+        ...row,
+        metric: "nats_above_base",
+        value: Number(Math.log(perplexity / base).toFixed(4)),
+        unit: "nats",
+      },
+      { ...row, metric: "kld", value: Number(metrics.kld), unit: "nats" },
+    );
+  }
+  const { seconds, metrics } = await runner.measure(trained);
+  rows.push(
+    { section: "recovery", case: `${group}, training`, metric: "seconds", value: seconds, unit: "s" },
+    {
+      section: "recovery",
+      case: `${group}, training`,
+      metric: "tokens",
+      value: Number(metrics.tokens),
+      unit: "",
+    },
+  );
+  return rows;
+}

@@ -1,0 +1,71 @@
+import { describe, expect, it } from "vitest";
+import { mergeResults, type Run } from "./results.ts";
+import { besideBestPeer, rowsTable, type Row } from "./rows.ts";
+
+const measured = [
+  { name: "mixed", isPeer: false, value: 40 },
+  { name: "random", isPeer: true, value: 120 },
+  { name: "prune-layers", isPeer: true, value: 50 },
+];
+
+describe("besideBestPeer", () => {
+  it("sets ours beside the strongest peer, and peers beside nothing", () => {
+    const rows = besideBestPeer("pruning", "perplexity", "", "10 %", measured);
+    expect(rows[0]).toMatchObject({
+      case: "10 %, mixed",
+      baseline: "prune-layers",
+      baselineValue: 50,
+      ratio: 0.8,
+    });
+    expect(rows.slice(1).map(({ baseline }) => baseline)).toEqual([undefined, undefined]);
+  });
+
+  it("leaves ours alone where no peer has a figure", () => {
+    const [row] = besideBestPeer("pruning", "kld", "nats", "10 %", measured.slice(0, 1));
+    expect(row).toEqual({
+      section: "pruning",
+      case: "10 %, mixed",
+      metric: "kld",
+      value: 40,
+      unit: "nats",
+    });
+  });
+});
+
+describe("rowsTable", () => {
+  it("prints large perplexities without an exponent", () => {
+    const rows = besideBestPeer("pruning", "perplexity", "", "30 %", [
+      { name: "a", isPeer: true, value: 929_000.4 },
+      { name: "b", isPeer: false, value: 31.0049 },
+    ]);
+    expect(rowsTable(rows)).toMatch(/a .* 929,000 .*[\s\S]*b .* 31 .* 929,000 .* 0\.000/);
+  });
+});
+
+describe("mergeResults", () => {
+  const run: Run = { date: "2026-11-23", commit: "abc", device: "a machine", settings: { chunks: 40 } };
+  const row = (section: Row["section"], name: string, value: number): Row => ({
+    section,
+    case: name,
+    metric: "kld",
+    value,
+    unit: "nats",
+  });
+  const before = mergeResults(undefined, "pruning", run, [row("pruning", "a", 1), row("pruning", "b", 2)]);
+
+  it("replaces what is measured anew and keeps the rest", () => {
+    const after = mergeResults(before, "pruning", run, [row("pruning", "b", 3)]);
+    expect(after.results.map(({ case: name, value }) => [name, value])).toEqual([
+      ["a", 1],
+      ["b", 3],
+    ]);
+    const both = mergeResults(after, "target", run, [row("target", "a", 4)]);
+    expect(both.results).toHaveLength(3);
+    expect(Object.keys(both.sections)).toEqual(["pruning", "target"]);
+  });
+
+  it("drops what was measured by other settings", () => {
+    const other = { ...run, settings: { chunks: 12 } };
+    expect(mergeResults(before, "pruning", other, [row("pruning", "b", 3)]).results).toHaveLength(1);
+  });
+});

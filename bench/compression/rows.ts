@@ -1,0 +1,90 @@
+import Table from "cli-table3";
+
+/** One figure of one case. `baseline` names the peer that it is measured by; `ratio` is ours over the peer's. */
+export interface Row {
+  section: Section;
+  case: string;
+  metric: string;
+  value: number;
+  unit: string;
+  baseline?: string;
+  baselineValue?: number;
+  ratio?: number;
+}
+
+export const sections = ["pruning", "recovery", "quantization", "target", "speed"] as const;
+export type Section = (typeof sections)[number];
+
+/** The same figure of several models, some of them ours, some peers'. */
+export interface Measured {
+  name: string;
+  isPeer: boolean;
+  value: number;
+}
+
+/** Of equals the first. */
+export function lowest<T extends { value: number }>(measured: readonly T[]): T | undefined {
+  return measured.reduce<T | undefined>(
+    (best, one) => (best === undefined || one.value < best.value ? one : best),
+    undefined,
+  );
+}
+
+/** A row for each; ours beside the peer that did best, where less is better. */
+export function besideBestPeer(
+  section: Section,
+  metric: string,
+  unit: string,
+  group: string,
+  measured: readonly Measured[],
+): Row[] {
+  const best = lowest(measured.filter(({ isPeer }) => isPeer));
+  return measured.map(({ name, isPeer, value }) => ({
+    section,
+    case: `${group}, ${name}`,
+    metric,
+    value,
+    unit,
+    ...(!isPeer && best !== undefined && beside(value, best.name, best.value)),
+  }));
+}
+
+/** The part of a row that says what it is measured by. */
+export function beside(
+  value: number,
+  baseline: string,
+  baselineValue: number,
+): Pick<Row, "baseline" | "baselineValue" | "ratio"> {
+  return { baseline, baselineValue, ratio: Number((value / baselineValue).toFixed(4)) };
+}
+
+/** Rows for a terminal. */
+export function rowsTable(rows: readonly Row[]): string {
+  const table = new Table({
+    head: ["case", "metric", "value", "measured by", "its value", "ratio"],
+    colAligns: ["left", "left", "right", "left", "right", "right"],
+    style: { head: [], border: [] },
+  });
+  for (const { case: name, metric, value, unit, baseline, baselineValue, ratio } of rows) {
+    table.push([
+      name,
+      metric,
+      [figure(value), unit].join(" ").trim(),
+      baseline ?? "",
+      baselineValue === undefined ? "" : figure(baselineValue),
+      ratio === undefined ? "" : ratio.toFixed(3),
+    ]);
+  }
+  return table.toString();
+}
+
+/** Four digits, and no exponent. */
+function figure(value: number): string {
+  if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString("en-US");
+  return String(Number(value.toPrecision(4)));
+}
+
+/** `10 %` */
+export function percent(share: number): string {
+  return `${Number((100 * share).toFixed(1))} %`;
+}

@@ -1,0 +1,228 @@
+import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { execa } from "execa";
+import { compileSchema, type Manifest } from "../../infra/artifact/manifest.ts";
+import type { JobSpec } from "../../infra/builder/job.ts";
+import { UserError } from "../../infra/errors/user-error.ts";
+import { repoRoot } from "../../infra/paths.ts";
+import type { Recipe } from "../../infra/recipe/recipe.ts";
+import { readStageCode } from "../../infra/stage/code.ts";
+import { stageKey } from "../../infra/stage/key.ts";
+import { selectPins, toolPins } from "../../infra/stage/tools.ts";
+import { FileStore } from "../../infra/store/file-store.ts";
+import type { Toolchain } from "../../infra/toolchain.ts";
+
+const modelsRoot = join(repoRoot, "models");
+const PEERS = "pipress.bench.peers";
+
+/** A stage of the project, or a peer in its place, with its key. Nothing has run yet. */
+export interface Step {
+  name: string;
+  stage: string;
+  isPeer: boolean;
+  params: Record<string, unknown>;
+  inputs: Readonly<Record<string, Step>>;
+  key: string;
+  toolVersions: Record<string, string>;
+}
+
+/** A step that ended with an error of its own: the case that it belongs to has no figures, the others do. */
+export class StepFailed extends Error {}
+
+/** What peers need beside the project's own packages. */
+export interface PeerPackages {
+  /** Folder for Python's path. */
+  folder: string;
+  pins: Record<string, string>;
+}
+
+/** Where a bench works. */
+export interface Place {
+  /** Store and jobs of the bench; deleting it costs time only. */
+  folder: string;
+  recipe: Recipe;
+  toolchain: Toolchain;
+  peerPackages: PeerPackages;
+}
+
+/**
+ * Runs stages as the product does, by key into a store of the bench's own, and only those whose figures somebody asks
+ * for: what lies upstream of figures that are known is not even looked at.
+ */
+export class Runner {
+  private readonly store: FileStore;
+  private readonly jobs: string;
+  private readonly pins: Record<string, string>;
+
+  constructor(private readonly place: Place) {
+    this.store = new FileStore(pathToFileURL(join(place.folder, "store")).href);
+    this.jobs = join(place.folder, "jobs");
+    this.pins = { ...toolPins(place.toolchain), ...place.peerPackages.pins };
+  }
+
+  /** A stage; `params` as a recipe writes them, the schema fills in the rest. */
+  stage(
+    name: string,
+    stage: string,
+    params: Record<string, unknown>,
+    inputs: Readonly<Record<string, Step>> = {},
+  ): Step {
+    return this.step(name, stage, false, withDefaults(this.place.recipe, stage, params), inputs);
+  }
+
+  /** A module of `pipress.bench.peers` in the place of a stage. */
+  peer(
+    name: string,
+    peer: string,
+    params: Record<string, unknown>,
+    inputs: Readonly<Record<string, Step>>,
+  ): Step {
+    return this.step(name, peer, true, params, inputs);
+  }
+
+  private step(
+    name: string,
+    stage: string,
+    isPeer: boolean,
+    params: Record<string, unknown>,
+    inputs: Readonly<Record<string, Step>>,
+  ): Step {
+    const code = readStageCode(stage, modelsRoot, isPeer ? PEERS : undefined);
+    const toolVersions = selectPins(this.pins, code.tools);
+    const identity = { stage, params, code: code.digest, tools: toolVersions, inputs: keysOf(inputs) };
+    return { name, stage, isPeer, params, inputs, toolVersions, key: stageKey(identity) };
+  }
+
+  /**
+   * A step's manifest, with its metrics; runs what is missing for it.
+   * @throws StepFailed when it, or what it builds on, fails
+   */
+  async measure(step: Step): Promise<Manifest> {
+    const known = await this.store.manifest(step.key);
+    return known ?? this.make(step);
+  }
+
+  /** Removes the files of steps that no later one needs; their manifests stay. */
+  async shed(...steps: readonly Step[]): Promise<void> {
+    for (const step of steps) {
+      const manifest = await this.store.manifest(step.key);
+      const files = Object.keys(manifest?.files ?? {});
+      await Promise.all(files.map((path) => rm(join(this.store.locate(step.key), path), { force: true })));
+    }
+  }
+
+  /** Sees to it that a step's files are there. */
+  private async provide(step: Step): Promise<void> {
+    const manifest = await this.store.manifest(step.key);
+    const folder = this.store.locate(step.key);
+    if (manifest !== undefined) {
+      if (Object.keys(manifest.files).every((path) => existsSync(join(folder, path)))) return;
+      await rm(folder, { recursive: true, force: true });
+    }
+    await this.make(step);
+  }
+
+  private async make(step: Step): Promise<Manifest> {
+    for (const input of Object.values(step.inputs)) await this.provide(input);
+    await this.run(step);
+    const manifest = await this.store.manifest(step.key);
+    if (manifest === undefined) throw new StepFailed(`${step.name} left nothing in ${this.place.folder}`);
+    return manifest;
+  }
+
+  private async run(step: Step): Promise<void> {
+    const { python, llamaCpp } = this.place.toolchain;
+    const spec: JobSpec = {
+      stage: step.stage,
+      name: step.name,
+      key: step.key,
+      run: randomUUID(),
+      params: step.params,
+      inputs: keysOf(step.inputs),
+      store: this.store.url,
+      jobs: this.jobs,
+      tools: { llamaCppBin: llamaCpp.hostBin, convertScript: llamaCpp.convertScript },
+      toolVersions: step.toolVersions,
+    };
+    const module = step.isPeer ? ["pipress.bench.peer"] : ["pipress", "stage", "run"];
+    const child = execa(python, ["-m", ...module], {
+      input: JSON.stringify(spec),
+      stdout: "ignore",
+      stderr: ["inherit", "pipe"],
+      reject: false,
+      // Ctrl-C is for us to answer: a stage's process would leave its job at work.
+      detached: true,
+      env: { ...this.environment(step), PYTHONPATH: this.pythonPath(step) },
+    });
+    let stopped = false;
+    const stop = (): void => {
+      stopped = true;
+      if (step.isPeer) child.kill();
+      else void this.stopJob(step);
+    };
+    process.once("SIGINT", stop).once("SIGTERM", stop);
+    const { exitCode, stderr } = await child.finally(() => process.off("SIGINT", stop).off("SIGTERM", stop));
+    if (stopped)
+      throw new UserError({
+        where: "bench:compression",
+        what: `stopped in ${step.name}; what is measured is kept`,
+        remedy: "run the same command again: it goes on from there",
+      });
+    if (exitCode !== 0) throw new StepFailed(failureOf(step.name, stderr));
+  }
+
+  private async stopJob({ key }: Step): Promise<void> {
+    const command = ["-m", "pipress", "jobs", "--dir", this.jobs, "stop", key.slice(0, 12)];
+    await execa(this.place.toolchain.python, command, {
+      stdio: "ignore",
+      reject: false,
+      detached: true,
+      env: { PYTHONPATH: modelsRoot },
+    });
+  }
+
+  /** Peers get threads that sleep while they wait, as jobs do: both are measured under the same conditions. */
+  private environment({ isPeer }: Step): Record<string, string> {
+    return isPeer ? { OMP_WAIT_POLICY: "PASSIVE", GOMP_SPINCOUNT: "0", TOKENIZERS_PARALLELISM: "false" } : {};
+  }
+
+  private pythonPath({ isPeer }: Step): string {
+    return isPeer ? `${modelsRoot}:${this.place.peerPackages.folder}` : modelsRoot;
+  }
+}
+
+function keysOf(inputs: Readonly<Record<string, Step>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(inputs).map(([as, { key }]) => [as, key]));
+}
+
+/** The line in which a stage or peer says why it failed. */
+export function failureOf(name: string, stderr: string): string {
+  const own = stderr
+    .split("\n")
+    .filter((line) => line.startsWith(`${name}: `) && !line.startsWith(`${name}: log: `));
+  return own.at(-1)?.slice(name.length + 2) ?? "it ended without a word";
+}
+
+let validateRecipe: ReturnType<typeof compileSchema> | undefined;
+
+/** A step's parameters with the schema's defaults, as they are in a recipe once it is loaded. */
+export function withDefaults(
+  recipe: Recipe,
+  stage: string,
+  params: Record<string, unknown>,
+): Record<string, unknown> {
+  const whole = structuredClone(recipe) as unknown as Record<string, Record<string, unknown>>;
+  const [part, key] =
+    stage === "fetch" ? ["base"] : stage === "fetch-text" ? ["texts"] : (["steps", stage] as const);
+  if (key === undefined) whole[part] = structuredClone(params);
+  else whole.steps = { ...whole.steps, [key]: structuredClone(params) };
+  validateRecipe ??= compileSchema("recipe");
+  if (!validateRecipe(whole))
+    throw new Error(
+      `bench: ${stage} takes no ${JSON.stringify(params)}: ${validateRecipe.errors?.[0]?.message}`,
+    );
+  return (key === undefined ? whole[part] : whole.steps?.[key]) as Record<string, unknown>;
+}
