@@ -52,14 +52,21 @@ function only(resources: readonly Declared[], type: string, name?: string): Decl
   return found[0] as Declared;
 }
 
+const token = `hf_${"a".repeat(34)}`;
+// Each takes a second of the mocks' time.
+const gpu = await declare(["gpu"]);
+const build = await declare(["build"]);
+const everything = await declare(["gpu", "build"], config({ onDemand: true }), token);
+
 describe("declareBoxes", () => {
-  it("declares a network and, for each box that is needed, a role, a template and a group of at most one", async () => {
-    expect(counts(await declare(["gpu", "build"]))).toEqual({ ...network, ...boxes(2) });
-    expect(counts(await declare(["build"]))).toEqual({ ...network, ...boxes(1) });
+  it("declares a network and, for each box that is needed, a role, a template and a group of at most one", () => {
+    expect(counts(build)).toEqual({ ...network, ...boxes(1) });
+    expect(counts(gpu)).toEqual({ ...network, ...boxes(1) });
+    expect(counts(everything)).toEqual({ ...network, ...boxes(2, 4), "aws:ssm/parameter:Parameter": 1 });
   });
 
-  it("makes every part a child of its component, on the provider of its region", async () => {
-    const resources = await declare(["gpu"]);
+  it("makes every part a child of its component, on the provider of its region", () => {
+    const resources = gpu;
     const parents = Object.fromEntries(
       resources.map(({ type, name, parent }) => [`${type} ${name}`, parent]),
     );
@@ -71,8 +78,8 @@ describe("declareBoxes", () => {
     expect(only(resources, "aws").inputs).toMatchObject({ region: "us-east-1" });
   });
 
-  it("asks for spot by a list of types, asleep until a job wants it, and never on demand without consent", async () => {
-    const group = only(await declare(["gpu"]), "Group");
+  it("asks for spot by a list of types, asleep until a job wants it, and never on demand without consent", () => {
+    const group = only(gpu, "Group");
     expect(group.name).toBe("pipress-home-gpu-spot");
     expect(group.inputs).toMatchObject({
       name: "pipress-home-gpu-spot",
@@ -97,10 +104,8 @@ describe("declareBoxes", () => {
     });
   });
 
-  it("adds a group on demand, marked as consented to, where the configuration allows it", async () => {
-    const resources = await declare(["gpu"], config({ onDemand: true }));
-    expect(counts(resources)).toEqual({ ...network, ...boxes(1, 2) });
-    const group = only(resources, "Group", "pipress-home-gpu-on-demand");
+  it("adds a group on demand, marked as consented to, where the configuration allows it", () => {
+    const group = only(everything, "Group", "pipress-home-gpu-on-demand");
     expect(group.inputs.mixedInstancesPolicy).toMatchObject({
       instancesDistribution: { onDemandBaseCapacity: 0, onDemandPercentageAboveBaseCapacity: 100 },
     });
@@ -111,11 +116,10 @@ describe("declareBoxes", () => {
     });
   });
 
-  it("says on every group and instance after how many hours it is gone", async () => {
-    const resources = await declare(["gpu"], config({ onDemand: true }));
-    for (const { inputs } of resources.filter(({ type }) => type.endsWith(":Group")))
+  it("says on every group and instance after how many hours it is gone", () => {
+    for (const { inputs } of everything.filter(({ type }) => type.endsWith(":Group")))
       expect(inputs.tags).toContainEqual({ key: "pipress:ttl-hours", value: "12", propagateAtLaunch: true });
-    const { tagSpecifications } = only(resources, "LaunchTemplate").inputs as { tagSpecifications: object[] };
+    const { tagSpecifications } = only(gpu, "LaunchTemplate").inputs as { tagSpecifications: object[] };
     expect(tagSpecifications).toMatchObject(
       ["instance", "volume", "network-interface"].map((resourceType) => ({
         resourceType,
@@ -124,8 +128,8 @@ describe("declareBoxes", () => {
     );
   });
 
-  it("closes the box: IMDSv2 with one hop, encrypted disk, no key, no port, ended when it powers off", async () => {
-    const resources = await declare(["build"]);
+  it("closes the box: IMDSv2 with one hop, encrypted disk, no key, no port, ended when it powers off", () => {
+    const resources = build;
     const { inputs } = only(resources, "LaunchTemplate");
     expect(inputs).toMatchObject({
       imageId:
@@ -145,9 +149,8 @@ describe("declareBoxes", () => {
     );
   });
 
-  it("says nothing secret in user data; the token lies in the Parameter Store, for the box that downloads alone", async () => {
-    const token = `hf_${"a".repeat(34)}`;
-    const resources = await declare(["gpu", "build"], config(), token);
+  it("says nothing secret in user data; the token lies in the Parameter Store, for the box that downloads alone", () => {
+    const resources = everything;
     const parameter = only(resources, "Parameter");
     expect(parameter.inputs).toMatchObject({
       name: "/pipress/home/hugging-face-token",
@@ -168,10 +171,9 @@ describe("declareBoxes", () => {
     expect(script("build").length).toBeLessThan(16_384);
   });
 
-  it("passes its own policy pack", async () => {
-    const resources = await declare(["gpu", "build"], config({ onDemand: true }));
+  it("passes its own policy pack", () => {
     expect(
-      resources.flatMap(({ type, name, inputs }) =>
+      everything.flatMap(({ type, name, inputs }) =>
         rules.flatMap((rule) => rule.check(type, inputs).map((problem) => `${name}: ${problem}`)),
       ),
     ).toEqual([]);

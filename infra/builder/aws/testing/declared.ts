@@ -50,7 +50,7 @@ export async function declared(program: () => unknown): Promise<Declared[]> {
     {
       newResource: ({ type, name, inputs: given }) => {
         inputs.set(`${type} ${name}`, given as Record<string, unknown>);
-        return { id: `${name}-id`, state: { ...given, arn: `arn:${name}`, latestVersion: 1 } };
+        return { id: `${name}-id`, state: { name, ...given, arn: `arn:${name}`, latestVersion: 1 } };
       },
       call: ({ token }) =>
         token === "aws:index/getAvailabilityZones:getAvailabilityZones"
