@@ -21,6 +21,7 @@ import { hostFigures, modelFigures, type Report } from "../infra/report/report.t
 import { sharePort } from "../infra/rollout/neighbours.ts";
 import { Rollout, type RolloutArgs } from "../infra/rollout/rollout.ts";
 import { Secret } from "../infra/secret/secret.ts";
+import { speedOnAws } from "../infra/cost/machines.ts";
 import { Stage } from "../infra/stage/stage.ts";
 import { bringModel } from "../infra/store/bring-model.ts";
 import { openStore } from "../infra/store/open-store.ts";
@@ -40,12 +41,19 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
 
   const plan = await planStages(recipe, store, toolchain);
   const server = { ...recipe.server, ...config.service };
-  const prediction = predict(recipe, plan, server);
+  const aws = config.builder?.aws;
+  const prediction = predict(recipe, plan, server, aws && speedOnAws(aws));
   await pulumi.log.info(describePlan(plan, prediction?.stages));
   await pulumi.log.info(describeRelease(prediction, server));
   if (prediction) checkTargets(recipe, prediction, knownMemories(fleet), server);
 
-  const builder = makeBuilder(config, toolchain, store, secretToken(config.huggingFaceToken));
+  const huggingFaceToken = secretToken(config.huggingFaceToken);
+  const builder =
+    aws === undefined
+      ? makeBuilder(config, toolchain, store, huggingFaceToken)
+      : await (
+          await import("./build.ts")
+        ).buildPart({ aws, plan, prediction, store: store.url, toolchain, huggingFaceToken });
   const results = await declareStages(plan, builder);
   const quantized = resultOf(results, "quantize");
   const artifact = store.locate(keyOf(plan, "quantize"));

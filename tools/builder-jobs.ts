@@ -3,10 +3,17 @@ import { execa } from "execa";
 import { lookAtJobs } from "../infra/builder/ssh/remote.ts";
 import { SshSession } from "../infra/builder/ssh/session.ts";
 import { explainSshFailure } from "../infra/ansible/ssh-failure.ts";
+import { Desks } from "../infra/builder/aws/desk.ts";
 import { hostOf } from "../infra/builder/ssh/box.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
 import { cacheDir, repoRoot } from "../infra/paths.ts";
 import { pythonEnvironment } from "./bootstrap/python.ts";
+
+/** The desks of a stack's boxes on AWS. @param store URL of the bucket */
+export async function openDesks(store: string, stack: string): Promise<Desks> {
+  const { S3Store } = await import("../infra/store/s3-store.ts"); // the AWS SDK takes half a second to load
+  return new Desks(new S3Store(store), stack);
+}
 
 /**
  * Runs `python -m pipress jobs ARGS` where the stack's stages run.

@@ -7,7 +7,7 @@ import { formatStatus, parseJobs } from "../infra/status/status.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../infra/toolchain.ts";
 import { bootstrap } from "./bootstrap/index.ts";
-import { runJobs } from "./builder-jobs.ts";
+import { openDesks, runJobs } from "./builder-jobs.ts";
 import { pulumiJson } from "./run-pulumi.ts";
 import { DEFAULT_STACK, readStackConfig } from "./stack.ts";
 
@@ -18,16 +18,24 @@ export async function main(args: string[]): Promise<number> {
   const config = readStackConfig(stack);
   await bootstrap();
   const store = await openStore(config.store);
-  const [stages, jobs, report] = await Promise.all([
+  const desks = config.builder?.aws && (await openDesks(config.store ?? "", stack));
+  const [stages, jobs, report, boots] = await Promise.all([
     planStages(loadRecipe(config.recipe), store, readToolchain()),
-    jobsOf(config),
+    desks === undefined ? jobsOf(config) : byShortKey(await desks.lines()),
     lastReport(stack),
+    desks?.boots(),
   ]);
-  const builder = config.builder?.ssh?.address ?? "this machine";
+  const { ssh, aws } = config.builder ?? {};
+  const builder = ssh?.address ?? (aws ? `boxes on AWS in ${aws.region}` : "this machine");
   console.log(
-    formatStatus({ stack, recipe: config.recipe, store: store.url, builder, stages, jobs, report }),
+    formatStatus({ stack, recipe: config.recipe, store: store.url, builder, stages, jobs, report, boots }),
   );
   return 0;
+}
+
+/** By the first twelve digits of the keys, as `pipress jobs ls` names jobs. */
+function byShortKey(lines: ReadonlyMap<string, string>): Map<string, string> {
+  return new Map([...lines].map(([key, line]) => [key.slice(0, 12), line]));
 }
 
 async function jobsOf(config: Parameters<typeof runJobs>[0]): Promise<Map<string, string> | undefined> {

@@ -100,6 +100,56 @@ describe("parseStackConfig", () => {
     expect(config.store).toBe("s3://models/p?endpoint=http://nas:9000");
   });
 
+  const aws = { region: "us-east-1", maxCostUsd: 20 };
+  const onAws = (changes: object, rest: object = {}) =>
+    problems({ recipe: "x", store: "s3://models/p", builder: { aws: { ...aws, ...changes }, ...rest } });
+
+  it("takes boxes on AWS with no more than a region and a limit", () => {
+    const { builder } = parseStackConfig({
+      "pipress:recipe": "x",
+      "pipress:store": "s3://models/p",
+      "pipress:builder": JSON.stringify({ aws }),
+    });
+    expect(builder?.aws).toMatchObject({
+      ...aws,
+      gpu: { disk: 2e11 },
+      onDemand: false,
+      maxHours: 24,
+      ...{ noProgress: 1800, gpuIdle: 1200, linger: 300 },
+    });
+    expect(builder?.aws?.gpu.types[0]).toBe("g6e.2xlarge");
+  });
+
+  it("reports every mistake about boxes at once", () => {
+    expect(
+      onAws({ maxCostUsd: undefined, region: "frankfurt", linger: "soon", gpu: { types: ["big"] } }),
+    ).toEqual([
+      'pipress:builder.aws.region: must be a region such as "us-east-1"',
+      'pipress:builder.aws.gpu.types[0]: must be an EC2 instance type such as "g6e.2xlarge"',
+      "pipress:builder.aws.maxCostUsd: is required",
+      'pipress:builder.aws.linger: "soon" is not a time; write it as "90 s" or "10 minutes"',
+    ]);
+  });
+
+  it("wants to know what a box costs, for every type", () => {
+    expect(onAws({ gpu: { types: ["g6e.2xlarge", "p6.48xlarge"] } })).toEqual([
+      "pipress:builder.aws.gpu.types[1]: no price is known for p6.48xlarge in us-east-1; write it down: prices: { p6.48xlarge: { onDemand: …, spot: … } }",
+    ]);
+    const prices = { "p6.48xlarge": { onDemand: 98, spot: 40 } };
+    expect(onAws({ gpu: { types: ["p6.48xlarge"] }, prices })).toEqual([]);
+    expect(onAws({ region: "eu-north-1" })).toHaveLength(8);
+  });
+
+  it("refuses two builders, a folder as the store of boxes, and a prefix that no role can be limited to", () => {
+    expect(onAws({}, { ssh })).toEqual(["pipress:builder: names two builders, ssh and aws; keep one"]);
+    expect(problems({ recipe: "x", builder: { aws } }).join()).toContain(
+      "because stages run on boxes on AWS",
+    );
+    expect(problems({ recipe: "x", store: "s3://models", builder: { aws } }).join()).toContain(
+      "needs a prefix",
+    );
+  });
+
   it.each([
     ["/srv/x", 'must be a folder or a bucket as a URL, e.g. "file:///srv/pipress" or "s3://bucket/prefix"'],
     ["s3://Models", '"s3://Models" names no bucket; write it as s3://bucket/prefix'],

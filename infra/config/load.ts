@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { UserError, type Problem } from "../errors/user-error.ts";
+import { artifactsConfigSchema, type ArtifactsConfig } from "./aws-schema.ts";
 import { stackConfigSchema, type StackConfig } from "./schema.ts";
 
 /** Namespace of this program's keys in `Pulumi.<stack>.yaml`. */
@@ -14,6 +15,15 @@ const structured = new Set(["builder", "endpoint", "groups", "hosts", "monitorin
  * @throws UserError carrying every problem, each by its config path.
  */
 export function parseStackConfig(all: Readonly<Record<string, string>>): StackConfig {
+  return parseWith(stackConfigSchema, all);
+}
+
+/** The same for a stack of the kind `artifacts`. */
+export function parseArtifactsConfig(all: Readonly<Record<string, string>>): ArtifactsConfig {
+  return parseWith(artifactsConfigSchema, all);
+}
+
+function parseWith<Config>(schema: z.ZodType<Config>, all: Readonly<Record<string, string>>): Config {
   const own = Object.entries(all).filter(([key]) => key.startsWith(`${namespace}:`));
   const raw = Object.fromEntries(
     own.map(([key, text]) => {
@@ -21,7 +31,7 @@ export function parseStackConfig(all: Readonly<Record<string, string>>): StackCo
       return [name, structured.has(name) ? parseJson(text) : text];
     }),
   );
-  const parsed = stackConfigSchema.safeParse(raw);
+  const parsed = schema.safeParse(raw);
   if (parsed.success) return parsed.data;
   throw new UserError(parsed.error.issues.flatMap((issue) => problemsOf(issue, raw)));
 }

@@ -1,18 +1,7 @@
 import { z } from "zod";
 import { strict } from "./strict.ts";
+import { duration } from "./duration.ts";
 import { size } from "./size.ts";
-import { parseDuration } from "./units.ts";
-
-/** A time in seconds, written with its unit: `"10 minutes"`. */
-const duration = z.string().transform((text, context) => {
-  const seconds = parseDuration(text);
-  if (seconds !== undefined) return seconds;
-  context.addIssue({
-    code: "custom",
-    message: `"${text}" is not a time; write it as "90 s" or "10 minutes"`,
-  });
-  return z.NEVER;
-});
 
 /** A part of the hosts. */
 export interface Quota {

@@ -1,8 +1,9 @@
 import { z } from "zod";
+import { awsBuilder } from "./aws-schema.ts";
 import { endpointSchema, groupsSchema, hostKey, hostSchema, port, serviceSchema } from "./host-schema.ts";
 import { rolloutSchema } from "./rollout-schema.ts";
 import { strict } from "./strict.ts";
-import { s3UrlForm, s3UrlProblem } from "../store/s3-address.ts";
+import { parseS3Url, s3UrlForm, s3UrlProblem } from "../store/s3-address.ts";
 
 /** A Linux machine that runs the stages, reached over SSH. It needs Python 3.11, a C++ compiler, cmake and ninja. */
 const sshBuilder = strict({
@@ -37,13 +38,15 @@ const storeUrl = z.string().superRefine((url, context) => {
 
 /** Everything a `fleet` stack reads from its `Pulumi.<stack>.yaml`, under the namespace `pipress`. */
 export const stackConfigSchema = strict({
+  /** What kind of stack: this one, or the bucket for its artifacts (`artifactsConfigSchema`). @default "fleet" */
+  kind: z.literal("fleet", { error: 'must be "fleet" or "artifacts"' }).optional(),
   /** Name of a file in `models/recipes/` (without `.yaml`) or a path to a recipe. */
   recipe: z.string().min(1),
   /** Where artifacts live: `file:///folder`, or `s3://bucket/prefix` (`?endpoint=…&region=…` where it is not AWS's own).
    * @default a folder under the data directory */
   store: storeUrl.optional(),
   /** Where stages run. @default this machine */
-  builder: strict({ ssh: sshBuilder.optional() }).optional(),
+  builder: strict({ ssh: sshBuilder.optional(), aws: awsBuilder.optional() }).optional(),
   /**
    * Token for gated or private repositories on Hugging Face. Set it with `config set --secret`; it reaches the stages
    * that download, and no key, log or clear state. Without it they take HF_TOKEN from the environment.
@@ -67,12 +70,25 @@ export const stackConfigSchema = strict({
   /** In which steps a release reaches the fleet. */
   rollout: rolloutSchema,
 }).superRefine(({ builder, store }, context) => {
-  if (builder?.ssh !== undefined && !store?.startsWith("s3:"))
-    context.addIssue({
-      code: "custom",
-      path: ["store"],
-      message: `must be a bucket both machines reach, because stages run on ${builder.ssh.address}; ${s3UrlForm}`,
-    });
+  const problem = (path: string[], message: string): void => {
+    context.addIssue({ code: "custom", path, message });
+  };
+  if (builder?.ssh !== undefined && builder.aws !== undefined)
+    problem(["builder"], "names two builders, ssh and aws; keep one");
+  if (store?.startsWith("s3:") !== true) {
+    const where = builder?.ssh?.address ?? (builder?.aws && "boxes on AWS");
+    if (where !== undefined)
+      problem(
+        ["store"],
+        `must be a bucket both machines reach, because stages run on ${where}; ${s3UrlForm}`,
+      );
+  } else if (builder?.aws !== undefined && s3UrlProblem(store) === undefined) {
+    if (!/^[A-Za-z0-9._/-]+$/.test(parseS3Url(store).prefix))
+      problem(
+        ["store"],
+        "needs a prefix of letters, digits, dots and dashes, to which the boxes' roles are limited",
+      );
+  }
 });
 
 export type SshBuilderConfig = z.infer<typeof sshBuilder>;

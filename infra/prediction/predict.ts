@@ -10,7 +10,7 @@ import type { Quantization } from "./quantize-types.ts";
 import { standardTypeUnder } from "./standard-types.ts";
 import { shapeOfConfig, shapeOfFetched, type LlamaConfig, type ModelShape } from "./shape.ts";
 import { tokensPerSecond } from "./speed.ts";
-import { stageCost, type StageCost } from "./stage-costs.ts";
+import { stageCost, type Speed, type StageCost } from "./stage-costs.ts";
 
 /** What a release is expected to be like. */
 export interface ReleasePrediction {
@@ -35,6 +35,9 @@ export interface Prediction {
   stages: Map<string, StageCost>;
 }
 
+/** How fast the builder of a stage is. */
+export type SpeedOf = (stage: Pick<StageNode, "stage" | "params">) => Speed;
+
 /** The parts of a plan's stages that a prediction reads. */
 export type PredictedStage = StageNode & Pick<PlannedStage, "artifact">;
 
@@ -42,18 +45,18 @@ export type PredictedStage = StageNode & Pick<PlannedStage, "artifact">;
  * Predicts a recipe from its steps and the base model's shape: what `fetch` measured, where its artifact is in the
  * store, else the recipe's `base.config`.
  * @param server how llama-server is started on the hosts
- * @param cores of the builder
+ * @param speedOf how fast the builder of a stage is, or the cores of the one that runs them all
  * @returns undefined while nothing says what shape the base has
  */
 export function predict(
   recipe: Recipe,
   stages: readonly PredictedStage[],
   server: CacheSettings,
-  cores = availableParallelism(),
+  speedOf: SpeedOf | number = availableParallelism(),
 ): Prediction | undefined {
   const fetched = stages.find(({ stage }) => stage === "fetch")?.artifact;
   const base = (fetched && shapeOfFetched(fetched)) ?? configuredShape(recipe);
-  return base && predictFrom(base, stages, server, cores);
+  return base && predictFrom(base, stages, server, speedOf);
 }
 
 /** The shape that the recipe itself says its base has; undefined where it does not. */
@@ -66,18 +69,19 @@ export function predictFrom(
   base: ModelShape,
   stages: readonly StageNode[],
   server: CacheSettings,
-  cores: number,
+  speedOf: SpeedOf | number,
 ): Prediction {
   const shapes = new Map<string, ModelShape>();
   const models = new Map<string, ModelPrediction>();
   const costs = new Map<string, StageCost>();
   for (const { name, stage, params, inputs } of stages) {
+    const speed = typeof speedOf === "number" ? speedOf : speedOf({ stage, params });
     const before = shapes.get(inputs.model ?? "") ?? base;
     const after = stage === "prune" ? prunedShape(before, params as unknown as Pruning) : before;
     shapes.set(name, after);
     const quantization = quantizationOf({ stage, params, inputs }, after, models);
     if (quantization) models.set(name, { ...predictRelease(after, quantization, server), quantization });
-    costs.set(name, stageCost({ stage, params, before, after, quantization }, cores));
+    costs.set(name, stageCost({ stage, params, before, after, quantization }, speed));
   }
   const release = models.get("quantize");
   if (release === undefined) throw new Error('the plan has no stage "quantize"');

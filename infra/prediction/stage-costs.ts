@@ -26,15 +26,24 @@ const STORED_BYTES = 2;
 const FORWARD = 2;
 const FORWARD_AND_BACKWARD = 4;
 
-/** Hours and disk of a stage on a builder with so many cores. Stages without a rule here cost what their start costs. */
+/** How fast a builder is. */
+export interface Speed {
+  cores: number;
+  /** Operations per second of its GPU; without one its cores compute. */
+  flops?: number;
+}
+
+/** Hours and disk of a stage on a builder, of which at least the cores are known. Stages without a rule here cost what their start costs. */
 export function stageCost(
   { stage, params, before, after, quantization }: CostedStage,
-  cores: number,
+  speed: Speed | number,
 ): StageCost {
+  const { cores, flops = builder.flopsPerCore * cores }: Speed =
+    typeof speed === "number" ? { cores: speed } : speed;
   const number = (name: string): number => Number(params[name] ?? 0);
   const weights = parameterCount(before);
   const folder = STORED_BYTES * parameterCount(after) + before.tokenizerBytes;
-  const computed = (operations: number): number => operations / (builder.flopsPerCore * cores);
+  const computed = (operations: number): number => operations / flops;
   const copied = (bytes: number): number => bytes / builder.copiedBytesPerSecond;
   const start = builder.pythonStartSeconds;
 

@@ -1,5 +1,7 @@
 import Table from "cli-table3";
+import type { Boot } from "../builder/aws/desk.ts";
 import { formatDuration } from "../config/units.ts";
+import { describeBoots } from "../cost/plan-cost.ts";
 import type { PlannedStage } from "../plan/plan.ts";
 import type { Report } from "../report/report.ts";
 import { plain } from "../report/table.ts";
@@ -16,17 +18,20 @@ export interface Status {
   jobs: ReadonlyMap<string, string> | undefined;
   /** What the last `up` left in the state; undefined before the first. */
   report: Report | undefined;
+  /** Boxes on AWS that run or ran for it; undefined where its builder is another. */
+  boots?: readonly Boot[] | undefined;
 }
 
 /** Stages, builder, hosts and what was spent, a screenful. */
 export function formatStatus(status: Status): string {
-  const { stack, recipe, store, builder, jobs, report } = status;
+  const { stack, recipe, store, builder, jobs, report, boots = [] } = status;
   const answers = jobs === undefined ? " (does not answer)" : "";
   return [
     `stack ${stack}, recipe ${recipe}\nstore ${store}\nbuilder ${builder}${answers}`,
     stageTable(status),
+    ...(boots.length > 0 ? [bootTable(boots)] : []),
     report === undefined ? "hosts: nothing rolled out yet" : hostTable(report),
-    spent(status.stages),
+    [spent(status.stages), ...(boots.length > 0 ? [describeBoots(boots)] : [])].join("\n"),
   ].join("\n\n");
 }
 
@@ -41,6 +46,24 @@ function stageTable({ stages, jobs }: Status): string {
     const state =
       artifact === undefined ? (jobs?.get(short) ?? "missing: the next `up` makes it") : "in the store";
     table.push([name, short, artifact === undefined ? "" : formatDuration(artifact.seconds), state]);
+  }
+  return table.toString();
+}
+
+/** How many boxes are shown: those that ran last. */
+const shownBoots = 8;
+
+function bootTable(boots: readonly Boot[]): string {
+  const table = new Table({
+    ...plain,
+    head: ["box", "instance", "type", "", "ran", "cost", "state"],
+    colAligns: ["left", "left", "left", "left", "right", "right", "left"],
+  });
+  for (const { box, instance, type, lifecycle, began, until, costUsd, state, why } of boots.slice(
+    -shownBoots,
+  )) {
+    const ran = formatDuration(until - began);
+    table.push([box, instance, type, lifecycle, ran, `$${costUsd.toFixed(2)}`, why ?? state]);
   }
   return table.toString();
 }

@@ -4,6 +4,7 @@ import {
   GetObjectCommand,
   ListMultipartUploadsCommand,
   paginateListObjectsV2,
+  PutObjectCommand,
   S3Client,
   type ListMultipartUploadsCommandOutput,
 } from "@aws-sdk/client-s3";
@@ -96,12 +97,36 @@ export class S3Store implements Store {
     } else if (folder !== undefined) await this.removeAll(this.name(key, folder));
   }
 
+  /** Paths below the prefix, artifacts left out or not, that begin so. */
+  async paths(start: string): Promise<string[]> {
+    const skipped = this.below("").length;
+    return (await this.objects(this.below(start))).map(({ name }) => name.slice(skipped));
+  }
+
+  /** Content of a small object by its path below the prefix; undefined when there is none. */
+  async text(path: string): Promise<string | undefined> {
+    return this.textOf(this.below(path));
+  }
+
+  async put(path: string, content: Buffer): Promise<void> {
+    await this.explained("s3:PutObject", this.below(path), () =>
+      this.client.send(new PutObjectCommand({ ...this.bucket, Key: this.below(path), Body: content })),
+    );
+  }
+
+  async drop(path: string): Promise<void> {
+    await this.removeObject(this.below(path));
+  }
+
   private async removeAll(folder: string): Promise<void> {
     for (const { name } of await this.objects(`${folder}/`)) await this.removeObject(name);
   }
 
-  private async manifestText(key: string): Promise<string | undefined> {
-    const name = this.name(key, manifestName);
+  private manifestText(key: string): Promise<string | undefined> {
+    return this.textOf(this.name(key, manifestName));
+  }
+
+  private async textOf(name: string): Promise<string | undefined> {
     return this.explained("s3:GetObject", name, async () => {
       try {
         const answer = await this.client.send(new GetObjectCommand({ ...this.bucket, Key: name }));
@@ -177,6 +202,10 @@ export class S3Store implements Store {
 
   private readonly name = (...parts: string[]): string =>
     [this.address.prefix, "artifacts", ...parts].filter((part, index) => index > 0 || part !== "").join("/");
+
+  private below(path: string): string {
+    return this.address.prefix === "" ? path : `${this.address.prefix}/${path}`;
+  }
 
   private show(name: string): string {
     return `s3://${this.address.bucket}/${name}`;

@@ -20,6 +20,8 @@ def main() -> int:
         return _fetch(options)
     if options.command == "box":
         return _box(options)
+    if options.command == "cloud":
+        return _cloud(options)
     if options.action in ("work", "prepare"):
         _work(options)
     return _jobs(options)
@@ -51,6 +53,27 @@ def _box(options: argparse.Namespace) -> int:
     except StageError as error:
         say(f"builder: {error}")
         return 1
+
+
+def _cloud(options: argparse.Namespace) -> int:
+    """What the operator asks of boxes on AWS, and what runs there."""
+    try:
+        if options.action == "run":
+            from pipress.cloud.run import main as run
+
+            return run(_jobs_dir())
+        if options.action == "serve":
+            from pipress.cloud.serve import main as serve
+
+            serve(options.home, options.source)
+        else:
+            from pipress.cloud.watch import main as watch
+
+            watch(options.home)
+    except StageError as error:
+        say(f"cloud {options.action}: {error}")
+        return 1
+    return 0
 
 
 def _work(options: argparse.Namespace) -> NoReturn:
@@ -106,6 +129,13 @@ def _parser() -> argparse.ArgumentParser:
     box = commands.add_parser("box", help="be somebody's builder").add_subparsers(dest="action", required=True)
     run = box.add_parser("run", help="make this machine ready, then do as `stage run` does")
     run.add_argument("source", type=Path, help="folder with box.json and the tools' pins")
+    cloud = commands.add_parser("cloud", help="boxes on AWS").add_subparsers(dest="action", required=True)
+    cloud.add_parser("run", help="read on standard input what a box is to do; see to it, follow it, print the result")
+    for name, told in (("serve", "on the box: take jobs"), ("watch", "on the box: end it when nothing needs it")):
+        part = cloud.add_parser(name, help=told)
+        part.add_argument("home", type=Path, help="folder that boot.sh made")
+        if name == "serve":
+            part.add_argument("source", type=Path, help="folder with box.json and the tools' pins")
     jobs = commands.add_parser("jobs", help="look at jobs and stop them")
     jobs.add_argument("--dir", type=Path, default=_jobs_dir(), help="folder of the jobs (default: %(default)s)")
     actions = jobs.add_subparsers(dest="action", required=True)

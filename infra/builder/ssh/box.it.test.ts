@@ -121,7 +121,10 @@ const readJob = (of: string, name: string): string =>
 /** Takes the box's one turn for heavy stages, so that a job waits until the process is ended. */
 function keepBusy(): ChildProcess {
   mkdirSync(join(folder, "data", "jobs"), { recursive: true });
-  return spawn("flock", [join(folder, "data", "jobs", "slot"), "sleep", "60"], { stdio: "ignore" });
+  // Not forked: a child would hold the lock after the process that is ended here.
+  return spawn("flock", ["--no-fork", join(folder, "data", "jobs", "slot"), "sleep", "60"], {
+    stdio: "ignore",
+  });
 }
 
 describe.skipIf(missing)("a builder over SSH", { timeout: 60_000 }, () => {

@@ -76,18 +76,22 @@ class Toolbox:
         return digest.hexdigest()
 
 
-def prepare(source: Path, jobs: Path, cache: Path) -> Prepared:
-    """Returns when everything is in place: at once when it is already. Raises StageError when it cannot be."""
+def prepare(source: Path, jobs: Path, cache: Path, llama_cpp: bool = True) -> Prepared:
+    """Returns when everything is in place: at once when it is already. Raises StageError when it cannot be.
+
+    llama_cpp: whether its tools are needed too.
+    """
     toolbox = Toolbox(source, cache)
 
     def ready() -> Prepared | None:
-        return toolbox.prepared if toolbox.has_python() and toolbox.has_llama_cpp() else None
+        return toolbox.prepared if toolbox.has_python() and (not llama_cpp or toolbox.has_llama_cpp()) else None
 
     found = ready()
     if found is None:
-        key = hashlib.sha256(json.dumps(toolbox.settings, sort_keys=True).encode()).hexdigest()
+        key = hashlib.sha256(json.dumps([toolbox.settings, llama_cpp], sort_keys=True).encode()).hexdigest()
         job = Job(jobs, key)
-        submit(job, {"name": "prepare", "stage": "prepare", "source": str(source), "cache": str(cache)}, "prepare")
+        spec = {"name": "prepare", "stage": "prepare", "source": str(source), "cache": str(cache)}
+        submit(job, {**spec, "llamaCpp": llama_cpp}, "prepare")
         found = follow(job, "prepare", ready)
     return found
 
@@ -96,11 +100,12 @@ def make_ready(job: Job, spec: dict[str, Any]) -> None:
     """The job itself."""
     toolbox = Toolbox(Path(spec["source"]), Path(spec["cache"]))
     progress = Progress(job.folder / "progress.json", "prepare", "prepare")
-    if not toolbox.has_llama_cpp():
+    needs_llama_cpp = spec["llamaCpp"] and not toolbox.has_llama_cpp()
+    if needs_llama_cpp:
         _check_compilers()
     if not toolbox.has_python():
         _make_python(toolbox, progress)
-    if not toolbox.has_llama_cpp():
+    if needs_llama_cpp:
         _make_llama_cpp(toolbox, progress)
 
 

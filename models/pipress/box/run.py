@@ -20,7 +20,8 @@ def run(source: Path, data: Path, cache: Path) -> NoReturn:
     told = json.load(sys.stdin)
     os.environ.update(told["environment"])
     jobs = data / "jobs"
-    prepared = prepare(source, jobs, cache)
+    # A stage names llama.cpp among its tools when it uses them: a GPU need not wait for a compiler.
+    prepared = prepare(source, jobs, cache, "llama.cpp" in told["spec"]["toolVersions"])
     _become_stage(complete(told["spec"], jobs, prepared), prepared.python)
 
 

@@ -49,6 +49,14 @@ def test_a_box_that_is_ready_is_used_at_once(source: Path, tmp_path: Path) -> No
     }
 
 
+def test_a_stage_that_uses_no_llama_cpp_does_not_wait_for_it(source: Path, tmp_path: Path) -> None:
+    toolbox = Toolbox(source, tmp_path / "cache")
+    put_in_place(toolbox)
+    (toolbox.llama_build / "ready.json").unlink()
+    prepared = prepare(source, tmp_path / "jobs", tmp_path / "cache", llama_cpp=False)
+    assert prepared == toolbox.prepared and all_jobs(tmp_path / "jobs") == []
+
+
 def test_tools_of_another_recipe_or_an_unfinished_environment_do_not_count(source: Path, tmp_path: Path) -> None:
     toolbox = Toolbox(source, tmp_path / "cache")
     put_in_place(toolbox)

@@ -38,7 +38,7 @@ def run_stage(spec: dict[str, Any]) -> dict[str, Any]:
     manifest = store.manifest(spec["key"])
     if manifest is None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _interrupt)
+            signal.signal(number, interrupt)
         started = submit(job, spec)
         if not started:
             say(f"{name} is at work already: attaching")
@@ -85,7 +85,8 @@ def _failure(job: Job) -> StageError:
     )
 
 
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Signal handler of a process that follows a job."""
     raise Interrupted
 
 

@@ -83,7 +83,7 @@ def _make_artifact(job: Job, spec: dict[str, Any]) -> None:
                 "createdAt": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": seconds_at_work(),
                 "machine": describe_machine(),
-                "costUsd": 0,
+                "costUsd": _cost(seconds_at_work()),
             }
             check_document("manifest", {**manifest, "files": {}}, "the manifest")
         progress.write(1.0, "into the store")
@@ -95,6 +95,11 @@ def _make_artifact(job: Job, spec: dict[str, Any]) -> None:
     finally:
         if turn is not None:
             os.close(turn)
+
+
+def _cost(seconds: float) -> float:
+    """US dollars for time at work; the box that a job runs on says what an hour of it costs."""
+    return round(seconds / 3600 * float(os.environ.get("PIPRESS_USD_PER_HOUR", "0")), 4)
 
 
 def _run_stage(job: Job, spec: dict[str, Any], params: dict[str, Any], store: Store, progress: Progress) -> Metrics:

@@ -21,7 +21,7 @@ from pipress.digests import files_under
 from pipress.errors import StageError
 from pipress.store.cache import Cache
 from pipress.store.s3_address import parse_s3_url
-from pipress.store.s3_client import error_code, open_bucket
+from pipress.store.s3_client import FORBIDDEN, error_code, open_bucket
 from pipress.store.s3_download import Damaged, download_file
 from pipress.store.s3_upload import upload_file
 from pipress.store.store import MANIFEST, Say, silent
@@ -53,13 +53,19 @@ class S3Store:
             try:
                 text = self.bucket.client.get_object(**self.bucket.target(*name))["Body"].read()
             except exceptions.ClientError as error:
-                if error_code(error) == "NoSuchKey":
+                if error_code(error) == "NoSuchKey" or (error_code(error) in FORBIDDEN and not self._is_listed(*name)):
                     return None
                 raise
         try:
             return json.loads(text)
         except ValueError:
             raise StageError(f"{self.locate(key)}/{MANIFEST} is not JSON", self._again(key)) from None
+
+    def _is_listed(self, *name: str) -> bool:
+        """Whether there is such an object: whoever may list only a part of the bucket is told "forbidden" when not."""
+        address = self.bucket.address
+        found = self.bucket.client.list_objects_v2(Bucket=address.bucket, Prefix=address.name(*name), MaxKeys=1)
+        return found.get("KeyCount", 0) > 0
 
     def open(self, key: str, only: tuple[str, ...] | None = None) -> Path:
         """Folder of an artifact about to be used: fetched as far as it is not on this machine, every byte checked.

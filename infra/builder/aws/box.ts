@@ -1,0 +1,149 @@
+import { Group, type GroupArgs } from "@pulumi/aws/autoscaling/group.js";
+import { LaunchTemplate } from "@pulumi/aws/ec2/launchTemplate.js";
+import { InstanceProfile } from "@pulumi/aws/iam/instanceProfile.js";
+import { Role } from "@pulumi/aws/iam/role.js";
+import { RolePolicy } from "@pulumi/aws/iam/rolePolicy.js";
+import * as pulumi from "@pulumi/pulumi";
+import type { BoxName } from "./box-of.ts";
+import { groupName, type GroupKind } from "./names.ts";
+import type { Network } from "./network.ts";
+import { assumedByEc2, type PolicyDocument } from "./policies.ts";
+import { consentTag, ttlTag } from "./tags.ts";
+
+/** Inputs of a box. */
+export interface BoxArgs {
+  box: BoxName;
+  stack: string;
+  /** Instance types, the one to prefer first. */
+  types: readonly string[];
+  /** Of its disk, bytes. */
+  diskBytes: number;
+  /** Spot, and on demand where that is allowed. */
+  kinds: readonly GroupKind[];
+  policy: PolicyDocument;
+  /** The script of its first boot; no secret is in it. */
+  userData: string;
+  /** Hours after which a box is gone. */
+  maxHours: number;
+  network: Network;
+}
+
+/** Images by box, as public parameters that AWS keeps at the latest: Ubuntu 24.04, the GPU's with its driver. */
+const images: Record<BoxName, string> = {
+  gpu: "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id",
+  build: "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id",
+};
+
+/**
+ * A box as Auto Scaling groups of at most one instance. They are declared asleep: whoever has a job for the box asks for it,
+ * and its watchdog sends it home. A spot instance that AWS takes back is started again elsewhere by its group.
+ */
+export class Box extends pulumi.ComponentResource {
+  constructor(name: string, args: BoxArgs, options?: pulumi.ComponentResourceOptions) {
+    super("pipress:aws:Box", name, {}, options);
+    const parent = { parent: this };
+    const profile = this.createProfile(name, args.policy);
+    const template = new LaunchTemplate(name, launchTemplate(name, args, profile.name), parent);
+    for (const kind of args.kinds) this.createGroup(args, template, kind);
+    this.registerOutputs();
+  }
+
+  private createProfile(name: string, policy: PolicyDocument): InstanceProfile {
+    const role = new Role(name, { assumeRolePolicy: JSON.stringify(assumedByEc2) }, { parent: this });
+    new RolePolicy(name, { role: role.name, policy: JSON.stringify(policy) }, { parent: this });
+    return new InstanceProfile(name, { role: role.name }, { parent: this });
+  }
+
+  private createGroup(args: BoxArgs, template: LaunchTemplate, kind: GroupKind): void {
+    const name = groupName(args.stack, args.box, kind);
+    new Group(
+      name,
+      {
+        name,
+        ...groupOf(args, kind, template.id, template.latestVersion),
+        vpcZoneIdentifiers: args.network.subnetIds,
+      },
+      { parent: this, deleteBeforeReplace: true },
+    );
+  }
+}
+
+/** What every instance of a box is like. */
+function launchTemplate(name: string, args: BoxArgs, profile: pulumi.Input<string>) {
+  const { box, stack, network, diskBytes, userData, maxHours } = args;
+  const tags = { Name: name, "pipress:stack": stack, "pipress:box": box, [ttlTag]: String(maxHours) };
+  return {
+    // Resolved when an instance starts: a new image changes nothing that is declared.
+    imageId: `resolve:ssm:${images[box]}`,
+    userData: Buffer.from(userData).toString("base64"),
+    iamInstanceProfile: { name: profile },
+    instanceInitiatedShutdownBehavior: "terminate",
+    metadataOptions: {
+      httpEndpoint: "enabled",
+      httpTokens: "required",
+      httpPutResponseHopLimit: 1,
+      instanceMetadataTags: "disabled",
+    },
+    networkInterfaces: [
+      {
+        deviceIndex: 0,
+        associatePublicIpAddress: "true",
+        deleteOnTermination: "true",
+        securityGroups: [network.securityGroupId],
+      },
+    ],
+    blockDeviceMappings: [
+      {
+        deviceName: "/dev/sda1",
+        ebs: {
+          encrypted: "true",
+          deleteOnTermination: "true",
+          volumeType: "gp3",
+          volumeSize: Math.ceil(diskBytes / 2 ** 30),
+        },
+      },
+    ],
+    tagSpecifications: ["instance", "volume", "network-interface"].map((resourceType) => ({
+      resourceType,
+      tags,
+    })),
+    updateDefaultVersion: true,
+  };
+}
+
+/** A group of at most one instance, asleep. Spot takes whichever type and zone is least likely to be taken back at a good price. */
+function groupOf(
+  { types, stack, maxHours }: BoxArgs,
+  kind: GroupKind,
+  templateId: pulumi.Input<string>,
+  version: pulumi.Input<number>,
+): GroupArgs {
+  const tags = {
+    "pipress:stack": stack,
+    [ttlTag]: String(maxHours),
+    ...(kind === "on-demand" && { [consentTag]: "yes" }),
+  };
+  return {
+    minSize: 0,
+    maxSize: 1,
+    healthCheckType: "EC2",
+    // A box that goes away is ended with what it is doing: everything worth keeping is in the bucket.
+    forceDelete: true,
+    mixedInstancesPolicy: {
+      launchTemplate: {
+        launchTemplateSpecification: {
+          launchTemplateId: templateId,
+          version: pulumi.output(version).apply(String),
+        },
+        overrides: types.map((instanceType) => ({ instanceType })),
+      },
+      instancesDistribution: {
+        onDemandBaseCapacity: 0,
+        onDemandPercentageAboveBaseCapacity: kind === "spot" ? 0 : 100,
+        onDemandAllocationStrategy: "prioritized",
+        spotAllocationStrategy: "price-capacity-optimized",
+      },
+    },
+    tags: Object.entries(tags).map(([key, value]) => ({ key, value, propagateAtLaunch: true })),
+  };
+}

@@ -1,0 +1,181 @@
+/** What is declared for boxes, with Pulumi's mocks: it proves what is asked of AWS, not what AWS makes of it. */
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, it } from "vitest";
+import { awsBuilder, type AwsBuilderConfig } from "../../config/aws-schema.ts";
+import { rules } from "../../policy-pack/rules.ts";
+import type { BoxName } from "./box-of.ts";
+import { declareBoxes } from "./boxes.ts";
+import { counts, declared, type Declared } from "./testing/declared.ts";
+
+const config = (changes: Record<string, unknown> = {}): AwsBuilderConfig =>
+  awsBuilder.parse({ region: "us-east-1", maxCostUsd: 20, maxHours: 12, ...changes });
+
+function declare(needed: BoxName[], aws = config(), token?: string): Promise<Declared[]> {
+  return declared(() =>
+    declareBoxes({
+      aws,
+      stack: "home",
+      store: "s3://models/team/pipress?region=us-east-1",
+      needed: new Set(needed),
+      code: { path: "boxes/home/source/abc.tar.gz", sha256: "abc" },
+      huggingFaceToken: token === undefined ? undefined : pulumi.secret(token),
+    }),
+  );
+}
+
+const network = {
+  "pulumi:providers:aws": 1,
+  "pipress:aws:Network": 1,
+  "aws:ec2/vpc:Vpc": 1,
+  "aws:ec2/internetGateway:InternetGateway": 1,
+  "aws:ec2/routeTable:RouteTable": 1,
+  "aws:ec2/route:Route": 1,
+  "aws:ec2/vpcEndpoint:VpcEndpoint": 1,
+  "aws:ec2/subnet:Subnet": 4,
+  "aws:ec2/routeTableAssociation:RouteTableAssociation": 4,
+  "aws:ec2/securityGroup:SecurityGroup": 1,
+};
+const boxes = (count: number, groups = count) => ({
+  "pipress:aws:Box": count,
+  "aws:iam/role:Role": count,
+  "aws:iam/rolePolicy:RolePolicy": count,
+  "aws:iam/instanceProfile:InstanceProfile": count,
+  "aws:ec2/launchTemplate:LaunchTemplate": count,
+  "aws:autoscaling/group:Group": groups,
+});
+
+function only(resources: readonly Declared[], type: string, name?: string): Declared {
+  const found = resources.filter(
+    (each) => each.type.endsWith(`:${type}`) && (name ?? each.name) === each.name,
+  );
+  expect(found, type).toHaveLength(1);
+  return found[0] as Declared;
+}
+
+const token = `hf_${"a".repeat(34)}`;
+// Each takes a second of the mocks' time.
+const gpu = await declare(["gpu"]);
+const build = await declare(["build"]);
+const everything = await declare(["gpu", "build"], config({ onDemand: true }), token);
+
+describe("declareBoxes", () => {
+  it("declares a network and, for each box that is needed, a role, a template and a group of at most one", () => {
+    expect(counts(build)).toEqual({ ...network, ...boxes(1) });
+    expect(counts(gpu)).toEqual({ ...network, ...boxes(1) });
+    expect(counts(everything)).toEqual({ ...network, ...boxes(2, 4), "aws:ssm/parameter:Parameter": 1 });
+  });
+
+  it("makes every part a child of its component, on the provider of its region", () => {
+    const resources = gpu;
+    const parents = Object.fromEntries(
+      resources.map(({ type, name, parent }) => [`${type} ${name}`, parent]),
+    );
+    for (const [resource, parent] of Object.entries(parents)) {
+      if (/^(pulumi|pipress):/.test(resource)) expect(parent).not.toBe("pipress-home-gpu");
+      else expect(["pipress-home", "pipress-home-gpu"], resource).toContain(parent);
+    }
+    expect(only(resources, "Group").parent).toBe("pipress-home-gpu");
+    expect(only(resources, "aws").inputs).toMatchObject({ region: "us-east-1" });
+  });
+
+  it("asks for spot by a list of types, asleep until a job wants it, and never on demand without consent", () => {
+    const group = only(gpu, "Group");
+    expect(group.name).toBe("pipress-home-gpu-spot");
+    expect(group.inputs).toMatchObject({
+      name: "pipress-home-gpu-spot",
+      minSize: 0,
+      maxSize: 1,
+      forceDelete: true,
+    });
+    expect(group.inputs).not.toHaveProperty("desiredCapacity");
+    expect(group.inputs.mixedInstancesPolicy).toEqual({
+      launchTemplate: {
+        launchTemplateSpecification: { launchTemplateId: "pipress-home-gpu-id", version: "1" },
+        overrides: ["g6e.2xlarge", "g6e.4xlarge", "g6e.xlarge", "g6e.8xlarge"].map((instanceType) => ({
+          instanceType,
+        })),
+      },
+      instancesDistribution: {
+        onDemandBaseCapacity: 0,
+        onDemandPercentageAboveBaseCapacity: 0,
+        onDemandAllocationStrategy: "prioritized",
+        spotAllocationStrategy: "price-capacity-optimized",
+      },
+    });
+  });
+
+  it("adds a group on demand, marked as consented to, where the configuration allows it", () => {
+    const group = only(everything, "Group", "pipress-home-gpu-on-demand");
+    expect(group.inputs.mixedInstancesPolicy).toMatchObject({
+      instancesDistribution: { onDemandBaseCapacity: 0, onDemandPercentageAboveBaseCapacity: 100 },
+    });
+    expect(group.inputs.tags).toContainEqual({
+      key: "pipress:on-demand-consent",
+      value: "yes",
+      propagateAtLaunch: true,
+    });
+  });
+
+  it("says on every group and instance after how many hours it is gone", () => {
+    for (const { inputs } of everything.filter(({ type }) => type.endsWith(":Group")))
+      expect(inputs.tags).toContainEqual({ key: "pipress:ttl-hours", value: "12", propagateAtLaunch: true });
+    const { tagSpecifications } = only(gpu, "LaunchTemplate").inputs as { tagSpecifications: object[] };
+    expect(tagSpecifications).toMatchObject(
+      ["instance", "volume", "network-interface"].map((resourceType) => ({
+        resourceType,
+        tags: { "pipress:ttl-hours": "12", "pipress:box": "gpu", "pipress:stack": "home" },
+      })),
+    );
+  });
+
+  it("closes the box: IMDSv2 with one hop, encrypted disk, no key, no port, ended when it powers off", () => {
+    const resources = build;
+    const { inputs } = only(resources, "LaunchTemplate");
+    expect(inputs).toMatchObject({
+      imageId:
+        "resolve:ssm:/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id",
+      instanceInitiatedShutdownBehavior: "terminate",
+      metadataOptions: { httpEndpoint: "enabled", httpTokens: "required", httpPutResponseHopLimit: 1 },
+      blockDeviceMappings: [
+        { ebs: { encrypted: "true", deleteOnTermination: "true", volumeType: "gp3", volumeSize: 187 } },
+      ],
+      iamInstanceProfile: { name: "pipress-home-build" },
+    });
+    expect(inputs).not.toHaveProperty("keyName");
+    const group = only(resources, "SecurityGroup").inputs;
+    expect(group.ingress).toEqual([]);
+    expect(group.egress).toEqual(
+      [443, 80].map((port) => ({ protocol: "tcp", fromPort: port, toPort: port, cidrBlocks: ["0.0.0.0/0"] })),
+    );
+  });
+
+  it("says nothing secret in user data; the token lies in the Parameter Store, for the box that downloads alone", () => {
+    const resources = everything;
+    const parameter = only(resources, "Parameter");
+    expect(parameter.inputs).toMatchObject({
+      name: "/pipress/home/hugging-face-token",
+      type: "SecureString",
+    });
+    const script = (box: string) =>
+      Buffer.from(
+        String(only(resources, "LaunchTemplate", `pipress-home-${box}`).inputs.userData),
+        "base64",
+      ).toString();
+    expect(script("gpu") + script("build")).not.toContain(token);
+    expect(script("build")).toContain('"tokenParameter":"/pipress/home/hugging-face-token"');
+    expect(script("gpu")).not.toContain('tokenParameter":');
+    const policy = (box: string) =>
+      String(only(resources, "RolePolicy", `pipress-home-${box}`).inputs.policy);
+    expect(policy("build")).toContain("parameter/pipress/home/hugging-face-token");
+    expect(policy("gpu")).not.toContain("ssm:GetParameter");
+    expect(script("build").length).toBeLessThan(16_384);
+  });
+
+  it("passes its own policy pack", () => {
+    expect(
+      everything.flatMap(({ type, name, inputs }) =>
+        rules.flatMap((rule) => rule.check(type, inputs).map((problem) => `${name}: ${problem}`)),
+      ),
+    ).toEqual([]);
+  });
+});

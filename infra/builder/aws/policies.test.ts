@@ -1,0 +1,95 @@
+import { describe, expect, it } from "vitest";
+import { assumedByEc2, boxPolicy, tlsOnly } from "./policies.ts";
+
+const args = {
+  store: { bucket: "models", prefix: "team/pipress" },
+  desk: "home/gpu",
+  stack: "home",
+  region: "eu-central-1",
+  groups: ["pipress-home-gpu-spot"],
+};
+const prefix = "arn:aws:s3:::models/team/pipress";
+
+describe("boxPolicy", () => {
+  it("allows exactly this", () => {
+    const allowed = boxPolicy(args).Statement.map(({ Effect, Action, Resource, Condition }) => [
+      Effect,
+      [Action].flat(),
+      [Resource].flat(),
+      Condition,
+    ]);
+    expect(allowed).toEqual([
+      ["Allow", ["s3:GetObject"], [`${prefix}/artifacts/*`, `${prefix}/boxes/home/source/*`], undefined],
+      [
+        "Allow",
+        ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+        [`${prefix}/artifacts/*`],
+        undefined,
+      ],
+      ["Allow", ["s3:DeleteObject"], [`${prefix}/artifacts/*/*/*`], undefined],
+      [
+        "Allow",
+        ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+        [`${prefix}/boxes/home/gpu/*`],
+        undefined,
+      ],
+      [
+        "Allow",
+        ["s3:ListBucket"],
+        ["arn:aws:s3:::models"],
+        { StringLike: { "s3:prefix": ["team/pipress/artifacts/*", "team/pipress/boxes/home/*"] } },
+      ],
+      [
+        "Allow",
+        ["autoscaling:TerminateInstanceInAutoScalingGroup"],
+        ["arn:aws:autoscaling:eu-central-1:*:autoScalingGroup:*:autoScalingGroupName/pipress-home-gpu-spot"],
+        undefined,
+      ],
+      [
+        "Allow",
+        [
+          "ssm:UpdateInstanceInformation",
+          "ssmmessages:CreateControlChannel",
+          "ssmmessages:CreateDataChannel",
+          "ssmmessages:OpenControlChannel",
+          "ssmmessages:OpenDataChannel",
+        ],
+        ["*"],
+        undefined,
+      ],
+    ]);
+  });
+
+  it("adds its own token, and no other parameter", () => {
+    const more = boxPolicy({ ...args, tokenParameter: "/pipress/home/hugging-face-token" }).Statement;
+    expect(more.slice(0, -1)).toEqual(boxPolicy(args).Statement);
+    expect(more.at(-1)).toMatchObject({
+      Action: "ssm:GetParameter",
+      Resource: "arn:aws:ssm:eu-central-1:*:parameter/pipress/home/hugging-face-token",
+    });
+  });
+
+  it("has no action with a star in it", () => {
+    const actions = boxPolicy({ ...args, tokenParameter: "/x" }).Statement.flatMap(({ Action }) => Action);
+    expect(actions.filter((action) => action.includes("*"))).toEqual([]);
+  });
+});
+
+it("the role is for EC2 instances alone", () => {
+  expect(assumedByEc2.Statement).toEqual([
+    { Effect: "Allow", Action: "sts:AssumeRole", Principal: { Service: "ec2.amazonaws.com" } },
+  ]);
+});
+
+it("the bucket is reached over TLS or not at all, and its policy allows nobody anything", () => {
+  const { Statement } = tlsOnly("arn:aws:s3:::models");
+  expect(Statement).toMatchObject([
+    {
+      Effect: "Deny",
+      Principal: "*",
+      Action: "s3:*",
+      Resource: ["arn:aws:s3:::models", "arn:aws:s3:::models/*"],
+      Condition: { Bool: { "aws:SecureTransport": "false" } },
+    },
+  ]);
+});

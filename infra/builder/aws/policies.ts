@@ -1,0 +1,129 @@
+/** IAM documents as data: what a box's role may do, and nothing else. */
+import type { S3Address } from "../../store/s3-address.ts";
+
+export interface Statement {
+  Sid: string;
+  Effect: "Allow" | "Deny";
+  Action: string | string[];
+  Resource: string | string[];
+  Principal?: string | Record<string, string>;
+  Condition?: Record<string, Record<string, string | string[]>>;
+}
+
+export interface PolicyDocument {
+  Version: "2012-10-17";
+  Statement: Statement[];
+}
+
+/** Lets EC2 give the role to an instance. */
+export const assumedByEc2 = {
+  Version: "2012-10-17",
+  Statement: [{ Effect: "Allow", Action: "sts:AssumeRole", Principal: { Service: "ec2.amazonaws.com" } }],
+} as const;
+
+export interface BoxPolicyArgs {
+  store: Pick<S3Address, "bucket" | "prefix">;
+  /** The box's desk in the bucket, `home/gpu`. */
+  desk: string;
+  stack: string;
+  region: string;
+  groups: readonly string[];
+  /** Of the parameter with a token; undefined for a box that needs none. */
+  tokenParameter?: string | undefined;
+}
+
+/** What a box may do: artifacts and its own desk below its own prefix, its own end, its own token, and Session Manager. */
+export function boxPolicy({
+  store,
+  desk,
+  stack,
+  region,
+  groups,
+  tokenParameter,
+}: BoxPolicyArgs): PolicyDocument {
+  const bucket = `arn:aws:s3:::${store.bucket}`;
+  const below = (path: string) => `${bucket}/${store.prefix}/${path}`;
+  const statements: Statement[] = [
+    {
+      Sid: "ReadArtifactsAndCode",
+      Effect: "Allow",
+      Action: "s3:GetObject",
+      Resource: [below("artifacts/*"), below(`boxes/${stack}/source/*`)],
+    },
+    {
+      Sid: "WriteArtifacts",
+      Effect: "Allow",
+      Action: ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+      Resource: below("artifacts/*"),
+    },
+    {
+      // Two slashes below artifacts/: the files of an attempt that lost, never a manifest.
+      Sid: "RemoveLostAttempts",
+      Effect: "Allow",
+      Action: "s3:DeleteObject",
+      Resource: below("artifacts/*/*/*"),
+    },
+    {
+      Sid: "OwnDesk",
+      Effect: "Allow",
+      Action: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+      Resource: below(`boxes/${desk}/*`),
+    },
+    {
+      // Without it S3 answers "forbidden" where it should say "no such object".
+      Sid: "ListOwnPrefix",
+      Effect: "Allow",
+      Action: "s3:ListBucket",
+      Resource: bucket,
+      Condition: {
+        StringLike: { "s3:prefix": [`${store.prefix}/artifacts/*`, `${store.prefix}/boxes/${stack}/*`] },
+      },
+    },
+    {
+      Sid: "EndItself",
+      Effect: "Allow",
+      Action: "autoscaling:TerminateInstanceInAutoScalingGroup",
+      Resource: groups.map(
+        (name) => `arn:aws:autoscaling:${region}:*:autoScalingGroup:*:autoScalingGroupName/${name}`,
+      ),
+    },
+    {
+      // What AmazonSSMManagedInstanceCore grants for Session Manager, without reading every parameter of the account.
+      Sid: "SessionManager",
+      Effect: "Allow",
+      Action: [
+        "ssm:UpdateInstanceInformation",
+        "ssmmessages:CreateControlChannel",
+        "ssmmessages:CreateDataChannel",
+        "ssmmessages:OpenControlChannel",
+        "ssmmessages:OpenDataChannel",
+      ],
+      Resource: "*",
+    },
+  ];
+  if (tokenParameter !== undefined)
+    statements.push({
+      Sid: "OwnToken",
+      Effect: "Allow",
+      Action: "ssm:GetParameter",
+      Resource: `arn:aws:ssm:${region}:*:parameter${tokenParameter}`,
+    });
+  return { Version: "2012-10-17", Statement: statements };
+}
+
+/** What nobody may do with the bucket, whoever they are: reach it without TLS. */
+export function tlsOnly(bucketArn: string): PolicyDocument {
+  return {
+    Version: "2012-10-17",
+    Statement: [
+      {
+        Sid: "TlsOnly",
+        Effect: "Deny",
+        Principal: "*",
+        Action: "s3:*",
+        Resource: [bucketArn, `${bucketArn}/*`],
+        Condition: { Bool: { "aws:SecureTransport": "false" } },
+      },
+    ],
+  };
+}

@@ -1,0 +1,31 @@
+/**
+ * For tests only: stands in for the provider of the package `aws` on the real engine. It remembers what it is given, as the
+ * engine's state, and touches nothing. It proves what a program declares and what the engine does with it, not what AWS says.
+ */
+import { createHash } from "node:crypto";
+import { diffProps } from "../../../../provider-runtime/detailed-diff.ts";
+import type { Props, ResourceHandler } from "../../../../provider-runtime/handler.ts";
+import { serve } from "../../../../provider-runtime/serve.ts";
+
+const anything: ResourceHandler = {
+  diff: ({ inputs }, news) => ({ changes: diffProps(inputs, news) }),
+  create: (inputs, { urn, name }) => {
+    const id = `${name}-${createHash("sha256").update(urn).digest("hex").slice(0, 8)}`;
+    return Promise.resolve({ id, state: outputs(inputs, id) });
+  },
+  update: ({ id }, news) => Promise.resolve(outputs(news, id)),
+};
+
+function outputs(inputs: Props, id: string): Props {
+  return { name: id, ...inputs, arn: `arn:aws:stand-in:::${id}`, latestVersion: 1 };
+}
+
+await serve({
+  name: "aws",
+  version: "7.48.0",
+  resources: new Proxy<Record<string, ResourceHandler>>({}, { get: () => anything }),
+  functions: {
+    "aws:index/getAvailabilityZones:getAvailabilityZones": ({ state }) =>
+      Promise.resolve({ state, id: "us-east-1", names: ["us-east-1a", "us-east-1b"], zoneIds: [] }),
+  },
+});

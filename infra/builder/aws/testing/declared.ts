@@ -1,0 +1,87 @@
+import * as pulumi from "@pulumi/pulumi";
+import { MockMonitor } from "@pulumi/pulumi/runtime/mocks.js";
+import { vi } from "vitest";
+
+/** A resource as a program registered it with Pulumi's mocks. */
+export interface Declared {
+  type: string;
+  name: string;
+  inputs: Record<string, unknown>;
+  /** Name of the resource it is a child of; empty at the top. */
+  parent: string;
+  /** Names of what it comes after, in order. */
+  dependencies: string[];
+  protect: boolean;
+  retainOnDelete: boolean;
+  ignoreChanges: string[];
+}
+
+/** The parts of a registration that mocks do not hand on. */
+interface Registration {
+  getName(): string;
+  getType(): string;
+  getParent(): string;
+  getDependenciesList(): string[];
+  getProtect(): boolean;
+  getRetainondelete(): boolean;
+  getIgnorechangesList(): string[];
+}
+
+// The SDK has this function but not in its types.
+const { waitForRPCs } = pulumi.runtime as unknown as { waitForRPCs: () => Promise<void> };
+
+const nameOf = (urn: string): string => urn.split("::").at(-1) ?? "";
+
+/** Runs a program with Pulumi's mocks and returns what it declares, in the order of declaration. */
+export async function declared(program: () => unknown): Promise<Declared[]> {
+  const found: Declared[] = [];
+  const inputs = new Map<string, Record<string, unknown>>();
+  const registered: Registration[] = [];
+  const register = MockMonitor.prototype.registerResource;
+  const spy = vi.spyOn(MockMonitor.prototype, "registerResource").mockImplementation(function (
+    this: MockMonitor,
+    request: Registration,
+    callback,
+  ) {
+    registered.push(request);
+    return register.call(this, request, callback);
+  });
+  await pulumi.runtime.setMocks(
+    {
+      newResource: ({ type, name, inputs: given }) => {
+        inputs.set(`${type} ${name}`, given as Record<string, unknown>);
+        return { id: `${name}-id`, state: { name, ...given, arn: `arn:${name}`, latestVersion: 1 } };
+      },
+      call: ({ token }) =>
+        token === "aws:index/getAvailabilityZones:getAvailabilityZones"
+          ? { names: ["a", "b", "c", "d", "e"].map((zone) => `us-east-1${zone}`), zoneIds: [] }
+          : {},
+    },
+    "pipress",
+    "home",
+  );
+  await program();
+  await waitForRPCs();
+  spy.mockRestore();
+  for (const request of registered) {
+    const [type, name] = [request.getType(), request.getName()];
+    found.push({
+      type,
+      name,
+      inputs: inputs.get(`${type} ${name}`) ?? {},
+      parent: nameOf(request.getParent()),
+      dependencies: request.getDependenciesList().map(nameOf).sort(),
+      protect: request.getProtect(),
+      retainOnDelete: request.getRetainondelete(),
+      ignoreChanges: request.getIgnorechangesList(),
+    });
+  }
+  return found;
+}
+
+/** How many resources there are of each type. */
+export function counts(resources: readonly Declared[]): Record<string, number> {
+  const found: Record<string, number> = {};
+  for (const { type } of resources) found[type] = (found[type] ?? 0) + 1;
+  return found;
+}

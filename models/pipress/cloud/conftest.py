@@ -1,0 +1,38 @@
+"""A box that boots here, and the doubles of what is around it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipress.cloud.testing.aws import AwsDouble
+from pipress.cloud.testing.machine import Machine
+from pipress.store.conftest import s3_server, s3_url
+from pipress.store.testing.s3_server import S3Server
+
+__all__ = ["s3_server", "s3_url"]
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsDouble]:
+    """A double of AWS besides S3; the environment leads to it."""
+    double = AwsDouble()
+    for name, value in double.environment.items():
+        monkeypatch.setenv(name, value)
+    yield double
+    double.stop()
+
+
+@pytest.fixture
+def machine(s3_server: S3Server, s3_url: str, aws: AwsDouble, tmp_path: Path) -> Iterator[Callable[..., Machine]]:
+    """Makes machines, each with a home of its own, in one store."""
+    made: list[Machine] = []
+
+    def make(double: AwsDouble = aws, **changes: Any) -> Machine:
+        made.append(Machine(tmp_path / f"box-{len(made)}", s3_server, tmp_path.name, double, **changes))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.cut_power()

@@ -1,0 +1,20 @@
+import { mkdirSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { repoRoot } from "../../infra/paths.ts";
+
+/** Plugins of a test, by version: the drop-in for `command`, and for `aws` a stand-in that touches nothing. */
+const plugins = [
+  { name: "command", version: "1.2.1", folder: "infra/command-provider" },
+  { name: "aws", version: "7.48.0", folder: "infra/builder/aws/testing/aws-stand-in" },
+];
+
+/** A folder for PULUMI_HOME with those plugins and no others. */
+export function makePulumiHome(home: string): string {
+  for (const { name, version, folder } of plugins) {
+    const plugin = join(home, "plugins", `resource-${name}-v${version}`);
+    mkdirSync(plugin, { recursive: true });
+    const executable = `pulumi-resource-${name}`;
+    symlinkSync(join(repoRoot, folder, executable), join(plugin, executable));
+  }
+  return home;
+}
