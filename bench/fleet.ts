@@ -31,10 +31,10 @@ export async function benchFleet(args: readonly string[]): Promise<number> {
   const sizes = sizesOf(args);
   const cases: Case[] = [];
   for (const hosts of sizes) {
-    console.error(`bench:fleet: ${hosts} ${hosts === 1 ? "host" : "hosts"}`);
-    cases.push(await measureCase(hosts));
+    const measured = await measureCase(hosts);
+    cases.push(measured);
+    console.log(tableOf([measured]));
   }
-  console.log(tableOf(cases));
   if (args.length === 0) writeResults(cases);
   return 0;
 }
@@ -64,9 +64,11 @@ async function measureCase(size: number): Promise<Case> {
       ({ name }: { name: string }) =>
         join(folder, way, name);
     const { ansiblePlaybook } = readToolchain();
+    console.error(`bench:fleet: ${size} ${size === 1 ? "host" : "hosts"}, plain Ansible`);
     const plain = await rollOutWithPlainAnsible(
       ...([ansiblePlaybook, hosts, release, rootsIn("plain"), PARALLEL, folder] as const),
     );
+    console.error(`bench:fleet: plain Ansible took ${plain.rollout.seconds.toFixed(1)} s; now pipress`);
     const pipress = await rollOutWithPipress(hosts, release, rootsIn("pipress"), PARALLEL);
     return { hosts: size, pipress, plain };
   } finally {

@@ -31,7 +31,7 @@ const staging = `
       ansible.builtin.copy: { content: "{{ release }}", dest: "{{ folder }}/{{ inventory_hostname }}.staged", mode: "0644" }
     - name: verify
       ansible.builtin.fail: { msg: "the disk is too full for the model" }
-      when: release.startsWith('unfit') and inventory_hostname == 'pi-3'
+      when: release is match('unfit') and inventory_hostname == 'pi-3'
 `;
 /** A release called `tired…` is not healthy any more after the soak. */
 const probe = `
