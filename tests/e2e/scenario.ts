@@ -4,11 +4,10 @@ import { expect } from "vitest";
 import type { FleetOutputs } from "../../infra/report/table.ts";
 import type { PlannedStep, Workspace } from "./workspace.ts";
 
-/** Recovery and evaluation short enough for a test; everything else as in the dev stack. */
+/** Checkpoints close enough for a test to fall between them, and evaluation shorter; everything else as in the dev stack. */
 export const quick = {
-  "steps.recover.tokens": 10_240,
   "steps.recover.checkpointEverySteps": 3,
-  "steps.evaluate.chunks": 8,
+  "steps.evaluate.chunks": 4,
 };
 
 /** The one virtual host, as in `Pulumi.dev.yaml`. */
