@@ -25,7 +25,8 @@ def pruned(make_spec: Any, tiny_model: Path, tiny_texts: Path, tmp_path: Path) -
     out = tmp_path / "pruned"
     out.mkdir()
     sizes = {"parametersRemoved": 0.15, "calibrationTokens": 2048, "sequenceLength": 64}
-    params = check_params("prune", {**sizes, "reconstruct": False})  # a refit would leave a random model little to learn
+    # A refit would leave a random model little to learn.
+    params = check_params("prune", {**sizes, "reconstruct": False})
     prune.run(make_spec("prune", **params), {"model": tiny_model, "texts": tiny_texts}, out)
     return out
 
@@ -44,7 +45,9 @@ def test_recovery_saves_the_merged_model_and_its_loss_curve(
     make_spec: Any, inputs: dict[str, Path], tmp_path: Path
 ) -> None:
     (out := tmp_path / "out").mkdir()
-    metrics = recover.run(make_spec("recover", **training(tokens=30 * 4 * 32, learningRate=0.001, patience=5)), inputs, out)
+    metrics = recover.run(
+        make_spec("recover", **training(tokens=30 * 4 * 32, learningRate=0.001, patience=5)), inputs, out
+    )
     curve = json.loads((out / "loss.json").read_text())
     assert [entry["step"] for entry in curve["training"]] == list(range(1, 31))
     assert curve["validation"][0]["step"] == 0 and curve["validation"][-1]["step"] == 30
