@@ -97,7 +97,8 @@ def test_a_box_takes_its_job_does_it_leaves_artifact_log_and_cost_and_ends_itsel
 
     manifest = open_store(box.store, tmp_path / "operator" / "jobs").manifest(KEY)
     assert manifest is not None and sorted(manifest["files"]) == ["calibration.txt", "evaluation.txt"]
-    assert manifest["run"] == "run-1" and manifest["costUsd"] == pytest.approx(manifest["seconds"], abs=0.1)
+    # A dollar a second here; the box also works a little before and after what `seconds` counts.
+    assert manifest["run"] == "run-1" and manifest["seconds"] - 0.1 <= manifest["costUsd"] < manifest["seconds"] + 60
     status = desk.status(KEY)
     assert status is not None and status["state"] == "done"
     assert desk.job(KEY) is None
