@@ -64,7 +64,7 @@ describe("Runner", () => {
     expect([base, pruned, gguf].map((step) => existsSync(fileOf(step)))).toEqual([true, false, false]);
     await runner.measure(gguf);
     expect(asked()).toHaveLength(3);
-    await runner.measure(runner.stage("convert-again", "convert", { type: "f32" }, { model: pruned }));
+    await runner.measure(runner.stage("convert-again", "convert", { type: "bf16" }, { model: pruned }));
     expect(asked().slice(3)).toEqual(["prune", "convert-again"]);
   });
 
