@@ -1,4 +1,3 @@
-/* global module */
 // What Pulumi's policy runtime requires, and calls: it lets node read the TypeScript beside this file.
 module.exports = async () => {
   const { register } = await import("tsx/esm/api");
