@@ -59,12 +59,6 @@ describe("resolveHosts", () => {
     expect(virtual).toMatchObject({ name: "pi-3", virtual: { cpus: 2 }, service: { port: 9000 } });
   });
 
-  it("gives a virtual host as many threads as it has cores, unless told otherwise", () => {
-    const hosts = [{ name: "pi-0", virtual: { cpus: 3 } }];
-    expect(resolve({ hosts })[0]?.service.threads).toBe(3);
-    expect(resolve({ hosts, service: { threads: 1 } })[0]?.service.threads).toBe(1);
-  });
-
   it("names every host that is there twice and every group that nobody is in", () => {
     const host = { name: "pi-0", virtual: {}, group: "kitchen" };
     const problems = (() => {

@@ -56,11 +56,7 @@ function resolveHost(host: WrittenHost, config: StackConfig): HostConfig {
     down: host.down ?? group.down ?? config.rollout.down,
     service: mergeService([config.service, group.service ?? {}, host.service ?? {}]),
   };
-  if ("virtual" in host) {
-    // More threads than cores wait for each other at every layer, spinning: emulated, that takes longer than the work.
-    const service = { threads: host.virtual.cpus, ...settings.service };
-    return { ...settings, service, virtual: host.virtual };
-  }
+  if ("virtual" in host) return { ...settings, virtual: host.virtual };
   const bastion = host.bastion ?? group.bastion;
   return {
     ...settings,
