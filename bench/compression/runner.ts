@@ -140,6 +140,7 @@ export class Runner {
       name: step.name,
       key: step.key,
       run: randomUUID(),
+      forRelease: false,
       params: step.params,
       inputs: keysOf(step.inputs),
       store: this.store.url,

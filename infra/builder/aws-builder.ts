@@ -11,6 +11,7 @@ import { boxOf, type BoxName } from "./aws/box-of.ts";
 import type { Desks } from "./aws/desk.ts";
 import { deskName, groupKinds, groupName } from "./aws/names.ts";
 import type { Builder } from "./builder.ts";
+import { jobSpec } from "./job.ts";
 
 /** The boxes that this deployment declares; none while nothing needs one. */
 export type Boxes = Partial<Record<BoxName, pulumi.Resource>>;
@@ -53,16 +54,7 @@ export class AwsBuilder implements Builder {
       // Those that are declared are asked: what the configuration allows changes no stage.
       groups: groupKinds.map((kind) => groupName(this.stack, box, kind)),
       region: this.aws.region,
-      spec: {
-        stage: stage.stage,
-        name: stage.name,
-        key: stage.key,
-        run: chosen,
-        params: stage.params,
-        inputs: stage.inputKeys,
-        store: this.store.url,
-        toolVersions: stage.toolVersions,
-      },
+      spec: jobSpec(stage, chosen, this.store),
     });
     const attach = `${this.toolchain.python} -m pipress cloud run`;
     return new command.local.Command(

@@ -9,7 +9,7 @@ import type { Store } from "../store/store.ts";
 import type { Toolchain } from "../toolchain.ts";
 import type { Builder } from "./builder.ts";
 import { tokenEnvironment } from "./hugging-face-token.ts";
-import type { JobSpec } from "./job.ts";
+import { jobSpec, type JobSpec } from "./job.ts";
 
 /** Runs stages as detached jobs on this machine. */
 export class LocalBuilder implements Builder {
@@ -39,19 +39,12 @@ export class LocalBuilder implements Builder {
     options: pulumi.CustomResourceOptions,
   ): command.local.Command {
     const spec = (chosen: string): JobSpec => ({
-      stage: stage.stage,
-      name: stage.name,
-      key: stage.key,
-      run: chosen,
-      params: stage.params,
-      inputs: stage.inputKeys,
-      store: this.store.url,
+      ...jobSpec(stage, chosen, this.store),
       jobs: this.jobs,
       tools: {
         llamaCppBin: this.toolchain.llamaCpp.hostBin,
         convertScript: this.toolchain.llamaCpp.convertScript,
       },
-      toolVersions: stage.toolVersions,
     });
     const submit = `${this.toolchain.python} -m pipress stage run`;
     return new command.local.Command(

@@ -8,6 +8,7 @@ import type { PlannedStage } from "../plan/plan.ts";
 import type { Store } from "../store/store.ts";
 import type { Builder } from "./builder.ts";
 import { tokenEnvironment } from "./hugging-face-token.ts";
+import { jobSpec } from "./job.ts";
 import type { BoxJob } from "./ssh/box.ts";
 import { runsAtWork } from "./ssh/runs-at-work.ts";
 
@@ -39,16 +40,7 @@ export class SshBuilder implements Builder {
   ): command.local.Command {
     const job = (chosen: string): BoxJob => ({
       box: this.box,
-      spec: {
-        stage: stage.stage,
-        name: stage.name,
-        key: stage.key,
-        run: chosen,
-        params: stage.params,
-        inputs: stage.inputKeys,
-        store: this.store.url,
-        toolVersions: stage.toolVersions,
-      },
+      spec: jobSpec(stage, chosen, this.store),
     });
     const attach = `node --import tsx ${join("infra", "builder", "ssh", "attach.ts")}`;
     return new command.local.Command(

@@ -9,6 +9,7 @@ const stage = (name: string, artifact?: Manifest): PlannedStage => ({
   inputs: {},
   inputKeys: {},
   toolVersions: {},
+  forRelease: true,
   key: "0123456789abcdef",
   artifact,
 });

@@ -16,6 +16,8 @@ export interface PlannedStage extends StageNode {
   /** Keys of the inputs, by the name under which the stage knows them. */
   inputKeys: Record<string, string>;
   toolVersions: Record<string, string>;
+  /** Whether what the hosts get is made from it; the others measure. */
+  forRelease: boolean;
   /** The manifest in the store; undefined when the stage has to run. */
   artifact: Manifest | undefined;
 }
@@ -40,7 +42,22 @@ export async function planStages(
       return { ...node, key, inputKeys, toolVersions };
     },
   );
-  return Promise.all(planned.map(async (stage) => ({ ...stage, artifact: await store.manifest(stage.key) })));
+  const needed = upstreamOf(planned, "quantize");
+  return Promise.all(
+    planned.map(async (stage) => ({
+      ...stage,
+      forRelease: needed.has(stage.name),
+      artifact: await store.manifest(stage.key),
+    })),
+  );
+}
+
+/** Names of a stage and of all that it is made from. */
+function upstreamOf(nodes: readonly StageNode[], name: string): Set<string> {
+  const found = new Set([name]);
+  for (const node of [...nodes].reverse())
+    if (found.has(node.name)) for (const input of Object.values(node.inputs)) found.add(input);
+  return found;
 }
 
 function unreachable(name: string, input: string): never {

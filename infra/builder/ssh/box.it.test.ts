@@ -88,6 +88,7 @@ function job(changes: Partial<BoxJob["spec"]>): BoxJob {
     name: "",
     key,
     run: "run-1",
+    forRelease: false,
     params: {},
     inputs: {},
     toolVersions: {},

@@ -10,6 +10,7 @@ const spec = {
   name: "prune",
   key: "ab".repeat(32),
   run: "r",
+  forRelease: false,
   params: {},
   inputs: {},
   store: "s3://b/p",

@@ -13,18 +13,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from pipress.atomic import read_json, write_json
+from pipress.atomic import write_json
 from pipress.errors import StageError
 from pipress.jobs.job import Job
-from pipress.jobs.locks import try_lock
 from pipress.jobs.machine import describe_machine
 from pipress.jobs.progress import Progress
+from pipress.jobs.turn import Turn
 from pipress.spec import Metrics, Spec
 from pipress.store.store import Store, open_store, workplace
 
 # Stages that mostly wait for the network, or have next to nothing to do: they need no turn.
 LIGHT = {"fetch", "fetch-text", "report"}
-TURN_POLL_SECONDS = 0.5
 
 
 class Stopped(Exception):
@@ -64,7 +63,9 @@ def _make_artifact(job: Job, spec: dict[str, Any]) -> None:
     params = check_params(spec["stage"], spec["params"])
     progress = Progress(job.folder / "progress.json", spec["stage"], spec["name"])
     store = open_store(spec["store"], job.folder.parent, say=lambda message: progress(0.0, message))
-    turn = None if spec["stage"] in LIGHT else _wait_for_turn(job, spec["name"], progress)
+    turn = Turn(job.slot, spec["name"], spec.get("forRelease", False))
+    if spec["stage"] not in LIGHT:
+        turn.wait(progress)
     before, began = float(job.history.get("seconds", 0)), time.monotonic()
 
     def seconds_at_work() -> float:
@@ -93,8 +94,7 @@ def _make_artifact(job: Job, spec: dict[str, Any]) -> None:
         store.discard(spec["key"])
         raise
     finally:
-        if turn is not None:
-            os.close(turn)
+        turn.end()
 
 
 def _cost(seconds: float) -> float:
@@ -123,17 +123,6 @@ def _run_stage(job: Job, spec: dict[str, Any], params: dict[str, Any], store: St
         inputs,
         out,
     )
-
-
-def _wait_for_turn(job: Job, name: str, progress: Progress) -> int:
-    """One heavy job at a time: two at once would each take more than twice as long, and twice the memory."""
-    holder = job.slot.with_name("slot.json")
-    while (turn := try_lock(job.slot)) is None:
-        busy_with = (read_json(holder) or {}).get("name", "another job")
-        progress.write(None, f"waiting for {busy_with} (builder is busy)")
-        time.sleep(TURN_POLL_SECONDS)
-    write_json(holder, {"name": name})
-    return turn
 
 
 def explain(error: BaseException, place: Path) -> StageError:
