@@ -1,4 +1,3 @@
-import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { UserError } from "../infra/errors/user-error.ts";
@@ -12,6 +11,7 @@ import { stageCost } from "../infra/prediction/stage-costs.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { readToolchain } from "../infra/toolchain.ts";
 import { comparisonTable, type Comparison } from "./comparison.ts";
+import { beside, thisRun, writeResults, type Row } from "./results.ts";
 
 const RECIPE = "llama-3.1-8b";
 /** Whose tokenizer is taken, filled up to the vocabulary's size: it comes from a package index. */
@@ -63,7 +63,7 @@ export async function bench8b(args: readonly string[]): Promise<number> {
   const measured = JSON.parse(run.stdout) as Measured;
   const results = compare(measured, prune as unknown as Pruning, recipe.steps, recipe.server);
   console.log(comparisonTable(results));
-  if (layers === undefined) writeResults(measured, results);
+  if (layers === undefined) writeResults({ bench: "8b", ...thisRun(), rows: results.map(rowOf) });
   return 0;
 }
 
@@ -127,23 +127,10 @@ function compare(
   return found;
 }
 
-function writeResults({ machine, shape }: Measured, results: readonly Comparison[]): void {
-  const document = {
-    bench: "8b",
-    date: new Date().toISOString().slice(0, 10),
-    device: `${machine.class}, ${machine.cores} cores, ${(machine.memoryBytes / 2 ** 30).toFixed(0)} GiB`,
-    shape,
-    baseline: "prediction",
-    results: results.map(({ predicted, ...result }) => ({
-      ...result,
-      ...(predicted !== undefined && {
-        baseline: predicted,
-        ratio: Number((result.value / predicted).toFixed(4)),
-      }),
-    })),
+function rowOf({ metric, what, value, predicted }: Comparison): Row {
+  const unit = metric.endsWith("bytes") ? "bytes" : "s";
+  return {
+    ...{ case: what, metric, value, unit },
+    ...(predicted !== undefined && beside(value, "prediction", predicted)),
   };
-  const path = join(repoRoot, "bench", "results", "8b.json");
-  mkdirSync(join(repoRoot, "bench", "results"), { recursive: true });
-  writeFileSync(path, `${JSON.stringify(document, null, 2)}\n`);
-  console.log(`written: ${path}`);
 }

@@ -1,23 +1,21 @@
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus, totalmem } from "node:os";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { dataDir, repoRoot } from "../../infra/paths.ts";
+import { dataDir } from "../../infra/paths.ts";
 import { loadRecipe, type Recipe } from "../../infra/recipe/recipe.ts";
 import { readToolchain } from "../../infra/toolchain.ts";
+import { readResults, thisRun, writeResults } from "../results.ts";
 import { materials, type Materials } from "./materials.ts";
 import type { Options } from "./options.ts";
 import { benchPruning } from "./pruning.ts";
 import { benchQuantization } from "./quantization.ts";
 import { benchRecovery } from "./recovery.ts";
-import { mergeResults, type Results } from "./results.ts";
+import { mergeResults, type CompressionResults } from "./results.ts";
 import { rowsTable, type Row, type Section } from "./rows.ts";
 import { Runner, type PeerPackages } from "./runner.ts";
 import { benchSpeed } from "./speed.ts";
 import { benchTarget } from "./target.ts";
 
 const RECIPE = "smollm2-135m";
-const RESULTS = join(repoRoot, "bench", "results", "compression.json");
 
 type Bench = (runner: Runner, recipe: Recipe, found: Materials, options: Options) => Promise<Row[]>;
 const benches: Record<Section, Bench> = {
@@ -41,36 +39,15 @@ export async function benchCompression(options: Options, peerPackages: PeerPacka
   for (const section of options.sections) {
     const rows = await benches[section](runner, recipe, found, options);
     console.log(rowsTable(rows));
-    writeResults(section, rows, options);
+    const before = readResults("compression") as CompressionResults | undefined;
+    const run = { ...thisRun(), settings: settingsOf(section, options) };
+    writeResults(mergeResults(before, section, run, rows));
   }
-  console.log(`written: ${RESULTS}`);
   return 0;
 }
 
-function writeResults(section: Section, rows: readonly Row[], { chunks, tokens }: Options): void {
-  const run = {
-    date: new Date().toISOString().slice(0, 10),
-    commit: execFileSync("git", ["rev-parse", "--short=12", "HEAD"], {
-      cwd: repoRoot,
-      encoding: "utf8",
-    }).trim(),
-    device: `${cpus()[0]?.model ?? "?"}, ${String(cpus().length)} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
-    settings: settingsOf(section, chunks, tokens),
-  };
-  mkdirSync(join(repoRoot, "bench", "results"), { recursive: true });
-  writeFileSync(RESULTS, `${JSON.stringify(mergeResults(readResults(), section, run, rows), null, 2)}\n`);
-}
-
-function readResults(): Results | undefined {
-  try {
-    return JSON.parse(readFileSync(RESULTS, "utf8")) as Results;
-  } catch {
-    return undefined;
-  }
-}
-
 /** What decides, beside the code, whether two runs of a section can be compared. */
-function settingsOf(section: string, chunks: number, tokens: number): Record<string, number> {
+function settingsOf(section: Section, { chunks, tokens }: Options): Record<string, number> {
   if (section === "speed") return {};
   return section === "recovery" ? { chunks, tokens } : { chunks };
 }

@@ -2,7 +2,8 @@ import type { Recipe } from "../../infra/recipe/recipe.ts";
 import { convert, type Materials } from "./materials.ts";
 import type { Options } from "./options.ts";
 import { qualityOf, type Quality } from "./pruning.ts";
-import { beside, type Row } from "./rows.ts";
+import { beside } from "../results.ts";
+import type { Row } from "./rows.ts";
 import type { Runner, Step } from "./runner.ts";
 
 /** Three bit widths: a file type of llama-quantize, and the bits that AWQ is told. */

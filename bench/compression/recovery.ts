@@ -2,7 +2,8 @@ import type { Recipe } from "../../infra/recipe/recipe.ts";
 import { convert, evaluate, type Materials } from "./materials.ts";
 import type { Options } from "./options.ts";
 import { baseRows, prunedModel, prunedModels, qualityOf, qualityRows } from "./pruning.ts";
-import { beside, percent, type Row } from "./rows.ts";
+import { beside } from "../results.ts";
+import { percent, type Row } from "./rows.ts";
 import type { Runner, Step } from "./runner.ts";
 
 const CONTROL = "control: unpruned, trained the same";

@@ -1,19 +1,15 @@
+import type { Results, Run } from "../results.ts";
 import type { Row, Section } from "./rows.ts";
 
 /** When, from which code, on what machine and how a section was last measured. */
-export interface Run {
-  date: string;
-  commit: string;
-  /** Processor, cores, memory. */
-  device: string;
+export interface SectionRun extends Run {
   settings: Record<string, number>;
 }
 
 /** `bench/results/compression.json` */
-export interface Results extends Run {
-  bench: "compression";
-  sections: Partial<Record<Section, Run>>;
-  results: Row[];
+export interface CompressionResults extends Results {
+  sections: Partial<Record<Section, SectionRun>>;
+  rows: Row[];
 }
 
 /**
@@ -21,21 +17,21 @@ export interface Results extends Run {
  * measured by the same settings; other sections are left as they were.
  */
 export function mergeResults(
-  before: Results | undefined,
+  before: CompressionResults | undefined,
   section: Section,
-  run: Run,
+  { settings, ...run }: SectionRun,
   rows: readonly Row[],
-): Results {
-  const comparable = JSON.stringify(before?.sections[section]?.settings) === JSON.stringify(run.settings);
+): CompressionResults {
+  const comparable = JSON.stringify(before?.sections[section]?.settings) === JSON.stringify(settings);
   const measured = new Set(rows.map(idOf));
-  const kept = (before?.results ?? []).filter((row) =>
+  const kept = (before?.rows ?? []).filter((row) =>
     row.section === section ? comparable && !measured.has(idOf(row)) : true,
   );
   return {
     bench: "compression",
     ...run,
-    sections: { ...before?.sections, [section]: run },
-    results: [...kept, ...rows],
+    sections: { ...before?.sections, [section]: { ...run, settings } },
+    rows: [...kept, ...rows],
   };
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { mergeResults, type Run } from "./results.ts";
+import { mergeResults, type SectionRun } from "./results.ts";
 import { besideBestPeer, rowsTable, type Row } from "./rows.ts";
 
 const measured = [
@@ -43,7 +43,7 @@ describe("rowsTable", () => {
 });
 
 describe("mergeResults", () => {
-  const run: Run = { date: "2026-11-23", commit: "abc", device: "a machine", settings: { chunks: 40 } };
+  const run: SectionRun = { date: "2026-11-23", commit: "abc", machine: "a machine", settings: { chunks: 40 } };
   const row = (section: Row["section"], name: string, value: number): Row => ({
     section,
     case: name,
@@ -55,17 +55,17 @@ describe("mergeResults", () => {
 
   it("replaces what is measured anew and keeps the rest", () => {
     const after = mergeResults(before, "pruning", run, [row("pruning", "b", 3)]);
-    expect(after.results.map(({ case: name, value }) => [name, value])).toEqual([
+    expect(after.rows.map(({ case: name, value }) => [name, value])).toEqual([
       ["a", 1],
       ["b", 3],
     ]);
     const both = mergeResults(after, "target", run, [row("target", "a", 4)]);
-    expect(both.results).toHaveLength(3);
+    expect(both.rows).toHaveLength(3);
     expect(Object.keys(both.sections)).toEqual(["pruning", "target"]);
   });
 
   it("drops what was measured by other settings", () => {
     const other = { ...run, settings: { chunks: 12 } };
-    expect(mergeResults(before, "pruning", other, [row("pruning", "b", 3)]).results).toHaveLength(1);
+    expect(mergeResults(before, "pruning", other, [row("pruning", "b", 3)]).rows).toHaveLength(1);
   });
 });

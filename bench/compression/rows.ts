@@ -1,15 +1,9 @@
 import Table from "cli-table3";
+import { beside, type Row as AnyRow } from "../results.ts";
 
-/** One figure of one case. `baseline` names the peer that it is measured by; `ratio` is ours over the peer's. */
-export interface Row {
+/** One figure of one case; `baseline` names a peer. */
+export interface Row extends AnyRow {
   section: Section;
-  case: string;
-  metric: string;
-  value: number;
-  unit: string;
-  baseline?: string;
-  baselineValue?: number;
-  ratio?: number;
 }
 
 export const sections = ["pruning", "recovery", "quantization", "target", "speed"] as const;
@@ -47,15 +41,6 @@ export function besideBestPeer(
     unit,
     ...(!isPeer && best !== undefined && beside(value, best.name, best.value)),
   }));
-}
-
-/** The part of a row that says what it is measured by. */
-export function beside(
-  value: number,
-  baseline: string,
-  baselineValue: number,
-): Pick<Row, "baseline" | "baselineValue" | "ratio"> {
-  return { baseline, baselineValue, ratio: Number((value / baselineValue).toFixed(4)) };
 }
 
 /** Rows for a terminal. */

@@ -2,7 +2,8 @@ import type { Recipe } from "../../infra/recipe/recipe.ts";
 import type { Materials } from "./materials.ts";
 import type { Options } from "./options.ts";
 import { prunedModel } from "./pruning.ts";
-import { beside, type Row } from "./rows.ts";
+import { beside } from "../results.ts";
+import type { Row } from "./rows.ts";
 import type { Runner } from "./runner.ts";
 
 /** Steps of each loop, by turns; the first is not counted. */

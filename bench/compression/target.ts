@@ -2,7 +2,8 @@ import { startingTypes } from "../../infra/prediction/quantize-types.ts";
 import type { Materials } from "./materials.ts";
 import type { Options } from "./options.ts";
 import { qualityOf } from "./pruning.ts";
-import { beside, lowest, type Row } from "./rows.ts";
+import { beside } from "../results.ts";
+import { lowest, type Row } from "./rows.ts";
 import type { Runner } from "./runner.ts";
 
 /** File types for models trained in full precision: those of the Python side's `STANDARD_TYPES`. */
