@@ -43,7 +43,12 @@ describe("rowsTable", () => {
 });
 
 describe("mergeResults", () => {
-  const run: SectionRun = { date: "2026-11-23", commit: "abc", machine: "a machine", settings: { chunks: 40 } };
+  const run: SectionRun = {
+    date: "2026-11-23",
+    commit: "abc",
+    machine: "a machine",
+    settings: { chunks: 40 },
+  };
   const row = (section: Row["section"], name: string, value: number): Row => ({
     section,
     case: name,

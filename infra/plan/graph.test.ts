@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Recipe } from "../recipe/recipe.ts";
-import { stageGraph } from "./graph.ts";
+import { stageGraph, upstreamOf } from "./graph.ts";
 
 const recipe: Recipe = {
   name: "r",
@@ -149,5 +149,19 @@ describe("stageGraph", () => {
       "convert <- awq",
     ]);
     expect(edges({ prune: undefined, recover: undefined, awq: {} })).toContain("awq <- fetch fetch-text");
+  });
+});
+
+describe("upstreamOf", () => {
+  it("tells what a release is made from apart from what only measures", () => {
+    expect([...upstreamOf(stageGraph(recipe), "quantize")].sort()).toEqual([
+      "convert",
+      "fetch",
+      "fetch-text",
+      "imatrix",
+      "prune",
+      "quantize",
+      "recover",
+    ]);
   });
 });

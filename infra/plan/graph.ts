@@ -98,3 +98,11 @@ export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}
     );
   return withReport(recipe, nodes);
 }
+
+/** Names of a stage and of all that it is made from; `nodes` in an order in which each comes after its inputs. */
+export function upstreamOf(nodes: readonly StageNode[], name: string): Set<string> {
+  const found = new Set([name]);
+  for (const node of [...nodes].reverse())
+    if (found.has(node.name)) for (const input of Object.values(node.inputs)) found.add(input);
+  return found;
+}

@@ -8,7 +8,7 @@ import type { Toolchain } from "../toolchain.ts";
 import { formatBytes, formatDuration } from "../config/units.ts";
 import { equalSpeedType } from "../prediction/equal-speed.ts";
 import type { StageCost } from "../prediction/stage-costs.ts";
-import { stageGraph, type StageNode } from "./graph.ts";
+import { stageGraph, upstreamOf, type StageNode } from "./graph.ts";
 
 /** A stage of the plan: its key, and what the store already holds under it. */
 export interface PlannedStage extends StageNode {
@@ -50,14 +50,6 @@ export async function planStages(
       artifact: await store.manifest(stage.key),
     })),
   );
-}
-
-/** Names of a stage and of all that it is made from. */
-function upstreamOf(nodes: readonly StageNode[], name: string): Set<string> {
-  const found = new Set([name]);
-  for (const node of [...nodes].reverse())
-    if (found.has(node.name)) for (const input of Object.values(node.inputs)) found.add(input);
-  return found;
 }
 
 function unreachable(name: string, input: string): never {
