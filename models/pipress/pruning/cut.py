@@ -2,9 +2,9 @@
 
 Two sets of hidden states go along: those of the pruned model so far, and those that the unpruned model had there.
 Scores are taken on the first, because that is what the layer will see. With `reconstruct`, o_proj and down_proj are
-refitted by least squares (`least_squares.py`) so that what the layer puts out comes near to the second: the errors of
-the layers before are made up for too, dropped blocks included. That is GPTAQ's asymmetric calibration (Li et al.,
-arXiv:2504.02692).
+refitted by least squares (`least_squares.py`) so that what the layer puts out comes near to the second: what was removed
+from the layer itself is made up for, and as far as that can be known the errors of the layers before are too, dropped
+blocks included, which is GPTAQ's asymmetric calibration (Li et al., arXiv:2504.02692).
 """
 
 from collections.abc import Callable
@@ -82,19 +82,17 @@ def cut_attention(
     fewer = plan.shape.kv_heads < before
     if not fewer and not reconstruct:
         return
-    moments = Moments(attention.o_proj.in_features, attention.o_proj.out_features, model.device)
-    for part, target in zip(batches(hidden), batches(wanted), strict=True):
-        moments.add(model.heads(layer, part), _without_bias(target - part, attention.o_proj), part)
+    halves = _halves(attention.o_proj, lambda part: model.heads(layer, part), hidden, wanted)
     weight = attention.o_proj.weight.T
     kept = torch.arange(before, device=model.device)
     if fewer:
         assert plan.groups is not None
-        kept = plan.groups(moments, attention, plan.shape.kv_heads)
+        kept = plan.groups(halves[0] + halves[1], attention, plan.shape.kv_heads)
         keep_rows(attention.q_proj, inputs_of(kept, plan.shape.group * plan.shape.head_dim))
         keep_rows(attention.k_proj, inputs_of(kept, plan.shape.head_dim))
         keep_rows(attention.v_proj, inputs_of(kept, plan.shape.head_dim))
     inputs = inputs_of(kept, plan.shape.group * plan.shape.head_dim)
-    set_inputs(attention.o_proj, refit(moments, weight, inputs, RIDGE) if reconstruct else weight[inputs])
+    set_inputs(attention.o_proj, refit(halves, weight, inputs, RIDGE) if reconstruct else weight[inputs])
 
 
 def cut_feed_forward(
@@ -113,17 +111,34 @@ def cut_feed_forward(
     fewer = plan.shape.ffn < model.config.intermediate_size
     if not fewer and not reconstruct:
         return
-    moments = Moments(mlp.down_proj.in_features, mlp.down_proj.out_features, model.device)
-    for part, target in zip(batches(hidden), batches(wanted), strict=True):
-        moments.add(model.channels(layer, part), _without_bias(target - part, mlp.down_proj), part)
+    halves = _halves(mlp.down_proj, lambda part: model.channels(layer, part), hidden, wanted)
     weight = mlp.down_proj.weight.T
     kept = torch.arange(len(weight), device=model.device)
     if fewer:
         assert plan.channels is not None
-        kept = plan.channels(moments, mlp, plan.shape.ffn)
+        kept = plan.channels(halves[0] + halves[1], mlp, plan.shape.ffn)
         for linear in (mlp.gate_proj, mlp.up_proj):
             keep_rows(linear, kept)
-    set_inputs(mlp.down_proj, refit(moments, weight, kept, RIDGE) if reconstruct else weight[kept])
+    set_inputs(mlp.down_proj, refit(halves, weight, kept, RIDGE) if reconstruct else weight[kept])
+
+
+def _halves(
+    linear: nn.Linear,
+    inputs: Callable[[torch.Tensor], torch.Tensor],
+    hidden: torch.Tensor,
+    wanted: torch.Tensor,
+) -> tuple[Moments, Moments]:
+    """Moments of a linear layer on every other sequence, and on those between: both halves come from all of the text.
+
+    inputs: what goes into the layer where the residual stream is as given.
+    """
+    halves = []
+    for stream, target in zip((hidden[::2], hidden[1::2]), (wanted[::2], wanted[1::2]), strict=True):
+        moments = Moments(linear.in_features, linear.out_features, hidden.device)
+        for part, to_be in zip(batches(stream), batches(target), strict=True):
+            moments.add(inputs(part), _without_bias(to_be - part, linear), part)
+        halves.append(moments)
+    return halves[0], halves[1]
 
 
 def _without_bias(output: torch.Tensor, linear: nn.Linear) -> torch.Tensor:

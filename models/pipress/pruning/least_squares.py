@@ -82,14 +82,51 @@ def _cheapest(inverse: torch.Tensor, weight: torch.Tensor, size: int, count: int
     return candidates[picked]
 
 
-def refit(moments: Moments, weight: torch.Tensor, kept: torch.Tensor, ridge: float) -> torch.Tensor:
-    """Weights of the inputs `kept` that bring the output nearest to what it should be: (len(kept), d_out).
+def refit(halves: tuple[Moments, Moments], weight: torch.Tensor, kept: torch.Tensor, ridge: float) -> torch.Tensor:
+    """Weights of the inputs `kept` that bring the output nearer to what it should be: (len(kept), d_out).
 
-    Ridge regression around the weights as they are: where the calibration text says nothing, nothing moves.
+    halves: moments of two halves of the text. What is to be made up for has two parts: what the removed inputs did, and
+    how far the stream has already gone astray. Each gets its correction, a ridge regression, and of each correction only
+    the share that holds on text it was not fitted on: fitted on one half and judged on the other, and the other way
+    round (stacked regressions, Breiman 1996). Little text, or an error that these inputs cannot know of, moves little.
     """
-    gram, weight = moments.gram[kept][:, kept], weight[kept]
-    factor = _factor(gram, ridge_of(moments, ridge)[kept])
-    return weight + torch.cholesky_solve(moments.cross[kept] - gram @ weight, factor)
+    gone = torch.ones(len(weight), dtype=torch.bool, device=weight.device)
+    gone[kept] = False
+    quadratic, linear = torch.zeros(2, 2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    for fitted, judging in (halves, halves[::-1]):
+        corrections = _corrections(fitted, weight, kept, gone, ridge)
+        gram, wanted = judging.gram[kept][:, kept], sum(_missing(judging, weight, kept, gone))
+        for i, correction in enumerate(corrections):
+            linear[i] += (correction * wanted).sum().double().cpu()
+            seen = gram @ correction
+            for j, other in enumerate(corrections):
+                quadratic[i, j] += (other * seen).sum().double().cpu()
+    shares = _shares(quadratic, linear)
+    moved = _corrections(halves[0] + halves[1], weight, kept, gone, ridge)
+    return weight[kept] + shares[0] * moved[0] + shares[1] * moved[1]
+
+
+def _missing(
+    moments: Moments, weight: torch.Tensor, kept: torch.Tensor, gone: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross moments, (len(kept), d_out) each, of the kept inputs with what the removed ones did, and with the rest."""
+    return moments.gram[kept][:, gone] @ weight[gone], moments.cross[kept] - moments.gram[kept] @ weight
+
+
+def _corrections(
+    moments: Moments, weight: torch.Tensor, kept: torch.Tensor, gone: torch.Tensor, ridge: float
+) -> tuple[torch.Tensor, ...]:
+    factor = _factor(moments.gram[kept][:, kept], ridge_of(moments, ridge)[kept])
+    both = torch.cholesky_solve(torch.cat(_missing(moments, weight, kept, gone), dim=1), factor)
+    return both.chunk(2, dim=1)
+
+
+def _shares(quadratic: torch.Tensor, linear: torch.Tensor) -> list[float]:
+    """Shares s in [0, 1] of two corrections that minimise s' quadratic s - 2 linear' s."""
+    steps = torch.linspace(0, 1, 101, dtype=torch.float64)
+    shares = torch.cartesian_prod(steps, steps)
+    loss = ((shares @ quadratic) * shares).sum(dim=1) - 2 * shares @ linear
+    return shares[loss.argmin()].tolist()
 
 
 def inputs_of(units: torch.Tensor, size: int) -> torch.Tensor:

@@ -26,6 +26,13 @@ class Moments:
         self.cross.addmm_(x.T, wanted.flatten(0, -2) * scale)
         self.magnitude += x.abs().sum(dim=0)
 
+    def __add__(self, other: "Moments") -> "Moments":
+        """Moments of both texts together."""
+        both = Moments(len(self.magnitude), self.cross.shape[1], self.gram.device)
+        for name in ("gram", "cross", "magnitude"):
+            torch.add(getattr(self, name), getattr(other, name), out=getattr(both, name))
+        return both
+
 
 # Keeps a stream of zeros (an empty embedding row) from dividing by zero.
 TINY = 1e-12

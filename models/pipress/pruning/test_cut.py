@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from pipress.pruning import angular_distance, attention_groups, block_influence, ffn_activation, ffn_second_order
 from pipress.pruning.cut import cut
-from pipress.pruning.least_squares import removal_order
+from pipress.pruning.least_squares import refit, removal_order
 from pipress.pruning.mixed import search
 from pipress.pruning.moments import Moments
 from pipress.pruning.plan import Plan
@@ -146,6 +146,39 @@ def test_what_a_dropped_block_did_is_made_up_for_by_one_that_can_on_text_that_wa
     plan = Plan(shape(model).smaller(layers=4), blocks=(0, 1, 2, 4))
     errors = [(cut_to(model, plan, refit, 12)[12:] - before[12:]).square().mean() for refit in (False, True)]
     assert errors[1] < 0.5 * errors[0]
+
+
+def test_a_refit_on_little_text_moves_no_more_than_holds_on_other_text() -> None:
+    """What is wanted is mostly noise: to follow it would cost more than the removed inputs did."""
+    torch.manual_seed(0)
+    weight, kept = torch.randn(32, 8), torch.arange(24)
+
+    def text(tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs = torch.randn(tokens, 32)
+        return inputs, inputs @ weight + 20 * torch.randn(tokens, 8)
+
+    def moments() -> Moments:
+        found, (inputs, wanted) = Moments(32, 8, CPU), text(40)
+        found.add(inputs, wanted, torch.ones(40, 8))
+        return found
+
+    halves = moments(), moments()
+    inputs, _ = text(4000)
+
+    def error(with_weight: torch.Tensor) -> float:
+        return (inputs[:, kept] @ with_weight - inputs @ weight).square().mean().item()
+
+    both = halves[0] + halves[1]
+    followed = torch.linalg.solve(both.gram[kept][:, kept], both.cross[kept])
+    assert error(followed) > 5 * error(weight[kept])
+    assert error(refit(halves, weight, kept, 0.01)) < 1.3 * error(weight[kept])
+
+
+def test_half_a_text_alone_moves_nothing() -> None:
+    torch.manual_seed(0)
+    weight, kept, seen = torch.randn(12, 5), torch.arange(8), Moments(12, 5, CPU)
+    seen.add(torch.randn(400, 12), torch.randn(400, 5), torch.ones(400, 5))
+    torch.testing.assert_close(refit((seen, Moments(12, 5, CPU)), weight, kept, 0.01), weight[kept])
 
 
 def test_units_of_several_inputs_go_together_in_the_order_of_what_they_cost() -> None:
