@@ -1,5 +1,6 @@
 import { builder } from "./builder-costs.ts";
 import { fileBytes } from "./file-size.ts";
+import { pruneOperations } from "./prune-operations.ts";
 import type { Quantization } from "./quantize-types.ts";
 import { parameterCount, type ModelShape } from "./shape.ts";
 
@@ -55,7 +56,7 @@ export function stageCost(
       };
     case "prune":
       return {
-        seconds: start + copied(2 * folder) + computed(FORWARD * weights * number("calibrationTokens")),
+        seconds: start + copied(2 * folder) + computed(pruneOperations(params, before, after)),
         bytes: folder,
       };
     case "recover": {

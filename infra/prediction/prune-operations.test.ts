@@ -1,0 +1,34 @@
+import { describe, expect, it } from "vitest";
+import { pruneOperations } from "./prune-operations.ts";
+import type { ModelShape } from "./shape.ts";
+
+const before: ModelShape = {
+  layers: 30,
+  hiddenSize: 576,
+  ffnSize: 1536,
+  heads: 9,
+  kvHeads: 3,
+  headDim: 64,
+  vocabulary: 49152,
+  tied: true,
+  tokenizerBytes: 0,
+};
+const after = { ...before, ffnSize: 1280 };
+const operations = (params: object): number =>
+  pruneOperations({ method: "ffn-activation", calibrationTokens: 4096, ...params }, before, after);
+
+describe("pruneOperations", () => {
+  it("is more than the text takes on its way through the model, twice", () => {
+    expect(operations({})).toBeGreaterThan(2 * 2 * 134.5e6 * 4096);
+    expect(operations({})).toBeLessThan(3 * 2 * 134.5e6 * 4096);
+  });
+
+  it("counts the refit and the search among channels, which more text makes no dearer", () => {
+    const more = (params: object) => operations(params) - operations({});
+    const search = { method: "ffn-second-order" };
+    expect(more(search)).toBeGreaterThan(0);
+    expect(more({ reconstruct: true })).toBeGreaterThan(0);
+    const twice = { calibrationTokens: 8192 };
+    expect(operations({ ...search, ...twice }) - operations(twice)).toBe(more(search));
+  });
+});
