@@ -4,8 +4,9 @@ import { parameterCount, type ModelShape } from "./shape.ts";
 const PRODUCT = 2;
 const FACTOR = 1 / 3;
 const INVERSE = 2 / 3;
-/** Of a refit, ridge regressions: one on each half of the text, one on all of it. */
-const FITS = 3;
+/** Halves of the text, and outputs that say what share of a correction holds. */
+const HALVES = 2;
+const JUDGED_OUTPUTS = 128;
 
 /**
  * Floating-point operations of `prune`: what goes through the model, and where text decides more than scores, the linear
@@ -32,10 +33,10 @@ export function pruneOperations(
   return passes * PRODUCT * parameterCount(before) * tokens + before.layers * perLayer;
 }
 
-/** Two corrections, each fitted three times and judged twice. */
+/** Two corrections of some outputs, fitted and judged on either half, and then one of all outputs. */
 function refit(inputs: number, outputs: number): number {
-  const solve = 2 * PRODUCT * inputs ** 2 * outputs;
-  return FITS * (FACTOR * inputs ** 3 + solve) + 2 * solve;
+  const columns = HALVES * 2 * (2 * JUDGED_OUTPUTS) + outputs;
+  return (HALVES + 1) * FACTOR * inputs ** 3 + PRODUCT * inputs ** 2 * columns;
 }
 
 /** Updates of an inverse that shrinks from `n` rows to `kept`. */

@@ -20,6 +20,8 @@ RIDGE = 0.01
 REMOVED_AT_A_TIME = 1 / 16
 # Channels looked at for each that goes in between.
 CANDIDATES = 4
+# Outputs that say what share of a correction holds.
+JUDGED_OUTPUTS = 128
 
 
 def ridge_of(moments: Moments, ridge: float) -> torch.Tensor:
@@ -92,36 +94,48 @@ def refit(halves: tuple[Moments, Moments], weight: torch.Tensor, kept: torch.Ten
     """
     gone = torch.ones(len(weight), dtype=torch.bool, device=weight.device)
     gone[kept] = False
+    shares = _shares_that_hold(halves, weight, kept, gone, ridge)
+    both = halves[0] + halves[1]
+    wanted = sum(share * part for share, part in zip(shares, _missing(both, weight, kept, gone), strict=True))
+    return weight[kept] + torch.cholesky_solve(wanted, _factor_of(both, kept, ridge))
+
+
+def _shares_that_hold(
+    halves: tuple[Moments, Moments], weight: torch.Tensor, kept: torch.Tensor, gone: torch.Tensor, ridge: float
+) -> list[float]:
+    """The share of either correction that does best on text that it was not fitted on."""
+    # Two numbers are looked for: a part of the outputs tells them as well as all would.
+    columns = torch.linspace(0, weight.shape[1] - 1, min(weight.shape[1], JUDGED_OUTPUTS)).round().long()
     quadratic, linear = torch.zeros(2, 2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
     for fitted, judging in (halves, halves[::-1]):
-        corrections = _corrections(fitted, weight, kept, gone, ridge)
-        gram, wanted = judging.gram[kept][:, kept], sum(_missing(judging, weight, kept, gone))
+        missing = torch.cat(_missing(fitted, weight, kept, gone, columns), dim=1)
+        corrections = torch.cholesky_solve(missing, _factor_of(fitted, kept, ridge)).chunk(2, dim=1)
+        gram, wanted = judging.gram[kept][:, kept], sum(_missing(judging, weight, kept, gone, columns))
         for i, correction in enumerate(corrections):
             linear[i] += (correction * wanted).sum().double().cpu()
             seen = gram @ correction
             for j, other in enumerate(corrections):
                 quadratic[i, j] += (other * seen).sum().double().cpu()
-    shares = _shares(quadratic, linear)
-    moved = _corrections(halves[0] + halves[1], weight, kept, gone, ridge)
-    return weight[kept] + shares[0] * moved[0] + shares[1] * moved[1]
+    return _best_shares(quadratic, linear)
 
 
 def _missing(
-    moments: Moments, weight: torch.Tensor, kept: torch.Tensor, gone: torch.Tensor
+    moments: Moments,
+    weight: torch.Tensor,
+    kept: torch.Tensor,
+    gone: torch.Tensor,
+    columns: torch.Tensor | slice = slice(None),
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross moments, (len(kept), d_out) each, of the kept inputs with what the removed ones did, and with the rest."""
-    return moments.gram[kept][:, gone] @ weight[gone], moments.cross[kept] - moments.gram[kept] @ weight
+    """Cross moments, (len(kept), columns) each, of the kept inputs with what the removed ones did, and with the rest."""
+    gram, weight = moments.gram[kept], weight[:, columns]
+    return gram[:, gone] @ weight[gone], moments.cross[kept][:, columns] - gram @ weight
 
 
-def _corrections(
-    moments: Moments, weight: torch.Tensor, kept: torch.Tensor, gone: torch.Tensor, ridge: float
-) -> tuple[torch.Tensor, ...]:
-    factor = _factor(moments.gram[kept][:, kept], ridge_of(moments, ridge)[kept])
-    both = torch.cholesky_solve(torch.cat(_missing(moments, weight, kept, gone), dim=1), factor)
-    return both.chunk(2, dim=1)
+def _factor_of(moments: Moments, kept: torch.Tensor, ridge: float) -> torch.Tensor:
+    return _factor(moments.gram[kept][:, kept], ridge_of(moments, ridge)[kept])
 
 
-def _shares(quadratic: torch.Tensor, linear: torch.Tensor) -> list[float]:
+def _best_shares(quadratic: torch.Tensor, linear: torch.Tensor) -> list[float]:
     """Shares s in [0, 1] of two corrections that minimise s' quadratic s - 2 linear' s."""
     steps = torch.linspace(0, 1, 101, dtype=torch.float64)
     shares = torch.cartesian_prod(steps, steps)
