@@ -79,6 +79,11 @@ def boot_of(desk: Desk) -> dict[str, Any]:
     return desk.boots()[-1]
 
 
+def watch_log(desk: Desk, aws: AwsDouble) -> bytes:
+    """What a box's watchdog has left in the bucket."""
+    return desk.documents.get(f"{desk.root}/boots/{aws.instance}-watch.log") or b""
+
+
 def test_a_box_takes_its_job_does_it_leaves_artifact_log_and_cost_and_ends_itself(
     machine: Machines, aws: AwsDouble, text_source: Any, tmp_path: Path
 ) -> None:
@@ -122,15 +127,17 @@ def test_a_job_that_fails_says_why_and_the_box_ends(machine: Machines, aws: AwsD
     assert status is not None and status["state"] == "failed" and desk.job(KEY) is None
     assert "is not in the store" in status["error"]["what"] and status["error"]["remedy"].startswith("run `up` again")
     assert boot_of(desk)["why"] == "its last job failed" and len(aws.ended()) == 1
+    assert b"is not in the store" in (desk.documents.get(desk.log(KEY)) or b"")
+    assert b"ending this box: its last job failed" in watch_log(desk, aws)
 
 
 @pytest.mark.parametrize(
     ("limits", "gpu_percent", "why"),
     [
-        ({"noProgressSeconds": 2}, 90, "the job has made no progress for 2 s"),
-        pytest.param({"gpuIdleSeconds": 2}, 0, "the GPU has had nothing to do for 2 s", marks=slow),
-        pytest.param({"maxHours": 15 / 3600}, 90, "hours, its limit is", marks=slow),
-        pytest.param({"maxCostUsd": 15}, 90, "its limit is $15.00", marks=slow),
+        ({"noProgressSeconds": 8}, 90, "the job has made no progress for 8 s"),
+        pytest.param({"gpuIdleSeconds": 8}, 0, "the GPU has had nothing to do for 8 s", marks=slow),
+        pytest.param({"maxHours": 20 / 3600}, 90, "hours, its limit is", marks=slow),
+        pytest.param({"maxCostUsd": 20}, 90, "its limit is $20.00", marks=slow),
     ],
 )
 def test_a_box_that_only_costs_money_ends_with_its_job_and_says_why(
@@ -147,7 +154,8 @@ def test_a_box_that_only_costs_money_ends_with_its_job_and_says_why(
     assert status["error"]["what"].startswith("its box was ended: ") and why in status["error"]["what"]
     assert boot_of(desk)["state"] == "ended" and why in boot_of(desk)["why"]
     assert [call["ShouldDecrementDesiredCapacity"] for call in aws.ended()] == ["true"]
-    assert desk.documents.get(desk.log(KEY)) is not None
+    assert b"prune, run run-1" in (desk.documents.get(desk.log(KEY)) or b"")
+    assert f"ending this box: {boot_of(desk)['why']}".encode() in watch_log(desk, aws)
 
 
 def test_a_box_whose_code_was_meddled_with_runs_none_of_it_and_its_group_starts_no_other(
@@ -193,7 +201,9 @@ def test_a_spot_box_that_is_taken_back_saves_its_checkpoint_and_the_next_one_goe
     status = desk.status(key)
     assert status is not None and status["state"] == "interrupted" and desk.job(key) is not None
     assert [call["ShouldDecrementDesiredCapacity"] for call in aws.ended()] == ["false"]
-    box.cut_power()
+    assert desk.documents.get(desk.checkpoint(key)) is not None
+    assert b"step 6/400" in (desk.documents.get(desk.log(key)) or b"")
+    assert b"ending this box: EC2 takes the spot instance back" in watch_log(desk, aws)
 
     second = AwsDouble("i-0fedcba9876543210")
     again = machine(second, gpu=True)

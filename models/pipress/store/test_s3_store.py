@@ -204,6 +204,33 @@ def test_an_upload_that_arrived_short_is_no_artifact(open_s3: OpenS3, monkeypatc
 
 
 @pytest.mark.parametrize(
+    ("meddle", "message"),
+    [
+        ("drop", r"cannot be reached for s3://.* — check the network .*: it goes on where it was"),
+        ("short", r"/model.gguf did not arrive as it was sent \(\w+\) — run `up` again: it is sent anew"),
+    ],
+)
+@pytest.mark.parametrize("is_large", [False, True])
+def test_an_upload_that_is_cut_off_on_the_way_is_no_artifact_and_goes_on(
+    behind: Any, s3_server: S3Server, monkeypatch: Any, meddle: str, message: str, is_large: bool
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between tries
+    store, _ = behind(lambda method, path, number: meddle if method == "PUT" else None)
+    content = b"weights"
+    if is_large:
+        content = large(store)
+    else:
+        (store.begin(KEY) / "model.gguf").write_bytes(content)
+    with pytest.raises(StageError, match=message):
+        store.commit(KEY, {"run": "r"})
+    assert store.manifest(KEY) is None and objects(s3_server, store.bucket.address.prefix) == []
+    again, _ = behind()
+    again.commit(KEY, again.unfinished(KEY))
+    elsewhere, _ = behind(machine="elsewhere")
+    assert (elsewhere.open(KEY) / "model.gguf").read_bytes() == content
+
+
+@pytest.mark.parametrize(
     ("status", "code", "message"),
     [
         (400, "ExpiredToken", "have expired — sign in again"),
