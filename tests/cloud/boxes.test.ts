@@ -97,7 +97,10 @@ describe("a stack whose stages run on AWS", () => {
     expect(Object.fromEntries(boxes.worked)).toEqual(
       Object.fromEntries(Object.entries(on).filter(([, box]) => box !== undefined)),
     );
-    expect([...autoscaling.capacity.keys()].sort()).toEqual(["pipress-dev-build-spot", "pipress-dev-gpu-spot"]);
+    expect([...autoscaling.capacity.keys()].sort()).toEqual([
+      "pipress-dev-build-spot",
+      "pipress-dev-gpu-spot",
+    ]);
     const next = await workspace.preview();
     expect(of(next, "delete")).toEqual(both);
     expect(next.filter(({ op }) => op !== "delete")).toEqual([]);

@@ -91,14 +91,18 @@ describe("a bucket that refuses", () => {
 
 describe("an object that is not what the manifest says", () => {
   it.each([
-    ["corrupted", (content: string) => content.replace(/./g, "x"), /is damaged: its SHA-256 is [0-9a-f]{12}…/],
+    [
+      "corrupted",
+      (content: string) => content.replace(/./g, "x"),
+      /is damaged: its SHA-256 is [0-9a-f]{12}…/,
+    ],
     ["cut short", (content: string) => content.slice(1), /is damaged: \d bytes instead of \d/],
   ])("because it was %s is used by no stage", async (_, damage, message) => {
     const { store, plan, stage } = await allBut("quantize");
     const made = plan.find(({ key }) => key === stage.inputKeys["model"]);
     const key = made?.key ?? "";
     await store.put(madeUpFile(key), Buffer.from(damage(made?.name ?? "")));
-    const remedy = `run \`npm run store -- rm ${key.slice(0, 12)}\`, then \`up\` again`;
+    const remedy = `run \`npm run store -- rm ${key.slice(0, 12)} --store '${store.url}' --yes\`, then \`up\` again`;
     await expectError(up, { store: store.url }, message, remedy);
     expect(await store.manifest(stage.key)).toBeUndefined();
   });
@@ -113,7 +117,9 @@ describe("AWS that starts no box", () => {
     ],
     [
       "because there is no spot capacity anywhere",
-      Array<string>(2).fill("Could not launch Spot Instances. UnfulfillableCapacity - Unable to fulfill capacity."),
+      Array<string>(2).fill(
+        "Could not launch Spot Instances. UnfulfillableCapacity - Unable to fulfill capacity.",
+      ),
       /AWS has no such box free in any zone: .* — name more types in builder\.aws, set its onDemand: true, or run `up` again later; the job waits/,
     ],
   ];

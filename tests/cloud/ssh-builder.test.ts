@@ -69,7 +69,9 @@ async function digests(prefix: string): Promise<Record<string, string>> {
 }
 
 function withoutMeasured(document = ""): string {
-  const kept = JSON.parse(document, (name, value: unknown) => (measured.has(name) ? undefined : value)) as object;
+  const kept = JSON.parse(document, (name, value: unknown) =>
+    measured.has(name) ? undefined : value,
+  ) as object;
   return JSON.stringify(kept);
 }
 
@@ -124,7 +126,9 @@ describe("the dev recipe on a machine reached over SSH, its store in a bucket", 
     ] as const) {
       const job = await atWork(stage, logged);
       await cutConnection();
-      await expect.poll(() => printed, { timeout: 20_000 }).toContain(`${stage} lost the connection to 127.0.0.1`);
+      await expect
+        .poll(() => printed, { timeout: 20_000 })
+        .toContain(`${stage} lost the connection to 127.0.0.1`);
       process.kill(job, 0); // throws when the cut has taken the job along
     }
     const job = await atWork("recover", /^step 5\//m);

@@ -180,7 +180,7 @@ def test_a_dropped_connection_is_gone_on_with(behind: Any) -> None:
     ],
 )
 def test_a_damaged_object_is_refused_and_leaves_nothing(
-    open_s3: OpenS3, s3_server: S3Server, damage: Any, message: str
+    open_s3: OpenS3, s3_server: S3Server, s3_url: str, damage: Any, message: str
 ) -> None:
     make(open_s3())
     damage(stored_file(s3_server, open_s3(), "model.gguf"))
@@ -188,9 +188,9 @@ def test_a_damaged_object_is_refused_and_leaves_nothing(
     with pytest.raises(StageError) as caught:
         elsewhere.open(KEY)
     assert f"/model.gguf {message}" in caught.value.what
-    assert (
-        caught.value.remedy
-        == f"run `npm run store -- rm {KEY[:12]}`, then `up` again: the stage that makes it will run"
+    assert caught.value.remedy == (
+        f"run `npm run store -- rm {KEY[:12]} --store '{s3_url}' --yes`, then `up` again: "
+        "the stage that makes it will run"
     )
     assert not list((elsewhere.cache.root / "files").iterdir())
 

@@ -1,7 +1,7 @@
 """A machine that boots with a box's user data: real boot.sh, server of jobs, watchdog and stages, in namespaces here.
 
-It has processes of its own, which end with it, and its own `/var/lib`; the network is this machine's. Only what would turn
-this machine off, and the GPU, are doubles: `shutdown`, `poweroff`, `nvidia-smi`.
+It has processes of its own, which end with it, and its own `/var/lib`; the network is this machine's. Only what would
+turn this machine off, and the GPU, are doubles: `shutdown`, `poweroff`, `nvidia-smi`.
 """
 
 import hashlib
