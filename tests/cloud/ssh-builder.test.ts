@@ -19,13 +19,15 @@ const measured = new Set(["tokensPerSecondBuilder", "loadSeconds", "peakRssBytes
 /** A machine of one's own: its data lie in a folder of the test, its tools are this machine's. */
 const boxData = mkdtempSync(join(tmpdir(), "pipress-box-"));
 const workspaces: Workspace[] = [];
+type Run = ReturnType<Workspace["start"]>;
 let sshd: TestSshd;
 let s3: TestS3Server;
 
 beforeAll(async () => {
   Object.assign(process.env, rootCredentials);
   s3 = await TestS3Server.start();
-  sshd = await startSshd("builder", { ...rootCredentials, PIPRESS_DATA: boxData, PIPRESS_CACHE: cacheDir() });
+  const own = { ...rootCredentials, PIPRESS_DATA: boxData, PIPRESS_CACHE: cacheDir() };
+  sshd = await startSshd("builder", { ...wayToRegistries(), ...own });
 });
 
 afterAll(async () => {
@@ -36,6 +38,15 @@ afterAll(async () => {
   await Promise.all([sshd.remove(), s3.stop()]);
   rmSync(boxData, { recursive: true });
 });
+
+/** How this machine reaches package registries, where its environment says so: the box is in the same network. */
+function wayToRegistries(): Record<string, string> {
+  const names = /^(PIP_\w+|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|(HTTPS?|NO)_PROXY)$/i;
+  const found = Object.entries(process.env).filter(
+    ([name, value]) => names.test(name) && value !== undefined,
+  );
+  return Object.fromEntries(found) as Record<string, string>;
+}
 
 /** A stack without hosts whose stages run on the box. */
 async function onTheBox(prefix: string): Promise<Workspace> {
@@ -90,9 +101,10 @@ function starts(): Record<string, number> {
   return counts;
 }
 
-/** A job at work on the box, by the name of its stage: its process, and what it has logged. Waits for it. */
-async function atWork(name: string, logged: RegExp): Promise<number> {
+/** Waits until the box's job of a stage has logged what is asked for; returns its process. */
+async function atWork(name: string, logged: RegExp, up: Run): Promise<number> {
   for (let tries = 0; tries < 3600; tries++) {
+    if (up.exitCode !== null) throw new Error(`\`up\` ended before ${name} got so far:\n${(await up).all}`);
     for (const key of existsSync(join(boxData, "jobs")) ? readdirSync(join(boxData, "jobs")) : []) {
       const read = (file: string) => {
         const path = join(boxData, "jobs", key, file);
@@ -116,7 +128,7 @@ async function cutConnection(): Promise<void> {
 describe("the dev recipe on a machine reached over SSH, its store in a bucket", () => {
   it("comes to the same artifacts when connection, job and operator are cut off on the way", async () => {
     const disturbed = await onTheBox("disturbed");
-    const first = disturbed.start(["up", "--yes", "--skip-preview"]);
+    const first: Run = disturbed.start(["up", "--yes", "--skip-preview"]);
     let printed = "";
     first.all.on("data", (chunk: Buffer) => (printed += chunk.toString()));
     for (const [stage, logged] of [
@@ -124,14 +136,14 @@ describe("the dev recipe on a machine reached over SSH, its store in a bucket", 
       ["prune", /UTC: prune/],
       ["recover", /^step 2\//m],
     ] as const) {
-      const job = await atWork(stage, logged);
+      const job = await atWork(stage, logged, first);
       await cutConnection();
       await expect
         .poll(() => printed, { timeout: 20_000 })
         .toContain(`${stage} lost the connection to 127.0.0.1`);
       process.kill(job, 0); // throws when the cut has taken the job along
     }
-    const job = await atWork("recover", /^step 5\//m);
+    const job = await atWork("recover", /^step 5\//m, first);
     process.kill(-(first.pid ?? 0), "SIGKILL"); // the operator's machine goes down…
     await first;
     process.kill(job, "SIGKILL"); // …and so does the job
