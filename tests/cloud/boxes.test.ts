@@ -26,7 +26,7 @@ beforeAll(async () => {
   [s3, autoscaling] = await Promise.all([TestS3Server.start(), AutoScalingStandIn.start()]);
   store = new S3Store(s3.url("p"));
   workspace = await makeWorkspace(autoscaling);
-  boxes = new BoxStandIn(store);
+  boxes = new BoxStandIn(store, autoscaling);
 });
 
 afterAll(async () => {

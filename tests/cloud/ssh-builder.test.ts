@@ -10,8 +10,14 @@ import { S3Store } from "../../infra/store/s3-store.ts";
 import { rootCredentials, TestS3Server } from "../../infra/store/testing/s3-server.ts";
 import { Workspace } from "../e2e/workspace.ts";
 
-/** Checkpoints close enough for a test to fall between them, and evaluation shorter; everything else as in the dev stack. */
-const recipe = { "steps.recover.checkpointEverySteps": 3, "steps.evaluate.chunks": 2 };
+/** Every stage of the dev stack, on less text; checkpoints close enough for a test to fall between them. */
+const recipe = {
+  "steps.prune.calibrationTokens": 2048,
+  "steps.recover.tokens": 6144,
+  "steps.recover.checkpointEverySteps": 3,
+  "steps.imatrix.chunks": 4,
+  "steps.evaluate": { context: 512, chunks: 2, benchTokens: 8, promptTokens: 8 },
+};
 
 /** Figures of the machine and of the hour, which no two runs share; all else that a stage leaves is the same in each. */
 const measured = new Set(["tokensPerSecondBuilder", "loadSeconds", "peakRssBytes", "seconds", "bytes"]);
@@ -132,8 +138,8 @@ describe("the dev recipe on a machine reached over SSH, its store in a bucket", 
     let printed = "";
     first.all.on("data", (chunk: Buffer) => (printed += chunk.toString()));
     for (const [stage, logged] of [
-      ["evaluate-base", /UTC: evaluate-base/],
-      ["prune", /UTC: prune/],
+      ["fetch", /UTC: fetch,/],
+      ["prune", /UTC: prune,/],
       ["recover", /^step 2\//m],
     ] as const) {
       const job = await atWork(stage, logged, first);
