@@ -24,7 +24,7 @@ export function runVitestFleet(): Promise<Tally> {
 
 /** Stages on machines that are not this one: real engine, real sshd, real S3 server, and AWS by stand-ins. */
 export function runVitestCloud(): Promise<Tally> {
-  return runVitest(["--config", "tests/cloud/vitest.config.ts"], environment());
+  return runVitest(["--config", "tests/cloud/vitest.config.ts"], { ...environment(), PIPRESS_IT: "1" });
 }
 
 /** Boxes that boot and end in every way there is; `npm test` boots them in those that take seconds. */
