@@ -20,11 +20,19 @@ interface Figures {
 
 type Result = Figures & { peer: Figures; put_ratio: number; get_ratio: number };
 
-/** `npm run bench:store`: puts and gets one large file, beside the AWS CLI on the same server; writes bench/results/store.json. */
+const FULL = { size: "4 GB", rounds: "3" };
+
+/**
+ * `npm run bench:store`: puts and gets one large file, beside the AWS CLI on the same server; writes bench/results/store.json.
+ * With another `--size` or `--rounds` it only says what it found.
+ */
 export async function main(args: string[]): Promise<number> {
   const { values } = parseArgs({
     args,
-    options: { size: { type: "string", default: "4 GB" }, rounds: { type: "string", default: "3" } },
+    options: {
+      size: { type: "string", default: FULL.size },
+      rounds: { type: "string", default: FULL.rounds },
+    },
   });
   const bytes = parseBytes(values.size);
   const rounds = Number(values.rounds);
@@ -44,10 +52,7 @@ export async function main(args: string[]): Promise<number> {
     { env: { PYTHONPATH: join(repoRoot, "models") }, stderr: "inherit" },
   );
   const result = JSON.parse(stdout) as Result;
-  const machine = `${cpus()[0]?.model ?? "?"}, ${String(cpus().length)} cores`;
-  const document = { date: new Date().toISOString().slice(0, 10), machine, bytes, rounds, ...result };
-  mkdirSync(join(repoRoot, "bench", "results"), { recursive: true });
-  writeFileSync(RESULT, `${JSON.stringify(document, null, 2)}\n`);
+  if (values.size === FULL.size && values.rounds === FULL.rounds) record({ bytes, rounds, ...result });
   const line = (name: string, ours: number, theirs: number, unit: string, ratio: string) =>
     `${name.padEnd(8)}${formatBytes(ours).padStart(9)}${unit}  AWS CLI ${formatBytes(theirs).padStart(9)}${unit}${ratio}`;
   const { peer } = result;
@@ -60,4 +65,12 @@ export async function main(args: string[]): Promise<number> {
   );
   console.log(line("memory", result.peak_rss_bytes, peer.peak_rss_bytes, "  ", ""));
   return 0;
+}
+
+/** Writes the figures down with the day and the machine that they are of. */
+function record(figures: Result & { bytes: number; rounds: number }): void {
+  const machine = `${cpus()[0]?.model ?? "?"}, ${String(cpus().length)} cores`;
+  const document = { date: new Date().toISOString().slice(0, 10), machine, ...figures };
+  mkdirSync(join(repoRoot, "bench", "results"), { recursive: true });
+  writeFileSync(RESULT, `${JSON.stringify(document, null, 2)}\n`);
 }

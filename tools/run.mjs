@@ -33,6 +33,7 @@ const VERBS = {
   "bench:fleet": ["bench-fleet.ts"],
   "bench:compression": ["bench-compression.ts"],
   "test:fleet": ["test.ts", "fleet"],
+  "test:cloud": ["test.ts", "cloud"],
 };
 
 /** Whether what npm last installed is what package-lock.json asks for. npm writes its own record last, so an

@@ -1,18 +1,26 @@
 import { UserError } from "../infra/errors/user-error.ts";
 import { bootstrap } from "./bootstrap/index.ts";
 import { runLinters } from "./checks/run-linters.ts";
-import { runPytest, runVitestEndToEnd, runVitestFleet, runVitestUnits } from "./checks/suites.ts";
+import {
+  runPytestCloud,
+  runPytestUnits,
+  runVitestCloud,
+  runVitestEndToEnd,
+  runVitestFleet,
+  runVitestUnits,
+} from "./checks/suites.ts";
 import { sum, type Tally } from "./checks/tally.ts";
 
 // The cheap ones first: what they find needs no virtual Pi.
 const SUITES: Record<string, (() => Promise<Tally>)[]> = {
-  all: [runLinters, runPytest, runVitestUnits, runVitestEndToEnd],
-  unit: [runPytest, runVitestUnits],
+  all: [runLinters, runPytestUnits, runVitestUnits, runVitestEndToEnd],
+  unit: [runPytestUnits, runVitestUnits],
   e2e: [runVitestEndToEnd],
   fleet: [runVitestFleet],
+  cloud: [runPytestCloud, runVitestCloud],
 };
 
-/** `npm test`: linters, unit tests and the end-to-end run, one after the other; `unit`, `e2e` or `fleet` for those alone. */
+/** `npm test`: linters, unit tests and the end-to-end run, one after the other; `unit`, `e2e`, `fleet` or `cloud` for those alone. */
 export async function main([which = "all"]: string[]): Promise<number> {
   const suites = SUITES[which];
   if (suites === undefined) {

@@ -25,6 +25,23 @@ describe("ArtifactBucket", () => {
       if (type !== "pipress:aws:ArtifactBucket") expect(parent).toBe("artifacts");
   });
 
+  it("closes the bucket before its policy is set, and versions it before versions expire", () => {
+    const after = Object.fromEntries(
+      resources.map(({ type, dependencies }) => [type.split(":").at(-1) ?? "", dependencies]),
+    );
+    const bucket = "Bucket artifacts";
+    expect(after).toEqual({
+      ArtifactBucket: [],
+      Bucket: [],
+      BucketVersioning: [bucket],
+      BucketServerSideEncryptionConfiguration: [bucket],
+      BucketPublicAccessBlock: [bucket],
+      BucketOwnershipControls: [bucket],
+      BucketPolicy: [bucket, "BucketPublicAccessBlock artifacts"],
+      BucketLifecycleConfiguration: [bucket, "BucketVersioning artifacts"],
+    });
+  });
+
   it("survives its stack: protected, and left where it is when nobody protects it any more", () => {
     expect(one("Bucket")).toMatchObject({
       protect: true,

@@ -3,8 +3,7 @@ import { defineConfig } from "vitest/config";
 /** The real engine and a virtual Pi on two cores; each case builds on the one before, so the first failure ends it. */
 export default defineConfig({
   test: {
-    // `unproven/` holds scenarios that nobody has seen pass yet: run by name, no part of `npm test` until somebody has.
-    include: [process.env.PIPRESS_UNPROVEN ? "tests/e2e/unproven/*.test.ts" : "tests/e2e/*.test.ts"],
+    include: ["tests/e2e/*.test.ts"],
     fileParallelism: false,
     testTimeout: 30 * 60_000,
     hookTimeout: 20 * 60_000,

@@ -22,8 +22,22 @@ export function runVitestFleet(): Promise<Tally> {
   return runVitest(["--config", "tests/fleet/vitest.config.ts"], environment());
 }
 
+/** Stages on machines that are not this one: real engine, real sshd, real S3 server, and AWS by stand-ins. */
+export function runVitestCloud(): Promise<Tally> {
+  return runVitest(["--config", "tests/cloud/vitest.config.ts"], { ...environment(), PIPRESS_IT: "1" });
+}
+
+/** Boxes that boot and end in every way there is; `npm test` boots them in those that take seconds. */
+export function runPytestCloud(): Promise<Tally> {
+  return runPytest(["models/pipress/cloud"], { PIPRESS_IT: "1" });
+}
+
 /** Python unit tests: the files beside the code. */
-export function runPytest(): Promise<Tally> {
+export function runPytestUnits(): Promise<Tally> {
+  return runPytest(["models", "ansible", "tools"], {});
+}
+
+function runPytest(folders: readonly string[], env: Record<string, string>): Promise<Tally> {
   const { python } = pythonEnvironment(cacheDir());
   return withReport("pytest.xml", tallyJUnit, async (report) => {
     const args = [
@@ -35,9 +49,10 @@ export function runPytest(): Promise<Tally> {
       "--import-mode=importlib",
       `--junitxml=${report}`,
     ];
-    await run(python, [...args, "models", "ansible", "tools"], {
+    await run(python, [...args, ...folders], {
       PYTHONPATH: join(repoRoot, "models"),
       PYTHONDONTWRITEBYTECODE: "",
+      ...env,
     });
   });
 }

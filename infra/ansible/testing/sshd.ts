@@ -41,7 +41,7 @@ export async function startSshd(name = "pi-0", environment: Record<string, strin
     await untilListening(port);
   };
   const stop = async (): Promise<void> => {
-    if (daemon?.pid !== undefined) process.kill(-daemon.pid, "SIGKILL");
+    if (daemon?.pid !== undefined) for (const pid of await serving(daemon.pid)) kill(pid);
     await daemon;
     daemon = undefined;
   };
@@ -63,6 +63,27 @@ export async function startSshd(name = "pi-0", environment: Record<string, strin
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** The daemon and the processes that serve its connections, each in a session of its own; what they run is not among them. */
+async function serving(daemon: number): Promise<number[]> {
+  const { stdout } = await execa("ps", ["-eo", "pid=,ppid=,comm="]);
+  const daemons = stdout
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, , command = ""]) => command.startsWith("sshd"))
+    .map(([pid, parent]) => ({ pid: Number(pid), parent: Number(parent) }));
+  const childrenOf = (of: number): number[] =>
+    daemons.filter(({ parent }) => parent === of).flatMap(({ pid }) => [pid, ...childrenOf(pid)]);
+  return [daemon, ...childrenOf(daemon)];
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // gone meanwhile
+  }
 }
 
 /** Makes an ed25519 key pair `<folder>/<name>`. */

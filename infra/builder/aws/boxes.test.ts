@@ -5,6 +5,7 @@ import { awsBuilder, type AwsBuilderConfig } from "../../config/aws-schema.ts";
 import { rules } from "../../policy-pack/rules.ts";
 import type { BoxName } from "./box-of.ts";
 import { declareBoxes } from "./boxes.ts";
+import { assumedByEc2, boxPolicy } from "./policies.ts";
 import { counts, declared, type Declared } from "./testing/declared.ts";
 
 const config = (changes: Record<string, unknown> = {}): AwsBuilderConfig =>
@@ -52,6 +53,15 @@ function only(resources: readonly Declared[], type: string, name?: string): Decl
   return found[0] as Declared;
 }
 
+/** What each resource comes after, by type and name. */
+const after = (resources: readonly Declared[]): Record<string, string[]> =>
+  Object.fromEntries(
+    resources.map(({ type, name, dependencies }) => [
+      `${type.split(":").at(-1) ?? ""} ${name}`,
+      dependencies,
+    ]),
+  );
+
 const token = `hf_${"a".repeat(34)}`;
 // Each takes a second of the mocks' time.
 const gpu = await declare(["gpu"]);
@@ -76,6 +86,84 @@ describe("declareBoxes", () => {
     }
     expect(only(resources, "Group").parent).toBe("pipress-home-gpu");
     expect(only(resources, "aws").inputs).toMatchObject({ region: "us-east-1" });
+  });
+
+  it("comes in the order that it needs: the network first, then what refers to it", () => {
+    const subnets = ["a", "b", "c", "d"].map((zone) => `Subnet pipress-home-us-east-1${zone}`);
+    const [vpc, table, role] = [
+      "Vpc pipress-home",
+      "RouteTable pipress-home",
+      "Role pipress-home-gpu",
+    ] as const;
+    expect(after(gpu)).toEqual({
+      "aws aws": [],
+      "Network pipress-home": [],
+      [vpc]: [],
+      "InternetGateway pipress-home": [vpc],
+      [table]: [vpc],
+      "Route pipress-home-out": ["InternetGateway pipress-home", table],
+      "VpcEndpoint pipress-home-s3": [table, vpc],
+      ...Object.fromEntries(subnets.map((subnet) => [subnet, [vpc]])),
+      ...Object.fromEntries(
+        subnets.map((subnet) => [subnet.replace("Subnet", "RouteTableAssociation"), [table, subnet]]),
+      ),
+      "SecurityGroup pipress-home": [vpc],
+      "Box pipress-home-gpu": [],
+      [role]: [],
+      "RolePolicy pipress-home-gpu": [role],
+      "InstanceProfile pipress-home-gpu": [role],
+      "LaunchTemplate pipress-home-gpu": ["InstanceProfile pipress-home-gpu", "SecurityGroup pipress-home"],
+      "Group pipress-home-gpu-spot": ["LaunchTemplate pipress-home-gpu", ...subnets],
+    });
+    expect(after(everything)["Box pipress-home-build"]).toEqual(["Parameter pipress-home-token"]);
+  });
+
+  it("declares of the network and the role exactly this", () => {
+    const [vpcId, routeTableId] = ["pipress-home-id", "pipress-home-id"];
+    const [tags, anywhere] = [{ Name: "pipress-home" }, "0.0.0.0/0"];
+    const inputs = (type: string, name: string) => only(gpu, type, name).inputs;
+    expect(inputs("Vpc", "pipress-home")).toEqual({
+      cidrBlock: "10.42.0.0/16",
+      enableDnsHostnames: true,
+      tags,
+    });
+    expect(inputs("InternetGateway", "pipress-home")).toEqual({ vpcId, tags });
+    expect(inputs("RouteTable", "pipress-home")).toEqual({ vpcId, tags });
+    expect(inputs("Route", "pipress-home-out")).toEqual({
+      routeTableId,
+      destinationCidrBlock: anywhere,
+      gatewayId: "pipress-home-id",
+    });
+    expect(inputs("VpcEndpoint", "pipress-home-s3")).toEqual({
+      vpcId,
+      serviceName: "com.amazonaws.us-east-1.s3",
+      routeTableIds: [routeTableId],
+      tags,
+    });
+    for (const [index, zone] of ["us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d"].entries()) {
+      const name = `pipress-home-${zone}`;
+      expect(inputs("Subnet", name)).toEqual({
+        vpcId,
+        availabilityZone: zone,
+        cidrBlock: `10.42.${index}.0/24`,
+        mapPublicIpOnLaunch: true,
+        tags: { Name: name },
+      });
+      expect(inputs("RouteTableAssociation", name)).toEqual({ subnetId: `${name}-id`, routeTableId });
+    }
+    expect(inputs("Role", "pipress-home-gpu")).toEqual({ assumeRolePolicy: JSON.stringify(assumedByEc2) });
+    expect(inputs("InstanceProfile", "pipress-home-gpu")).toEqual({ role: "pipress-home-gpu" });
+    const policy = boxPolicy({
+      store: { bucket: "models", prefix: "team/pipress" },
+      desk: "home/gpu",
+      stack: "home",
+      region: "us-east-1",
+      groups: ["pipress-home-gpu-spot"],
+    });
+    expect(inputs("RolePolicy", "pipress-home-gpu")).toEqual({
+      role: "pipress-home-gpu",
+      policy: JSON.stringify(policy),
+    });
   });
 
   it("asks for spot by a list of types, asleep until a job wants it, and never on demand without consent", () => {

@@ -107,12 +107,20 @@ function attach(of: BoxJob) {
   });
 }
 
+/** Collects what an attaching process says; the function returned waits until it has found the job at work. */
+function listen(process: ReturnType<typeof attach>): () => Promise<void> {
+  let said = "";
+  process.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
+  return () =>
+    until(() => said.includes("quantize is at work already: attaching"), "the job to be found at work");
+}
+
 async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let tries = 0; tries < 600; tries++) {
+  for (let tries = 0; tries < 3600; tries++) {
     if (condition()) return;
     await sleep(50);
   }
-  throw new Error(`waited 30 s for ${what}`);
+  throw new Error(`waited three minutes for ${what}`);
 }
 
 const jobFile = (of: string, name: string) => join(folder, "data", "jobs", of, name);
@@ -123,12 +131,12 @@ const readJob = (of: string, name: string): string =>
 function keepBusy(): ChildProcess {
   mkdirSync(join(folder, "data", "jobs"), { recursive: true });
   // Not forked: a child would hold the lock after the process that is ended here.
-  return spawn("flock", ["--no-fork", join(folder, "data", "jobs", "slot"), "sleep", "60"], {
+  return spawn("flock", ["--no-fork", join(folder, "data", "jobs", "slot"), "sleep", "600"], {
     stdio: "ignore",
   });
 }
 
-describe.skipIf(missing)("a builder over SSH", { timeout: 60_000 }, () => {
+describe.skipIf(missing)("a builder over SSH", { timeout: 600_000 }, () => {
   it("gets the code, runs a stage, and leaves the artifact in the bucket; afterwards no box is needed", async () => {
     const first = await attach(textJob(key));
     expect(first.stderr).toContain("fetch-text sending the code");
@@ -155,6 +163,7 @@ describe.skipIf(missing)("a builder over SSH", { timeout: 60_000 }, () => {
       inputs: { model: "ef".repeat(32) },
     });
     const one = attach(heavy);
+    const oneIsBack = listen(one);
     await until(() => readJob(of, "progress.json").includes("waiting"), "a waiting job");
     const worker = readJob(of, "process.json");
     for (let cut = 0; cut < 2; cut++) {
@@ -163,8 +172,9 @@ describe.skipIf(missing)("a builder over SSH", { timeout: 60_000 }, () => {
       await sshd.start();
     }
     expect(await runsAtWork(box)).toEqual(new Map([[of, "run-1"]]));
+    await oneIsBack();
     const two = attach({ ...heavy, spec: { ...heavy.spec, run: "run-2" } });
-    await sleep(3000);
+    await listen(two)();
     expect(readJob(of, "process.json")).toBe(worker);
     busy.kill();
     const [first, second] = await Promise.all([one, two]);

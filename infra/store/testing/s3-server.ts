@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { CreateBucketCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { CreateBucketCommand, PutBucketPolicyCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { execa, type ResultPromise } from "execa";
 import getPort from "get-port";
 import { cacheDir } from "../../paths.ts";
@@ -46,12 +46,13 @@ export class TestS3Server {
 
   static async start(): Promise<TestS3Server> {
     const folder = mkdtempSync(join(tmpdir(), "pipress-s3-"));
-    const buckets = join(folder, "buckets");
-    mkdirSync(buckets);
+    const [buckets, users] = [join(folder, "buckets"), join(folder, "users")];
+    for (const each of [buckets, users]) mkdirSync(each);
     const port = await getPort({ host: "127.0.0.1" });
     const { AWS_ACCESS_KEY_ID: access, AWS_SECRET_ACCESS_KEY: secret } = rootCredentials;
-    const args = ["--port", `127.0.0.1:${port}`, "--access", access, "--secret", secret, "posix", buckets];
-    const server = execa(program, args, { reject: false, stdio: "ignore", cleanup: true });
+    const args = ["--port", `127.0.0.1:${port}`, "--access", access, "--secret", secret, "--iam-dir", users];
+    const options = { reject: false, stdio: "ignore", cleanup: true } as const;
+    const server = execa(program, [...args, "posix", buckets], options);
     for (let tries = 0; tries < 200 && !(await answers(port)); tries++) await sleep(50);
     const started = new TestS3Server(`http://127.0.0.1:${port}`, folder, server);
     await started.client.send(new CreateBucketCommand({ Bucket: started.bucket }));
@@ -65,6 +66,19 @@ export class TestS3Server {
 
   async put(name: string, content: string): Promise<void> {
     await this.client.send(new PutObjectCommand({ Bucket: this.bucket, Key: name, Body: content }));
+  }
+
+  /** Makes an account that may do `actions` with the bucket and what is in it, and nothing else; returns its credentials. */
+  async addUser(name: string, ...actions: string[]): Promise<typeof rootCredentials> {
+    const { AWS_ACCESS_KEY_ID: access, AWS_SECRET_ACCESS_KEY: secret } = rootCredentials;
+    const admin = ["admin", "--endpoint-url", this.endpoint, "--access", access, "--secret", secret];
+    const keys = ["--access", name, "--secret", `${name}-secret`, "--role", "user"];
+    await execa(program, [...admin, "create-user", ...keys]);
+    const arn = `arn:aws:s3:::${this.bucket}`;
+    const statement = { Effect: "Allow", Principal: [name], Action: actions, Resource: [arn, `${arn}/*`] };
+    const Policy = JSON.stringify({ Statement: [statement] });
+    await this.client.send(new PutBucketPolicyCommand({ Bucket: this.bucket, Policy }));
+    return { ...rootCredentials, AWS_ACCESS_KEY_ID: name, AWS_SECRET_ACCESS_KEY: `${name}-secret` };
   }
 
   async stop(): Promise<void> {

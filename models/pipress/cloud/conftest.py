@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipress.cloud.testing.aws import AwsDouble
-from pipress.cloud.testing.machine import Machine
+from pipress.cloud.testing.machine import Machine, has_namespaces
 from pipress.store.conftest import s3_server, s3_url
 from pipress.store.testing.s3_server import S3Server
 
@@ -27,6 +27,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsDouble]:
 @pytest.fixture
 def machine(s3_server: S3Server, s3_url: str, aws: AwsDouble, tmp_path: Path) -> Iterator[Callable[..., Machine]]:
     """Makes machines, each with a home of its own, in one store."""
+    if not has_namespaces():
+        pytest.skip("this user may make no namespaces (unshare); root may")
     made: list[Machine] = []
 
     def make(double: AwsDouble = aws, **changes: Any) -> Machine:

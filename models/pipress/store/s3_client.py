@@ -22,6 +22,7 @@ CREDENTIALS = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, 
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"}
 REFUSED = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "InvalidClientTokenId", "AuthFailure"}
 FORBIDDEN = {"AccessDenied", "AllAccessDisabled", "403"}
+ALTERED = {"BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
 ELSEWHERE = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"}
 
 
@@ -107,6 +108,11 @@ def _refusal(error: exceptions.ClientError, address: S3Address, action: str, thi
         )
     if code in ELSEWHERE:
         return StageError(f"the bucket {address.bucket} is in another region", "add ?region=… to the store's URL")
+    if code in ALTERED:
+        return StageError(
+            f"{thing} did not arrive as it was sent ({code})",
+            "run `up` again: it is sent anew; should that not help, look at the network and the proxies in between",
+        )
     if code == "NotImplemented":
         return StageError(
             f"{address.endpoint or 'AWS'} does not implement what {action} needs",

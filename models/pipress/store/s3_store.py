@@ -37,6 +37,7 @@ class S3Store:
     """
 
     def __init__(self, url: str, jobs: Path, say: Say = silent) -> None:
+        self.url = url
         self.bucket = open_bucket(parse_s3_url(url))
         self.jobs = jobs
         self.cache = Cache(jobs.parent / "cache")
@@ -174,7 +175,8 @@ class S3Store:
         return self.jobs / key / "upload.json"
 
     def _again(self, key: str) -> str:
-        return f"run `npm run store -- rm {key[:12]}`, then `up` again: the stage that makes it will run"
+        remove = f"npm run store -- rm {key[:12]} --store '{self.url}' --yes"
+        return f"run `{remove}`, then `up` again: the stage that makes it will run"
 
 
 class _Attempt:

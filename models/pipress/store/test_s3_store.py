@@ -180,7 +180,7 @@ def test_a_dropped_connection_is_gone_on_with(behind: Any) -> None:
     ],
 )
 def test_a_damaged_object_is_refused_and_leaves_nothing(
-    open_s3: OpenS3, s3_server: S3Server, damage: Any, message: str
+    open_s3: OpenS3, s3_server: S3Server, s3_url: str, damage: Any, message: str
 ) -> None:
     make(open_s3())
     damage(stored_file(s3_server, open_s3(), "model.gguf"))
@@ -188,9 +188,9 @@ def test_a_damaged_object_is_refused_and_leaves_nothing(
     with pytest.raises(StageError) as caught:
         elsewhere.open(KEY)
     assert f"/model.gguf {message}" in caught.value.what
-    assert (
-        caught.value.remedy
-        == f"run `npm run store -- rm {KEY[:12]}`, then `up` again: the stage that makes it will run"
+    assert caught.value.remedy == (
+        f"run `npm run store -- rm {KEY[:12]} --store '{s3_url}' --yes`, then `up` again: "
+        "the stage that makes it will run"
     )
     assert not list((elsewhere.cache.root / "files").iterdir())
 
@@ -201,6 +201,33 @@ def test_an_upload_that_arrived_short_is_no_artifact(open_s3: OpenS3, monkeypatc
     with pytest.raises(StageError, match=r"was cut short: 3 bytes instead of 7 — run `up` again: it is sent anew"):
         make(store)
     assert store.manifest(KEY) is None
+
+
+@pytest.mark.parametrize(
+    ("meddle", "message"),
+    [
+        ("drop", r"cannot be reached for s3://.* — check the network .*: it goes on where it was"),
+        ("short", r"/model.gguf did not arrive as it was sent \(\w+\) — run `up` again: it is sent anew"),
+    ],
+)
+@pytest.mark.parametrize("is_large", [False, True])
+def test_an_upload_that_is_cut_off_on_the_way_is_no_artifact_and_goes_on(
+    behind: Any, s3_server: S3Server, monkeypatch: Any, meddle: str, message: str, is_large: bool
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between tries
+    store, _ = behind(lambda method, path, number: meddle if method == "PUT" else None)
+    content = b"weights"
+    if is_large:
+        content = large(store)
+    else:
+        (store.begin(KEY) / "model.gguf").write_bytes(content)
+    with pytest.raises(StageError, match=message):
+        store.commit(KEY, {"run": "r"})
+    assert store.manifest(KEY) is None and objects(s3_server, store.bucket.address.prefix) == []
+    again, _ = behind()
+    again.commit(KEY, again.unfinished(KEY))
+    elsewhere, _ = behind(machine="elsewhere")
+    assert (elsewhere.open(KEY) / "model.gguf").read_bytes() == content
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ export interface Declared {
   inputs: Record<string, unknown>;
   /** Name of the resource it is a child of; empty at the top. */
   parent: string;
-  /** Names of what it comes after, in order. */
+  /** What it comes after, as `Vpc pipress-home`, in order. */
   dependencies: string[];
   protect: boolean;
   retainOnDelete: boolean;
@@ -31,6 +31,7 @@ interface Registration {
 const { waitForRPCs } = pulumi.runtime as unknown as { waitForRPCs: () => Promise<void> };
 
 const nameOf = (urn: string): string => urn.split("::").at(-1) ?? "";
+const typeOf = (urn: string): string => urn.split("::").at(-2)?.split(":").at(-1) ?? "";
 
 /** Runs a program with Pulumi's mocks and returns what it declares, in the order of declaration. */
 export async function declared(program: () => unknown): Promise<Declared[]> {
@@ -70,7 +71,10 @@ export async function declared(program: () => unknown): Promise<Declared[]> {
       name,
       inputs: inputs.get(`${type} ${name}`) ?? {},
       parent: nameOf(request.getParent()),
-      dependencies: request.getDependenciesList().map(nameOf).sort(),
+      dependencies: request
+        .getDependenciesList()
+        .map((urn) => `${typeOf(urn)} ${nameOf(urn)}`)
+        .sort(),
       protect: request.getProtect(),
       retainOnDelete: request.getRetainondelete(),
       ignoreChanges: request.getIgnorechangesList(),

@@ -17,6 +17,7 @@ class AwsDouble:
     """`calls` lists what Auto Scaling was asked, each a dict of its parameters."""
 
     def __init__(self, instance: str = "i-0123456789abcdef0", lifecycle: str = "spot") -> None:
+        self.instance = instance
         self.metadata = {
             "meta-data/instance-id": instance,
             "meta-data/instance-type": "g6e.2xlarge",

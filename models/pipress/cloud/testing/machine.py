@@ -1,6 +1,7 @@
-"""A machine that boots with a box's user data: real boot.sh, server of jobs, watchdog and stages, as processes here.
+"""A machine that boots with a box's user data: real boot.sh, server of jobs, watchdog and stages, in namespaces here.
 
-Only what would turn this machine off, and the GPU, are doubles: `shutdown`, `poweroff`, `nvidia-smi`.
+It has processes of its own, which end with it, and its own `/var/lib`; the network is this machine's. Only what would
+turn this machine off, and the GPU, are doubles: `shutdown`, `poweroff`, `nvidia-smi`.
 """
 
 import hashlib
@@ -8,7 +9,6 @@ import io
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import tarfile
@@ -22,7 +22,24 @@ from pipress.store.testing.s3_server import BUCKET, S3Server
 
 MODELS = Path(__file__).parents[3]
 SOURCE = "boxes/test/source/code.tar.gz"
-SECONDS = 90
+SECONDS = 180
+
+NAMESPACES = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+if os.geteuid() != 0:
+    NAMESPACES.append("--map-root-user")
+
+# The machine's first process: its end is the end of all others.
+INIT = """
+mount -t tmpfs none /var/lib && mkdir /var/lib/pipress && mount --bind "$1" /var/lib/pipress || exit 1
+bash "$1/user-data"
+echo $? >"$1/status.part" && mv "$1/status.part" "$1/status"
+until [ -e "$1/poweroff" ]; do sleep 0.1; done
+"""
+
+
+def has_namespaces() -> bool:
+    """Whether this user may make namespaces: root may; others may where the system lets them."""
+    return subprocess.run([*NAMESPACES, "true"], capture_output=True).returncode == 0
 
 
 def pack_source() -> bytes:
@@ -47,6 +64,7 @@ class Machine:
         self, folder: Path, server: S3Server, prefix: str, aws: AwsDouble, gpu: bool = False, **limits: float
     ) -> None:
         self.home, self.aws = folder, aws
+        self.init: subprocess.Popen[bytes] | None = None
         self.store = server.url(prefix)
         self.off = folder / "poweroff"
         self.gpu_percent = folder / "gpu"
@@ -81,7 +99,10 @@ class Machine:
 
     def boot(self) -> int:
         """Runs the user data as cloud-init does; returns its status once the box is ready or could not be made so."""
-        return subprocess.run(["bash", self.user_data], env=self._environment(), timeout=SECONDS).returncode
+        status, command = self.home / "status", [*NAMESPACES, "sh", "-c", INIT, "init", str(self.home)]
+        init = self.init = subprocess.Popen(command, env=self._environment(), stdin=subprocess.DEVNULL)
+        self.wait(lambda: status.exists() or init.poll() is not None, "the end of its boot script")
+        return int(status.read_text())
 
     def is_off(self) -> bool:
         return self.off.exists()
@@ -103,13 +124,9 @@ class Machine:
 
     def cut_power(self) -> None:
         """Ends every process of this machine, at once."""
-        marker = f"PIPRESS_HOME={self.home}".encode()
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if marker in (process / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(process.name), signal.SIGKILL)
-            except (OSError, ValueError):
-                continue  # gone meanwhile, or not ours
+        if self.init is not None:
+            self.init.kill()
+            self.init.wait()
 
     def _environment(self) -> dict[str, str]:
         own = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PIPRESS_", "HF_"))}
@@ -117,7 +134,6 @@ class Machine:
             **own,
             **self.aws.environment,
             "PATH": f"{self.home / 'bin'}:{os.environ['PATH']}",
-            "PIPRESS_HOME": str(self.home),
             "PIPRESS_WATCH_SECONDS": "0.2",
             "AWS_CONFIG_FILE": "/nonexistent",
             "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
@@ -130,7 +146,8 @@ class Machine:
             "shutdown": f'echo "$@" > {self.home}/shutdown',
             "poweroff": f"touch {self.off}",
             "nvidia-smi": f"cat {self.gpu_percent}",
-            "python3": f'exec {sys.executable} "$@"',
+            # -S: as on a fresh box, there is nothing but the standard library.
+            "python3": f'exec {sys.executable} -S "$@"',
         }
         for name, script in scripts.items():
             file = self.home / "bin" / name

@@ -7,7 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 # (method, path with query, number of this request) -> None: pass it on; "cut": drop the connection after half of the
-# answer; (status, code): answer with an S3 error in the server's stead
+# answer; "drop": drop it after half of the request's body; "short": pass on half of the body as if it were all of it;
+# (status, code): answer with an S3 error in the server's stead
 Meddle = Callable[[str, str, int], Any]
 
 
@@ -29,7 +30,16 @@ class Proxy:
                 if isinstance(what, tuple):
                     return self.answer_error(*what)
                 server = http.client.HTTPConnection("127.0.0.1", port)
-                server.request(self.command, self.path, body, dict(self.headers))
+                headers = dict(self.headers)
+                if what in ("drop", "short"):
+                    body = body[: len(body) // 2]
+                if what == "short":
+                    headers["Content-Length"] = str(len(body))
+                server.request(self.command, self.path, body, headers)
+                if what == "drop":
+                    server.close()
+                    self.close_connection = True
+                    return
                 answer = server.getresponse()
                 content = answer.read()
                 self.send_response(answer.status)

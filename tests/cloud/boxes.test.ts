@@ -1,0 +1,134 @@
+/**
+ * The life of a stack whose stages run on AWS, on the real engine, with a stand-in for the AWS provider, for Auto Scaling and
+ * for the boxes: what they would make is made up here, on a real S3 server.
+ */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { boxOf } from "../../infra/builder/aws/box-of.ts";
+import { loadRecipe } from "../../infra/recipe/recipe.ts";
+import { planStages, type PlannedStage } from "../../infra/plan/plan.ts";
+import { S3Store } from "../../infra/store/s3-store.ts";
+import { rootCredentials, TestS3Server } from "../../infra/store/testing/s3-server.ts";
+import { readToolchain } from "../../infra/toolchain.ts";
+import type { PlannedStep, Workspace } from "../e2e/workspace.ts";
+import { makeWorkspace } from "./pulumi-home.ts";
+import { makeUp } from "./stand-ins/artifacts.ts";
+import { AutoScalingStandIn } from "./stand-ins/auto-scaling.ts";
+import { BoxStandIn } from "./stand-ins/boxes.ts";
+
+let s3: TestS3Server;
+let autoscaling: AutoScalingStandIn;
+let workspace: Workspace;
+let store: S3Store;
+let boxes: BoxStandIn;
+
+beforeAll(async () => {
+  Object.assign(process.env, rootCredentials);
+  [s3, autoscaling] = await Promise.all([TestS3Server.start(), AutoScalingStandIn.start()]);
+  store = new S3Store(s3.url("p"));
+  workspace = await makeWorkspace(autoscaling);
+  boxes = new BoxStandIn(store, autoscaling);
+});
+
+afterAll(async () => {
+  await boxes.stop();
+  await workspace.pulumi("destroy", "--yes", "--skip-preview");
+  workspace.remove();
+  await Promise.all([s3.stop(), autoscaling.stop()]);
+});
+
+/** Sets the stack up for a recipe with changes, what runs on no box being there already; returns its plan. */
+async function configure(changes: Record<string, unknown> = {}, aws: object = {}): Promise<PlannedStage[]> {
+  workspace.recipe({ ...config, ...changes });
+  workspace.configure({
+    recipe: workspace.recipeFile,
+    store: s3.url("p"),
+    builder: { aws: { region: "us-east-1", maxCostUsd: 20, ...aws } },
+  });
+  const plan = await planStages(loadRecipe(workspace.recipeFile), store, readToolchain());
+  for (const stage of plan)
+    if (boxOf(stage) === undefined && stage.artifact === undefined) await makeUp(store, stage, "run-here");
+  return plan;
+}
+
+/** Predicted before anything is fetched. */
+const config = {
+  "base.config": {
+    ...{ hidden_size: 576, intermediate_size: 1536, num_hidden_layers: 30, num_attention_heads: 9 },
+    ...{ num_key_value_heads: 3, vocab_size: 49152, tie_word_embeddings: true },
+  },
+};
+
+const of = (steps: readonly PlannedStep[], op: string): string[] =>
+  steps
+    .filter((step) => step.op === op && /Box$|Group$|Network$/.test(step.type))
+    .map(({ name }) => name)
+    .sort();
+
+const both = [
+  "pipress-dev",
+  "pipress-dev",
+  "pipress-dev-build",
+  "pipress-dev-build-spot",
+  "pipress-dev-gpu",
+  "pipress-dev-gpu-spot",
+];
+
+describe("a stack whose stages run on AWS", () => {
+  it("shows boxes and cost before anything exists, and refuses what costs more than it may", async () => {
+    await configure();
+    const { output, exitCode } = await workspace.pulumi("preview");
+    expect(exitCode, output).toBe(0);
+    expect(output).toMatch(/on AWS +box +type +hours +spot +on demand/);
+    expect(output).toMatch(/recover +gpu +g6e\.2xlarge/);
+    expect(output).toMatch(/sum +\d+\.\d\d +\$\d+\.\d\d/);
+    expect(of(await workspace.preview(), "create")).toEqual(both);
+    await configure({}, { maxCostUsd: 0.01 });
+    const refused = await workspace.pulumi("preview");
+    expect(refused.exitCode).not.toBe(0);
+    expect(refused.output).toMatch(/maxCostUsd: the plan is predicted to cost \$\d/);
+  });
+
+  it("runs every stage on its box, and the next preview deletes the boxes", async () => {
+    const plan = await configure();
+    const { output, exitCode } = await workspace.up();
+    expect(exitCode, output).toBe(0);
+    for (const stage of plan) expect(await store.manifest(stage.key), stage.name).toBeDefined();
+    const on = Object.fromEntries(plan.map((stage) => [stage.name, boxOf(stage)]));
+    expect(Object.fromEntries(boxes.worked)).toEqual(
+      Object.fromEntries(Object.entries(on).filter(([, box]) => box !== undefined)),
+    );
+    expect([...autoscaling.capacity.keys()].sort()).toEqual([
+      "pipress-dev-build-spot",
+      "pipress-dev-gpu-spot",
+    ]);
+    const next = await workspace.preview();
+    expect(of(next, "delete")).toEqual(both);
+    expect(next.filter(({ op }) => op !== "delete")).toEqual([]);
+    await workspace.up();
+    expect(await workspace.preview()).toEqual([]);
+  });
+
+  it("brings back the build box alone for another quantization, both for another recovery", async () => {
+    const build = ["pipress-dev", "pipress-dev", "pipress-dev-build", "pipress-dev-build-spot"];
+    await configure({ "steps.quantize.type": "Q5_K_M" });
+    expect(of(await workspace.preview(), "create")).toEqual(build);
+    await configure({ "steps.recover.rank": 4 });
+    expect(of(await workspace.preview(), "create")).toEqual(both);
+  });
+
+  it("brings back what makes an artifact that was removed from the bucket", async () => {
+    const plan = await configure();
+    const { key } = plan.find(({ name }) => name === "recover") ?? { key: "" };
+    for (const item of await store.list()) if (item.key === key) await store.remove(item);
+    const created = of(await workspace.preview(), "create");
+    expect(created).toContain("pipress-dev-gpu-spot");
+    expect(created).not.toContain("pipress-dev-build-spot");
+  });
+
+  it("touches no artifact when the stack is destroyed", async () => {
+    const before = (await store.list()).filter(({ kind }) => kind === "artifact").length;
+    const { exitCode, output } = await workspace.pulumi("destroy", "--yes", "--skip-preview");
+    expect(exitCode, output).toBe(0);
+    expect((await store.list()).filter(({ kind }) => kind === "artifact")).toHaveLength(before);
+  });
+});
