@@ -56,7 +56,8 @@ export class Fleet {
   constructor() {
     if (this.kept !== undefined) mkdirSync(this.kept, { recursive: true });
     this.workspace = new Workspace(this.kept);
-    if (existsSync(this.wantedFile)) this.wanted = JSON.parse(readFileSync(this.wantedFile, "utf8")) as Wanted;
+    if (existsSync(this.wantedFile))
+      this.wanted = JSON.parse(readFileSync(this.wantedFile, "utf8")) as Wanted;
   }
 
   private get wantedFile(): string {
@@ -131,7 +132,12 @@ export class Fleet {
   /** The same, whatever comes of it. Goes by the machine's own record: asking the stack takes seconds each time. */
   private async run(name: string, script: string): Promise<Outcome> {
     const machine = this.machine(name);
-    const [ssh = "", ...args] = machine.sshCommand(await this.record(name), ["sudo", "sh", "-c", `'${script}'`]);
+    const [ssh = "", ...args] = machine.sshCommand(await this.record(name), [
+      "sudo",
+      "sh",
+      "-c",
+      `'${script}'`,
+    ]);
     const { exitCode, all } = await execa(ssh, args, { reject: false, all: true, stdin: "ignore" });
     return { exitCode, output: all.trim() };
   }

@@ -12,7 +12,9 @@ import { openLine, type UnreliableLine } from "./unreliable-line.ts";
 // model is so large that Ansible's own modules, which travel as well, weigh as little as beside a real one.
 const modelBytes = 400_000_000;
 
-describe.skipIf(sshdMissing)("bytes on the wire", () => {
+const skipped = sshdMissing ? ` (skipped: ${sshdMissing})` : "";
+
+describe.skipIf(sshdMissing)(`bytes on the wire${skipped}`, () => {
   let sshd: TestSshd;
   let folder: string;
   let release: TrivialRelease;

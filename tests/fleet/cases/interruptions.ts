@@ -1,7 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { root, type Fleet, type RunningUp } from "../fleet.ts";
 
-const phases = ["the transfer", "the time between staging and activation", "the activation", "the gate"] as const;
+const phases = [
+  "the transfer",
+  "the time between staging and activation",
+  "the activation",
+  "the gate",
+] as const;
 type Phase = (typeof phases)[number];
 
 /** Starts an `up` to another release and returns when it is in that phase on the canary. */
@@ -18,7 +23,10 @@ async function upInto(phase: Phase, fleet: Fleet): Promise<RunningUp> {
   const switched = `test "$(readlink ${root}/current)" != "${before}"`;
   if (phase === "the time between staging and activation") await up.says(/Wave staged (created|updated)/);
   else if (phase === "the activation") await up.meanwhile(fleet.until("pi-0", switched));
-  else await up.meanwhile(fleet.until("pi-0", `${switched} && curl -sf http://127.0.0.1:8080/health > /dev/null`));
+  else
+    await up.meanwhile(
+      fleet.until("pi-0", `${switched} && curl -sf http://127.0.0.1:8080/health > /dev/null`),
+    );
   return up;
 }
 

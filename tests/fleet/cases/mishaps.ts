@@ -55,7 +55,10 @@ export function mishaps(fleet: Fleet): void {
     });
 
     it("a wrong host key", async () => {
-      const { port, privateKeyFile } = (await fleet.outputs()).hosts["pi-0"] ?? { port: 0, privateKeyFile: "" };
+      const { port, privateKeyFile } = (await fleet.outputs()).hosts["pi-0"] ?? {
+        port: 0,
+        privateKeyFile: "",
+      };
       const { stdout } = await execa("ssh-keygen", ["-y", "-f", privateKeyFile]);
       const hostKey = stdout.split(" ").slice(0, 2).join(" ");
       fleet.configure({

@@ -35,7 +35,9 @@ export function sandbox(fleet: Fleet): void {
       const inside = JSON.parse(said) as Attempts;
       expect(Object.keys(inside)).toEqual(Object.keys(attempts));
       for (const [attempt, outcome] of Object.entries(inside))
-        expect(outcome, attempt).toMatch(/^(EPERM|EACCES|EROFS|ENOENT|EAFNOSUPPORT|ESOCKTNOSUPPORT|EPROTONOSUPPORT)$/);
+        expect(outcome, attempt).toMatch(
+          /^(EPERM|EACCES|EROFS|ENOENT|EAFNOSUPPORT|ESOCKTNOSUPPORT|EPROTONOSUPPORT)$/,
+        );
     });
 
     it("is where systemd's own judgement is 2.0 at most", async () => {
