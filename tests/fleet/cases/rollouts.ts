@@ -2,14 +2,15 @@ import { basename } from "node:path";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { expectClearError } from "../../e2e/scenario.ts";
-import { root, type Fleet } from "../fleet.ts";
+import { names, root, type Fleet } from "../fleet.ts";
 
 /** Rollouts with which nothing interferes. */
 export function rollouts(fleet: Fleet): void {
   describe("a rollout over three hosts", () => {
+    // The rollout itself is how the fleet begins.
     it("brings a release to all of them, and a second up changes nothing", async () => {
-      await fleet.wantOtherModel();
-      await fleet.expectConverges();
+      const { report } = await fleet.outputs();
+      expect(await fleet.expectAllServe()).toEqual(names.map(() => report.release));
       const again = await fleet.workspace.up("--expect-no-changes");
       expect(again.exitCode, again.output).toBe(0);
     });
