@@ -65,14 +65,21 @@ export class Fleet {
     return join(this.workspace.dir, "wanted.json");
   }
 
-  /** Boots the hosts and brings them their first release, or the one that they are to have by now. */
+  /** Boots the hosts and brings them their first release; hosts that were kept are taken as they are. */
   async begin(): Promise<void> {
     this.recipe = await smallRecipe(join(this.workspace.dir, "small-model"));
     this.configure();
     await this.workspace.init();
+    // What a run before this one may have left when it was ended.
     await this.workspace.cancel();
+    if (await this.allAreRunning()) return;
     const { exitCode, output } = await this.workspace.up();
     expect(exitCode, output).toBe(0);
+  }
+
+  private async allAreRunning(): Promise<boolean> {
+    const running = await Promise.all(names.map((name) => this.machine(name).isRunning()));
+    return running.every(Boolean);
   }
 
   async end(): Promise<void> {
