@@ -3,24 +3,25 @@ import { readdirSync, readFileSync } from "node:fs";
 /** Size of a page of memory; `statm` counts in pages. */
 const pageBytes = 4096;
 
-/**
- * Memory of a process and all its descendants, in bytes: the sum of their resident sets, where pages that several of them
- * share count in each.
- */
-export function treeRssBytes(root: number): number {
+/** Process ids of a process and all its descendants, parents before their children. */
+export function processTree(root: number): number[] {
   const children = new Map<number, number[]>();
   for (const name of readdirSync("/proc")) {
     const pid = Number(name);
     const parent = Number.isInteger(pid) ? parentOf(pid) : undefined;
     if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), pid]);
   }
-  const pending = [root];
-  let bytes = 0;
-  for (let pid = pending.pop(); pid !== undefined; pid = pending.pop()) {
-    bytes += rssOf(pid);
-    pending.push(...(children.get(pid) ?? []));
-  }
-  return bytes;
+  const tree = [root];
+  for (const pid of tree) tree.push(...(children.get(pid) ?? []));
+  return tree;
+}
+
+/**
+ * Memory of a process and all its descendants, in bytes: the sum of their resident sets, where pages that several of them
+ * share count in each.
+ */
+export function treeRssBytes(root: number): number {
+  return processTree(root).reduce((bytes, pid) => bytes + rssOf(pid), 0);
 }
 
 /** Looks at a process and its descendants until `done`, and keeps the most memory that they had. */

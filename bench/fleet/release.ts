@@ -11,15 +11,15 @@ export interface TrivialRelease {
   vars: { pipress_release: Release; pipress_llama_cpp_version: string };
 }
 
-const modelBytes = 1_000_000;
 const build = 11434;
 /** What group_vars/all.yml starts a server with; the role llama_cpp asks the program whether it knows them. */
 const flags =
   "--model --host --port --threads --parallel --ctx-size --cache-ram --load-mode --metrics --no-slots --no-ui --offline --cors-origins --api-key-file";
 
 /** Writes a model of random bytes and a program that answers `--version` and `--help` as llama-server does. */
-export function makeTrivialRelease(folder: string): TrivialRelease {
-  const model = writeFile(folder, "model.gguf", randomBytes(modelBytes));
+export function makeTrivialRelease(folder: string, modelBytes = 1_000_000): TrivialRelease {
+  const content = Buffer.alloc(modelBytes, randomBytes(Math.min(modelBytes, 1_000_000)));
+  const model = writeFile(folder, "model.gguf", content);
   const script = `#!/bin/sh\n# ${randomBytes(8).toString("hex")}\necho 'version: 0 (build ${build}) ${flags}'\n`;
   const server = writeFile(folder, "llama-server", Buffer.from(script));
   const release = makeRelease({

@@ -43,8 +43,10 @@ function hostBlock(alias: string, access: HostAccess, files: SshFiles, extra: re
     "UpdateHostKeys no",
     "CheckHostIP no",
     "BatchMode yes",
-    "ConnectTimeout 10",
-    // A host that computes hard may answer late; one that is gone is noticed within a minute.
+    // A host that computes hard may greet late, and is not off for that; where nobody listens at all, `SshSession` has said so
+    // within ten seconds.
+    "ConnectTimeout 60",
+    // One that is gone in the middle is noticed within a minute.
     "ServerAliveInterval 10",
     "ServerAliveCountMax 6",
     ...identity(access),

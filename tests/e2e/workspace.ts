@@ -28,14 +28,17 @@ export interface PlannedStep {
  * of pinned tools is shared with the rest of the machine.
  */
 export class Workspace {
-  readonly dir = mkdtempSync(join(tmpdir(), "pipress-e2e-"));
-  readonly data = join(this.dir, "data");
-  readonly recipeFile = join(this.dir, "recipe.yaml");
-  readonly configFile = join(this.dir, "Pulumi.dev.yaml");
+  readonly data: string;
+  readonly recipeFile: string;
+  readonly configFile: string;
   readonly env: NodeJS.ProcessEnv;
   private readonly context: { cwd: string; env: NodeJS.ProcessEnv; extendEnv: false };
 
-  constructor() {
+  /** @param dir folder of all of it; one that held a workspace before is that workspace again */
+  constructor(readonly dir = mkdtempSync(join(tmpdir(), "pipress-e2e-"))) {
+    this.data = join(dir, "data");
+    this.recipeFile = join(dir, "recipe.yaml");
+    this.configFile = join(dir, "Pulumi.dev.yaml");
     const state = join(this.data, "state");
     mkdirSync(state, { recursive: true });
     const own = { PIPRESS_DATA: this.data, PULUMI_BACKEND_URL: pathToFileURL(state).href };
@@ -85,9 +88,14 @@ export class Workspace {
     return { exitCode, output: all };
   }
 
-  /** Makes the stack. It has the dev stack's name, and so its configuration file beside the program, which stays as it is. */
+  /**
+   * Makes the stack, unless it is there. It has the dev stack's name, and so its configuration file beside the program,
+   * which stays as it is.
+   */
   async init(): Promise<void> {
-    await execa("pulumi", ["stack", "init", "dev", "--non-interactive"], this.context);
+    const { stdout } = await execa("pulumi", ["stack", "ls", "--json"], this.context);
+    if ((JSON.parse(stdout) as unknown[]).length === 0)
+      await execa("pulumi", ["stack", "init", "dev", "--non-interactive"], this.context);
   }
 
   up(...args: string[]): Promise<Outcome> {

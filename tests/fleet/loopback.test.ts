@@ -43,7 +43,9 @@ const probe = `
       when: release is match('tired')
 `;
 
-describe.skipIf(sshdMissing)("waves over hosts on loopback", () => {
+const skipped = sshdMissing ? ` (skipped: ${sshdMissing})` : "";
+
+describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
   const hosts: TestSshd[] = [];
   let play: PlayFolder;
   let project: TestProject;

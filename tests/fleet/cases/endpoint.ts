@@ -1,0 +1,73 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { runOnHost, type HostRun } from "../../../infra/rollout/playbook-resource.ts";
+import { ask, names, type Fleet } from "../fleet.ts";
+
+/** Everything that may run on a host, with a load balancer in front. */
+const everything = {
+  rollout: { neighbours: true },
+  config: { monitoring: true, endpoint: { host: "pi-0", port: 8000 } },
+};
+
+/** The fleet behind its one address, and every role on its hosts. */
+export function endpoint(fleet: Fleet): void {
+  describe("one address for the fleet", () => {
+    it("loses no request while a rollout goes over all hosts", async () => {
+      fleet.configure(everything);
+      await fleet.expectConverges();
+      const { endpoint: address, apiKey } = await fleet.outputs();
+      const once = () => ask(address, apiKey);
+      await expect.poll(once, { timeout: 120_000, interval: 2_000 }).toBe("answers");
+
+      fleet.wantOtherSettings(everything);
+      const up = fleet.startUp();
+      const answers = await askSteadily(once, up.ended);
+      const { exitCode, output } = await up.ended;
+      expect(exitCode, output).toBe(0);
+      console.log(`${answers.length} requests during the rollout`);
+      expect(answers.length).toBeGreaterThan(20);
+      expect(answers.filter((answer) => answer !== "answers")).toEqual([]);
+      const { report } = await fleet.outputs();
+      expect(await fleet.expectAllServe()).toEqual(names.map(() => report.release));
+    });
+
+    it("leaves every role with nothing to do: converge, check, converge, check", async () => {
+      fleet.configure(everything);
+      await fleet.expectConverges();
+      const runs = (await fleet.playbooks()).filter(({ host }) => host.name === "pi-0");
+      expect(runs.map(({ playbook }) => playbook).sort()).toEqual([
+        "ansible/endpoint.yml",
+        "ansible/site.yml",
+        "ansible/stage.yml",
+      ]);
+      for (const run of runs)
+        for (const check of [true, false, true])
+          expect(await changesOf({ ...run, check }), `${run.playbook}, check: ${check}`).toEqual([]);
+    });
+  });
+}
+
+/** What a run of a playbook changes, or would. */
+async function changesOf(run: HostRun): Promise<string[]> {
+  const said: string[] = [];
+  const say = (message: string): void => void said.push(message);
+  const log = { status: say, info: say, warn: say };
+  const { recap } = await runOnHost(run, log, new AbortController().signal);
+  expect(recap.ok, said.join("\n")).toBeGreaterThan(0);
+  return recap.changedTasks;
+}
+
+/** Two clients that ask again as soon as they have an answer, while something goes on. */
+async function askSteadily(once: () => Promise<string>, meanwhile: Promise<unknown>): Promise<string[]> {
+  let over = false;
+  void meanwhile.then(() => (over = true));
+  const answers: string[] = [];
+  const client = async (): Promise<void> => {
+    while (!over) {
+      answers.push(await once());
+      await sleep(500);
+    }
+  };
+  await Promise.all([client(), client()]);
+  return answers;
+}

@@ -1,0 +1,88 @@
+import { execa } from "execa";
+import { describe, expect, it } from "vitest";
+import { expectClearError } from "../../e2e/scenario.ts";
+import { root, type Fleet } from "../fleet.ts";
+
+/** What else can go wrong on the way to a host. */
+export function mishaps(fleet: Fleet): void {
+  describe("what else goes wrong", () => {
+    const free = "$(df --output=avail -B1 / | tail -1)";
+    const fill = (file: string) => `fallocate -l $((${free} - 50000000)) ${file}`;
+
+    /** An `up` that fails with these words and leaves everybody serving; after `mend` the next one converges. */
+    async function failsThenConverges(words: RegExp[], mend: () => unknown): Promise<void> {
+      const { exitCode, output } = await fleet.workspace.up();
+      expect(exitCode).not.toBe(0);
+      expectClearError(output, ...words);
+      await fleet.expectAllServe();
+      await mend();
+      await fleet.expectConverges();
+    }
+
+    it("a full disk on the canary", async () => {
+      await fleet.wantOtherModel();
+      await fleet.sh("pi-0", fill("/full"));
+      await failsThenConverges([/pi-0/, /MB of disk are free, but the release needs/], () =>
+        fleet.sh("pi-0", "rm -f /full"),
+      );
+    });
+
+    it("a disk that fills up during the transfer", async () => {
+      await fleet.wantOtherModel({ rollout: { bandwidth: "2 MB" } });
+      const up = fleet.startUp();
+      await up.meanwhile(fleet.until("pi-0", `find ${root}/store -name "*.part" -size +1000k | grep -q .`));
+      await fleet.sh("pi-0", `fallocate -l $((${free} - 2000000)) /full`);
+      const { exitCode, output } = await up.ended;
+      expect(exitCode).not.toBe(0);
+      expectClearError(output, /pi-0/, /the disk filled up while the model was fetched/);
+      await fleet.expectAllServe();
+      await fleet.sh("pi-0", "rm -f /full");
+      await fleet.expectConverges();
+    });
+
+    it("a flipped byte in the model that a host has stored", async () => {
+      const model = await fleet.sh("pi-1", `readlink -f ${root}/current/model.gguf`);
+      await fleet.sh(
+        "pi-1",
+        `chmod u+w ${model}; printf X | dd of=${model} bs=1 seek=1000000 conv=notrunc status=none`,
+      );
+      const refreshed = await fleet.workspace.pulumi("refresh", "--yes", "--skip-preview");
+      expect(refreshed.exitCode, refreshed.output).toBe(0);
+      const planned = (await fleet.workspace.preview()).map(({ name }) => name);
+      expect(planned).toContain("pi-1");
+      expect(planned).not.toContain("pi-0");
+      await fleet.expectConverges();
+    });
+
+    it("a wrong host key", async () => {
+      const { port, privateKeyFile } = (await fleet.outputs()).hosts["pi-0"] ?? {
+        port: 0,
+        privateKeyFile: "",
+      };
+      const { stdout } = await execa("ssh-keygen", ["-y", "-f", privateKeyFile]);
+      const hostKey = stdout.split(" ").slice(0, 2).join(" ");
+      fleet.configure({
+        hosts: [{ name: "impostor", address: "127.0.0.1", port, privateKeyFile, hostKey }],
+      });
+      await failsThenConverges([/impostor/, /wrong host key/, /SHA256:/], () => {
+        fleet.configure();
+      });
+    });
+
+    it("two ups at once", async () => {
+      fleet.wantOtherSettings();
+      const both = await Promise.all([fleet.workspace.up(), fleet.workspace.up()]);
+      expect(both.map(({ exitCode }) => exitCode === 0).sort()).toEqual([false, true]);
+      expect(both.find(({ exitCode }) => exitCode !== 0)?.output).toMatch(/lock/i);
+      await fleet.expectConverges();
+    });
+
+    it("a clock that is wrong by a year", async () => {
+      await fleet.sh("pi-0", 'date -s "1 year ago"');
+      fleet.wantOtherSettings();
+      await failsThenConverges([/pi-0/, /the clock is 36[56] days behind/], () =>
+        fleet.sh("pi-0", `date -s @${Math.round(Date.now() / 1000)}`),
+      );
+    });
+  });
+}
