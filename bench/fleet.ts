@@ -1,20 +1,20 @@
-import { mkdirSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { cpus, tmpdir, totalmem } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Table from "cli-table3";
 import { startSshd, type TestSshd } from "../infra/ansible/testing/sshd.ts";
 import { formatBytes } from "../infra/config/units.ts";
 import { UserError } from "../infra/errors/user-error.ts";
-import { repoRoot } from "../infra/paths.ts";
 import { readToolchain } from "../infra/toolchain.ts";
 import { makeTrivialRelease } from "./fleet/release.ts";
 import { rollOutWithPipress, type Ups } from "./fleet/with-pipress.ts";
 import { rollOutWithPlainAnsible } from "./fleet/with-plain-ansible.ts";
+import { beside, thisRun, writeResults, type Row } from "./results.ts";
 
 const SIZES = [1, 10, 50];
 /** Hosts at work at the same time, and Ansible's forks: the default of `rollout.parallel`. */
 const PARALLEL = 10;
+const PLAIN = "ansible-playbook with the same forks, hosts and tasks";
 
 /** One fleet, rolled out to in both ways. */
 interface Case {
@@ -35,7 +35,7 @@ export async function benchFleet(args: readonly string[]): Promise<number> {
     cases.push(measured);
     console.log(tableOf([measured]));
   }
-  if (args.length === 0) writeResults(cases);
+  if (args.length === 0) writeResults({ bench: "fleet", ...thisRun(), rows: cases.flatMap(rowsOf) });
   return 0;
 }
 
@@ -101,24 +101,12 @@ function tableOf(cases: readonly Case[]): string {
   return table.toString();
 }
 
-function writeResults(cases: readonly Case[]): void {
-  const document = {
-    bench: "fleet",
-    date: new Date().toISOString().slice(0, 10),
-    device: `${process.arch}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
-    parallel: PARALLEL,
-    baseline: "ansible-playbook with the same forks, hosts and tasks",
-    results: cases.flatMap((each) =>
-      Object.entries(figuresOf(each)).map(([metric, [value, baseline]]) => ({
-        ...{ metric, case: each.hosts },
-        value: Number(value.toFixed(2)),
-        baseline: Number(baseline.toFixed(2)),
-        ratio: Number((value / baseline).toFixed(4)),
-      })),
-    ),
-  };
-  const path = join(repoRoot, "bench", "results", "fleet.json");
-  mkdirSync(join(repoRoot, "bench", "results"), { recursive: true });
-  writeFileSync(path, `${JSON.stringify(document, null, 2)}\n`);
-  console.log(`written: ${path}`);
+function rowsOf(each: Case): Row[] {
+  return Object.entries(figuresOf(each)).map(([metric, [ours, plain]]) => ({
+    case: `${String(each.hosts)} ${each.hosts === 1 ? "host" : "hosts"}, ${String(PARALLEL)} at a time`,
+    metric,
+    value: Number(ours.toFixed(2)),
+    unit: metric.endsWith("bytes") ? "bytes" : "s",
+    ...beside(ours, PLAIN, Number(plain.toFixed(2))),
+  }));
 }

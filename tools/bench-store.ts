@@ -1,16 +1,13 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { execa } from "execa";
+import { beside, thisRun, writeResults, type Row } from "../bench/results.ts";
 import { formatBytes, parseBytes } from "../infra/config/units.ts";
 import { UserError } from "../infra/errors/user-error.ts";
 import { cacheDir, repoRoot } from "../infra/paths.ts";
 import { ensureAwsCli } from "./bench/aws-cli.ts";
 import { bootstrap } from "./bootstrap/index.ts";
 import { pythonEnvironment } from "./bootstrap/python.ts";
-
-const RESULT = join(repoRoot, "bench", "results", "store.json");
 
 interface Figures {
   put_bytes_per_second: number;
@@ -52,7 +49,8 @@ export async function main(args: string[]): Promise<number> {
     { env: { PYTHONPATH: join(repoRoot, "models") }, stderr: "inherit" },
   );
   const result = JSON.parse(stdout) as Result;
-  if (values.size === FULL.size && values.rounds === FULL.rounds) record({ bytes, rounds, ...result });
+  if (values.size === FULL.size && values.rounds === FULL.rounds)
+    writeResults({ bench: "store", ...thisRun(), rows: rowsOf(result, bytes) });
   const line = (name: string, ours: number, theirs: number, unit: string, ratio: string) =>
     `${name.padEnd(8)}${formatBytes(ours).padStart(9)}${unit}  AWS CLI ${formatBytes(theirs).padStart(9)}${unit}${ratio}`;
   const { peer } = result;
@@ -67,10 +65,18 @@ export async function main(args: string[]): Promise<number> {
   return 0;
 }
 
-/** Writes the figures down with the day and the machine that they are of. */
-function record(figures: Result & { bytes: number; rounds: number }): void {
-  const machine = `${cpus()[0]?.model ?? "?"}, ${String(cpus().length)} cores`;
-  const document = { date: new Date().toISOString().slice(0, 10), machine, ...figures };
-  mkdirSync(join(repoRoot, "bench", "results"), { recursive: true });
-  writeFileSync(RESULT, `${JSON.stringify(document, null, 2)}\n`);
+/** Ours beside the AWS CLI's, by metric. */
+function rowsOf({ peer, ...ours }: Result, bytes: number): Row[] {
+  const units = {
+    put_bytes_per_second: "bytes/s",
+    get_bytes_per_second: "bytes/s",
+    peak_rss_bytes: "bytes",
+  } as const;
+  return (Object.keys(units) as (keyof Figures)[]).map((metric) => ({
+    case: formatBytes(bytes),
+    metric,
+    value: ours[metric],
+    unit: units[metric],
+    ...beside(ours[metric], "AWS CLI", peer[metric]),
+  }));
 }
