@@ -4,8 +4,9 @@ import { parameterCount, type ModelShape } from "./shape.ts";
 const PRODUCT = 2;
 const FACTOR = 1 / 3;
 const INVERSE = 2 / 3;
-/** Halves of the text, and outputs that say what share of a correction holds. */
+/** Halves of the text, ridges that are tried on either, and outputs that say what holds. */
 const HALVES = 2;
+const RIDGES = 3;
 const JUDGED_OUTPUTS = 128;
 
 /**
@@ -35,8 +36,8 @@ export function pruneOperations(
 
 /** Two corrections of some outputs, fitted and judged on either half, and then one of all outputs. */
 function refit(inputs: number, outputs: number): number {
-  const columns = HALVES * 2 * (2 * JUDGED_OUTPUTS) + outputs;
-  return (HALVES + 1) * FACTOR * inputs ** 3 + PRODUCT * inputs ** 2 * columns;
+  const columns = HALVES * RIDGES * 2 * (2 * JUDGED_OUTPUTS) + outputs;
+  return (HALVES * RIDGES + 1) * FACTOR * inputs ** 3 + PRODUCT * inputs ** 2 * columns;
 }
 
 /** Updates of an inverse that shrinks from `n` rows to `kept`. */

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
-from pipress.pruning.least_squares import RIDGE, inputs_of, refit
+from pipress.pruning.least_squares import inputs_of, refit
 from pipress.pruning.moments import Moments
 from pipress.pruning.plan import Plan
 from pipress.weights.streamed import Report, StreamedLlama, batches
@@ -92,7 +92,7 @@ def cut_attention(
         keep_rows(attention.k_proj, inputs_of(kept, plan.shape.head_dim))
         keep_rows(attention.v_proj, inputs_of(kept, plan.shape.head_dim))
     inputs = inputs_of(kept, plan.shape.group * plan.shape.head_dim)
-    set_inputs(attention.o_proj, refit(halves, weight, inputs, RIDGE) if reconstruct else weight[inputs])
+    set_inputs(attention.o_proj, refit(halves, weight, inputs) if reconstruct else weight[inputs])
 
 
 def cut_feed_forward(
@@ -119,7 +119,7 @@ def cut_feed_forward(
         kept = plan.channels(halves[0] + halves[1], mlp, plan.shape.ffn)
         for linear in (mlp.gate_proj, mlp.up_proj):
             keep_rows(linear, kept)
-    set_inputs(mlp.down_proj, refit(halves, weight, kept, RIDGE) if reconstruct else weight[kept])
+    set_inputs(mlp.down_proj, refit(halves, weight, kept) if reconstruct else weight[kept])
 
 
 def _halves(

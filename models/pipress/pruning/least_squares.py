@@ -16,6 +16,8 @@ from pipress.pruning.moments import TINY, Moments
 
 # Ridge penalty as a share of each input's second moment.
 RIDGE = 0.01
+# Those that a refit chooses from: the less text there is, the larger the one that holds.
+RIDGES = (0.01, 0.1, 1.0)
 # Share of the units to be removed that go between two looks at what the rest is worth.
 REMOVED_AT_A_TIME = 1 / 16
 # Channels looked at for each that goes in between.
@@ -84,39 +86,44 @@ def _cheapest(inverse: torch.Tensor, weight: torch.Tensor, size: int, count: int
     return candidates[picked]
 
 
-def refit(halves: tuple[Moments, Moments], weight: torch.Tensor, kept: torch.Tensor, ridge: float) -> torch.Tensor:
+def refit(halves: tuple[Moments, Moments], weight: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
     """Weights of the inputs `kept` that bring the output nearer to what it should be: (len(kept), d_out).
 
     halves: moments of two halves of the text. What is to be made up for has two parts: what the removed inputs did, and
     how far the stream has already gone astray. Each gets its correction, a ridge regression, and of each correction only
     the share that holds on text it was not fitted on: fitted on one half and judged on the other, and the other way
-    round (stacked regressions, Breiman 1996). Little text, or an error that these inputs cannot know of, moves little.
+    round (stacked regressions, Breiman 1996), as the ridge is found too. Little text, or an error that these inputs
+    cannot know of, moves little.
     """
     gone = torch.ones(len(weight), dtype=torch.bool, device=weight.device)
     gone[kept] = False
-    shares = _shares_that_hold(halves, weight, kept, gone, ridge)
+    ridge, shares = _what_holds(halves, weight, kept, gone)
     both = halves[0] + halves[1]
     wanted = sum(share * part for share, part in zip(shares, _missing(both, weight, kept, gone), strict=True))
     return weight[kept] + torch.cholesky_solve(wanted, _factor_of(both, kept, ridge))
 
 
-def _shares_that_hold(
-    halves: tuple[Moments, Moments], weight: torch.Tensor, kept: torch.Tensor, gone: torch.Tensor, ridge: float
-) -> list[float]:
-    """The share of either correction that does best on text that it was not fitted on."""
-    # Two numbers are looked for: a part of the outputs tells them as well as all would.
+def _what_holds(
+    halves: tuple[Moments, Moments], weight: torch.Tensor, kept: torch.Tensor, gone: torch.Tensor
+) -> tuple[float, list[float]]:
+    """The ridge, and the share of either correction, that do best on text that was not fitted on."""
+    # Three numbers are looked for: a part of the outputs tells them as well as all would.
     columns = torch.linspace(0, weight.shape[1] - 1, min(weight.shape[1], JUDGED_OUTPUTS)).round().long()
-    quadratic, linear = torch.zeros(2, 2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    quadratic = torch.zeros(len(RIDGES), 2, 2, dtype=torch.float64)
+    linear = torch.zeros(len(RIDGES), 2, dtype=torch.float64)
     for fitted, judging in (halves, halves[::-1]):
         missing = torch.cat(_missing(fitted, weight, kept, gone, columns), dim=1)
-        corrections = torch.cholesky_solve(missing, _factor_of(fitted, kept, ridge)).chunk(2, dim=1)
         gram, wanted = judging.gram[kept][:, kept], sum(_missing(judging, weight, kept, gone, columns))
-        for i, correction in enumerate(corrections):
-            linear[i] += (correction * wanted).sum().double().cpu()
-            seen = gram @ correction
-            for j, other in enumerate(corrections):
-                quadratic[i, j] += (other * seen).sum().double().cpu()
-    return _best_shares(quadratic, linear)
+        for at, ridge in enumerate(RIDGES):
+            corrections = torch.cholesky_solve(missing, _factor_of(fitted, kept, ridge)).chunk(2, dim=1)
+            for i, correction in enumerate(corrections):
+                linear[at, i] += (correction * wanted).sum().double().cpu()
+                seen = gram @ correction
+                for j, other in enumerate(corrections):
+                    quadratic[at, i, j] += (other * seen).sum().double().cpu()
+    found = [_best_shares(*judged) for judged in zip(quadratic, linear, strict=True)]
+    best = min(range(len(RIDGES)), key=lambda at: found[at][1])
+    return RIDGES[best], found[best][0]
 
 
 def _missing(
@@ -135,12 +142,12 @@ def _factor_of(moments: Moments, kept: torch.Tensor, ridge: float) -> torch.Tens
     return _factor(moments.gram[kept][:, kept], ridge_of(moments, ridge)[kept])
 
 
-def _best_shares(quadratic: torch.Tensor, linear: torch.Tensor) -> list[float]:
-    """Shares s in [0, 1] of two corrections that minimise s' quadratic s - 2 linear' s."""
+def _best_shares(quadratic: torch.Tensor, linear: torch.Tensor) -> tuple[list[float], float]:
+    """Shares s in [0, 1] of two corrections that minimise s' quadratic s - 2 linear' s, and that minimum."""
     steps = torch.linspace(0, 1, 101, dtype=torch.float64)
     shares = torch.cartesian_prod(steps, steps)
     loss = ((shares @ quadratic) * shares).sum(dim=1) - 2 * shares @ linear
-    return shares[loss.argmin()].tolist()
+    return shares[loss.argmin()].tolist(), loss.min().item()
 
 
 def inputs_of(units: torch.Tensor, size: int) -> torch.Tensor:
