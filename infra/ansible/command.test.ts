@@ -32,7 +32,7 @@ test("the inventory has every host's variables, and how it is reached by its nam
   const reached = (name: string) => ({
     ansible_connection: "ssh",
     ansible_python_interpreter: "/usr/bin/python3",
-    ansible_ssh_args: `-F /run/${name}/ssh_config -o ControlMaster=no -o ControlPath=/run/${name}/control -o ConnectTimeout=30`,
+    ansible_ssh_args: `-F /run/${name}/ssh_config -o ControlMaster=no -o ControlPath=/run/${name}/control -o ConnectTimeout=60`,
   });
   expect(inventory([host("pi-0", { prompt: "{{ x }}" }), host("pi-1", { n: 2 })])).toEqual({
     all: {

@@ -82,7 +82,7 @@ export function inventory(hosts: readonly InventoryHost[]): object {
       ansible_connection: "ssh",
       ansible_python_interpreter: "/usr/bin/python3",
       // The first mention of an option counts: Ansible's own timeout is for a busy host, a host that is off is known sooner.
-      ansible_ssh_args: `-F ${ssh.config} -o ControlMaster=no -o ControlPath=${ssh.control} -o ConnectTimeout=30`,
+      ansible_ssh_args: `-F ${ssh.config} -o ControlMaster=no -o ControlPath=${ssh.control} -o ConnectTimeout=60`,
     },
   ]);
   return { all: { hosts: Object.fromEntries(entries) as Record<string, unknown> } };

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { processTree } from "../../bench/process-tree.ts";
 import { makePlayFolder, type PlayFolder } from "../../infra/ansible/testing/play-folder.ts";
 import { sshdMissing, startSshd, type TestSshd } from "../../infra/ansible/testing/sshd.ts";
 import { repoRoot } from "../../infra/paths.ts";
@@ -62,14 +63,18 @@ describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
       import { rollOutInWaves } from "${repoRoot}/infra/rollout/in-waves.ts";
       import { Playbook } from "${repoRoot}/infra/rollout/playbook.ts";
       const settings = { release: "one", steps: {}, whenDown: "fail", ...JSON.parse(process.env.FLEET ?? "{}") };
-      const { release, whenDown } = settings;
+      const { release, whenDown, impostor } = settings;
+      const written = ${JSON.stringify(connections)};
+      // Somebody who does not have the key that is expected of the host.
+      const keyOf = ({ name, connection }) => (name === impostor ? written[0].connection : connection).hostKey;
+      const hosts = written.map((host) => ({ ...host, connection: { ...host.connection, hostKey: keyOf(host) } }));
       const defaults = { canary: { count: 1 }, shares: [{ count: 3 }], soak: 1, maxFailures: { count: 0 }, parallel: 2, stageFirst: true };
       const vars = { release, folder: ${JSON.stringify(folder)} };
       const declare = (host, playbook, suffix, after) => new Playbook(host.name + suffix, {
         playbook, contentDigest: "1", host: host.connection, vars, failures: "report", whenDown, parallel: 2,
       }, { dependsOn: after });
       const playbooks = rollOutInWaves({
-        hosts: ${JSON.stringify(connections)},
+        hosts,
         steps: { ...defaults, ...settings.steps },
         stage: (host, { after }) => declare(host, ${JSON.stringify(join(play.folder, "stage.yml"))}, "-staged", after),
         playbook: (host, { after }) => declare(host, ${JSON.stringify(play.playbook)}, "", after),
@@ -187,5 +192,38 @@ describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
     await hosts[0]?.start();
     await up({ release: "six" });
     expect(served()).toEqual(["six", "six", "six", "six"]);
+  });
+
+  it("sends nothing to a host that has another key than expected", async () => {
+    const before = served();
+    const shown = await failingUp({ release: "seven", impostor: "pi-3" });
+    expect(shown).toMatch(/pi-3: wrong host key: expected SHA256:\S+, offered SHA256:\S+ nothing was sent/);
+    expect(served()).toEqual(before);
+    await up({ release: "seven" });
+    expect(served()).toEqual(["seven", "seven", "seven", "seven"]);
+  });
+
+  it("lets one of two ups at once through, and tells the other", async () => {
+    const both = await withFleet({ release: "eight" }, () =>
+      Promise.all([1, 2].map(() => project.start("up", "--yes", "--skip-preview"))),
+    );
+    expect(both.map(({ exitCode }) => exitCode === 0).sort()).toEqual([false, true]);
+    expect(both.find(({ exitCode }) => exitCode !== 0)?.all).toMatch(/lock/i);
+    expect(served()).toEqual(["eight", "eight", "eight", "eight"]);
+  });
+
+  it("goes on where it was when everything that the up consists of was killed behind the canary", async () => {
+    const run = await withFleet({ release: "nine" }, () =>
+      Promise.resolve({ up: project.start("up", "--yes", "--skip-preview") }),
+    );
+    let printed = "";
+    run.up.all.on("data", (chunk: Buffer) => (printed += chunk.toString()));
+    await expect.poll(() => printed, { timeout: 300_000, interval: 50 }).toMatch(/wave-1 (created|updated)/);
+    for (const pid of processTree(run.up.pid ?? 0)) process.kill(pid, "SIGKILL");
+    await run.up;
+    expect(served()[0]).toBe("nine");
+    await project.pulumi("cancel", "--yes");
+    await up({ release: "nine" });
+    expect(served()).toEqual(["nine", "nine", "nine", "nine"]);
   });
 });
