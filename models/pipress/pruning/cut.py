@@ -2,9 +2,9 @@
 
 Two sets of hidden states go along: those of the pruned model so far, and those that the unpruned model had there.
 Scores are taken on the first, because that is what the layer will see. With `reconstruct`, o_proj and down_proj are
-refitted by least squares (`least_squares.py`) so that what the layer puts out comes near to the second: what was removed
-from the layer itself is made up for, and as far as that can be known the errors of the layers before are too, dropped
-blocks included, which is GPTAQ's asymmetric calibration (Li et al., arXiv:2504.02692).
+refitted by least squares (`least_squares.py`) so that what the layer puts out comes near to the second: what was
+removed from the layer itself is made up for, and as far as that can be known the errors of the layers before are too,
+dropped blocks included, which is GPTAQ's asymmetric calibration (Li et al., arXiv:2504.02692).
 """
 
 from collections.abc import Callable

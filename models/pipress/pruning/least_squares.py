@@ -90,9 +90,9 @@ def refit(halves: tuple[Moments, Moments], weight: torch.Tensor, kept: torch.Ten
     """Weights of the inputs `kept` that bring the output nearer to what it should be: (len(kept), d_out).
 
     halves: moments of two halves of the text. What is to be made up for has two parts: what the removed inputs did, and
-    how far the stream has already gone astray. Each gets its correction, a ridge regression, and of each correction only
-    the share that holds on text it was not fitted on: fitted on one half and judged on the other, and the other way
-    round (stacked regressions, Breiman 1996), as the ridge is found too. Little text, or an error that these inputs
+    how far the stream has already gone astray. Each gets its correction, a ridge regression, and of each correction
+    only the share that holds on text it was not fitted on: fitted on one half and judged on the other, and the other
+    way round (stacked regressions, Breiman 1996), as the ridge is found too. Little text, or an error that these inputs
     cannot know of, moves little.
     """
     gone = torch.ones(len(weight), dtype=torch.bool, device=weight.device)
@@ -133,7 +133,7 @@ def _missing(
     gone: torch.Tensor,
     columns: torch.Tensor | slice = slice(None),
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross moments, (len(kept), columns) each, of the kept inputs with what the removed ones did, and with the rest."""
+    """Cross moments of the kept inputs with what the removed ones did, and with the rest: (len(kept), columns) each."""
     gram, weight = moments.gram[kept], weight[:, columns]
     return gram[:, gone] @ weight[gone], moments.cross[kept][:, columns] - gram @ weight
 
