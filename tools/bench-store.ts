@@ -15,7 +15,7 @@ interface Figures {
   peak_rss_bytes: number;
 }
 
-type Result = Figures & { peer: Figures; put_ratio: number; get_ratio: number };
+type Result = Figures & { peer: Figures };
 
 const FULL = { size: "4 GB", rounds: "3" };
 
@@ -48,20 +48,15 @@ export async function main(args: string[]): Promise<number> {
     ["-m", "pipress.store.testing.benchmark", String(bytes), String(rounds), ...aws],
     { env: { PYTHONPATH: join(repoRoot, "models") }, stderr: "inherit" },
   );
-  const result = JSON.parse(stdout) as Result;
+  const rows = rowsOf(JSON.parse(stdout) as Result, bytes);
   if (values.size === FULL.size && values.rounds === FULL.rounds)
-    writeResults({ bench: "store", ...thisRun(), rows: rowsOf(result, bytes) });
-  const line = (name: string, ours: number, theirs: number, unit: string, ratio: string) =>
-    `${name.padEnd(8)}${formatBytes(ours).padStart(9)}${unit}  AWS CLI ${formatBytes(theirs).padStart(9)}${unit}${ratio}`;
-  const { peer } = result;
-  const share = (ratio: number) => `  ratio ${ratio.toFixed(2)}`;
-  console.log(
-    line("put", result.put_bytes_per_second, peer.put_bytes_per_second, "/s", share(result.put_ratio)),
-  );
-  console.log(
-    line("get", result.get_bytes_per_second, peer.get_bytes_per_second, "/s", share(result.get_ratio)),
-  );
-  console.log(line("memory", result.peak_rss_bytes, peer.peak_rss_bytes, "  ", ""));
+    writeResults({ bench: "store", ...thisRun(), rows });
+  for (const { metric, value, unit, baseline, baselineValue = 0, ratio = 0 } of rows) {
+    const figure = (of: number): string => `${formatBytes(of)}${unit.slice("bytes".length)}`.padStart(11);
+    const [name = ""] = metric.split("_bytes");
+    const theirs = `${baseline ?? ""}${figure(baselineValue)}`;
+    console.log(`${name.padEnd(8)}${figure(value)}  ${theirs}  ratio ${ratio.toFixed(2)}`);
+  }
   return 0;
 }
 

@@ -1,4 +1,5 @@
 import { basename, dirname, join } from "node:path";
+import { CONNECT_TIMEOUT_SECONDS } from "./ssh-config.ts";
 import { literal } from "./variables.ts";
 
 /** A command as data: what runs, not how. */
@@ -82,7 +83,7 @@ export function inventory(hosts: readonly InventoryHost[]): object {
       ansible_connection: "ssh",
       ansible_python_interpreter: "/usr/bin/python3",
       // The first mention of an option counts: Ansible's own timeout is for a busy host, a host that is off is known sooner.
-      ansible_ssh_args: `-F ${ssh.config} -o ControlMaster=no -o ControlPath=${ssh.control} -o ConnectTimeout=60`,
+      ansible_ssh_args: `-F ${ssh.config} -o ControlMaster=no -o ControlPath=${ssh.control} -o ConnectTimeout=${CONNECT_TIMEOUT_SECONDS}`,
     },
   ]);
   return { all: { hosts: Object.fromEntries(entries) as Record<string, unknown> } };

@@ -1,5 +1,8 @@
 import { expandHome, type HostAccess, type PlayHost } from "./host.ts";
 
+/** How long a host may take to greet. */
+export const CONNECT_TIMEOUT_SECONDS = 60;
+
 /** Files and names that one run's SSH connections share. All paths are absolute. */
 export interface SshFiles {
   config: string;
@@ -45,7 +48,7 @@ function hostBlock(alias: string, access: HostAccess, files: SshFiles, extra: re
     "BatchMode yes",
     // A host that computes hard may greet late, and is not off for that; where nobody listens at all, `SshSession` has said so
     // within ten seconds.
-    "ConnectTimeout 60",
+    `ConnectTimeout ${CONNECT_TIMEOUT_SECONDS}`,
     // One that is gone in the middle is noticed within a minute.
     "ServerAliveInterval 10",
     "ServerAliveCountMax 6",

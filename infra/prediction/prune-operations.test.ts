@@ -1,18 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { pruneOperations } from "./prune-operations.ts";
-import type { ModelShape } from "./shape.ts";
+import { smolLM2 as before } from "./testing/shapes.ts";
 
-const before: ModelShape = {
-  layers: 30,
-  hiddenSize: 576,
-  ffnSize: 1536,
-  heads: 9,
-  kvHeads: 3,
-  headDim: 64,
-  vocabulary: 49152,
-  tied: true,
-  tokenizerBytes: 0,
-};
 const after = { ...before, ffnSize: 1280 };
 const operations = (params: object): number =>
   pruneOperations({ method: "ffn-activation", calibrationTokens: 4096, ...params }, before, after);

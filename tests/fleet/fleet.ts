@@ -4,7 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { execa } from "execa";
 import { expect } from "vitest";
-import { processTree } from "../../bench/process-tree.ts";
+import { signalAll } from "../../infra/process/signals.ts";
+import { processTree } from "../../infra/process/tree.ts";
 import type { HostRun } from "../../infra/rollout/playbook-resource.ts";
 import { VirtualPiMachine } from "../../infra/virtual-pi/machine.ts";
 import { findMachineProcesses } from "../../infra/virtual-pi/process.ts";
@@ -188,7 +189,7 @@ export class Fleet {
   async cutPower(name: string): Promise<void> {
     const pids = await findMachineProcesses(this.machine(name).folder.disk);
     expect(pids).toHaveLength(1);
-    for (const pid of pids) process.kill(pid, "SIGKILL");
+    signalAll(pids, "SIGKILL");
   }
 
   async powerOn(name: string): Promise<void> {
@@ -249,7 +250,7 @@ export class Fleet {
       },
       kill: async () => {
         // Engine, provider, Ansible and its connections, all at once, as when the operator's machine loses power.
-        for (const each of processTree(pid)) kill(each);
+        signalAll(processTree(pid), "SIGKILL");
         await ended;
       },
     };
@@ -278,14 +279,6 @@ function plain(value: unknown): unknown {
   if (value === null || typeof value !== "object") return value;
   if ("plaintext" in value) return JSON.parse(String(value.plaintext));
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, plain(member)]));
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It has ended by itself meanwhile.
-  }
 }
 
 /** A script that prints a host's release, and fails where that is not as it was made or does not run. */

@@ -3,7 +3,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { processTree } from "../../bench/process-tree.ts";
+import { signalAll } from "../../infra/process/signals.ts";
+import { processTree } from "../../infra/process/tree.ts";
 import { makePlayFolder, type PlayFolder } from "../../infra/ansible/testing/play-folder.ts";
 import { sshdMissing, startSshd, type TestSshd } from "../../infra/ansible/testing/sshd.ts";
 import { repoRoot } from "../../infra/paths.ts";
@@ -219,7 +220,7 @@ describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
     let printed = "";
     run.up.all.on("data", (chunk: Buffer) => (printed += chunk.toString()));
     await expect.poll(() => printed, { timeout: 300_000, interval: 50 }).toMatch(/wave-1 (created|updated)/);
-    for (const pid of processTree(run.up.pid ?? 0)) process.kill(pid, "SIGKILL");
+    signalAll(processTree(run.up.pid ?? 0), "SIGKILL");
     await run.up;
     expect(served()[0]).toBe("nine");
     await project.pulumi("cancel", "--yes");

@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import getPort from "get-port";
+import { signalAll } from "../../process/signals.ts";
+import { processTree, readProc } from "../../process/tree.ts";
 import type { PlayHost } from "../host.ts";
 
 /** A real sshd of this machine on loopback, for tests: own host key, own user key, nothing of the system's setup. */
@@ -41,7 +43,7 @@ export async function startSshd(name = "pi-0", environment: Record<string, strin
     await untilListening(port);
   };
   const stop = async (): Promise<void> => {
-    if (daemon?.pid !== undefined) for (const pid of await serving(daemon.pid)) kill(pid);
+    if (daemon?.pid !== undefined) signalAll(serving(daemon.pid), "SIGKILL");
     await daemon;
     daemon = undefined;
   };
@@ -66,24 +68,8 @@ export async function startSshd(name = "pi-0", environment: Record<string, strin
 }
 
 /** The daemon and the processes that serve its connections, each in a session of its own; what they run is not among them. */
-async function serving(daemon: number): Promise<number[]> {
-  const { stdout } = await execa("ps", ["-eo", "pid=,ppid=,comm="]);
-  const daemons = stdout
-    .split("\n")
-    .map((line) => line.trim().split(/\s+/))
-    .filter(([, , command = ""]) => command.startsWith("sshd"))
-    .map(([pid, parent]) => ({ pid: Number(pid), parent: Number(parent) }));
-  const childrenOf = (of: number): number[] =>
-    daemons.filter(({ parent }) => parent === of).flatMap(({ pid }) => [pid, ...childrenOf(pid)]);
-  return [daemon, ...childrenOf(daemon)];
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // gone meanwhile
-  }
+function serving(daemon: number): number[] {
+  return processTree(daemon).filter((pid) => readProc(`/proc/${pid}/comm`)?.startsWith("sshd"));
 }
 
 /** Makes an ed25519 key pair `<folder>/<name>`. */

@@ -8,7 +8,7 @@
 set -euo pipefail
 
 : "${settings:?}" "${desk_url:?}" "${source_url:?}" "${source_sha256:?}" "${region:?}" "${max_minutes:?}"
-home="${PIPRESS_HOME:-/var/lib/pipress}"
+home=/var/lib/pipress
 metadata="${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}/latest"
 autoscaling="${AWS_ENDPOINT_URL_AUTO_SCALING:-https://autoscaling.$region.amazonaws.com}"
 token='' role=''

@@ -26,18 +26,13 @@ CANDIDATES = 4
 JUDGED_OUTPUTS = 128
 
 
-def ridge_of(moments: Moments, ridge: float) -> torch.Tensor:
-    """Ridge penalties, (d_in): a share of each input's own second moment, so that scale does not matter."""
-    return ridge * moments.gram.diagonal() + TINY
-
-
 def removal_order(moments: Moments, weight: torch.Tensor, units: int, keep: int, ridge: float) -> torch.Tensor:
     """The order in which units of inputs are best removed until `keep` are left: (units - keep), first to go first.
 
     units: the d_in inputs are so many equal runs (FFN channels of one, key-value heads of many).
     """
     size = len(weight) // units
-    inverse = torch.cholesky_inverse(_factor(moments.gram, ridge_of(moments, ridge)))
+    inverse = torch.cholesky_inverse(_factor(moments.gram, ridge))
     weight = weight.clone()
     alive = torch.arange(units, device=weight.device)
     order = []
@@ -100,7 +95,7 @@ def refit(halves: tuple[Moments, Moments], weight: torch.Tensor, kept: torch.Ten
     ridge, shares = _what_holds(halves, weight, kept, gone)
     both = halves[0] + halves[1]
     wanted = sum(share * part for share, part in zip(shares, _missing(both, weight, kept, gone), strict=True))
-    return weight[kept] + torch.cholesky_solve(wanted, _factor_of(both, kept, ridge))
+    return weight[kept] + torch.cholesky_solve(wanted, _factor(both.gram[kept][:, kept], ridge))
 
 
 def _what_holds(
@@ -113,12 +108,13 @@ def _what_holds(
     linear = torch.zeros(len(RIDGES), 2, dtype=torch.float64)
     for fitted, judging in (halves, halves[::-1]):
         missing = torch.cat(_missing(fitted, weight, kept, gone, columns), dim=1)
-        gram, wanted = judging.gram[kept][:, kept], sum(_missing(judging, weight, kept, gone, columns))
+        wanted = sum(_missing(judging, weight, kept, gone, columns))
+        fitted_gram, judging_gram = fitted.gram[kept][:, kept], judging.gram[kept][:, kept]
         for at, ridge in enumerate(RIDGES):
-            corrections = torch.cholesky_solve(missing, _factor_of(fitted, kept, ridge)).chunk(2, dim=1)
+            corrections = torch.cholesky_solve(missing, _factor(fitted_gram, ridge)).chunk(2, dim=1)
             for i, correction in enumerate(corrections):
                 linear[at, i] += (correction * wanted).sum().double().cpu()
-                seen = gram @ correction
+                seen = judging_gram @ correction
                 for j, other in enumerate(corrections):
                     quadratic[at, i, j] += (other * seen).sum().double().cpu()
     found = [_best_shares(*judged) for judged in zip(quadratic, linear, strict=True)]
@@ -138,10 +134,6 @@ def _missing(
     return gram[:, gone] @ weight[gone], moments.cross[kept][:, columns] - gram @ weight
 
 
-def _factor_of(moments: Moments, kept: torch.Tensor, ridge: float) -> torch.Tensor:
-    return _factor(moments.gram[kept][:, kept], ridge_of(moments, ridge)[kept])
-
-
 def _best_shares(quadratic: torch.Tensor, linear: torch.Tensor) -> tuple[list[float], float]:
     """Shares s in [0, 1] of two corrections that minimise s' quadratic s - 2 linear' s, and that minimum."""
     steps = torch.linspace(0, 1, 101, dtype=torch.float64)
@@ -155,9 +147,10 @@ def inputs_of(units: torch.Tensor, size: int) -> torch.Tensor:
     return (units[:, None] * size + torch.arange(size, device=units.device)).flatten()
 
 
-def _factor(gram: torch.Tensor, penalties: torch.Tensor) -> torch.Tensor:
+def _factor(gram: torch.Tensor, ridge: float) -> torch.Tensor:
+    """Cholesky factor of second moments, (n, n), and a ridge: a share of each one, so that scale does not matter."""
     matrix = gram.clone()
-    matrix.diagonal().add_(penalties)
+    matrix.diagonal().add_(ridge * gram.diagonal() + TINY)
     factor, failed = torch.linalg.cholesky_ex(matrix)
     if failed or not torch.isfinite(factor.diagonal()).all():
         raise StageError(

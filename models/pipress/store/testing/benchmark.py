@@ -53,8 +53,6 @@ def main(size: int, rounds: int, peer: list[str]) -> dict[str, Any]:
                 "get_bytes_per_second": round(speed["peer_get"]),
                 "peak_rss_bytes": max(memory["peer_put"] + memory["peer_get"]),
             },
-            "put_ratio": round(speed["put"] / speed["peer_put"], 3),
-            "get_ratio": round(speed["get"] / speed["peer_get"], 3),
             "seconds": seconds,
         }
     finally:
