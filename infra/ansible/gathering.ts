@@ -82,7 +82,8 @@ export class Gathering<Member extends { name: string }, Result> {
   #begin(group: Group<Member, Result>): void {
     clearTimeout(group.timer);
     group.timer = undefined;
-    const present = group.present.splice(0);
+    // By name: who connected first is chance, and the log is named after the first.
+    const present = group.present.splice(0).sort((a, b) => a.member.name.localeCompare(b.member.name));
     if (present.length === 0) return;
     this.#work(present.map(({ member }) => member)).then(
       (results) => {
