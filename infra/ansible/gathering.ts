@@ -25,7 +25,7 @@ export interface Ticket<Member, Result> {
 
 /**
  * Brings together what is begun at about the same time, so that it can be done in one go: the work begins when everybody
- * who was announced is there, or a while after the first one was. Whoever comes later is of the next group.
+ * who was announced is there, or when nobody has come for a while. Whoever comes later is of the next group.
  */
 export class Gathering<Member extends { name: string }, Result> {
   readonly #work: (members: readonly Member[]) => Promise<ReadonlyMap<Member, Result>>;
@@ -34,7 +34,7 @@ export class Gathering<Member extends { name: string }, Result> {
 
   /**
    * @param work of one group; what it throws fails all of it
-   * @param patience milliseconds for which those who are there wait for the others
+   * @param patience milliseconds for which those who are there wait for the next one
    */
   constructor(work: (members: readonly Member[]) => Promise<ReadonlyMap<Member, Result>>, patience: number) {
     this.#work = work;
@@ -73,10 +73,12 @@ export class Gathering<Member extends { name: string }, Result> {
     if (group.coming === 0) {
       this.#groups = this.#groups.filter((each) => each !== group);
       this.#begin(group);
-    } else if (group.present.length > 0)
-      group.timer ??= setTimeout(() => {
+    } else if (group.present.length > 0) {
+      clearTimeout(group.timer);
+      group.timer = setTimeout(() => {
         this.#begin(group);
       }, this.#patience);
+    }
   }
 
   #begin(group: Group<Member, Result>): void {

@@ -17,6 +17,8 @@ export interface Play {
   ansibleFolder: string;
   /** Only look: report what would change, change nothing. */
   check: boolean;
+  /** Hosts at work at the same time, at most. */
+  parallel: number;
   /** Where the logs of hosts go; they stay where a host fails. */
   logFolder: string;
 }
@@ -48,7 +50,7 @@ export async function playOnHosts<Member extends PlayMember>(
     const inventoryFile = join(folder, "inventory.json");
     await writeFile(inventoryFile, JSON.stringify(inventory(hosts)), { mode: 0o600 });
     const paths = { ...play, runFolder: folder, inventory: inventoryFile };
-    const terms = { check: play.check, forks: members.length };
+    const terms = { check: play.check, forks: Math.min(play.parallel, members.length) };
     const command = playbookCommand(paths, terms, process.env);
     const parts = await Promise.all(members.map((member) => HostPart.open(play, member)));
     const redact = redactor(members.map(({ secretVars }) => secretVars));

@@ -9,6 +9,7 @@ import type { PlayHost } from "./host.ts";
 import { type Play, playOnHosts, type PlayMember } from "./play.ts";
 import { PlaybookFailed } from "./playbook-failed.ts";
 import { PlaybookProgress, type Recap } from "./progress.ts";
+import { Slots } from "./slots.ts";
 import { knownHosts, sshConfig } from "./ssh-config.ts";
 import { SshSession } from "./ssh-session.ts";
 
@@ -39,18 +40,29 @@ interface Companion extends PlayMember {
   signal: AbortSignal;
 }
 
-/** How long hosts that are connected wait for those that are not yet: less than it takes to find out that one is off. */
+/**
+ * For how long nobody may have come before those who are there begin: less than it takes to find out that a host is off,
+ * and enough for a slow controller that connects to hundreds.
+ */
 const patience = 5000;
 
 /**
  * Starting Ansible and preparing its modules costs more than playing on one host, so hosts that begin the same play at
  * about the same time share one.
  */
-const plays = new Gathering<Companion, Problem | undefined>(async (members) => {
+const plays = new Gathering<Companion, Problem | undefined>((members) => {
   const [first] = members;
-  if (first === undefined) return new Map();
-  return playOnHosts(first.play, members, first.signal);
+  if (first === undefined) return Promise.resolve(new Map());
+  const { play, signal } = first;
+  const waits = (): void => {
+    for (const { name, show } of members) show(`${name}: waiting for its turn`);
+  };
+  const takes = Math.min(play.parallel, members.length);
+  return slots.use(play.parallel, takes, signal, () => playOnHosts(play, members, signal), waits);
 }, patience);
+
+/** What hosts are at work takes these, whichever plays they are in. */
+const slots = new Slots();
 
 /**
  * Runs ansible-playbook, in one process with other runs of the same playbook that begin now. Progress goes to `log` task by
@@ -60,8 +72,9 @@ const plays = new Gathering<Companion, Problem | undefined>(async (members) => {
  * @throws PlaybookFailed with the failing task's own message
  */
 export async function runPlaybook(run: PlaybookRun): Promise<Outcome> {
-  const { ansiblePlaybook, playbook, ansibleFolder, check, logFolder, host, vars, secretVars, signal, log } = run;
-  const play: Play = { ansiblePlaybook, playbook, ansibleFolder, check, logFolder };
+  const { ansiblePlaybook, playbook, ansibleFolder, check, parallel, logFolder } = run;
+  const { host, vars, secretVars, signal, log } = run;
+  const play: Play = { ansiblePlaybook, playbook, ansibleFolder, check, parallel, logFolder };
   const ticket = plays.announce(JSON.stringify(play), signal);
   const progress = new PlaybookProgress(host.name, run.expectedTasks);
   let folder: string | undefined;

@@ -21,7 +21,6 @@ import {
   type ResourceLog,
 } from "../provider-runtime/handler.ts";
 import { readToolchain } from "../toolchain.ts";
-import { Slots } from "./slots.ts";
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hex");
 
@@ -55,9 +54,6 @@ export interface PlaybookOutcome {
   /** When it ended, seconds since 1970. */
   at: number;
 }
-
-/** All plays of this provider share the slots, whichever resource they belong to. */
-export const slots = new Slots();
 
 type Inputs = z.infer<typeof schema>;
 
@@ -178,10 +174,7 @@ async function run(
   const recap = state?.recap as Partial<Recap> | undefined;
   const vars = { ...inputs.vars, ...inputs.routeVars };
   const work = { ...inputs, vars, playbook, check, expectedTasks: recap?.tasks };
-  const waits = (): void => {
-    log.status(`${inputs.host.name}: waiting for its turn`);
-  };
-  return slots.use(inputs.parallel, signal, () => runOnHost(work, log, signal), waits);
+  return runOnHost(work, log, signal);
 }
 
 /** One run of a playbook, as resources of this provider describe it. */
@@ -192,13 +185,15 @@ export interface HostRun {
   secretVars: Record<string, unknown>;
   files: readonly ServedFile[];
   check: boolean;
+  /** Hosts at work at the same time, at most. */
+  parallel: number;
   bytesPerSecond?: number | undefined;
   expectedTasks?: number | undefined;
 }
 
 /** Runs a playbook of the repository with the pinned Ansible. */
 export async function runOnHost(
-  { playbook, expectedTasks, bytesPerSecond, host, vars, secretVars, files, check }: HostRun,
+  { playbook, expectedTasks, bytesPerSecond, ...run }: HostRun,
   log: ResourceLog,
   signal: AbortSignal,
 ): Promise<Outcome> {
@@ -206,7 +201,8 @@ export async function runOnHost(
   // Loaded when a play runs: an `up` that changes nothing starts half a second sooner.
   const { runPlaybook } = await import("../ansible/run.ts");
   return runPlaybook({
-    ...{ host, vars, secretVars, files, check, signal, log },
+    ...run,
+    ...{ signal, log },
     ansiblePlaybook: readToolchain().ansiblePlaybook,
     playbook: path,
     ansibleFolder: dirname(path),

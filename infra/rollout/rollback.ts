@@ -5,7 +5,6 @@ import { UserError } from "../errors/user-error.ts";
 import type { ResourceLog } from "../provider-runtime/handler.ts";
 import { read } from "../virtual-pi/resource.ts";
 import { runOnHost } from "./playbook-resource.ts";
-import { Slots } from "./slots.ts";
 
 /** The host of that name, or the hosts of that group. @throws UserError where there is neither */
 export function chooseHosts(fleet: readonly HostConfig[], name: string): HostConfig[] {
@@ -34,7 +33,6 @@ export async function rollBack(
   log: ResourceLog,
   signal: AbortSignal,
 ): Promise<{ host: string; ok: boolean; said: string }[]> {
-  const slots = new Slots();
   return Promise.all(
     hosts.map(async (config) => {
       const { name } = config;
@@ -47,8 +45,9 @@ export async function rollBack(
           secretVars: {},
           files: [],
           check: false,
+          parallel,
         };
-        const { results } = await slots.use(parallel, signal, () => runOnHost(run, log, signal));
+        const { results } = await runOnHost(run, log, signal);
         const { release, left } = results as { release: string; left: string };
         return {
           host: name,

@@ -9,7 +9,7 @@ import { repoRoot } from "../paths.ts";
 import { checkAgainst } from "../provider-runtime/check-against.ts";
 import { diffProps } from "../provider-runtime/detailed-diff.ts";
 import type { Call, Props, ResourceHandler } from "../provider-runtime/handler.ts";
-import { omit, routeKeys, runOnHost, slots } from "./playbook-resource.ts";
+import { omit, routeKeys, runOnHost } from "./playbook-resource.ts";
 
 const member = z.strictObject({
   host: hostSchema,
@@ -115,9 +115,10 @@ async function probe(
   call: Call,
 ): Promise<[string, string][]> {
   const looks = serving.map(async ({ host, vars }): Promise<[string, string] | undefined> => {
-    const run = { playbook: inputs.probe, host, vars, secretVars: {}, files: [], check: false };
+    const { probe: playbook, parallel } = inputs;
+    const run = { playbook, host, vars, secretVars: {}, files: [], check: false, parallel };
     try {
-      await slots.use(inputs.parallel, call.signal, () => runOnHost(run, call.log, call.signal));
+      await runOnHost(run, call.log, call.signal);
       return undefined;
     } catch (error) {
       if (!(error instanceof UserError) || call.signal.aborted) throw error;

@@ -10,7 +10,10 @@ import { signalAll } from "../../process/signals.ts";
 import { processTree, readProc } from "../../process/tree.ts";
 import type { PlayHost } from "../host.ts";
 
-/** A real sshd of this machine on loopback, for tests: own host key, own user key, nothing of the system's setup. */
+/**
+ * A real sshd of this machine on loopback, for tests: own host key, own user key, a home of its own; nothing of the system's
+ * setup, nor of what the user's shell does when it starts.
+ */
 export interface TestSshd {
   host: PlayHost;
   folder: string;
@@ -32,8 +35,10 @@ export async function startSshd(name = "pi-0", environment: Record<string, strin
   const [hostKey, userKey] = await Promise.all([makeKey(folder, "host"), makeKey(folder, "user")]);
   const port = await getPort();
   const config = join(folder, "sshd_config");
+  const home = join(folder, "home");
+  await mkdir(home);
   await writeFile(join(folder, "authorized_keys"), userKey.publicKey);
-  await writeFile(config, sshdConfig(folder, port, hostKey.path, environment));
+  await writeFile(config, sshdConfig(folder, port, hostKey.path, { HOME: home, ...environment }));
   // sshd started by root insists on its privilege separation folder.
   if (userInfo().uid === 0) await mkdir("/run/sshd", { recursive: true });
   const run = () => execa(binary, ["-D", "-e", "-f", config], { reject: false, detached: true, stdin: "ignore" });
@@ -98,7 +103,7 @@ KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 UsePAM no
 StrictModes no
-${variables.length > 0 ? `SetEnv ${variables.join(" ")}` : ""}
+SetEnv ${variables.join(" ")}
 `;
 }
 
