@@ -1,5 +1,6 @@
 import { basename, dirname, join } from "node:path";
 import { CONNECT_TIMEOUT_SECONDS } from "./ssh-config.ts";
+import type { SshPaths } from "./ssh-session.ts";
 import { literal } from "./variables.ts";
 
 /** A command as data: what runs, not how. */
@@ -25,7 +26,7 @@ export interface PlaybookPaths {
 export interface InventoryHost {
   name: string;
   /** Its own ssh_config, and the connection that its run has opened. Both paths are absolute. */
-  ssh: { config: string; control: string };
+  ssh: SshPaths;
   vars: Record<string, unknown>;
 }
 

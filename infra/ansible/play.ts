@@ -8,6 +8,7 @@ import { type AnsibleEvent, parseEvent } from "./events.ts";
 import { describeTask, type PlaybookProgress } from "./progress.ts";
 import { redactor } from "./redact.ts";
 import { RunLog } from "./run-log.ts";
+import type { SshPaths } from "./ssh-session.ts";
 
 /** What a play is, whichever hosts it is for. All paths are absolute. */
 export interface Play {
@@ -27,7 +28,7 @@ export interface Play {
 export interface PlayMember {
   name: string;
   /** Its ssh_config and the socket of its connection. */
-  ssh: { config: string; control: string };
+  ssh: SshPaths;
   vars: Record<string, unknown>;
   secretVars: Record<string, unknown>;
   progress: PlaybookProgress;

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { readToolchain } from "../toolchain.ts";
 import { fingerprint } from "./host.ts";
 import { PlaybookFailed } from "./playbook-failed.ts";
-import { type PlaybookRun, runPlaybook } from "./run.ts";
+import { closeConnections, type PlaybookRun, runPlaybook } from "./run.ts";
 import { makePlayFolder, type PlayFolder } from "./testing/play-folder.ts";
 import { makeKey, sshdMissing, startSshd, type TestSshd } from "./testing/sshd.ts";
 
@@ -24,6 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => sshd.remove());
 afterEach(async () => {
+  await closeConnections();
   await play?.remove();
   said = [];
 });
@@ -177,6 +178,25 @@ test(
     await Promise.all([running, cut]);
     expect((await readFile(join(run.ansibleFolder, "got1"))).equals(content)).toBe(true);
     expect((await readFile(join(run.ansibleFolder, "got2"))).equals(content)).toBe(true);
+  },
+  timeout,
+);
+
+test(
+  "a connection that is kept for the next play is used by it, and made anew where it dropped meanwhile",
+  async () => {
+    const run = await makeRun(`
+- name: who\n  ansible.builtin.shell: echo $SSH_CONNECTION\n  register: who
+- name: report\n  ansible.builtin.set_stats: { data: { port: "{{ who.stdout.split(' ')[1] }}" } }`);
+    const portUsed = async () => (await runPlaybook(run)).results.port;
+    const first = await portUsed();
+    expect(await portUsed()).toBe(first);
+    await sshd.stop();
+    await sshd.start();
+    expect(await portUsed()).not.toBe(first);
+    await sshd.stop();
+    await expect(portUsed()).rejects.toThrow(/^pi-0: unreachable/);
+    await sshd.start();
   },
   timeout,
 );

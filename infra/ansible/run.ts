@@ -1,17 +1,14 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type ServedFile, startContentServer, type Transfer } from "../content-server/content-server.ts";
 import type { Problem } from "../errors/user-error.ts";
 import type { ResourceLog } from "../provider-runtime/handler.ts";
+import { Connections } from "./connections.ts";
 import { Gathering } from "./gathering.ts";
 import type { PlayHost } from "./host.ts";
 import { type Play, playOnHosts, type PlayMember } from "./play.ts";
 import { PlaybookFailed } from "./playbook-failed.ts";
 import { PlaybookProgress, type Recap } from "./progress.ts";
 import { Slots } from "./slots.ts";
-import { knownHosts, sshConfig } from "./ssh-config.ts";
-import { SshSession } from "./ssh-session.ts";
+import type { SshPaths } from "./ssh-session.ts";
 
 /** One run of a playbook for one host. */
 export interface PlaybookRun extends Play {
@@ -61,6 +58,14 @@ const plays = new Gathering<Companion, Problem | undefined>((members) => {
   return slots.use(play.parallel, takes, signal, () => playOnHosts(play, members, signal), waits);
 }, patience);
 
+/** From one wave's gate to the next play on the same host it is seconds. */
+const connections = new Connections(60_000);
+
+/** Ends the connections that are kept for a next play. */
+export function closeConnections(): Promise<void> {
+  return connections.close();
+}
+
 /** What hosts are at work takes these, whichever plays they are in. */
 const slots = new Slots();
 
@@ -77,11 +82,8 @@ export async function runPlaybook(run: PlaybookRun): Promise<Outcome> {
   const play: Play = { ansiblePlaybook, playbook, ansibleFolder, check, parallel, logFolder };
   const ticket = plays.announce(JSON.stringify(play), signal);
   const progress = new PlaybookProgress(host.name, run.expectedTasks);
-  let folder: string | undefined;
   try {
-    folder = await mkdtemp(join(process.env.XDG_RUNTIME_DIR ?? tmpdir(), "pipress-"));
-    const ssh = await writeSshFiles(host, folder);
-    await withHost(run, ssh, progress, async (contentVars) => {
+    await withHost(run, progress, async (ssh, contentVars) => {
       const own = { name: host.name, ssh, vars: { ...vars, ...contentVars }, secretVars, progress };
       const problem = await ticket.join({
         ...own,
@@ -96,38 +98,24 @@ export async function runPlaybook(run: PlaybookRun): Promise<Outcome> {
     return { recap: progress.recap, results: progress.results };
   } finally {
     ticket.leave();
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** Connects to the host, serves it the run's files while `work` goes on, and leaves nothing behind on either side. */
+/** Connects to the host and serves it the run's files while `work` goes on. */
 async function withHost(
   { host, files, bytesPerSecond, log, signal }: PlaybookRun,
-  ssh: PlayMember["ssh"],
   progress: PlaybookProgress,
-  work: (contentVars: Record<string, string>) => Promise<void>,
+  work: (ssh: SshPaths, contentVars: Record<string, string>) => Promise<void>,
 ): Promise<void> {
   const server = await startContentServer(files, reportTransfers(log, progress), bytesPerSecond);
-  const session = new SshSession(host, ssh.config, ssh.control);
   try {
     log.status(progress.status);
-    await session.open(signal);
-    if (files.length > 0) await session.serve(server.port);
-    await work(files.length > 0 ? { pipress_socket: session.contentSocket } : {});
+    await connections.use(host, signal, async (session) => {
+      await work(session.paths, files.length > 0 ? { pipress_socket: await session.serve(server.port) } : {});
+    });
   } finally {
-    await session.close();
     await server.close();
   }
-}
-
-/** Writes what ssh needs to know about the host and nothing else; returns where that is, and where its connection will be. */
-async function writeSshFiles(host: PlayHost, folder: string): Promise<PlayMember["ssh"]> {
-  const config = join(folder, "ssh_config");
-  const known = join(folder, "known_hosts");
-  const control = join(folder, "control");
-  await writeFile(config, sshConfig(host, { config, knownHosts: known, control }), { mode: 0o600 });
-  await writeFile(known, knownHosts(host), { mode: 0o600 });
-  return { config, control };
 }
 
 /** Shows how far the host's download is, at most every two seconds. */

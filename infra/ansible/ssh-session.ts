@@ -1,9 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { access, constants } from "node:fs/promises";
+import { access, constants, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { execa, type ResultPromise } from "execa";
 import { UserError } from "../errors/user-error.ts";
 import { expandHome, type PlayHost } from "./host.ts";
+import { CONNECT_TIMEOUT_SECONDS, knownHosts, sshConfig } from "./ssh-config.ts";
 import { explainSshFailure, explainTcpFailure } from "./ssh-failure.ts";
 
 const connectSeconds = 10;
@@ -13,9 +16,14 @@ type Master = ResultPromise<{ reject: false; stdin: "pipe" }>;
 /** What the session runs on the host: its folder exists exactly as long as the session does. */
 function remoteScript(folder: string): string {
   return (
-    `mkdir -p -m 700 ${folder} && rm -f ${folder}/content.sock && echo ready && cat >/dev/null; ` +
-    `rm -f ${folder}/content.sock; rmdir ${folder}`
+    `rm -rf ${folder} && mkdir -m 700 ${folder} && echo ready && cat >/dev/null; ` + `rm -rf ${folder}`
   );
+}
+
+/** Where ssh finds the settings of a session and its connection; both paths are absolute. */
+export interface SshPaths {
+  config: string;
+  control: string;
 }
 
 /**
@@ -24,28 +32,37 @@ function remoteScript(folder: string): string {
  * it is made anew, tunnel included.
  */
 export class SshSession {
+  /** For other ssh commands, Ansible's too, that share the connection. */
+  readonly paths: SshPaths;
   readonly #host: PlayHost;
-  readonly #config: string;
-  readonly #control: string;
+  /** Of this machine, private. */
+  readonly #local: string;
   readonly #folder = `/tmp/pipress-${randomBytes(8).toString("hex")}`;
-  #contentPort: number | undefined;
+  #content: { socket: string; port: number } | undefined;
+  #sockets = 0;
   #master: Master | undefined;
+  #isResting = false;
   #closed = false;
 
-  /** @param control path of the socket through which other ssh commands share the connection */
-  constructor(host: PlayHost, config: string, control: string) {
+  private constructor(host: PlayHost, local: string) {
     this.#host = host;
-    this.#config = config;
-    this.#control = control;
-  }
-
-  /** Unix socket on the host behind which the content is, after `serve`. */
-  get contentSocket(): string {
-    return `${this.#folder}/content.sock`;
+    this.#local = local;
+    this.paths = { config: join(local, "ssh_config"), control: join(local, "control") };
   }
 
   /** @throws UserError naming the host, what is wrong and the remedy */
-  async open(signal?: AbortSignal): Promise<void> {
+  static async open(host: PlayHost, signal?: AbortSignal): Promise<SshSession> {
+    const session = new SshSession(host, await mkdtemp(join(process.env.XDG_RUNTIME_DIR ?? tmpdir(), "pipress-")));
+    try {
+      await session.#open(signal);
+      return session;
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  async #open(signal?: AbortSignal): Promise<void> {
     const { privateKeyFile, name } = this.#host;
     if (privateKeyFile !== undefined)
       await access(expandHome(privateKeyFile), constants.R_OK).catch(() => {
@@ -55,15 +72,50 @@ export class SshSession {
           remedy: "set the host's privateKeyFile to a key that the host accepts",
         });
       });
-    // A name that does not resolve or a closed port says more about itself than ssh does.
-    if (this.#host.bastion === undefined) await this.#probePort();
+    await this.#writeFiles();
+    await this.#probePort();
     await this.#connect(signal);
   }
 
-  /** Lets the host reach a port of this machine's loopback through `contentSocket`. */
-  async serve(port: number): Promise<void> {
-    this.#contentPort = port;
-    const { exitCode, stderr } = await this.#command("forward", "-R", `${this.contentSocket}:127.0.0.1:${port}`);
+  /** Nobody uses it for now: it serves nothing, and is not made anew when it drops. */
+  async rest(): Promise<void> {
+    this.#isResting = true;
+    const content = this.#content;
+    this.#content = undefined;
+    if (content !== undefined) await this.#command("cancel", "-R", `${content.socket}:127.0.0.1:${content.port}`);
+  }
+
+  /**
+   * Back from `rest`.
+   * @returns whether it is still there
+   * @throws UserError where its host does not answer any more
+   */
+  async wake(): Promise<boolean> {
+    if (this.#master?.exitCode !== null) return false;
+    await this.#probePort();
+    this.#isResting = false;
+    // Only an answer shows that the other end knows this connection still: the host may have started anew.
+    return (await this.#command("forward", "-R", `${this.#nextSocket()}:127.0.0.1:1`)).exitCode === 0;
+  }
+
+  /**
+   * Lets the host reach a port of this machine's loopback until `rest`.
+   * @returns the unix socket on the host behind which it is
+   */
+  async serve(port: number): Promise<string> {
+    this.#content = { socket: this.#nextSocket(), port };
+    await this.#forward(this.#content);
+    return this.#content.socket;
+  }
+
+  /** sshd makes no socket where it has left one before. */
+  #nextSocket(): string {
+    this.#sockets += 1;
+    return `${this.#folder}/content-${this.#sockets}.sock`;
+  }
+
+  async #forward({ socket, port }: { socket: string; port: number }): Promise<void> {
+    const { exitCode, stderr } = await this.#command("forward", "-R", `${socket}:127.0.0.1:${port}`);
     if (exitCode === 0) return;
     throw new UserError({
       where: this.#host.name,
@@ -76,16 +128,26 @@ export class SshSession {
   async close(): Promise<void> {
     this.#closed = true;
     const master = this.#master;
-    if (master === undefined) return;
-    master.stdin.end();
-    const timer = setTimeout(() => master.kill("SIGTERM"), 3000);
-    await master;
-    clearTimeout(timer);
+    if (master !== undefined) {
+      master.stdin.end();
+      const timer = setTimeout(() => master.kill("SIGTERM"), 3000);
+      await master;
+      clearTimeout(timer);
+    }
+    await rm(this.#local, { recursive: true, force: true });
+  }
+
+  /** Writes what ssh needs to know about the host, and nothing else. */
+  async #writeFiles(): Promise<void> {
+    const known = join(this.#local, "known_hosts");
+    const { config, control } = this.paths;
+    await writeFile(config, sshConfig(this.#host, { config, knownHosts: known, control }), { mode: 0o600 });
+    await writeFile(known, knownHosts(this.#host), { mode: 0o600 });
   }
 
   async #connect(signal?: AbortSignal): Promise<void> {
     const { name } = this.#host;
-    const args = ["-F", this.#config, "-M", "-S", this.#control, name, `exec sh -c '${remoteScript(this.#folder)}'`];
+    const args = ["-F", this.paths.config, "-M", "-S", this.paths.control, name, `exec sh -c '${remoteScript(this.#folder)}'`];
     const master = execa("ssh", args, { reject: false, stdin: "pipe" });
     this.#master = master;
     const abort = (): void => void master.kill();
@@ -101,28 +163,30 @@ export class SshSession {
 
   /** The connection ended by itself: tries every two seconds to have it back, as long as the run goes on. */
   async #reconnect(): Promise<void> {
-    while (!this.#closed) {
+    while (!this.#closed && !this.#isResting) {
       const back = await this.#connect().then(
         () => true,
         () => false,
       );
       if (back) {
-        if (this.#contentPort !== undefined) await this.serve(this.#contentPort).catch(() => undefined);
+        if (this.#content !== undefined) await this.#forward(this.#content).catch(() => undefined);
         return;
       }
       await new Promise((resolve) => setTimeout(resolve, 2000));
     }
   }
 
-  #command(name: "forward" | "exit", ...args: string[]) {
-    const all = ["-F", this.#config, "-S", this.#control, "-O", name, ...args, this.#host.name];
-    return execa("ssh", all, { reject: false, stdin: "ignore" });
+  #command(name: "forward" | "cancel", ...args: string[]) {
+    const all = ["-F", this.paths.config, "-S", this.paths.control, "-O", name, ...args, this.#host.name];
+    return execa("ssh", all, { reject: false, stdin: "ignore", timeout: CONNECT_TIMEOUT_SECONDS * 1000 });
   }
 
+  /** A name that does not resolve or a closed port says more about itself than ssh does; behind a bastion only ssh can look. */
   async #probePort(): Promise<void> {
-    const { address, port } = this.#host;
+    const { address, port, bastion } = this.#host;
+    if (bastion !== undefined) return;
     await new Promise<void>((resolve, reject) => {
-      const socket = connect({ host: address, port, timeout: connectSeconds * 1000 });
+      const socket = connect({ host: address, port, timeout: CONNECT_TIMEOUT_SECONDS * 1000 });
       const fail = (code: string): void => {
         socket.destroy();
         reject(explainTcpFailure(this.#host, code));

@@ -1,6 +1,7 @@
 import { connectionOf, type HostConnection } from "../host/connection.ts";
 import type { HostConfig } from "../config/hosts.ts";
 import { nearest } from "../config/nearest.ts";
+import { closeConnections } from "../ansible/run.ts";
 import { UserError } from "../errors/user-error.ts";
 import type { ResourceLog } from "../provider-runtime/handler.ts";
 import { read } from "../virtual-pi/resource.ts";
@@ -33,33 +34,33 @@ export async function rollBack(
   log: ResourceLog,
   signal: AbortSignal,
 ): Promise<{ host: string; ok: boolean; said: string }[]> {
-  return Promise.all(
-    hosts.map(async (config) => {
-      const { name } = config;
-      try {
-        const host = await reach(config);
-        const run = {
-          playbook: "ansible/rollback.yml",
-          host,
-          vars: {},
-          secretVars: {},
-          files: [],
-          check: false,
-          parallel,
-        };
-        const { results } = await runOnHost(run, log, signal);
-        const { release, left } = results as { release: string; left: string };
-        return {
-          host: name,
-          ok: true,
-          said: `serves ${short(release)} again; ${short(left)} is marked bad there`,
-        };
-      } catch (error) {
-        if (!(error instanceof UserError)) throw error;
-        return { host: name, ok: false, said: error.message };
-      }
-    }),
-  );
+  const outcomes = hosts.map(async (config) => {
+    const { name } = config;
+    try {
+      const host = await reach(config);
+      const run = {
+        playbook: "ansible/rollback.yml",
+        host,
+        vars: {},
+        secretVars: {},
+        files: [],
+        check: false,
+        parallel,
+      };
+      const { results } = await runOnHost(run, log, signal);
+      const { release, left } = results as { release: string; left: string };
+      return {
+        host: name,
+        ok: true,
+        said: `serves ${short(release)} again; ${short(left)} is marked bad there`,
+      };
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      return { host: name, ok: false, said: error.message };
+    }
+  });
+  // Nothing plays on these hosts again.
+  return Promise.all(outcomes).finally(closeConnections);
 }
 
 /** A virtual host's ports and keys are in its own folder, not in the configuration. */
