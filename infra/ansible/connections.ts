@@ -21,20 +21,23 @@ export class Connections {
   }
 
   /**
-   * Works over a connection to the host, and keeps it where the work came to its end.
+   * Works over a connection through which the host reaches a port of this machine's loopback, and keeps it where the work
+   * came to its end.
+   * @param work takes the unix socket on the host behind which the port is, too
    * @throws UserError when the host cannot be reached or is the wrong one
    */
   async use<Result>(
     host: PlayHost,
+    port: number,
     signal: AbortSignal,
-    work: (session: SshSession) => Promise<Result>,
+    work: (session: SshSession, socket: string) => Promise<Result>,
   ): Promise<Result> {
     const key = JSON.stringify(host);
-    const session = (await this.#take(key)) ?? (await SshSession.open(host, signal));
+    const [session, socket] = (await this.#kept(key, port)) ?? (await fresh(host, port, signal));
     try {
-      const result = await work(session);
-      await session.rest();
-      await this.#put(key, session);
+      const result = await work(session, socket);
+      session.rest();
+      await this.#keepFor(key, session);
       return result;
     } catch (error) {
       await session.close();
@@ -49,23 +52,30 @@ export class Connections {
     await Promise.all(waiting.map((idle) => end(idle)));
   }
 
-  /** @throws UserError when the host does not answer any more */
-  async #take(key: string): Promise<SshSession | undefined> {
+  /**
+   * The connection that waits for its next use, unless it dropped meanwhile or the host started anew.
+   * @throws UserError when the host does not answer any more
+   */
+  async #kept(key: string, port: number): Promise<[SshSession, string] | undefined> {
     const idle = this.#idle.get(key);
     if (idle === undefined) return undefined;
     this.#idle.delete(key);
     clearTimeout(idle.timer);
+    const { session } = idle;
     try {
-      if (await idle.session.wake()) return idle.session;
+      if (await session.wake()) {
+        const socket = await session.serve(port).catch(() => undefined);
+        if (socket !== undefined) return [session, socket];
+      }
     } catch (error) {
-      await idle.session.close();
+      await session.close();
       throw error;
     }
-    await idle.session.close();
+    await session.close();
     return undefined;
   }
 
-  async #put(key: string, session: SshSession): Promise<void> {
+  async #keepFor(key: string, session: SshSession): Promise<void> {
     // Two plays on one host at the same time have two: one is enough to keep.
     if (this.#idle.has(key)) return session.close();
     const timer = setTimeout(() => {
@@ -73,6 +83,16 @@ export class Connections {
       void session.close();
     }, this.#keep);
     this.#idle.set(key, { session, timer });
+  }
+}
+
+async function fresh(host: PlayHost, port: number, signal: AbortSignal): Promise<[SshSession, string]> {
+  const session = await SshSession.open(host, signal);
+  try {
+    return [session, await session.serve(port)];
+  } catch (error) {
+    await session.close();
+    throw error;
   }
 }
 

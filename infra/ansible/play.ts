@@ -97,7 +97,7 @@ class HostPart<Member extends PlayMember> {
   hear(line: string, event: AnsibleEvent | undefined): void {
     const host = event !== undefined && "host" in event ? event.host : undefined;
     if (host !== undefined && host !== null && host !== this.member.name) return;
-    this.#log.write(line);
+    this.#log.write(line, event !== undefined);
     if (event === undefined) return;
     this.member.progress.apply(event);
     if (event.event === "stats") this.#over = true;

@@ -1,7 +1,6 @@
 import { createWriteStream, type WriteStream } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { parseEvent } from "./events.ts";
 
 /** Logs kept of each host and playbook; runs that succeed leave none. */
 const kept = 10;
@@ -25,8 +24,9 @@ export class RunLog {
     return new RunLog(join(folder, `${name}-${new Date().toISOString().replace(/[:.]/g, "-")}.log`));
   }
 
-  write(line: string): void {
-    if (parseEvent(line) === undefined && line.trim() !== "") this.#texts.push(line.trim());
+  /** @param isEvent whether it is one of the events, not something that Ansible says of its own */
+  write(line: string, isEvent: boolean): void {
+    if (!isEvent && line.trim() !== "") this.#texts.push(line.trim());
     this.#stream.write(`${line}\n`);
   }
 

@@ -83,8 +83,8 @@ export async function runPlaybook(run: PlaybookRun): Promise<Outcome> {
   const ticket = plays.announce(JSON.stringify(play), signal);
   const progress = new PlaybookProgress(host.name, run.expectedTasks);
   try {
-    await withHost(run, progress, async (ssh, contentVars) => {
-      const own = { name: host.name, ssh, vars: { ...vars, ...contentVars }, secretVars, progress };
+    await withHost(run, progress, async (ssh, socket) => {
+      const own = { name: host.name, ssh, vars: { ...vars, pipress_socket: socket }, secretVars, progress };
       const problem = await ticket.join({
         ...own,
         play,
@@ -105,14 +105,12 @@ export async function runPlaybook(run: PlaybookRun): Promise<Outcome> {
 async function withHost(
   { host, files, bytesPerSecond, log, signal }: PlaybookRun,
   progress: PlaybookProgress,
-  work: (ssh: SshPaths, contentVars: Record<string, string>) => Promise<void>,
+  work: (ssh: SshPaths, socket: string) => Promise<void>,
 ): Promise<void> {
   const server = await startContentServer(files, reportTransfers(log, progress), bytesPerSecond);
   try {
     log.status(progress.status);
-    await connections.use(host, signal, async (session) => {
-      await work(session.paths, files.length > 0 ? { pipress_socket: await session.serve(server.port) } : {});
-    });
+    await connections.use(host, server.port, signal, (session, socket) => work(session.paths, socket));
   } finally {
     await server.close();
   }

@@ -77,45 +77,43 @@ export class SshSession {
     await this.#connect(signal);
   }
 
-  /** Nobody uses it for now: it serves nothing, and is not made anew when it drops. */
-  async rest(): Promise<void> {
+  /** Nobody uses it for now: it is not made anew when it drops. */
+  rest(): void {
     this.#isResting = true;
-    const content = this.#content;
     this.#content = undefined;
-    if (content !== undefined) await this.#command("cancel", "-R", `${content.socket}:127.0.0.1:${content.port}`);
   }
 
   /**
    * Back from `rest`.
-   * @returns whether it is still there
+   * @returns whether there is a connection still, as far as this end knows; that the other one does shows when it serves
    * @throws UserError where its host does not answer any more
    */
   async wake(): Promise<boolean> {
     if (this.#master?.exitCode !== null) return false;
     await this.#probePort();
     this.#isResting = false;
-    // Only an answer shows that the other end knows this connection still: the host may have started anew.
-    return (await this.#command("forward", "-R", `${this.#nextSocket()}:127.0.0.1:1`)).exitCode === 0;
+    return true;
   }
 
   /**
-   * Lets the host reach a port of this machine's loopback until `rest`.
+   * Lets the host reach a port of this machine's loopback.
    * @returns the unix socket on the host behind which it is
    */
   async serve(port: number): Promise<string> {
-    this.#content = { socket: this.#nextSocket(), port };
+    // sshd makes no socket where it has left one before.
+    this.#sockets += 1;
+    this.#content = { socket: `${this.#folder}/content-${this.#sockets}.sock`, port };
     await this.#forward(this.#content);
     return this.#content.socket;
   }
 
-  /** sshd makes no socket where it has left one before. */
-  #nextSocket(): string {
-    this.#sockets += 1;
-    return `${this.#folder}/content-${this.#sockets}.sock`;
-  }
-
   async #forward({ socket, port }: { socket: string; port: number }): Promise<void> {
-    const { exitCode, stderr } = await this.#command("forward", "-R", `${socket}:127.0.0.1:${port}`);
+    const args = ["-F", this.paths.config, "-S", this.paths.control, "-O", "forward"];
+    const { exitCode, stderr } = await execa(
+      "ssh",
+      [...args, "-R", `${socket}:127.0.0.1:${port}`, this.#host.name],
+      { reject: false, stdin: "ignore", timeout: CONNECT_TIMEOUT_SECONDS * 1000 },
+    );
     if (exitCode === 0) return;
     throw new UserError({
       where: this.#host.name,
@@ -174,11 +172,6 @@ export class SshSession {
       }
       await new Promise((resolve) => setTimeout(resolve, 2000));
     }
-  }
-
-  #command(name: "forward" | "cancel", ...args: string[]) {
-    const all = ["-F", this.paths.config, "-S", this.paths.control, "-O", name, ...args, this.#host.name];
-    return execa("ssh", all, { reject: false, stdin: "ignore", timeout: CONNECT_TIMEOUT_SECONDS * 1000 });
   }
 
   /** A name that does not resolve or a closed port says more about itself than ssh does; behind a bastion only ssh can look. */
