@@ -62,8 +62,8 @@ export function playbookCommand(
       ANSIBLE_CONFIG: join(paths.ansibleFolder, "ansible.cfg"),
       ANSIBLE_CALLBACK_PLUGINS: join(paths.ansibleFolder, "callback_plugins"),
       ANSIBLE_STDOUT_CALLBACK: "pipress_events",
-      // Each host goes at its own pace: one that is slow, or gone, holds up no other.
-      ANSIBLE_STRATEGY: "free",
+      // Each host goes at its own pace, one that is slow or gone holds up no other; no more than `forks` are under way at a time.
+      ANSIBLE_STRATEGY: "host_pinned",
       ANSIBLE_NOCOLOR: "1",
       ANSIBLE_RETRY_FILES_ENABLED: "0",
       ANSIBLE_LOCAL_TEMP: join(paths.runFolder, "tmp"),
