@@ -179,7 +179,7 @@ export class SshSession {
     const { address, port, bastion } = this.#host;
     if (bastion !== undefined) return;
     await new Promise<void>((resolve, reject) => {
-      const socket = connect({ host: address, port, timeout: CONNECT_TIMEOUT_SECONDS * 1000 });
+      const socket = connect({ host: address, port, timeout: connectSeconds * 1000 });
       const fail = (code: string): void => {
         socket.destroy();
         reject(explainTcpFailure(this.#host, code));
