@@ -23,21 +23,19 @@ export class Connections {
   /**
    * Works over a connection through which the host reaches a port of this machine's loopback, and keeps it where the work
    * came to its end.
-   * @param work takes the unix socket on the host behind which the port is, too
    * @throws UserError when the host cannot be reached or is the wrong one
    */
   async use<Result>(
     host: PlayHost,
     port: number,
     signal: AbortSignal,
-    work: (session: SshSession, socket: string) => Promise<Result>,
+    work: (session: SshSession) => Promise<Result>,
   ): Promise<Result> {
     const key = JSON.stringify(host);
-    const [session, socket] = (await this.#kept(key, port)) ?? (await fresh(host, port, signal));
+    const session = (await this.#kept(key, port)) ?? (await SshSession.open(host, port, signal));
     try {
-      const result = await work(session, socket);
-      session.rest();
-      await this.#keepFor(key, session);
+      const result = await work(session);
+      await this.#keepIdle(key, session);
       return result;
     } catch (error) {
       await session.close();
@@ -56,43 +54,30 @@ export class Connections {
    * The connection that waits for its next use, unless it dropped meanwhile or the host started anew.
    * @throws UserError when the host does not answer any more
    */
-  async #kept(key: string, port: number): Promise<[SshSession, string] | undefined> {
+  async #kept(key: string, port: number): Promise<SshSession | undefined> {
     const idle = this.#idle.get(key);
     if (idle === undefined) return undefined;
     this.#idle.delete(key);
     clearTimeout(idle.timer);
     const { session } = idle;
+    let isThere = false;
     try {
-      if (await session.wake()) {
-        const socket = await session.serve(port).catch(() => undefined);
-        if (socket !== undefined) return [session, socket];
-      }
-    } catch (error) {
-      await session.close();
-      throw error;
+      isThere = await session.wake(port);
+    } finally {
+      if (!isThere) await session.close();
     }
-    await session.close();
-    return undefined;
+    return isThere ? session : undefined;
   }
 
-  async #keepFor(key: string, session: SshSession): Promise<void> {
+  async #keepIdle(key: string, session: SshSession): Promise<void> {
     // Two plays on one host at the same time have two: one is enough to keep.
     if (this.#idle.has(key)) return session.close();
+    session.rest();
     const timer = setTimeout(() => {
       this.#idle.delete(key);
       void session.close();
     }, this.#keep);
     this.#idle.set(key, { session, timer });
-  }
-}
-
-async function fresh(host: PlayHost, port: number, signal: AbortSignal): Promise<[SshSession, string]> {
-  const session = await SshSession.open(host, signal);
-  try {
-    return [session, await session.serve(port)];
-  } catch (error) {
-    await session.close();
-    throw error;
   }
 }
 

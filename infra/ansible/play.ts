@@ -8,6 +8,7 @@ import { type AnsibleEvent, parseEvent } from "./events.ts";
 import { describeTask, type PlaybookProgress } from "./progress.ts";
 import { redactor } from "./redact.ts";
 import { RunLog } from "./run-log.ts";
+import { Slots } from "./slots.ts";
 import type { SshPaths } from "./ssh-session.ts";
 
 /** What a play is, whichever hosts it is for. All paths are absolute. */
@@ -36,13 +37,30 @@ export interface PlayMember {
   show: (status: string) => void;
 }
 
+/** What hosts are at work take these, whichever plays they are in. */
+const slots = new Slots();
+
 /**
- * Runs one ansible-playbook for hosts that are to have the same done to them, each at its own pace.
+ * Runs one ansible-playbook for hosts that are to have the same done to them, each at its own pace, as soon as it is their
+ * turn.
  * @returns why it did not come to its end, by host; undefined where it did
  */
-export async function playOnHosts<Member extends PlayMember>(
+export function playOnHosts<Member extends PlayMember>(
   play: Play,
   members: readonly Member[],
+  signal: AbortSignal,
+): Promise<Map<Member, Problem | undefined>> {
+  const forks = Math.min(play.parallel, members.length);
+  const waits = (): void => {
+    for (const { name, show } of members) show(`${name}: waiting for its turn`);
+  };
+  return slots.use(play.parallel, forks, signal, () => runPlay(play, members, forks, signal), waits);
+}
+
+async function runPlay<Member extends PlayMember>(
+  play: Play,
+  members: readonly Member[],
+  forks: number,
   signal: AbortSignal,
 ): Promise<Map<Member, Problem | undefined>> {
   const folder = await mkdtemp(join(process.env.XDG_RUNTIME_DIR ?? tmpdir(), "pipress-"));
@@ -51,8 +69,7 @@ export async function playOnHosts<Member extends PlayMember>(
     const inventoryFile = join(folder, "inventory.json");
     await writeFile(inventoryFile, JSON.stringify(inventory(hosts)), { mode: 0o600 });
     const paths = { ...play, runFolder: folder, inventory: inventoryFile };
-    const terms = { check: play.check, forks: Math.min(play.parallel, members.length) };
-    const command = playbookCommand(paths, terms, process.env);
+    const command = playbookCommand(paths, { check: play.check, forks }, process.env);
     const parts = await Promise.all(members.map((member) => HostPart.open(play, member)));
     const redact = redactor(members.map(({ secretVars }) => secretVars));
     const exitCode = await run(command, signal, (line) => {

@@ -7,8 +7,7 @@ import type { PlayHost } from "./host.ts";
 import { type Play, playOnHosts, type PlayMember } from "./play.ts";
 import { PlaybookFailed } from "./playbook-failed.ts";
 import { PlaybookProgress, type Recap } from "./progress.ts";
-import { Slots } from "./slots.ts";
-import type { SshPaths } from "./ssh-session.ts";
+import type { SshSession } from "./ssh-session.ts";
 
 /** One run of a playbook for one host. */
 export interface PlaybookRun extends Play {
@@ -47,15 +46,10 @@ const patience = 5000;
  * Starting Ansible and preparing its modules costs more than playing on one host, so hosts that begin the same play at
  * about the same time share one.
  */
-const plays = new Gathering<Companion, Problem | undefined>((members) => {
+const plays = new Gathering<Companion, Problem | undefined>(async (members) => {
   const [first] = members;
-  if (first === undefined) return Promise.resolve(new Map());
-  const { play, signal } = first;
-  const waits = (): void => {
-    for (const { name, show } of members) show(`${name}: waiting for its turn`);
-  };
-  const takes = Math.min(play.parallel, members.length);
-  return slots.use(play.parallel, takes, signal, () => playOnHosts(play, members, signal), waits);
+  if (first === undefined) return new Map();
+  return playOnHosts(first.play, members, first.signal);
 }, patience);
 
 /** From one wave's gate to the next play on the same host it is seconds. */
@@ -65,9 +59,6 @@ const connections = new Connections(60_000);
 export function closeConnections(): Promise<void> {
   return connections.close();
 }
-
-/** What hosts are at work takes these, whichever plays they are in. */
-const slots = new Slots();
 
 /**
  * Runs ansible-playbook, in one process with other runs of the same playbook that begin now. Progress goes to `log` task by
@@ -83,11 +74,10 @@ export async function runPlaybook(run: PlaybookRun): Promise<Outcome> {
   const ticket = plays.announce(JSON.stringify(play), signal);
   const progress = new PlaybookProgress(host.name, run.expectedTasks);
   try {
-    await withHost(run, progress, async (ssh, socket) => {
-      const own = { name: host.name, ssh, vars: { ...vars, pipress_socket: socket }, secretVars, progress };
+    await withHost(run, progress, async ({ paths: ssh, contentSocket }) => {
       const problem = await ticket.join({
-        ...own,
-        play,
+        ...{ name: host.name, ssh, secretVars, progress, play },
+        vars: { ...vars, pipress_socket: contentSocket },
         signal,
         show: (status) => {
           log.status(status);
@@ -105,12 +95,12 @@ export async function runPlaybook(run: PlaybookRun): Promise<Outcome> {
 async function withHost(
   { host, files, bytesPerSecond, log, signal }: PlaybookRun,
   progress: PlaybookProgress,
-  work: (ssh: SshPaths, socket: string) => Promise<void>,
+  work: (session: SshSession) => Promise<void>,
 ): Promise<void> {
   const server = await startContentServer(files, reportTransfers(log, progress), bytesPerSecond);
   try {
     log.status(progress.status);
-    await connections.use(host, server.port, signal, (session, socket) => work(session.paths, socket));
+    await connections.use(host, server.port, signal, work);
   } finally {
     await server.close();
   }

@@ -16,7 +16,7 @@ export class Slots {
     work: () => Promise<Result>,
     waits: () => void = () => undefined,
   ): Promise<Result> {
-    const isFull = (): boolean => this.#busy + takes > limit && this.#busy > 0;
+    const isFull = (): boolean => this.#busy + takes > limit;
     if (isFull()) waits();
     while (isFull()) await new Promise<void>((resolve) => void this.#waiting.push(resolve));
     signal.throwIfAborted();

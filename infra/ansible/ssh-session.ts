@@ -38,11 +38,10 @@ export class SshSession {
   /** Of this machine, private. */
   readonly #local: string;
   readonly #folder = `/tmp/pipress-${randomBytes(8).toString("hex")}`;
-  #content: { socket: string; port: number } | undefined;
+  /** What the host reaches of this machine, while the session is in use: for so long a connection that drops is made anew. */
+  #contentPort: number | undefined;
   #sockets = 0;
   #master: Master | undefined;
-  #isResting = false;
-  #closed = false;
 
   private constructor(host: PlayHost, local: string) {
     this.#host = host;
@@ -50,16 +49,25 @@ export class SshSession {
     this.paths = { config: join(local, "ssh_config"), control: join(local, "control") };
   }
 
-  /** @throws UserError naming the host, what is wrong and the remedy */
-  static async open(host: PlayHost, signal?: AbortSignal): Promise<SshSession> {
+  /**
+   * Connects, and lets the host reach a port of this machine's loopback behind `contentSocket`.
+   * @throws UserError naming the host, what is wrong and the remedy
+   */
+  static async open(host: PlayHost, port: number, signal?: AbortSignal): Promise<SshSession> {
     const session = new SshSession(host, await mkdtemp(join(process.env.XDG_RUNTIME_DIR ?? tmpdir(), "pipress-")));
     try {
       await session.#open(signal);
+      await session.#serve(port);
       return session;
     } catch (error) {
       await session.close();
       throw error;
     }
+  }
+
+  /** Unix socket on the host behind which the content is. */
+  get contentSocket(): string {
+    return `${this.#folder}/content-${this.#sockets}.sock`;
   }
 
   async #open(signal?: AbortSignal): Promise<void> {
@@ -79,39 +87,35 @@ export class SshSession {
 
   /** Nobody uses it for now: it is not made anew when it drops. */
   rest(): void {
-    this.#isResting = true;
-    this.#content = undefined;
+    this.#contentPort = undefined;
   }
 
   /**
-   * Back from `rest`.
-   * @returns whether there is a connection still, as far as this end knows; that the other one does shows when it serves
-   * @throws UserError where its host does not answer any more
+   * Back from `rest`, with another port.
+   * @returns whether the connection is there still; that it is shows when the host answers over it, which may have started anew
+   * @throws UserError where the host does not answer at all
    */
-  async wake(): Promise<boolean> {
+  async wake(port: number): Promise<boolean> {
     if (this.#master?.exitCode !== null) return false;
     await this.#probePort();
-    this.#isResting = false;
-    return true;
+    return this.#serve(port).then(
+      () => true,
+      () => false,
+    );
   }
 
-  /**
-   * Lets the host reach a port of this machine's loopback.
-   * @returns the unix socket on the host behind which it is
-   */
-  async serve(port: number): Promise<string> {
+  async #serve(port: number): Promise<void> {
     // sshd makes no socket where it has left one before.
     this.#sockets += 1;
-    this.#content = { socket: `${this.#folder}/content-${this.#sockets}.sock`, port };
-    await this.#forward(this.#content);
-    return this.#content.socket;
+    this.#contentPort = port;
+    await this.#forward(port);
   }
 
-  async #forward({ socket, port }: { socket: string; port: number }): Promise<void> {
+  async #forward(port: number): Promise<void> {
     const args = ["-F", this.paths.config, "-S", this.paths.control, "-O", "forward"];
     const { exitCode, stderr } = await execa(
       "ssh",
-      [...args, "-R", `${socket}:127.0.0.1:${port}`, this.#host.name],
+      [...args, "-R", `${this.contentSocket}:127.0.0.1:${port}`, this.#host.name],
       { reject: false, stdin: "ignore", timeout: CONNECT_TIMEOUT_SECONDS * 1000 },
     );
     if (exitCode === 0) return;
@@ -124,7 +128,7 @@ export class SshSession {
 
   /** Ends the connection; the host removes what the session left there. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.rest();
     const master = this.#master;
     if (master !== undefined) {
       master.stdin.end();
@@ -161,13 +165,13 @@ export class SshSession {
 
   /** The connection ended by itself: tries every two seconds to have it back, as long as the run goes on. */
   async #reconnect(): Promise<void> {
-    while (!this.#closed && !this.#isResting) {
+    while (this.#contentPort !== undefined) {
       const back = await this.#connect().then(
         () => true,
         () => false,
       );
       if (back) {
-        if (this.#content !== undefined) await this.#forward(this.#content).catch(() => undefined);
+        await this.#forward(this.#contentPort).catch(() => undefined);
         return;
       }
       await new Promise((resolve) => setTimeout(resolve, 2000));

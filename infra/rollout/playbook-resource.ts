@@ -173,8 +173,7 @@ async function run(
 ): Promise<Outcome> {
   const recap = state?.recap as Partial<Recap> | undefined;
   const vars = { ...inputs.vars, ...inputs.routeVars };
-  const work = { ...inputs, vars, playbook, check, expectedTasks: recap?.tasks };
-  return runOnHost(work, log, signal);
+  return runOnHost({ ...inputs, vars, playbook, check, expectedTasks: recap?.tasks }, log, signal);
 }
 
 /** One run of a playbook, as resources of this provider describe it. */
@@ -202,7 +201,8 @@ export async function runOnHost(
   const { runPlaybook } = await import("../ansible/run.ts");
   return runPlaybook({
     ...run,
-    ...{ signal, log },
+    signal,
+    log,
     ansiblePlaybook: readToolchain().ansiblePlaybook,
     playbook: path,
     ansibleFolder: dirname(path),
