@@ -1,6 +1,5 @@
 import { basename, dirname, join } from "node:path";
-import { CONNECT_TIMEOUT_SECONDS } from "./ssh-config.ts";
-import type { SshPaths } from "./ssh-session.ts";
+import { CONNECT_TIMEOUT_SECONDS, type SshPaths } from "./ssh-config.ts";
 import { literal } from "./variables.ts";
 
 /** A command as data: what runs, not how. */

@@ -11,6 +11,9 @@ export interface SshFiles {
   control: string;
 }
 
+/** Where other ssh commands, Ansible's too, find the settings and the connection that they share. */
+export type SshPaths = Pick<SshFiles, "config" | "control">;
+
 /**
  * The ssh_config of one run: ssh, Ansible and the tunnel all use it and nothing else, so that no setting of the user's
  * own configuration changes what is verified or which key is offered.

@@ -1,13 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { access, constants, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { access, constants, rm } from "node:fs/promises";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { execa, type ResultPromise } from "execa";
 import { UserError } from "../errors/user-error.ts";
 import { expandHome, type PlayHost } from "./host.ts";
-import { CONNECT_TIMEOUT_SECONDS, knownHosts, sshConfig } from "./ssh-config.ts";
+import { CONNECT_TIMEOUT_SECONDS, type SshPaths } from "./ssh-config.ts";
 import { explainSshFailure, explainTcpFailure } from "./ssh-failure.ts";
+import { writeSshFiles } from "./ssh-files.ts";
 
 const connectSeconds = 10;
 
@@ -18,12 +17,6 @@ function remoteScript(folder: string): string {
   return (
     `rm -rf ${folder} && mkdir -m 700 ${folder} && echo ready && cat >/dev/null; ` + `rm -rf ${folder}`
   );
-}
-
-/** Where ssh finds the settings of a session and its connection; both paths are absolute. */
-export interface SshPaths {
-  config: string;
-  control: string;
 }
 
 /**
@@ -43,10 +36,10 @@ export class SshSession {
   #sockets = 0;
   #master: Master | undefined;
 
-  private constructor(host: PlayHost, local: string) {
+  private constructor(host: PlayHost, { folder, config, control }: Awaited<ReturnType<typeof writeSshFiles>>) {
     this.#host = host;
-    this.#local = local;
-    this.paths = { config: join(local, "ssh_config"), control: join(local, "control") };
+    this.#local = folder;
+    this.paths = { config, control };
   }
 
   /**
@@ -54,7 +47,7 @@ export class SshSession {
    * @throws UserError naming the host, what is wrong and the remedy
    */
   static async open(host: PlayHost, port: number, signal?: AbortSignal): Promise<SshSession> {
-    const session = new SshSession(host, await mkdtemp(join(process.env.XDG_RUNTIME_DIR ?? tmpdir(), "pipress-")));
+    const session = new SshSession(host, await writeSshFiles(host));
     try {
       await session.#open(signal);
       await session.#serve(port);
@@ -80,7 +73,6 @@ export class SshSession {
           remedy: "set the host's privateKeyFile to a key that the host accepts",
         });
       });
-    await this.#writeFiles();
     await this.#probePort();
     await this.#connect(signal);
   }
@@ -137,14 +129,6 @@ export class SshSession {
       clearTimeout(timer);
     }
     await rm(this.#local, { recursive: true, force: true });
-  }
-
-  /** Writes what ssh needs to know about the host, and nothing else. */
-  async #writeFiles(): Promise<void> {
-    const known = join(this.#local, "known_hosts");
-    const { config, control } = this.paths;
-    await writeFile(config, sshConfig(this.#host, { config, knownHosts: known, control }), { mode: 0o600 });
-    await writeFile(known, knownHosts(this.#host), { mode: 0o600 });
   }
 
   async #connect(signal?: AbortSignal): Promise<void> {

@@ -1,8 +1,7 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { knownHosts, sshConfig } from "../../ansible/ssh-config.ts";
+import { writeSshFiles } from "../../ansible/ssh-files.ts";
 import { hostOf, type Box } from "./box.ts";
 
 /** How a command on the box ended. */
@@ -19,20 +18,14 @@ const sshFailed = 255;
 export class SshSession {
   private constructor(
     private readonly folder: string,
+    private readonly config: string,
     private readonly alias: string,
   ) {}
 
   static async open(box: Box): Promise<SshSession> {
-    const folder = await mkdtemp(join(tmpdir(), "pipress-box-"));
     const host = hostOf(box);
-    const files = {
-      config: join(folder, "config"),
-      knownHosts: join(folder, "known_hosts"),
-      control: join(folder, "control"),
-    };
-    await writeFile(files.knownHosts, knownHosts(host));
-    await writeFile(files.config, sshConfig(host, files));
-    return new SshSession(folder, host.name);
+    const { folder, config } = await writeSshFiles(host);
+    return new SshSession(folder, config, host.name);
   }
 
   /**
@@ -48,17 +41,7 @@ export class SshSession {
     const log = join(this.folder, "log");
     await rm(log, { force: true });
     // VERBOSE: the log says when the server has accepted the key, which tells a refused connection from a lost one.
-    const args = [
-      "-F",
-      join(this.folder, "config"),
-      "-E",
-      log,
-      "-o",
-      "LogLevel=VERBOSE",
-      "-T",
-      this.alias,
-      command,
-    ];
+    const args = ["-F", this.config, "-E", log, "-o", "LogLevel=VERBOSE", "-T", this.alias, command];
     const result = await execa("ssh", args, {
       input,
       stdout: show ? "inherit" : "pipe",
