@@ -29,7 +29,7 @@ interface Measured {
     peakAnonymousBytes?: number;
     fileBytes?: number | null;
   }[];
-  server: { secondsToReady: number; peakRssBytes: number } | null;
+  server: { secondsToReady: number; peakRssBytes: number };
   machine: { class: string; cores: number; memoryBytes: number };
 }
 
@@ -114,17 +114,16 @@ function compare(
       ];
     },
   );
-  if (server !== null)
-    found.push(
-      {
-        metric: "peak_rss_bytes",
-        what: "llama-server",
-        value: server.peakRssBytes,
-        predicted: release.ramBytes,
-      },
-      { metric: "seconds", what: "llama-server ready, emulated", value: server.secondsToReady },
-    );
-  return found;
+  return [
+    ...found,
+    {
+      metric: "peak_rss_bytes",
+      what: "llama-server",
+      value: server.peakRssBytes,
+      predicted: release.ramBytes,
+    },
+    { metric: "seconds", what: "llama-server ready, emulated", value: server.secondsToReady },
+  ];
 }
 
 function rowOf({ metric, what, value, predicted }: Comparison): Row {

@@ -3,6 +3,6 @@ import { bootstrap } from "./bootstrap/index.ts";
 
 /** `npm run bench:8b -- ARGS`. */
 export async function main(args: string[]): Promise<number> {
-  await bootstrap();
+  await bootstrap({ purpose: "emulate" });
   return bench8b(args);
 }

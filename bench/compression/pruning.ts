@@ -19,7 +19,7 @@ const PRUNE_LAYERS = "prune-layers";
 export const METHODS: readonly string[] = [...OURS, ...CONTROLS, ...Object.keys(TORCH_PRUNING), PRUNE_LAYERS];
 
 /** Text that scores and fits are made on: the same for ours and for the peers. */
-const CALIBRATION = { calibrationTokens: 32768, sequenceLength: 512 };
+const CALIBRATION = { calibrationTokens: 16384, sequenceLength: 512 };
 
 /** A pruned model: the folder that recovery takes, and the GGUF that is measured. */
 export interface Pruned {

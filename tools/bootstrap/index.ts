@@ -9,7 +9,13 @@ import { layout } from "./layout.ts";
 import { withLock } from "./lock.ts";
 import { ensureCommandPlugin, installedCommandPlugin } from "./plugins.ts";
 import { ensurePython, pythonEnvironment, pythonIsReady } from "./python.ts";
-import { installPackages, LINT_PACKAGES, missingPackages, RUNTIME_PACKAGES } from "./system-packages.ts";
+import {
+  EMULATOR_PACKAGES,
+  installPackages,
+  LINT_PACKAGES,
+  missingPackages,
+  RUNTIME_PACKAGES,
+} from "./system-packages.ts";
 import { ensureS3Server, s3ServerIsReady } from "./s3-server.ts";
 import type { Task, TaskContext } from "./task.ts";
 import { toolchainIsCurrent, writeToolchain } from "./toolchain.ts";
@@ -18,13 +24,13 @@ export interface BootstrapOptions {
   cacheDir?: string;
   /**
    * `run`: all that the product needs. `lint`: linters and pytest alone, for checks that run nothing real. `test`: both,
-   * and an S3 server.
+   * and an S3 server. `emulate`: `run`, and the emulator for single programs of the Pi.
    * @default "run"
    */
   purpose?: Purpose;
 }
 
-export type Purpose = "run" | "lint" | "test";
+export type Purpose = "run" | "lint" | "test" | "emulate";
 
 /**
  * Puts everything in place that pipress needs besides Node: system packages, engine and plugins, Python, llama.cpp,
@@ -48,8 +54,9 @@ function bootstrapTasks(cacheDir: string, purpose: Purpose, toolchain: Record<st
     run: RUNTIME_PACKAGES,
     lint: LINT_PACKAGES,
     test: [...RUNTIME_PACKAGES, ...LINT_PACKAGES],
+    emulate: [...RUNTIME_PACKAGES, ...EMULATOR_PACKAGES],
   }[purpose];
-  const dev = purpose !== "run";
+  const dev = purpose === "lint" || purpose === "test";
   const common: Task[] = [
     {
       title: "system packages",

@@ -52,6 +52,11 @@ export const RUNTIME_PACKAGES: readonly SystemPackage[] = [
   { deb: "xz-utils", commands: ["xz"], for: "the virtual Pi's initramfs" },
 ];
 
+/** What it takes to run the Pi's llama-server here without a whole virtual Pi. */
+export const EMULATOR_PACKAGES: readonly SystemPackage[] = [
+  { deb: "qemu-user-static", commands: ["qemu-aarch64-static"], for: "running the Pi's llama-server" },
+];
+
 /** What the linters need. */
 export const LINT_PACKAGES: readonly SystemPackage[] = [
   PYTHON,

@@ -18,19 +18,16 @@ EMULATOR = "qemu-aarch64-static"
 TIMEOUT_SECONDS = 3600
 
 
-def load_in_server(server: Path, model: Path, context: int) -> dict[str, Any] | None:
+def load_in_server(server: Path, model: Path, context: int) -> dict[str, Any]:
     """Loads `model` with the release's llama-server and asks it for one token.
 
-    Returns secondsToReady and the peak memory, the emulator's own included; None where the emulator is not installed.
-    Raises StageError when the server ends or does not answer.
+    Returns secondsToReady and the peak memory, the emulator's own included. Raises StageError when the server ends or
+    does not answer.
     """
-    emulator = shutil.which(EMULATOR)
-    if emulator is None:
-        return None
     port = _free_port()
     arguments = ["--model", model, "--host", "127.0.0.1", "--port", port, "--threads", 2, "--parallel", 1]
     arguments += ["--ctx-size", context, "--cache-ram", 0, "--no-slots", "--no-ui", "--offline", "--no-warmup"]
-    command = [emulator, "-cpu", "cortex-a72", str(server), *map(str, arguments)]
+    command = [find_emulator(), "-cpu", "cortex-a72", str(server), *map(str, arguments)]
     began = time.monotonic()
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -44,6 +41,13 @@ def load_in_server(server: Path, model: Path, context: int) -> dict[str, Any] | 
     if "content" not in answer:
         raise StageError(f"llama-server gave no completion: {answer}", "the model is damaged")
     return {"secondsToReady": round(ready, 1), "peakRssBytes": memory.rss, "peakAnonymousBytes": memory.anonymous}
+
+
+def find_emulator() -> str:
+    """Path of the emulator. Raises StageError where it is not installed."""
+    if (found := shutil.which(EMULATOR)) is None:
+        raise StageError(f"{EMULATOR} is not installed", "install the package qemu-user-static")
+    return found
 
 
 def _wait(process: subprocess.Popen[bytes], url: str) -> None:
