@@ -7,10 +7,10 @@ import { percent, type Row } from "./rows.ts";
 import type { Runner, Step } from "./runner.ts";
 
 const CONTROL = "control: unpruned, trained the same";
-/** Of a recovery by the clock: what is pruned, how, and the training that says how fast this machine is. */
+/** Of a recovery by the clock: what is pruned, how, and the two trainings that say how fast this machine is. */
 const MINUTES_SHARE = 0.1;
 const MINUTES_METHOD = "ffn-second-order";
-const PROBE_TOKENS = 8192;
+const PROBES = [4096, 12288] as const;
 
 /** The recipe's training with another budget: teacher KL alone, on text of another source than the evaluation's. */
 function recover(
@@ -76,8 +76,13 @@ async function benchMinutes(
   const group = `${percent(MINUTES_SHARE)}, ${String(minutes)} minutes`;
   const pruned = prunedModel(runner, found, MINUTES_SHARE, MINUTES_METHOD, found.mixed);
   say("recovery: how fast this machine trains");
-  const probe = await runner.measure(recover(runner, recipe, "probe", pruned.model, found, PROBE_TOKENS));
-  const tokens = Math.floor((PROBE_TOKENS * 60 * minutes) / probe.seconds);
+  const [few, more] = PROBES;
+  const secondsFor = async (tokens: number) =>
+    (await runner.measure(recover(runner, recipe, `probe-${tokens}`, pruned.model, found, tokens))).seconds;
+  const start = await secondsFor(few);
+  // Loading and the looks at held-back text take the same time however long the training is.
+  const perToken = ((await secondsFor(more)) - start) / (more - few);
+  const tokens = few + Math.max(0, Math.floor((60 * minutes - start) / perToken));
   say(`recovery: ${String(tokens)} tokens, by that in ${String(minutes)} minutes`);
   const trained = recover(runner, recipe, "minutes", pruned.model, found, tokens);
   const control = recover(runner, recipe, "minutes-control", found.base, found, tokens);
