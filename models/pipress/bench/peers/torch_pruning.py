@@ -32,12 +32,16 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     shape = shape_of(read_config(source))
     sequences = read_text(inputs["texts"] / "calibration.txt", source, p)
     wanted, ratio = p["parametersRemoved"], p["parametersRemoved"]
+    # The same for every share that is tried.
+    gradients = gradients_of(load_model(source, torch.float32), sequences) if p["importance"] == "taylor" else {}
     best: tuple[float, LlamaForCausalLM] | None = None
     for attempt in range(TRIES):
         spec.report(0.9 * attempt / TRIES, f"{p['importance']}, {ratio:.1%} of every dimension")
         model = load_model(source, torch.float32)
         # What it traces has to spread key-value heads by operations that it knows.
         model.set_attn_implementation("eager")
+        for name, parameter in model.named_parameters():
+            parameter.grad = gradients.get(name)
         PRUNERS[p["importance"]](model, ratio, sequences)
         model = as_llama(model)
         removed = 1 - sum(parameter.numel() for parameter in model.parameters()) / shape.parameters
@@ -83,9 +87,6 @@ def prune_all(model: LlamaForCausalLM, ratio: float, sequences: torch.Tensor) ->
 
 def prune_ffn(model: LlamaForCausalLM, ratio: float, sequences: torch.Tensor) -> None:
     """The same share of every layer's FFN channels, by first-order Taylor importance."""
-    model.requires_grad_(True)
-    for row in sequences:
-        model(row[None], labels=row[None]).loss.backward()
     gates = [layer.mlp.gate_proj for layer in model.model.layers]
     pruner = torch_pruning.pruner.BasePruner(
         model,
@@ -97,6 +98,14 @@ def prune_ffn(model: LlamaForCausalLM, ratio: float, sequences: torch.Tensor) ->
         output_transform=lambda outputs: outputs.logits,
     )
     pruner.step()
+
+
+def gradients_of(model: LlamaForCausalLM, sequences: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Gradients of the summed loss of all sequences, (n, length) token ids, by parameter."""
+    model.requires_grad_(True)
+    for row in sequences:
+        model(row[None], labels=row[None]).loss.backward()
+    return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
 
 
 PRUNERS = {"magnitude": prune_all, "taylor": prune_ffn}
