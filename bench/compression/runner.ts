@@ -17,6 +17,8 @@ import type { Toolchain } from "../../infra/toolchain.ts";
 
 const modelsRoot = join(repoRoot, "models");
 const PEERS = "pipress.bench.peers";
+/** Torch-Pruning was seen to walk in circles for good: a peer that takes longer has no figures. */
+const PEER_MINUTES = 30;
 
 /** A stage of the project, or a peer in its place, with its key. Nothing has run yet. */
 export interface Step {
@@ -156,6 +158,7 @@ export class Runner {
       reject: false,
       // Ctrl-C is for us to answer: a stage's process would leave its job at work.
       detached: true,
+      ...(step.isPeer && { timeout: PEER_MINUTES * 60_000 }),
       env: { ...this.environment(step), PYTHONPATH: this.pythonPath(step) },
     });
     let stopped = false;
@@ -165,13 +168,17 @@ export class Runner {
       else void this.stopJob(step);
     };
     process.once("SIGINT", stop).once("SIGTERM", stop);
-    const { exitCode, stderr } = await child.finally(() => process.off("SIGINT", stop).off("SIGTERM", stop));
+    const { exitCode, stderr, timedOut } = await child.finally(() =>
+      process.off("SIGINT", stop).off("SIGTERM", stop),
+    );
     if (stopped)
       throw new UserError({
         where: "bench:compression",
         what: `stopped in ${step.name}; what is measured is kept`,
         remedy: "run the same command again: it goes on from there",
       });
+    if (timedOut)
+      throw new StepFailed(`${step.name} was not done in ${String(PEER_MINUTES)} minutes and was ended`);
     if (exitCode !== 0) throw new StepFailed(failureOf(step.name, stderr));
   }
 

@@ -87,6 +87,7 @@ def prune_all(model: LlamaForCausalLM, ratio: float, sequences: torch.Tensor) ->
 
 def prune_ffn(model: LlamaForCausalLM, ratio: float, sequences: torch.Tensor) -> None:
     """The same share of every layer's FFN channels, by first-order Taylor importance."""
+    model.requires_grad_(True)
     gates = [layer.mlp.gate_proj for layer in model.model.layers]
     pruner = torch_pruning.pruner.BasePruner(
         model,
