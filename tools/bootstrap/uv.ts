@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { UserError } from "../../infra/errors/user-error.ts";
 import { findOnPath } from "./find-on-path.ts";
 import { layout } from "./layout.ts";
+import { withLock } from "./lock.ts";
 import { UV_MINIMUM, UV_VERSION } from "./pins.ts";
 import { ask, runTool } from "./process.ts";
 import type { TaskContext } from "./task.ts";
@@ -15,9 +16,12 @@ export interface Uv {
   chosen: string;
 }
 
-/** A uv on PATH that suits, else the pinned one from the package index, brought by the system's own pip. */
+/**
+ * A uv on PATH that suits, else the pinned one from the package index, brought by the system's own pip. Tasks that run side
+ * by side ask for it: one of them installs it, the others wait.
+ */
 export async function ensureUv(ctx: TaskContext): Promise<Uv> {
-  const home = layout(ctx.cacheDir).uv;
+  const { uv: home, lock } = layout(ctx.cacheDir);
   const env = { UV_CACHE_DIR: join(home, "cache"), UV_PYTHON_INSTALL_DIR: join(home, "python") };
   const own = join(home, UV_VERSION, "uv");
   if (existsSync(own)) return { path: own, env, chosen: `uv ${UV_VERSION} from the package index` };
@@ -28,7 +32,12 @@ export async function ensureUv(ctx: TaskContext): Promise<Uv> {
   ) {
     return { path: onPath, env, chosen: `uv from PATH (${onPath})` };
   }
-  await installUv(ctx, own);
+  const onWait = () => {
+    ctx.progress("another task installs uv; waiting");
+  };
+  await withLock(lock("uv"), onWait, async () => {
+    if (!existsSync(own)) await installUv(ctx, own);
+  });
   return { path: own, env, chosen: `uv ${UV_VERSION} from the package index` };
 }
 
