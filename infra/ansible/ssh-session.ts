@@ -6,7 +6,7 @@ import { UserError } from "../errors/user-error.ts";
 import { expandHome, type PlayHost } from "./host.ts";
 import { CONNECT_TIMEOUT_SECONDS, type SshPaths } from "./ssh-config.ts";
 import { explainSshFailure, explainTcpFailure } from "./ssh-failure.ts";
-import { writeSshFiles } from "./ssh-files.ts";
+import { writeSshFiles, type SshFolder } from "./ssh-files.ts";
 
 const connectSeconds = 10;
 
@@ -36,7 +36,7 @@ export class SshSession {
   #sockets = 0;
   #master: Master | undefined;
 
-  private constructor(host: PlayHost, { folder, config, control }: Awaited<ReturnType<typeof writeSshFiles>>) {
+  private constructor(host: PlayHost, { folder, config, control }: SshFolder) {
     this.#host = host;
     this.#local = folder;
     this.paths = { config, control };
