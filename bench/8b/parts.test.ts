@@ -1,0 +1,41 @@
+import { describe, expect, it } from "vitest";
+import { prunedShape } from "../../infra/prediction/pruned-shape.ts";
+import { shapeOfConfig } from "../../infra/prediction/shape.ts";
+import { loadRecipe } from "../../infra/recipe/recipe.ts";
+import { parseOptions } from "./options.ts";
+import { partNames, partsOf, pruningOf } from "./parts.ts";
+
+describe("partsOf", () => {
+  const parts = partsOf(loadRecipe("llama-3.1-8b"), undefined);
+
+  it("takes the whole model through the recipe, and two layers of its true width through the rest", () => {
+    expect(parts.map(({ name }) => name)).toEqual(partNames);
+    expect(parts.map(({ config }) => config.num_hidden_layers)).toEqual([32, 2, 2]);
+    expect(parts.map(({ steps }) => Object.keys(steps))).toEqual([
+      ["prune", "convert", "quantize"],
+      ["awq"],
+      ["prune"],
+    ]);
+  });
+
+  it("refits the FFN width that the recipe leaves", () => {
+    const widths = parts.map((part) => {
+      const pruning = pruningOf(part);
+      return pruning && prunedShape(shapeOfConfig(part.config), pruning).ffnSize;
+    });
+    expect(widths).toEqual([11008, undefined, 11008]);
+  });
+});
+
+describe("parseOptions", () => {
+  it("takes every part where it is told nothing", () => {
+    expect(parseOptions([])).toEqual({ only: partNames, layers: undefined });
+  });
+
+  it("names every mistake at once", () => {
+    expect(() => parseOptions(["--only", "awk", "--layers", "1"])).toThrow(
+      /--only: there is no part "awk".*\n.*--layers: is 1/,
+    );
+    expect(() => parseOptions(["--fast"])).toThrow(/Unknown option '--fast'/);
+  });
+});
