@@ -1,13 +1,12 @@
 import { benchCompression } from "../bench/compression/index.ts";
 import { parseOptions } from "../bench/compression/options.ts";
 import { bootstrap } from "./bootstrap/index.ts";
-import { ensureTorchPruning } from "./bench/torch-pruning.ts";
 
 /** `npm run bench:compression -- ARGS`. */
 export async function main(args: string[]): Promise<number> {
   const options = parseOptions(args, (line) => {
     console.error(`bench:compression: ${line}`);
   });
-  await bootstrap();
-  return benchCompression(options, await ensureTorchPruning());
+  await bootstrap({ purpose: "compare" });
+  return benchCompression(options);
 }

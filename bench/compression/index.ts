@@ -11,7 +11,7 @@ import { benchQuantization } from "./quantization.ts";
 import { benchRecovery } from "./recovery.ts";
 import { mergeResults, type CompressionResults } from "./results.ts";
 import { rowsTable, type Row, type Section } from "./rows.ts";
-import { Runner, type PeerPackages } from "./runner.ts";
+import { Runner } from "./runner.ts";
 import { benchSpeed } from "./speed.ts";
 import { benchTarget } from "./target.ts";
 
@@ -30,11 +30,11 @@ const benches: Record<Section, Bench> = {
  * `npm run bench:compression`: the methods of this project beside their peers on SmolLM2-135M. Every case is made of the
  * project's own stages, in a store of its own under the data folder: what is measured is not measured again.
  */
-export async function benchCompression(options: Options, peerPackages: PeerPackages): Promise<number> {
+export async function benchCompression(options: Options): Promise<number> {
   const recipe = loadRecipe(RECIPE);
   const folder = join(dataDir(), "bench", "compression");
   mkdirSync(folder, { recursive: true });
-  const runner = new Runner({ folder, recipe, toolchain: readToolchain(), peerPackages });
+  const runner = new Runner({ folder, recipe, toolchain: readToolchain() });
   const found = materials(runner, recipe, options.chunks);
   for (const section of options.sections) {
     const rows = await benches[section](runner, recipe, found, options);

@@ -39,8 +39,7 @@ beforeEach(() => {
   chmodSync(python, 0o755);
   writeFileSync(join(folder, "asked"), "");
   const llamaCpp = { version: "b1", sourceSha256: "0", hostBin: "/llama", convertScript: "/convert.py" };
-  const peerPackages = { folder: "/peers", pins: { "torch-pruning": "1.6.1" } };
-  runner = new Runner({ folder, recipe, toolchain: { python, llamaCpp } as Toolchain, peerPackages });
+  runner = new Runner({ folder, recipe, toolchain: { python, llamaCpp } as Toolchain });
 });
 
 function chain(parametersRemoved = 0.1): { base: Step; pruned: Step; gguf: Step } {

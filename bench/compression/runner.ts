@@ -17,7 +17,7 @@ import type { Toolchain } from "../../infra/toolchain.ts";
 
 const modelsRoot = join(repoRoot, "models");
 const PEERS = "pipress.bench.peers";
-/** Torch-Pruning was seen to walk in circles for good: a peer that takes longer has no figures. */
+/** A peer that takes longer has no figures: none is known to end for every model. */
 const PEER_MINUTES = 30;
 
 /** A stage of the project, or a peer in its place, with its key. Nothing has run yet. */
@@ -34,20 +34,12 @@ export interface Step {
 /** A step that ended with an error of its own: the case that it belongs to has no figures, the others do. */
 export class StepFailed extends Error {}
 
-/** What peers need beside the project's own packages. */
-export interface PeerPackages {
-  /** Folder for Python's path. */
-  folder: string;
-  pins: Record<string, string>;
-}
-
 /** Where a bench works. */
 export interface Place {
   /** Store and jobs of the bench; deleting it costs time only. */
   folder: string;
   recipe: Recipe;
   toolchain: Toolchain;
-  peerPackages: PeerPackages;
 }
 
 /**
@@ -62,7 +54,7 @@ export class Runner {
   constructor(private readonly place: Place) {
     this.store = new FileStore(pathToFileURL(join(place.folder, "store")).href);
     this.jobs = join(place.folder, "jobs");
-    this.pins = { ...toolPins(place.toolchain), ...place.peerPackages.pins };
+    this.pins = toolPins(place.toolchain, "requirements-dev.lock");
   }
 
   /** A stage; `params` as a recipe writes them, the schema fills in the rest. */
@@ -159,7 +151,7 @@ export class Runner {
       // Ctrl-C is for us to answer: a stage's process would leave its job at work.
       detached: true,
       ...(step.isPeer && { timeout: PEER_MINUTES * 60_000 }),
-      env: { ...this.environment(step), PYTHONPATH: this.pythonPath(step) },
+      env: { ...this.environment(step), PYTHONPATH: modelsRoot },
     });
     let stopped = false;
     const stop = (): void => {
@@ -194,10 +186,6 @@ export class Runner {
   /** Peers get threads that sleep while they wait, as jobs do: both are measured under the same conditions. */
   private environment({ isPeer }: Step): Record<string, string> {
     return isPeer ? { OMP_WAIT_POLICY: "PASSIVE", GOMP_SPINCOUNT: "0", TOKENIZERS_PARALLELISM: "false" } : {};
-  }
-
-  private pythonPath({ isPeer }: Step): string {
-    return isPeer ? `${modelsRoot}:${this.place.peerPackages.folder}` : modelsRoot;
   }
 }
 

@@ -3,11 +3,14 @@ import { join } from "node:path";
 import { repoRoot } from "../paths.ts";
 import type { Toolchain } from "../toolchain.ts";
 
-/** Versions of the Python packages pinned in the lock, and llama.cpp by the digest of its source. */
-export function toolPins(toolchain: Toolchain): Record<string, string> {
-  const lock = readFileSync(join(repoRoot, "models", "requirements.lock"), "utf8");
+/**
+ * Versions of the Python packages pinned in the lock, and llama.cpp by the digest of its source.
+ * @param lock a file in `models`; the one for development pins what benchmarks measure by, too
+ */
+export function toolPins(toolchain: Toolchain, lock = "requirements.lock"): Record<string, string> {
+  const pinned = readFileSync(join(repoRoot, "models", lock), "utf8");
   const pins = Object.fromEntries(
-    [...lock.matchAll(/^([A-Za-z0-9._-]+)==([^\s;\\]+)/gm)].map(([, name, version]) => [name, version]),
+    [...pinned.matchAll(/^([A-Za-z0-9._-]+)==([^\s;\\]+)/gm)].map(([, name, version]) => [name, version]),
   ) as Record<string, string>;
   return { ...pins, "llama.cpp": `${toolchain.llamaCpp.version} ${toolchain.llamaCpp.sourceSha256}` };
 }

@@ -24,13 +24,14 @@ export interface BootstrapOptions {
   cacheDir?: string;
   /**
    * `run`: all that the product needs. `lint`: linters and pytest alone, for checks that run nothing real. `test`: both,
-   * and an S3 server. `emulate`: `run`, and the emulator for single programs of the Pi.
+   * and an S3 server. `emulate`: `run`, and the emulator for single programs of the Pi. `compare`: `run`, and the packages
+   * that compression is measured by.
    * @default "run"
    */
   purpose?: Purpose;
 }
 
-export type Purpose = "run" | "lint" | "test" | "emulate";
+export type Purpose = "run" | "lint" | "test" | "emulate" | "compare";
 
 /**
  * Puts everything in place that pipress needs besides Node: system packages, engine and plugins, Python, llama.cpp,
@@ -55,8 +56,9 @@ function bootstrapTasks(cacheDir: string, purpose: Purpose, toolchain: Record<st
     lint: LINT_PACKAGES,
     test: [...RUNTIME_PACKAGES, ...LINT_PACKAGES],
     emulate: [...RUNTIME_PACKAGES, ...EMULATOR_PACKAGES],
+    compare: RUNTIME_PACKAGES,
   }[purpose];
-  const dev = purpose === "lint" || purpose === "test";
+  const dev = purpose === "lint" || purpose === "test" || purpose === "compare";
   const common: Task[] = [
     {
       title: "system packages",

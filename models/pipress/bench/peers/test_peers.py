@@ -59,7 +59,6 @@ def test_a_peer_leaves_an_artifact_and_is_not_asked_twice(job_spec: Any, monkeyp
 def test_torch_pruning_leaves_a_smaller_llama(
     importance: str, make_spec: Any, tiny_model: Path, tiny_texts: Path, tmp_path: Path
 ) -> None:
-    pytest.importorskip("torch_pruning")
     from pipress.bench.peers import torch_pruning
 
     out = tmp_path / "out"

@@ -5,11 +5,15 @@ magnitude. `taylor` is the strongest that it offers for a shape that can be dist
 alone, by first-order Taylor importance, from gradients on the calibration text.
 """
 
+from math import ceil, lcm
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 import torch_pruning
+from huggingface_hub.errors import StrictDataclassError
 from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.models.llama import modeling_llama
 
 from pipress.errors import StageError
 from pipress.pruning.shape import BLOCK_ROW, shape_of
@@ -32,7 +36,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     shape = shape_of(read_config(source))
     sequences = read_text(inputs["texts"] / "calibration.txt", source, p)
     wanted, ratio = p["parametersRemoved"], p["parametersRemoved"]
-    # The same for every share that is tried.
+    # The same for every share that is tried, and what takes the time.
     gradients = gradients_of(load_model(source, torch.float32), sequences) if p["importance"] == "taylor" else {}
     best: tuple[float, LlamaForCausalLM] | None = None
     for attempt in range(TRIES):
@@ -79,15 +83,15 @@ def prune_all(model: LlamaForCausalLM, ratio: float, sequences: torch.Tensor) ->
         prune_num_heads=True,
         prune_head_dims=False,
         head_pruning_ratio=ratio,
-        round_to=ROUND_TO,
-        output_transform=lambda outputs: outputs.logits,
+        # Transformers takes no hidden size that the heads do not divide.
+        round_to=lcm(ROUND_TO, heads_left(model.config, ratio)),
+        forward_fn=traced,
     )
     pruner.step()
 
 
 def prune_ffn(model: LlamaForCausalLM, ratio: float, sequences: torch.Tensor) -> None:
     """The same share of every layer's FFN channels, by first-order Taylor importance."""
-    model.requires_grad_(True)
     gates = [layer.mlp.gate_proj for layer in model.model.layers]
     pruner = torch_pruning.pruner.BasePruner(
         model,
@@ -96,14 +100,30 @@ def prune_ffn(model: LlamaForCausalLM, ratio: float, sequences: torch.Tensor) ->
         pruning_ratio=0.0,
         pruning_ratio_dict=dict.fromkeys(gates, ratio),
         round_to=BLOCK_ROW,
-        output_transform=lambda outputs: outputs.logits,
+        forward_fn=traced,
     )
     pruner.step()
 
 
+def traced(model: LlamaForCausalLM, tokens: torch.Tensor) -> torch.Tensor:
+    """The forward pass that the library reads its dependencies from: without rotary embedding, without a cache.
+
+    Neither ties channels that attention does not tie anyway, but both concatenate along an axis that the library can
+    take for that of the channels. Its walk then moves a head's indices up at every turn, and never ends.
+    """
+    with patch.object(modeling_llama, "apply_rotary_pos_emb", lambda q, k, *_args, **_kwargs: (q, k)):
+        return model(tokens, use_cache=False).logits
+
+
+def heads_left(config: LlamaConfig, ratio: float) -> int:
+    """Query heads that the library leaves: as many of every key-value head, rounded down; all where that is none."""
+    groups = config.num_key_value_heads if config.num_key_value_heads < config.num_attention_heads else 1
+    removed = groups * ceil(ceil(ratio * config.num_attention_heads) / groups)
+    return config.num_attention_heads - removed or config.num_attention_heads
+
+
 def gradients_of(model: LlamaForCausalLM, sequences: torch.Tensor) -> dict[str, torch.Tensor]:
     """Gradients of the summed loss of all sequences, (n, length) token ids, by parameter."""
-    model.requires_grad_(True)
     for row in sequences:
         model(row[None], labels=row[None]).loss.backward()
     return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
@@ -134,7 +154,7 @@ def as_llama(model: LlamaForCausalLM) -> LlamaForCausalLM:
         )
         whole = LlamaForCausalLM(config)
         whole.load_state_dict(model.state_dict())
-    except (ValueError, RuntimeError) as error:
+    except (StrictDataclassError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise StageError(f"what Torch-Pruning made is no Llama: {reason}", "take another share") from error
     return whole.eval()
