@@ -19,7 +19,7 @@ const PRUNE_LAYERS = "prune-layers";
 export const METHODS: readonly string[] = [...OURS, ...CONTROLS, ...Object.keys(TORCH_PRUNING), PRUNE_LAYERS];
 
 /** Text that scores and fits are made on: the same for ours and for the peers. */
-const CALIBRATION = { calibrationTokens: 16384, sequenceLength: 512 };
+export const CALIBRATION = { calibrationTokens: 16384, sequenceLength: 512 };
 
 /** A pruned model: the folder that recovery takes, and the GGUF that is measured. */
 export interface Pruned {
@@ -46,6 +46,7 @@ export function prunedModel(
   share: number,
   method: string,
   texts: Step,
+  calibration = CALIBRATION,
 ): Pruned {
   const isPeer = !(OURS as readonly string[]).includes(method);
   const name = `${method}-${String(Math.round(100 * share))}`;
@@ -57,14 +58,14 @@ export function prunedModel(
   }
   const importance = TORCH_PRUNING[method as keyof typeof TORCH_PRUNING];
   // The controls are what they are without a fit of the rest.
-  const ours = { method, parametersRemoved, reconstruct: !isPeer, ...CALIBRATION };
+  const ours = { method, parametersRemoved, reconstruct: !isPeer, ...calibration };
   const model =
     importance === undefined
       ? runner.stage(`prune-${name}`, "prune", ours, { model: base, texts })
       : runner.peer(
           name,
           "torch-pruning",
-          { importance, parametersRemoved, ...CALIBRATION },
+          { importance, parametersRemoved, ...calibration },
           { model: base, texts },
         );
   return { method, isPeer, model, gguf: convert(runner, name, model) };

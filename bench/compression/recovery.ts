@@ -1,7 +1,7 @@
 import type { Recipe } from "../../infra/recipe/recipe.ts";
 import { convert, evaluate, type Materials } from "./materials.ts";
 import type { Options } from "./options.ts";
-import { baseRows, prunedModel, prunedModels, qualityOf, qualityRows } from "./pruning.ts";
+import { baseRows, CALIBRATION, prunedModel, prunedModels, qualityOf, qualityRows } from "./pruning.ts";
 import { beside } from "../results.ts";
 import { percent, type Row } from "./rows.ts";
 import type { Runner, Step } from "./runner.ts";
@@ -10,6 +10,8 @@ const CONTROL = "control: unpruned, trained the same";
 /** Of a recovery by the clock: what is pruned, how, and the two trainings that say how fast this machine is. */
 const MINUTES_SHARE = 0.1;
 const MINUTES_METHOD = "ffn-second-order";
+/** Three times the text that methods are compared on: pruning is not on the clock. */
+const MINUTES_CALIBRATION = { ...CALIBRATION, calibrationTokens: 49152 };
 const PROBES = [4096, 12288] as const;
 
 /** The recipe's training with another budget: teacher KL alone, on text of another source than the evaluation's. */
@@ -74,7 +76,7 @@ async function benchMinutes(
   { say }: Options,
 ): Promise<Row[]> {
   const group = `${percent(MINUTES_SHARE)}, ${String(minutes)} minutes`;
-  const pruned = prunedModel(runner, found, MINUTES_SHARE, MINUTES_METHOD, found.mixed);
+  const pruned = prunedModel(runner, found, MINUTES_SHARE, MINUTES_METHOD, found.mixed, MINUTES_CALIBRATION);
   say("recovery: how fast this machine trains");
   const [few, more] = PROBES;
   const secondsFor = async (tokens: number) =>
