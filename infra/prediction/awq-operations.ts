@@ -1,7 +1,5 @@
+import { PRODUCT } from "./operations.ts";
 import { attentionParameters, parameterCount, type ModelShape } from "./shape.ts";
-
-/** A product of two matrices takes two operations for each product of two numbers. */
-const PRODUCT = 2;
 
 /**
  * Floating-point operations of `awq`: one pass through the model, and in every layer, for every exponent tried, the products

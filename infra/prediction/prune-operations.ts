@@ -1,7 +1,7 @@
+import { PRODUCT } from "./operations.ts";
 import { parameterCount, type ModelShape } from "./shape.ts";
 
-/** A product of two matrices takes two operations for each product of two numbers; a factorisation a third of n cubed. */
-const PRODUCT = 2;
+/** A factorisation takes a third of n cubed. */
 const FACTOR = 1 / 3;
 const INVERSE = 2 / 3;
 /** Halves of the text, ridges that are tried on either, and outputs that say what holds. */
