@@ -24,7 +24,8 @@ export async function ensureUv(ctx: TaskContext): Promise<Uv> {
   const { uv: home, lock } = layout(ctx.cacheDir);
   const env = { UV_CACHE_DIR: join(home, "cache"), UV_PYTHON_INSTALL_DIR: join(home, "python") };
   const own = join(home, UV_VERSION, "uv");
-  if (existsSync(own)) return { path: own, env, chosen: `uv ${UV_VERSION} from the package index` };
+  const pinned = { path: own, env, chosen: `uv ${UV_VERSION} from the package index` };
+  if (existsSync(own)) return pinned;
   const onPath = findOnPath("uv");
   if (
     onPath !== undefined &&
@@ -38,7 +39,7 @@ export async function ensureUv(ctx: TaskContext): Promise<Uv> {
   await withLock(lock("uv"), onWait, async () => {
     if (!existsSync(own)) await installUv(ctx, own);
   });
-  return { path: own, env, chosen: `uv ${UV_VERSION} from the package index` };
+  return pinned;
 }
 
 async function installUv(ctx: TaskContext, place: string): Promise<void> {
