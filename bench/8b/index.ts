@@ -6,7 +6,7 @@ import { readToolchain } from "../../infra/toolchain.ts";
 import { comparisonTable, type Comparison } from "../comparison.ts";
 import { beside, readResults, thisRun, writeResults, type Row } from "../results.ts";
 import { compare, type Measured } from "./compare.ts";
-import { parseOptions } from "./options.ts";
+import type { Options } from "./options.ts";
 import { CALIBRATION_TOKENS, partsOf, type Part } from "./parts.ts";
 
 const RECIPE = "llama-3.1-8b";
@@ -14,11 +14,10 @@ const RECIPE = "llama-3.1-8b";
 const TOKENIZER_RECIPE = "smollm2-135m";
 
 /**
- * `npm run bench:8b [-- --only PARTS --layers N]`: Llama 3.1 8B's true shape with random weights through what a recipe can
+ * `npm run bench:8b [-- --only PARTS | --layers N]`: Llama 3.1 8B's true shape with random weights through what a recipe can
  * ask for, against what is predicted. With fewer layers nothing is written to the results.
  */
-export async function bench8b(args: readonly string[]): Promise<number> {
-  const { only, layers } = parseOptions(args);
+export async function bench8b({ only, layers }: Options): Promise<number> {
   const recipe = loadRecipe(RECIPE);
   for (const part of partsOf(recipe, layers).filter(({ name }) => only.includes(name))) {
     console.error(`bench:8b: ${part.name}`);
@@ -54,10 +53,10 @@ async function measure({ config, steps }: Part, context: number): Promise<Measur
 /** Figures measured anew take the place of older ones of the same case; the others stay, with the run they are of. */
 function record(rows: readonly Row[]): void {
   const measured = new Set(rows.map((row) => row.case));
-  const { rows: earlier = [], date = "", commit = "", machine = "" } = readResults("8b") ?? {};
-  const kept = earlier.filter((row) => !measured.has(row.case));
-  const stamped = kept.map((row): Row => ({ run: { date, commit, machine }, ...row }));
-  writeResults({ bench: "8b", ...thisRun(), rows: [...stamped, ...rows] });
+  const before = readResults("8b");
+  const kept = before?.rows.filter((row) => !measured.has(row.case)) ?? [];
+  const run = before && { date: before.date, commit: before.commit, machine: before.machine };
+  writeResults({ bench: "8b", ...thisRun(), rows: [...kept.map((row) => ({ run, ...row })), ...rows] });
 }
 
 function rowOf({ metric, what, value, predicted }: Comparison): Row {

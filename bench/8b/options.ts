@@ -1,19 +1,19 @@
-import { parseArgs } from "node:util";
 import { UserError, type Problem } from "../../infra/errors/user-error.ts";
+import { list, readOptions } from "../options.ts";
 import { partNames, type PartName } from "./parts.ts";
 
 /** What a run of the bench does. */
 export interface Options {
   only: readonly PartName[];
-  /** Of the part `release`; undefined for all that the model has. */
+  /** Of the part `release`, which then runs alone; undefined for all that the model has. */
   layers: number | undefined;
 }
 
 /** The command line, checked as a whole. @throws UserError with every problem */
 export function parseOptions(args: readonly string[]): Options {
-  const { only, layers } = read(args);
+  const { only, layers } = readOptions("bench:8b", ["only", "layers"], args);
   const problems: Problem[] = [];
-  const named = only?.split(",").map((part) => part.trim()) ?? [...partNames];
+  const named = list(only) ?? (layers === undefined ? partNames : ["release"]);
   for (const name of named)
     if (!(partNames as readonly string[]).includes(name))
       problems.push({
@@ -23,22 +23,15 @@ export function parseOptions(args: readonly string[]): Options {
       });
   if (layers !== undefined && !(Number.isInteger(Number(layers)) && Number(layers) >= 2))
     problems.push({ where: "bench:8b --layers", what: `is ${layers}`, remedy: "a number of at least 2" });
+  if (layers !== undefined && named.join() !== "release")
+    problems.push({
+      where: "bench:8b --layers",
+      what: "is of the part release alone",
+      remedy: "write it without --only",
+    });
   if (problems.length > 0) throw new UserError(problems);
   return {
     only: partNames.filter((name) => named.includes(name)),
     layers: layers === undefined ? undefined : Number(layers),
   };
-}
-
-function read(args: readonly string[]) {
-  const text = { type: "string" } as const;
-  try {
-    return parseArgs({ args: [...args], options: { only: text, layers: text } }).values;
-  } catch (error) {
-    throw new UserError({
-      where: "bench:8b",
-      what: (error as Error).message.split(". ")[0] ?? "unknown option",
-      remedy: "known: --only, --layers",
-    });
-  }
 }

@@ -32,6 +32,11 @@ describe("parseOptions", () => {
     expect(parseOptions([])).toEqual({ only: partNames, layers: undefined });
   });
 
+  it("takes fewer layers for the recipe's stages alone", () => {
+    expect(parseOptions(["--layers", "2"])).toEqual({ only: ["release"], layers: 2 });
+    expect(() => parseOptions(["--only", "awq", "--layers", "2"])).toThrow(/is of the part release alone/);
+  });
+
   it("names every mistake at once", () => {
     expect(() => parseOptions(["--only", "awk", "--layers", "1"])).toThrow(
       /--only: there is no part "awk".*\n.*--layers: is 1/,

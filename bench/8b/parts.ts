@@ -1,7 +1,7 @@
 import { prunedShape, type Pruning } from "../../infra/prediction/pruned-shape.ts";
 import { parameterCount, shapeOfConfig, type LlamaConfig } from "../../infra/prediction/shape.ts";
 import type { Recipe } from "../../infra/recipe/recipe.ts";
-import { withDefaults } from "../compression/runner.ts";
+import { withDefaults } from "../step-defaults.ts";
 
 /** Scores are not what is measured here: enough text to go through every layer. */
 export const CALIBRATION_TOKENS = 2048;

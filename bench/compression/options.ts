@@ -1,5 +1,5 @@
-import { parseArgs } from "node:util";
 import { UserError, type Problem } from "../../infra/errors/user-error.ts";
+import { list, readOptions } from "../options.ts";
 import { METHODS } from "./pruning.ts";
 import { sections, type Section } from "./rows.ts";
 
@@ -18,6 +18,7 @@ export interface Options {
   say: (line: string) => void;
 }
 
+const NAMES = ["only", "ratios", "methods", "tokens", "minutes", "chunks"] as const;
 const RATIOS = [0.05, 0.1, 0.2, 0.3];
 const TOKENS = 32768;
 const CHUNKS = 40;
@@ -28,7 +29,7 @@ export function parseOptions(args: readonly string[], say: (line: string) => voi
   const refuse = (where: string, what: string, remedy: string): void => {
     problems.push({ where: `bench:compression ${where}`, what, remedy });
   };
-  const values = read(args);
+  const values = readOptions("bench:compression", NAMES, args);
   const only = list(values.only) ?? [...sections];
   for (const name of only)
     if (!(sections as readonly string[]).includes(name))
@@ -63,24 +64,4 @@ export function parseOptions(args: readonly string[], say: (line: string) => voi
     chunks: chunks ?? CHUNKS,
     say,
   };
-}
-
-function read(args: readonly string[]) {
-  const text = { type: "string" } as const;
-  const options = { only: text, ratios: text, methods: text, tokens: text, minutes: text, chunks: text };
-  try {
-    return parseArgs({ args: [...args], options }).values;
-  } catch (error) {
-    throw new UserError({
-      where: "bench:compression",
-      what: (error as Error).message.split(". ")[0] ?? "unknown option",
-      remedy: `known: ${Object.keys(options)
-        .map((name) => `--${name}`)
-        .join(", ")}`,
-    });
-  }
-}
-
-function list(text: string | undefined): string[] | undefined {
-  return text?.split(",").map((part) => part.trim());
 }

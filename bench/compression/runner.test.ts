@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { loadRecipe } from "../../infra/recipe/recipe.ts";
 import type { Toolchain } from "../../infra/toolchain.ts";
-import { failureOf, Runner, StepFailed, withDefaults, type Step } from "./runner.ts";
+import { failureOf, Runner, StepFailed, type Step } from "./runner.ts";
 
 const recipe = loadRecipe("smollm2-135m");
 
@@ -81,15 +81,6 @@ describe("Runner", () => {
     const peer = runner.peer("torch-pruning", "torch-pruning", params, { model: base });
     expect(peer.toolVersions["torch-pruning"]).toBe("1.6.1");
     expect(peer.key).not.toBe(pruned.key);
-  });
-});
-
-describe("withDefaults", () => {
-  it("fills in what a recipe leaves out, so that a changed default is another key", () => {
-    expect(withDefaults(recipe, "prune", { parametersRemoved: 0.1 })).toMatchObject({
-      calibrationTokens: 32768,
-    });
-    expect(() => withDefaults(recipe, "prune", { parametersRemoved: 2 })).toThrow("bench: prune takes no");
   });
 });
 

@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { execa } from "execa";
-import { compileSchema, type Manifest } from "../../infra/artifact/manifest.ts";
+import type { Manifest } from "../../infra/artifact/manifest.ts";
 import type { JobSpec } from "../../infra/builder/job.ts";
 import { UserError } from "../../infra/errors/user-error.ts";
 import { repoRoot } from "../../infra/paths.ts";
@@ -14,6 +14,7 @@ import { stageKey } from "../../infra/stage/key.ts";
 import { selectPins, toolPins } from "../../infra/stage/tools.ts";
 import { FileStore } from "../../infra/store/file-store.ts";
 import type { Toolchain } from "../../infra/toolchain.ts";
+import { withDefaults } from "../step-defaults.ts";
 
 const modelsRoot = join(repoRoot, "models");
 const PEERS = "pipress.bench.peers";
@@ -199,25 +200,4 @@ export function failureOf(name: string, stderr: string): string {
     .split("\n")
     .filter((line) => line.startsWith(`${name}: `) && !line.startsWith(`${name}: log: `));
   return own.at(-1)?.slice(name.length + 2) ?? "it ended without a word";
-}
-
-let validateRecipe: ReturnType<typeof compileSchema> | undefined;
-
-/** A step's parameters with the schema's defaults, as they are in a recipe once it is loaded. */
-export function withDefaults(
-  recipe: Recipe,
-  stage: string,
-  params: Record<string, unknown>,
-): Record<string, unknown> {
-  const whole = structuredClone(recipe) as unknown as Record<string, Record<string, unknown>>;
-  const [part, key] =
-    stage === "fetch" ? ["base"] : stage === "fetch-text" ? ["texts"] : (["steps", stage] as const);
-  if (key === undefined) whole[part] = structuredClone(params);
-  else whole.steps = { ...whole.steps, [key]: structuredClone(params) };
-  validateRecipe ??= compileSchema("recipe");
-  if (!validateRecipe(whole))
-    throw new Error(
-      `bench: ${stage} takes no ${JSON.stringify(params)}: ${validateRecipe.errors?.[0]?.message}`,
-    );
-  return (key === undefined ? whole[part] : whole.steps?.[key]) as Record<string, unknown>;
 }
