@@ -56,6 +56,34 @@ export function explainSshFailure(host: PlayHost, stderr: string): UserError {
   });
 }
 
+/**
+ * What it means that a host has let us in and then has not made the folder of the connection. It is not down: it may serve.
+ * @param stderr of ssh and of the host's `mkdir` in the C locale
+ * @returns nothing where it was not that
+ */
+export function explainMissingFolder({ name }: PlayHost, stderr: string): UserError | undefined {
+  const reason = /^mkdir: .*: (.+)$/m.exec(stderr)?.[1];
+  if (reason === undefined) return undefined;
+  const reasons: Record<string, { what: string; remedy: string }> = {
+    "No space left on device": {
+      what: "the host answers, but has no room for a folder in /tmp",
+      remedy: "free some of its disk (`df -h /tmp` there) and run `pulumi up` again",
+    },
+    "Read-only file system": {
+      what: "the host answers, but its file system is read-only",
+      remedy: "see why in `dmesg` there (a card that fails is mounted so): start the host anew, or replace the card",
+    },
+  };
+  const known = reasons[reason];
+  return new UserError({
+    where: name,
+    ...(known ?? {
+      what: `the host answers, but makes no folder in /tmp (${reason})`,
+      remedy: "see to it that its user may write to /tmp",
+    }),
+  });
+}
+
 function wrongHostKey(host: PlayHost, stderr: string): UserError {
   const offered = /SHA256:[A-Za-z0-9+/]+/.exec(stderr)?.[0];
   // ssh names the alias whose key it refused; with a bastion either may be the stranger.

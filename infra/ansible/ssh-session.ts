@@ -5,7 +5,7 @@ import { execa, type ResultPromise } from "execa";
 import { UserError } from "../errors/user-error.ts";
 import { expandHome, type PlayHost } from "./host.ts";
 import { CONNECT_TIMEOUT_SECONDS, type SshPaths } from "./ssh-config.ts";
-import { explainSshFailure, explainTcpFailure } from "./ssh-failure.ts";
+import { explainMissingFolder, explainSshFailure, explainTcpFailure } from "./ssh-failure.ts";
 import { writeSshFiles, type SshFolder } from "./ssh-files.ts";
 
 const connectSeconds = 10;
@@ -15,7 +15,7 @@ type Master = ResultPromise<{ reject: false; stdin: "pipe" }>;
 /** What the session runs on the host: its folder exists exactly as long as the session does. */
 function remoteScript(folder: string): string {
   return (
-    `rm -rf ${folder} && mkdir -m 700 ${folder} && echo ready && cat >/dev/null; ` + `rm -rf ${folder}`
+    `rm -rf ${folder} && LC_ALL=C mkdir -m 700 ${folder} && echo ready && cat >/dev/null; ` + `rm -rf ${folder}`
   );
 }
 
@@ -142,7 +142,8 @@ export class SshSession {
     signal?.removeEventListener("abort", abort);
     if (!ready) {
       signal?.throwIfAborted();
-      throw explainSshFailure(this.#host, (await master).stderr);
+      const { stderr } = await master;
+      throw explainMissingFolder(this.#host, stderr) ?? explainSshFailure(this.#host, stderr);
     }
     void master.then(() => this.#reconnect());
   }

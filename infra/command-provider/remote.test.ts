@@ -93,7 +93,8 @@ describe.skipIf(sshdMissing)(`over SSH${sshdMissing ? ` (skipped: ${sshdMissing}
       const ended = join(folder, "ended");
       const running = other.create(type, {
         connection: sshd.connection(),
-        create: `trap 'touch ${ended}; exit 130' TERM; echo on; while :; do sleep 0.1; done`,
+        // Its loop ends with the tests' folder where nothing can signal it.
+        create: `trap 'touch ${ended}; exit 130' TERM; echo on; while test -d ${folder}; do sleep 0.1; done`,
       });
       // OpenSSH refuses to signal root's sessions ("session signalling requires privilege separation").
       const fate = sshd.user === "root" ? /^wait: remote command exited without exit status/ : /status 130/;
