@@ -124,6 +124,12 @@ export class Workspace {
     return JSON.parse(stdout) as Outputs;
   }
 
+  /** The state of the stack, with its secrets. */
+  async exported<State>(): Promise<State> {
+    const { stdout } = await execa("pulumi", ["stack", "export", "--show-secrets"], this.context);
+    return JSON.parse(stdout) as State;
+  }
+
   /** Runs a command as root on a host of the stack, verifying its host key as everything else does. */
   async onHost(name: string, ...argv: string[]): Promise<Outcome> {
     const { hosts } = await this.outputs<{ hosts: Record<string, HostConnection> }>();

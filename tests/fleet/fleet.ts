@@ -174,9 +174,7 @@ export class Fleet {
 
   /** Every playbook of the stack, as it would run now. */
   async playbooks(): Promise<HostRun[]> {
-    const { exitCode, output } = await this.workspace.pulumi("stack", "export", "--show-secrets");
-    expect(exitCode, output).toBe(0);
-    const { deployment } = JSON.parse(output) as Deployment;
+    const { deployment } = await this.workspace.exported<Deployment>();
     return deployment.resources
       .filter(({ type }) => type === "pipress:index:Playbook")
       .map(({ inputs }) => {

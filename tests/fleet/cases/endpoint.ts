@@ -11,14 +11,21 @@ const everything = {
 
 /** The fleet behind its one address, and every role on its hosts. */
 export function endpoint(fleet: Fleet): void {
+  /** Asks through the endpoint. */
+  async function client(): Promise<() => Promise<string>> {
+    const { endpoint: address, apiKey } = await fleet.outputs();
+    return () => ask(address, apiKey);
+  }
+
   describe("one address for the fleet", () => {
-    it("loses no request while a rollout goes over all hosts", async () => {
+    it("is put in front of it, with the packages that this takes", async () => {
       fleet.configure(everything);
       await fleet.expectConverges();
-      const { endpoint: address, apiKey } = await fleet.outputs();
-      const once = () => ask(address, apiKey);
-      await expect.poll(once, { timeout: 120_000, interval: 2_000 }).toBe("answers");
+      await expect.poll(await client(), { timeout: 120_000, interval: 2_000 }).toBe("answers");
+    });
 
+    it("loses no request while a rollout goes over all hosts", async () => {
+      const once = await client();
       fleet.wantOtherSettings(everything);
       const up = fleet.startUp();
       const answers = await askSteadily(once, up.ended);
