@@ -13,12 +13,13 @@ options:
   root: {type: path, required: true, description: Folder of releases and store.}
   source_sha256: {type: str, required: true, description: Source archive in the store.}
   version: {type: str, required: true, description: "Build of that source, e.g. C(b11434)."}
-  script: {type: str, required: true, description: Text of the build script.}
+  files: {type: dict, required: true, description: "Texts by name: C(build-llama-server.sh) and what it reads."}
   start: {type: bool, required: true, description: Whether to start a build that is missing.}
 author: [pipress]
 """
 
 import hashlib
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -27,6 +28,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pipress_host.files import read_json, write_atomically
 from ansible.module_utils.pipress_host.service import SystemdService
 from ansible.module_utils.pipress_host.store import Wanted, state_of
+
+SCRIPT = "build-llama-server.sh"
 
 
 def progress_of(log: Path) -> str:
@@ -39,18 +42,19 @@ def progress_of(log: Path) -> str:
     return f"compiling, {counts[-1][0]} of {counts[-1][1]} files" if counts else "configuring"
 
 
-def start(module: AnsibleModule, unit: str, folder: Path, log: Path, result: Path) -> None:
-    """Starts the build; its output goes to `log`."""
+def start(module: AnsibleModule, unit: str, log: Path, result: Path) -> None:
+    """Starts the build; its output goes to `log`, and what it is made by beside `result`."""
     given = module.params
-    script = folder / "build-llama-server.sh"
-    write_atomically(script, given["script"].encode(), 0o755)
+    way = result.with_suffix("")
+    for name, text in given["files"].items():
+        write_atomically(way / name, text.encode(), 0o644)
     log.unlink(missing_ok=True)
     properties = [f"--property=StandardOutput=append:{log}", f"--property=StandardError=append:{log}"]
     source = Path(given["root"]) / "store" / given["source_sha256"]
     arguments = [given["root"], str(source), given["version"].lstrip("b"), str(result)]
-    command = ["systemd-run", "--quiet", "--nice=10", f"--unit={unit}", *properties, str(script), *arguments]
+    command = ["systemd-run", "--quiet", "--nice=10", f"--unit={unit}", *properties]
     subprocess.run(["systemctl", "reset-failed", unit], check=False, capture_output=True)
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run([*command, "/bin/sh", str(way / SCRIPT), *arguments], check=True, capture_output=True)
 
 
 def main() -> None:
@@ -59,14 +63,14 @@ def main() -> None:
             "root": {"type": "path", "required": True},
             "source_sha256": {"type": "str", "required": True},
             "version": {"type": "str", "required": True},
-            "script": {"type": "str", "required": True},
+            "files": {"type": "dict", "required": True},
             "start": {"type": "bool", "required": True},
         },
         supports_check_mode=True,
     )
     given = module.params
     root = Path(given["root"])
-    recipe = "\n".join([given["source_sha256"], given["version"], given["script"]])
+    recipe = json.dumps([given["source_sha256"], given["version"], given["files"]], sort_keys=True)
     key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     folder = root / "builds"
     result, log, unit = folder / f"{key}.json", folder / f"{key}.log", f"pipress-build-{key}.service"
@@ -97,7 +101,7 @@ def main() -> None:
     (folder / f"{key}.told").unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     (root / "store").mkdir(parents=True, exist_ok=True)
-    start(module, unit, folder, log, result)
+    start(module, unit, log, result)
     module.exit_json(changed=True, state="building", msg="configuring")
 
 

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -19,6 +19,15 @@ test("any file's content and any file's name count", async () => {
   const second = ansibleDigest(folder);
   await writeFile(join(folder, "new.yml"), "");
   expect(new Set([first, second, ansibleDigest(folder)]).size).toBe(3);
+});
+
+test("what a link leads to counts", async () => {
+  const elsewhere = join(folder, "elsewhere.md");
+  await writeFile(elsewhere, "one");
+  await symlink(elsewhere, join(folder, "roles", "model", "options"));
+  const before = ansibleDigest(folder);
+  await writeFile(elsewhere, "two");
+  expect(ansibleDigest(folder)).not.toBe(before);
 });
 
 test("what makes no host differ does not count: caches, tests, documents", async () => {

@@ -28,6 +28,7 @@ function listFiles(folder: string, prefix = ""): string[] {
     .flatMap((entry) => {
       const path = prefix === "" ? entry.name : `${prefix}/${entry.name}`;
       if (entry.isDirectory()) return listFiles(folder, path);
-      return entry.isFile() ? [path] : [];
+      // A link leads to a file that something outside of the folder is made by, too.
+      return entry.isFile() || entry.isSymbolicLink() ? [path] : [];
     });
 }

@@ -1,6 +1,8 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { llamaCppPin, securityFloor } from "./pin.ts";
-import { cpuIdentity, hostRecipe, piRecipe, recipeDigest } from "./recipe.ts";
+import { cmakeFolder, cpuIdentity, hostRecipe, piRecipe, recipeDigest } from "./recipe.ts";
 
 describe("the recipe for the Pi", () => {
   const recipe = piRecipe();
@@ -26,6 +28,14 @@ describe("the recipe for the Pi", () => {
     }
   });
 });
+
+it.each(["common", "cortex-a72"])(
+  "the options in %s are all read: here and by the device's script",
+  (name) => {
+    const text = readFileSync(join(cmakeFolder, `${name}.options`), "utf8");
+    for (const line of text.trim().split("\n")) expect(line).toMatch(/^(# .+|-D[A-Z_]+=[A-Za-z0-9-]+)$/);
+  },
+);
 
 describe("a cached build", () => {
   it("is not trusted on another CPU", () => {

@@ -24,25 +24,21 @@ export interface BuildRecipe {
   machine: string;
 }
 
-/** What both builds leave out: network, RPC, web UI, child processes, tests and warnings about upstream's code. */
+/** One option of cmake on each line that is none of a comment. A build on the device reads the same files. */
+function options(name: string): string[] {
+  const lines = readFileSync(join(cmakeFolder, `${name}.options`), "utf8").split("\n");
+  return lines.filter((line) => line.startsWith("-D"));
+}
+
 const commonArgs = [
-  "-DCMAKE_BUILD_TYPE=Release",
-  "-DBUILD_SHARED_LIBS=OFF",
+  ...options("common"),
   `-DLLAMA_BUILD_NUMBER=${String(llamaCppPin.build)}`,
   // The archive does not name upstream's commit; its own digest is the truth we have.
   `-DLLAMA_BUILD_COMMIT=sdist.${llamaCppPin.sha256.slice(0, 9)}`,
-  `-DCMAKE_PROJECT_llama.cpp_INCLUDE=${cmakePlaceholder}/build-less.cmake`,
-  "-DLLAMA_ALL_WARNINGS=OFF",
-  "-DLLAMA_BUILD_TESTS=OFF",
-  "-DLLAMA_BUILD_APP=OFF",
-  "-DLLAMA_BUILD_UI=OFF",
-  "-DLLAMA_USE_PREBUILT_UI=OFF",
-  "-DLLAMA_OPENSSL=OFF",
-  "-DLLAMA_SUBPROCESS=OFF",
-  "-DMTMD_VIDEO=OFF",
-  "-DGGML_RPC=OFF",
-  "-DGGML_CCACHE=OFF",
 ];
+
+/** @param file of `cmakeFolder`, read right after upstream's project() call */
+const include = (file: string) => `-DCMAKE_PROJECT_llama.cpp_INCLUDE=${cmakePlaceholder}/${file}`;
 
 /**
  * Tools the stages run on the builder, compiled for exactly this CPU.
@@ -61,7 +57,7 @@ export function hostRecipe(cpu: string): BuildRecipe {
       "llama-simple",
       "pipress-server-flags",
     ],
-    cmakeArgs: [...commonArgs, "-DGGML_NATIVE=ON", "-DLLAMA_BUILD_SERVER=OFF"],
+    cmakeArgs: [...commonArgs, include("builder.cmake"), "-DGGML_NATIVE=ON", "-DLLAMA_BUILD_SERVER=OFF"],
     machine: cpu,
   };
 }
@@ -74,14 +70,11 @@ export function piRecipe(): BuildRecipe {
     targets: ["llama-server", "llama-bench"],
     cmakeArgs: [
       ...commonArgs,
+      ...options("cortex-a72"),
+      include("build-less.cmake"),
       `-DCMAKE_TOOLCHAIN_FILE=${cmakePlaceholder}/aarch64-a72.cmake`,
       // Makes cmake look for archives only: FindOpenMP would put libgomp.so on the line of a static program.
       "-DGGML_STATIC=ON",
-      "-DGGML_NATIVE=OFF",
-      "-DGGML_CPU_ARM_ARCH=armv8-a",
-      // Repacked weights need dotprod or i8mm kernels, which this CPU has not.
-      "-DGGML_CPU_REPACK=OFF",
-      "-DLLAMA_BUILD_EXAMPLES=OFF",
     ],
     machine: "cortex-a72",
   };

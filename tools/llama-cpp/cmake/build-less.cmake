@@ -61,12 +61,6 @@ function(pipress_build_less)
 
   # Reading model files, splitting work over several devices, training: not what a token is computed with.
   pipress_optimise_sources(ggml-base -O1 gguf.cpp ggml-backend-meta.cpp ggml-opt.cpp)
-
-  # Prints llama-server's options as JSON, from the parser llama-server itself uses.
-  add_executable(pipress-server-flags EXCLUDE_FROM_ALL ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/server-flags.cpp)
-  target_link_libraries(pipress-server-flags PRIVATE llama-common)
-  target_compile_features(pipress-server-flags PRIVATE cxx_std_17)
-  target_compile_options(pipress-server-flags PRIVATE -O0)
 endfunction()
 
 cmake_language(DEFER CALL pipress_build_less)

@@ -1,23 +1,25 @@
 #!/bin/sh
-# Compiles llama-server for the Cortex-A72 this runs on and puts it into the store under its own digest.
+# Compiles llama-server for the Cortex-A72 this runs on and puts it into the store under its own digest. How is in the files
+# beside this one; the release that is cross-compiled is built by the same.
 # Usage: build-llama-server.sh ROOT SOURCE_ARCHIVE BUILD_NUMBER RESULT_JSON
 set -eu
 root=$1 source=$2 number=$3 result=$4
-work=$root/builds/work-$number
+here=$(cd "$(dirname "$0")" && pwd)
+work=$root/builds/work-$(basename "$result" .json)
 
+# A gigabyte each, left by builds that did not come to their end and will not go on.
+find "$root/builds" -maxdepth 1 -name 'work-*' ! -path "$work" -exec rm -rf {} +
 mkdir -p "$work/source"
 # The archive may be llama.cpp itself or a package that carries it in a folder: find the top by its CMakeLists.txt.
 [ -e "$work/unpacked" ] || { tar -xzf "$source" -C "$work/source" && touch "$work/unpacked"; }
 top=$(dirname "$(find "$work/source" -path '*/common/arg.cpp' | head -n 1)")/..
 
-# No dotprod, no i8mm on this CPU, and -march=native is left out so that both builds of a release are the same kind.
+# shellcheck disable=SC2046  # a word each
 cmake -S "$top" -B "$work/build" -G Ninja \
-  -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF \
-  -DCMAKE_C_FLAGS=-mtune=cortex-a72 -DCMAKE_CXX_FLAGS=-mtune=cortex-a72 \
-  -DGGML_NATIVE=OFF -DGGML_CPU_ARM_ARCH=armv8-a -DGGML_RPC=OFF \
-  -DLLAMA_BUILD_NUMBER="$number" -DLLAMA_BUILD_COMMIT=pinned \
-  -DLLAMA_OPENSSL=OFF -DLLAMA_SUBPROCESS=OFF -DMTMD_VIDEO=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_APP=OFF \
-  -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF
+  $(grep -h '^-D' "$here/common.options" "$here/cortex-a72.options") \
+  -DCMAKE_PROJECT_llama.cpp_INCLUDE="$here/build-less.cmake" \
+  -DCMAKE_C_FLAGS='-march=armv8-a -mtune=cortex-a72' -DCMAKE_CXX_FLAGS='-march=armv8-a -mtune=cortex-a72' \
+  -DLLAMA_BUILD_NUMBER="$number" -DLLAMA_BUILD_COMMIT="sdist.$(basename "$source" | cut -c 1-9)"
 
 # A compiler process takes up to 700 MB: as many as cores, but no more than fit into memory.
 jobs=$(awk -v cores="$(nproc)" '/^MemAvailable/ { fit = int($2 / 716800); print fit < 1 ? 1 : (fit < cores ? fit : cores) }' /proc/meminfo)

@@ -1,0 +1,1 @@
+../../../../../tools/llama-cpp/cmake/build-less.cmake

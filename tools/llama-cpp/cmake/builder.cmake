@@ -1,0 +1,13 @@
+# What the builder's tools are built with: cheaper, and with one program more. Read right after upstream's project() call.
+
+include(${CMAKE_CURRENT_LIST_DIR}/build-less.cmake)
+
+function(pipress_server_flags)
+  # Prints llama-server's options as JSON, from the parser llama-server itself uses.
+  add_executable(pipress-server-flags EXCLUDE_FROM_ALL ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/server-flags.cpp)
+  target_link_libraries(pipress-server-flags PRIVATE llama-common)
+  target_compile_features(pipress-server-flags PRIVATE cxx_std_17)
+  target_compile_options(pipress-server-flags PRIVATE -O0)
+endfunction()
+
+cmake_language(DEFER CALL pipress_server_flags)
