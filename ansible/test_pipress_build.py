@@ -7,13 +7,10 @@ that they have on a Pi.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import signal
 import stat
-import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Callable
@@ -69,7 +66,6 @@ for argument; do
 done
 setsid "$@" > "$log" 2>&1 < /dev/null &
 echo $! > "$UNIT.pid"
-( wait $!; echo $? > "$UNIT.status" ) &
 """
 SYSTEMCTL = """#!/bin/sh
 case $1 in
@@ -104,7 +100,8 @@ PLAY = """
 class Device:
     """A folder that is a host's, and the module on it."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, play: Callable[..., tuple[int, list[dict]]]):
+        self._play = play
         self.root = folder / "root"
         self.tools = folder / "tools"
         (self.root / "store").mkdir(parents=True)
@@ -115,7 +112,6 @@ class Device:
             (self.tools / name).write_text(text)
             (self.tools / name).chmod(0o755)
         self.environment = {
-            **os.environ,
             "PATH": f"{self.tools}:{os.environ['PATH']}",
             "CC": f"{CROSS}gcc",
             "CXX": f"{CROSS}g++",
@@ -136,39 +132,26 @@ class Device:
         self.source = hashlib.sha256(archive.read_bytes()).hexdigest()
         archive.rename(archive.with_name(self.source))
 
-    def play(self, *arguments: str) -> dict:
-        """What the last task of a play says that waits for a build, as the role does."""
-        variables = {"root": str(self.root), "source": self.source, "files": FILES, "ansible_become": False}
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local"]
-        command += ["-e", f"ansible_python_interpreter={sys.executable}", "-e", json.dumps(variables)]
-        playbook = self.root / "play.yml"
-        playbook.write_text(PLAY)
-        ran = subprocess.run(
-            [*command, *arguments, str(playbook)],
-            env={**self.environment, "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        events = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
-        told = [event for event in events if event["event"] in ("ok", "changed", "failed")]
-        assert told, ran.stdout + ran.stderr
-        return told[-1]
+    def build(self, *arguments: str) -> dict:
+        """What the task of a play says that waits for a build, as the role does."""
+        variables = {"root": str(self.root), "source": self.source, "files": FILES}
+        _, events = self._play(PLAY, variables, *arguments, environment=self.environment)
+        return [event for event in events if event["event"] in ("ok", "changed", "failed")][-1]
 
     def log(self) -> str:
         return "".join(log.read_text() for log in (self.root / "builds").glob("*.log"))
 
 
 @pytest.fixture
-def device(tmp_path):
+def device(tmp_path, play):
     if shutil.which(f"{CROSS}gcc") is None:
         pytest.skip(f"{CROSS}gcc is not there: `npm start` says how to install it")
-    return Device(tmp_path)
+    return Device(tmp_path, play)
 
 
 def test_build_is_checked_and_stored_under_its_digest(device):
     device.store()
-    told = device.play()
+    told = device.build()
     assert told["event"] == "changed", told
     sha256 = told["result"]["sha256"]
     program = device.root / "store" / sha256
@@ -180,18 +163,18 @@ def test_build_is_checked_and_stored_under_its_digest(device):
     assert f"build 1234 of sdist.{device.source[:9]}, repack OFF, web UI OFF" in device.log()
     assert not list((device.root / "builds").glob("work-*"))
     # It is there now.
-    assert device.play()["event"] == "ok"
+    assert device.build()["event"] == "ok"
 
 
 def test_check_mode_compiles_nothing(device):
     device.store()
-    assert device.play("--check")["result"]["state"] == "missing"
+    assert device.build("--check")["result"]["state"] == "missing"
     assert not (device.root / "builds").exists()
 
 
 def test_program_that_a_pi_would_die_of_is_refused(device):
     device.store(**{"server.cpp": DOT_PRODUCT})
-    told = device.play()
+    told = device.build()
     assert told["event"] == "failed"
     assert "the build contains dot product instructions, which a Cortex-A72 does not have" in told["msg"]
     assert not list(device.root.glob("builds/*.json"))
@@ -199,11 +182,11 @@ def test_program_that_a_pi_would_die_of_is_refused(device):
 
 def test_compile_error_is_told_with_its_log_and_tried_again_by_the_next_run(device):
     device.store(**{"server.cpp": "int main() { return nothing; }"})
-    told = device.play()
+    told = device.build()
     assert told["event"] == "failed"
     assert "llama-server does not compile on this host" in told["msg"]
     assert "builds/" in told["msg"] and ".log" in told["msg"]
-    assert device.play()["event"] == "failed"
+    assert device.build()["event"] == "failed"
 
 
 def test_build_that_lost_power_goes_on_where_it_was(device):
@@ -212,14 +195,14 @@ def test_build_that_lost_power_goes_on_where_it_was(device):
     old = device.root / "builds" / "work-of-another-version"
     old.mkdir(parents=True)
     with ThreadPoolExecutor() as pool:
-        play = pool.submit(device.play)
+        building = pool.submit(device.build)
         until(lambda: "libllama.a" in device.log())
         unit = Path(device.environment["UNIT"] + ".pid")
         group = int(unit.read_text())
         unit.unlink()
         os.killpg(group, signal.SIGKILL)
         (device.root / "gate").touch()
-        told = play.result()
+        told = building.result()
         assert told["event"] == "changed", told["msg"]
     assert "llama-server" in device.log()
     assert "libllama.a" not in device.log()

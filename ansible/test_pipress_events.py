@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ANSIBLE = Path(__file__).resolve().parent
 PLAY = """
 - name: A play
   hosts: all
@@ -31,32 +26,12 @@ PLAY = """
 
 
 @pytest.fixture(scope="module")
-def events(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("play")
-    (folder / "play.yml").write_text(PLAY)
-    variables = {"folder": str(folder), "secret": "s3cret-key", "ansible_become": False}
-    command = [
-        str(Path(sys.executable).with_name("ansible-playbook")),
-        "-i",
-        "pi-0,",
-        "-c",
-        "local",
-        "--diff",
-    ]
-    done = subprocess.run(
-        [*command, "-e", json.dumps(variables), str(folder / "play.yml")],
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2, done.stderr
-    assert "s3cret-key" not in done.stdout
-    return [json.loads(line) for line in done.stdout.splitlines()]
+def events(play, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("changed")
+    code, events = play(PLAY, {"folder": str(folder), "secret": "s3cret-key"}, "--diff")
+    assert code == 2
+    assert "s3cret-key" not in json.dumps(events)
+    return events
 
 
 def test_every_task_is_announced_before_its_outcome(events):

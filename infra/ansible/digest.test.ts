@@ -35,6 +35,7 @@ test("what makes no host differ does not count: caches, tests, documents", async
   await mkdir(join(folder, "roles", "__pycache__"));
   await writeFile(join(folder, "roles", "__pycache__", "x.pyc"), "x");
   await writeFile(join(folder, "roles", "test_store.py"), "x");
+  await writeFile(join(folder, "roles", "conftest.py"), "x");
   await writeFile(join(folder, "README.md"), "x");
   expect(ansibleDigest(folder)).toBe(before);
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { repoRoot } from "../paths.ts";
 
 /** What appears in such a folder without changing what a play does. */
-const ignored = /^(__pycache__|\.ansible|\.pytest_cache|\.ruff_cache|\.cache)$|\.(pyc|retry)$|(^|_)test_.*\.py$|\.md$/;
+const ignored = /^(__pycache__|\.ansible|\.pytest_cache|\.ruff_cache|\.cache)$|\.(pyc|retry)$|(^|_)test_.*\.py$|^conftest\.py$|\.md$/;
 
 /**
  * SHA-256 (hex) over names and contents of all files of a folder of playbooks and roles. Tests and documents do not

@@ -14,9 +14,8 @@ type Master = ResultPromise<{ reject: false; stdin: "pipe" }>;
 
 /** What the session runs on the host: its folder exists exactly as long as the session does. */
 function remoteScript(folder: string): string {
-  return (
-    `rm -rf ${folder} && LC_ALL=C mkdir -m 700 ${folder} && echo ready && cat >/dev/null; ` + `rm -rf ${folder}`
-  );
+  const make = `rm -rf ${folder} && LC_ALL=C mkdir -m 700 ${folder}`;
+  return `${make} && echo ready && cat >/dev/null; rm -rf ${folder}`;
 }
 
 /**
