@@ -27,10 +27,6 @@ COMPARED = {
 # More than any tokenizer takes for running text: cutting the file there spares tokenizing what is not used.
 BYTES_PER_TOKEN = 12
 
-# llama-perplexity logs from a thread that it does not always wait for: a quick run on a busy core now and then ends,
-# with status 0, before its last lines are out. Then it is run again.
-ATTEMPTS = 4
-
 OnChunk = Callable[[int], None]
 
 
@@ -71,12 +67,11 @@ def measure_perplexity(
     logits: where to keep the log-probabilities for `measure_divergence`.
     Raises StageError when the text is too short, or the result is no number.
     """
-    done, final, short = 0, None, False
+    done, final = 0, None
 
     def on_line(line: str) -> None:
-        nonlocal done, final, short
+        nonlocal done, final
         final = FINAL.search(line) or final
-        short = short or "you need at least" in line
         for match in CHUNK_DONE.finditer(line):
             done = int(match[1])
             on_chunk(done)
@@ -87,7 +82,7 @@ def measure_perplexity(
         keep = [] if logits is None else ["--kl-divergence-base", logits]
         sizes = ["--chunks", str(chunks)]
         command = [*_command(llama_cpp_bin, model, context), "-f", file.name, *sizes, *keep]
-        _run_to_the_last_line(command, on_line, lambda: short or final is not None)
+        run_program(command, on_line)
     if final is None:
         raise StageError(
             f"llama-perplexity gave no estimate: the text has fewer than {2 * context} tokens, or the model is damaged",
@@ -119,7 +114,7 @@ def measure_divergence(
                 found[name] = (match[1], match[2])
 
     command = [*_command(llama_cpp_bin, model, context), "--kl-divergence", "--kl-divergence-base", logits]
-    _run_to_the_last_line(command, on_line, lambda: bool(wrong) or len(found) == len(COMPARED))
+    run_program(command, on_line)
     if wrong or len(found) < len(COMPARED):
         raise StageError(
             f"{model.name} cannot be compared with the reference: {wrong or 'fewer than 100 tokens to compare on'}",
@@ -129,15 +124,6 @@ def measure_divergence(
     return Divergence(
         *values["kld"], values["top"][0] / 100, values["top"][1] / 100, Perplexity(*values["perplexity"], done)
     )
-
-
-def _run_to_the_last_line(
-    command: list[str | Path], on_line: Callable[[str], None], is_complete: Callable[[], bool]
-) -> None:
-    for _ in range(ATTEMPTS):
-        run_program(command, on_line)
-        if is_complete():
-            return
 
 
 def _command(llama_cpp_bin: Path, model: Path, context: int) -> list[str | Path]:

@@ -1,4 +1,5 @@
-# What the builder's tools are built with: cheaper, and with one program more. Read right after upstream's project() call.
+# What the builder's tools are built with: cheaper, to their last line, and with one program more. Read right after
+# upstream's project() call.
 
 include(${CMAKE_CURRENT_LIST_DIR}/build-less.cmake)
 
@@ -10,4 +11,13 @@ function(pipress_server_flags)
   target_compile_options(pipress-server-flags PRIVATE -O0)
 endfunction()
 
+function(pipress_flush_logs)
+  foreach(target llama-quantize llama-imatrix llama-perplexity llama-bench)
+    target_sources(${target} PRIVATE ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/flush-log.cpp)
+    target_link_libraries(${target} PRIVATE llama-common)
+    target_link_options(${target} PRIVATE -Wl,--wrap=main)
+  endforeach()
+endfunction()
+
 cmake_language(DEFER CALL pipress_server_flags)
+cmake_language(DEFER CALL pipress_flush_logs)
