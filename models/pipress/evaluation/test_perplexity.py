@@ -37,9 +37,7 @@ def crowded() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("crowded")
-def test_the_last_lines_come_through_on_a_crowded_machine(
-    llama_cpp_bin: Path, tiny_gguf: Path, tmp_path: Path
-) -> None:
+def test_the_last_lines_come_through_on_a_crowded_machine(llama_cpp_bin: Path, tiny_gguf: Path, tmp_path: Path) -> None:
     model, logits = tiny_gguf / "model.gguf", tmp_path / "logits"
     assert measure_perplexity(llama_cpp_bin, model, prose(1, 100).encode(), CONTEXT, 4, logits).chunks == 4
     for _ in range(5):
@@ -53,5 +51,5 @@ def test_too_little_text_is_told(llama_cpp_bin: Path, tiny_gguf: Path, tmp_path:
 
 def test_a_damaged_reference_is_told(llama_cpp_bin: Path, tiny_gguf: Path, tmp_path: Path) -> None:
     (tmp_path / "logits").write_bytes(b"not log-probabilities")
-    with pytest.raises(StageError, match="cannot be compared .* are damaged"):
+    with pytest.raises(StageError, match=r"cannot be compared .* are damaged"):
         measure_divergence(llama_cpp_bin, tiny_gguf / "model.gguf", tmp_path / "logits", CONTEXT)
