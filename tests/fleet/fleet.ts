@@ -225,6 +225,15 @@ export class Fleet {
     expect(await this.expectAllServe()).toEqual(names.map(() => report.release));
   }
 
+  /** Looks at what is really there, and brings it to what is wanted. */
+  async repair(): Promise<void> {
+    await this.workspace.cancel();
+    this.configure();
+    const { exitCode, output } = await this.workspace.pulumi("refresh", "--yes", "--skip-preview");
+    expect(exitCode, output).toBe(0);
+    await this.expectConverges();
+  }
+
   /** Starts an `up` and hands over what it prints. */
   startUp(): RunningUp {
     const run = this.workspace.start(["up", "--yes", "--skip-preview", "--suppress-permalink"]);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 import { endpoint } from "./cases/endpoint.ts";
 import { interruptions } from "./cases/interruptions.ts";
 import { mishaps } from "./cases/mishaps.ts";
@@ -13,6 +13,15 @@ const fleet = new Fleet();
 
 beforeAll(() => fleet.begin());
 afterAll(() => fleet.end());
+
+// A case that failed may have left a host in any state: the next one fails for reasons of its own.
+let failed = false;
+beforeEach(async () => {
+  if (failed) await fleet.repair();
+});
+afterEach(({ task }) => {
+  failed = task.result?.state === "fail";
+});
 
 rollouts(fleet);
 interruptions(fleet);
