@@ -6,6 +6,7 @@ from typing import Any
 
 from .board import judge_board
 from .finding import Finding
+from .sizes import size_text
 
 #: `CPU part` of a Cortex-A72, as /proc/cpuinfo shows it.
 CORTEX_A72 = "0xd08"
@@ -95,8 +96,8 @@ def _memory(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
     if facts["memoryBytes"] < wants["memoryBytes"]:
         found.append(
             Finding(
-                f"{_size(facts['memoryBytes'])} of memory, but model, KV cache and system need "
-                f"{_size(wants['memoryBytes'])}",
+                f"{size_text(facts['memoryBytes'])} of memory, but model, KV cache and system need "
+                f"{size_text(wants['memoryBytes'])}",
                 "take a smaller model or context, or a board with more memory",
             )
         )
@@ -123,8 +124,8 @@ def _disk(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
     if missing and free < missing + reserve:
         return [
             Finding(
-                f"{_size(free)} of disk are free, but the release needs {_size(missing + reserve)} "
-                f"({_size(missing)} to fetch and {_size(reserve)} kept free)",
+                f"{size_text(free)} of disk are free, but the release needs {size_text(missing + reserve)} "
+                f"({size_text(missing)} to fetch and {size_text(reserve)} kept free)",
                 "free some space, e.g. `apt-get clean` or `journalctl --vacuum-size=50M`",
             )
         ]
@@ -132,8 +133,8 @@ def _disk(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
     if free - missing < facts["releaseBytes"] + reserve:
         return [
             Finding(
-                f"{_size(max(0, free - missing))} of disk will be free, too little for a second release of "
-                f"{_size(facts['releaseBytes'])} beside this one",
+                f"{size_text(max(0, free - missing))} of disk will be free, too little for a second release of "
+                f"{size_text(facts['releaseBytes'])} beside this one",
                 "free some space before the next rollout, or use a larger card",
                 error=False,
             )
@@ -175,10 +176,6 @@ def _apt(facts: dict[str, Any]) -> list[Finding]:
             error=False,
         )
     ]
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def _duration(seconds: float) -> str:

@@ -26,6 +26,7 @@ from typing import Any, BinaryIO
 
 from .errors import HostError
 from .files import CHUNK, make_folder, read_json, sha256_of, sync_folder, write_json
+from .sizes import size_text
 
 #: Bytes that a transfer leaves free on the disk, so that the host stays usable.
 DISK_RESERVE = 128 * 1024 * 1024
@@ -241,9 +242,9 @@ def _complete(out: BinaryIO, wanted: Wanted, sources: list[Source]) -> tuple[str
                 out.truncate(0)
                 Path(out.name).unlink(missing_ok=True)
                 raise HostError(
-                    f"the disk filled up while the {wanted.label} was fetched, at {size} of {wanted.size} bytes",
-                    f"the part was removed and the service was not touched; free {wanted.size + DISK_RESERVE} "
-                    "bytes and run `pulumi up` again",
+                    f"the disk filled up while the {wanted.label} was fetched, at {size_text(size)} of {size_text(wanted.size)}",
+                    "the part was removed and the service was not touched; free "
+                    f"{size_text(wanted.size + DISK_RESERVE)} and run `pulumi up` again",
                 ) from error
             problem = str(error)
         except http.client.HTTPException as error:
@@ -256,7 +257,7 @@ def _complete(out: BinaryIO, wanted: Wanted, sources: list[Source]) -> tuple[str
         fruitless = fruitless + 1 if size == before else 0
         if fruitless >= FRUITLESS_ATTEMPTS:
             raise HostError(
-                f"the transfer of the {wanted.label} stopped at {size} of {wanted.size} bytes ({problem})",
+                f"the transfer of the {wanted.label} stopped at {size_text(size)} of {size_text(wanted.size)} ({problem})",
                 "run `pulumi up` again: it goes on from there",
             )
         if size < wanted.size:
@@ -272,7 +273,8 @@ def _require_space(part: Path, wanted: Wanted, present: int) -> None:
         if present == 0:
             part.unlink(missing_ok=True)
         raise HostError(
-            f"the disk is too full for the {wanted.label}: {needed} bytes are needed in {part.parent}, {free} are free",
+            f"the disk is too full for the {wanted.label}: {size_text(needed)} are needed in {part.parent}, "
+            f"{size_text(free)} are free",
             "the service was not touched; free some space and run `pulumi up` again",
         )
 
