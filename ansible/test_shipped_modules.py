@@ -18,5 +18,7 @@ def test_every_module_comes_with_those_that_it_imports(path: Path) -> None:
     lists = [value for name, value in yaml.safe_load(path.read_text()).items() if name.endswith("_modules")]
     assert len(lists) == 1
     for module in lists[0]:
-        imported = re.findall(r"^\s*from \.(\w+) import", (PACKAGE / f"{module}.py").read_text(), re.MULTILINE)
+        imported = re.findall(
+            r"^\s*from \.(\w+) import", (PACKAGE / f"{module}.py").read_text(), re.MULTILINE
+        )
         assert set(imported) <= set(lists[0]), module
