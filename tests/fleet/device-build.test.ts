@@ -1,8 +1,7 @@
-import { mkdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { Workspace } from "../e2e/workspace.ts";
 import { root } from "./fleet.ts";
+import { closeWorkspace, openWorkspace } from "./kept-workspace.ts";
 import { smallRecipe } from "./small-recipe.ts";
 
 // `build: device` with all of it real but the silicon: an emulated Pi that installs Debian's compiler and compiles the pinned
@@ -10,25 +9,17 @@ import { smallRecipe } from "./small-recipe.ts";
 // build that was cut off goes on there.
 const host = { name: "maker", virtual: { memory: "3 GiB", cpus: 2, disk: "8 GiB" }, build: "device" };
 
-const kept = process.env.PIPRESS_FLEET_DIR;
 const hours = 3_600_000;
-let workspace: Workspace;
+const workspace = openWorkspace("device-build");
 
 beforeAll(async () => {
-  const folder = kept === undefined ? undefined : join(kept, "device-build");
-  if (folder !== undefined) mkdirSync(folder, { recursive: true });
-  workspace = new Workspace(folder);
   workspace.recipe(await smallRecipe(join(workspace.dir, "small-model")));
   workspace.configure({ recipe: workspace.recipeFile, hosts: [host] });
   await workspace.init();
   await workspace.cancel();
 });
 
-afterAll(async () => {
-  if (kept !== undefined) return;
-  await workspace.pulumi("destroy", "--yes", "--skip-preview");
-  workspace.remove();
-});
+afterAll(() => closeWorkspace(workspace));
 
 it("serves what it compiled itself", { timeout: 5 * hours }, async () => {
   const { exitCode, output } = await workspace.up();

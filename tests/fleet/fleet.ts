@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
@@ -11,7 +11,8 @@ import { VirtualPiMachine } from "../../infra/virtual-pi/machine.ts";
 import { findMachineProcesses } from "../../infra/virtual-pi/process.ts";
 import type { MachineRecord } from "../../infra/virtual-pi/spec.ts";
 import type { Outputs as StackOutputs } from "../e2e/scenario.ts";
-import { Workspace, type Outcome } from "../e2e/workspace.ts";
+import type { Outcome } from "../e2e/workspace.ts";
+import { closeWorkspace, openWorkspace } from "./kept-workspace.ts";
 import { smallRecipe } from "./small-recipe.ts";
 
 /** Where a host keeps releases and store. */
@@ -49,15 +50,12 @@ export type Outputs = StackOutputs & {
  * (`npx vitest run --config tests/fleet/vitest.config.ts virtual-pis -t "wrong host key"`).
  */
 export class Fleet {
-  readonly workspace: Workspace;
-  private readonly kept = process.env.PIPRESS_FLEET_DIR;
+  readonly workspace = openWorkspace();
   private wanted: Wanted = { quantization: "Q8_0", context: 512 };
   private recipe: Record<string, unknown> = {};
   private apiKey: string | undefined;
 
   constructor() {
-    if (this.kept !== undefined) mkdirSync(this.kept, { recursive: true });
-    this.workspace = new Workspace(this.kept);
     if (existsSync(this.wantedFile))
       this.wanted = JSON.parse(readFileSync(this.wantedFile, "utf8")) as Wanted;
   }
@@ -83,10 +81,8 @@ export class Fleet {
     return running.every(Boolean);
   }
 
-  async end(): Promise<void> {
-    if (this.kept !== undefined) return;
-    await this.workspace.pulumi("destroy", "--yes", "--skip-preview");
-    this.workspace.remove();
+  end(): Promise<void> {
+    return closeWorkspace(this.workspace);
   }
 
   /** Writes recipe and configuration of the release that is wanted, with what a case adds to them. */

@@ -10,6 +10,7 @@ from typing import Any, Callable, NamedTuple, Protocol
 
 from .report import available_bytes, throttled
 from .service import ServiceState
+from .sizes import size_text
 
 #: Seconds between two looks at a server that is still loading.
 POLL_SECONDS = 0.5
@@ -135,7 +136,7 @@ def _require_strength() -> None:
     available = available_bytes()
     if available < MIN_AVAILABLE:
         raise GateFailure(
-            f"{available / 1e6:.0f} MB of memory are left while it answers, fewer than {MIN_AVAILABLE / 1e6:.0f} MB"
+            f"{size_text(available)} of memory are left while it answers, fewer than {size_text(MIN_AVAILABLE)}"
         )
 
 
