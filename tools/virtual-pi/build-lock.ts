@@ -14,7 +14,7 @@ export async function withBuildLock<T>(
   action: () => Promise<T>,
 ): Promise<T> {
   while (!(await take(path))) {
-    options.progress("virtual Pi image: another process is building it, waiting");
+    options.progress("another process is building it, waiting");
     await sleep(3_000, undefined, { signal: options.signal });
   }
   try {

@@ -28,7 +28,7 @@ export interface VirtualPiImage {
 export interface BuildOptions {
   /** The cache; the image goes to `virtual-pi/<digest>/` below it. */
   cacheDir: string;
-  /** Called with a short line at every change, and at least every five seconds. */
+  /** Called with a short line at every change. */
   progress?: (message: string) => void;
   signal?: AbortSignal;
 }

@@ -15,16 +15,14 @@ export interface Step {
 
 /**
  * Runs one build command in a process group of its own (so that cancelling ends its children too), keeps its output
- * in a log, and says at least every five seconds what it is at.
+ * in a log, and says what it is at whenever that changes.
  */
 export async function runStep({ name, argv, env = {}, log, progress, signal }: Step): Promise<void> {
   signal?.throwIfAborted();
-  const started = Date.now();
   const output = createWriteStream(log);
   const recent: string[] = [];
-  let at = "starting";
-  const say = () => {
-    progress(`virtual Pi image: ${name} · ${at} · ${Math.round((Date.now() - started) / 1000)} s`);
+  const say = (at: string) => {
+    progress(`${name} · ${at}`);
   };
 
   const [command = "", ...args] = argv;
@@ -38,20 +36,19 @@ export async function runStep({ name, argv, env = {}, log, progress, signal }: S
     if (child.pid !== undefined) process.kill(hasGroup ? -child.pid : child.pid, "SIGTERM");
   };
   signal?.addEventListener("abort", endGroup, { once: true });
-  const ticker = setInterval(say, 5_000);
-  say();
+  say("starting");
   try {
     for await (const line of child.iterable({ from: "all" })) {
       output.write(`${line}\n`);
       recent.push(line);
       if (recent.length > 15) recent.shift();
-      at = describe(line) ?? at;
+      const at = describe(line);
+      if (at !== undefined) say(at);
     }
     const result = await child;
     signal?.throwIfAborted();
     if (result.failed) throw stepFailed(name, command, result.code, recent, log);
   } finally {
-    clearInterval(ticker);
     signal?.removeEventListener("abort", endGroup);
     output.end();
     await finished(output);
