@@ -21,8 +21,8 @@ cmake -S "$top" -B "$work/build" -G Ninja \
   -DCMAKE_C_FLAGS='-march=armv8-a -mtune=cortex-a72' -DCMAKE_CXX_FLAGS='-march=armv8-a -mtune=cortex-a72' \
   -DLLAMA_BUILD_NUMBER="$number" -DLLAMA_BUILD_COMMIT="sdist.$(basename "$source" | cut -c 1-9)"
 
-# A compiler process takes up to 1.1 GB: as many as cores, but no more than fit into memory.
-jobs=$(awk -v cores="$(nproc)" '/^MemAvailable/ { fit = int($2 / 1100000); print fit < 1 ? 1 : (fit < cores ? fit : cores) }' /proc/meminfo)
+# A compiler process takes up to 0.8 GB: as many as cores, but no more than fit into memory.
+jobs=$(awk -v cores="$(nproc)" '/^MemAvailable/ { fit = int($2 / 800000); print fit < 1 ? 1 : (fit < cores ? fit : cores) }' /proc/meminfo)
 ninja -C "$work/build" -j "$jobs" llama-server
 
 server=$work/build/bin/llama-server
