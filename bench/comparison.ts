@@ -3,11 +3,11 @@ import { formatBytes, formatDuration } from "../infra/config/units.ts";
 
 /** One measured figure, and what was predicted for it. */
 export interface Comparison {
-  /** Ends in its unit: `file_bytes`, `seconds`. */
+  /** Ends in its unit: `file_bytes`, `seconds`, `train_tokens_per_second`. */
   metric: string;
   what: string;
   value: number;
-  predicted?: number;
+  predicted?: number | undefined;
 }
 
 /** Measured beside predicted, and how far apart they are. */
@@ -18,7 +18,7 @@ export function comparisonTable(results: readonly Comparison[]): string {
     style: { head: [], border: [] },
   });
   for (const { metric, what, value, predicted } of results) {
-    const format = metric.endsWith("bytes") ? formatBytes : formatDuration;
+    const format = formatOf(metric);
     table.push([
       what,
       metric,
@@ -28,4 +28,9 @@ export function comparisonTable(results: readonly Comparison[]): string {
     ]);
   }
   return table.toString();
+}
+
+function formatOf(metric: string): (value: number) => string {
+  if (metric.endsWith("bytes")) return formatBytes;
+  return metric.endsWith("per_second") ? (value) => value.toFixed(1) : formatDuration;
 }

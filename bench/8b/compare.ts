@@ -1,3 +1,4 @@
+import { flopsOf } from "../../infra/cost/machines.ts";
 import { fileBytes } from "../../infra/prediction/file-size.ts";
 import { predictRelease } from "../../infra/prediction/predict.ts";
 import { prunedShape } from "../../infra/prediction/pruned-shape.ts";
@@ -14,7 +15,14 @@ export interface Measured {
   stages: MeasuredStage[];
   /** Null where the last stage leaves no GGUF. */
   server: { secondsToReady: number; peakRssBytes: number } | null;
-  machine: { class: string; cores: number; memoryBytes: number };
+  machine: Machine;
+}
+
+/** As in a manifest. */
+export interface Machine {
+  class: string;
+  cores: number;
+  memoryBytes: number;
 }
 
 interface MeasuredStage {
@@ -24,6 +32,7 @@ interface MeasuredStage {
   peakAnonymousBytes: number;
   /** Of its GGUF. */
   fileBytes: number | null;
+  metrics: { peakGpuBytes?: number; trainTokensPerSecond?: number };
 }
 
 /** Every figure of a part beside what was predicted for it. */
@@ -36,22 +45,30 @@ export function compare(
   if (before === undefined) throw new Error("the model's shape was not measured");
   const pruning = pruningOf(part);
   const after = pruning === undefined ? before : prunedShape(before, pruning);
+  const flops = part.gpu ? flopsOf(machine.class) : undefined;
   const rows = stages
     .filter(({ name }) => name in part.steps)
     .flatMap((measured): Comparison[] => {
       const { name: stage, seconds, fileBytes: bytes, peakAnonymousBytes, peakRssBytes } = measured;
+      const { peakGpuBytes, trainTokensPerSecond } = measured.metrics;
       const params = part.steps[stage] ?? {};
       const quantization = quantizationOf(stage, params);
       const cost = stageCost(
         { stage, params, before: stage === "prune" ? before : after, after, quantization },
-        machine.cores,
+        { cores: machine.cores, ...(flops !== undefined && { flops }) },
       );
+      // Of a GPU that nothing is known of, nothing is predicted.
+      const predicted = part.gpu && flops === undefined ? undefined : cost.seconds;
       const what = stage + part.note;
       return [
         ...(bytes === null || quantization === undefined
           ? []
           : [{ metric: "file_bytes", what, value: bytes, predicted: fileBytes(after, quantization) }]),
-        { metric: "seconds", what, value: seconds, predicted: cost.seconds },
+        { metric: "seconds", what, value: seconds, predicted },
+        ...(trainTokensPerSecond === undefined
+          ? []
+          : [{ metric: "train_tokens_per_second", what, value: trainTokensPerSecond }]),
+        ...(peakGpuBytes === undefined ? [] : [{ metric: "peak_gpu_bytes", what, value: peakGpuBytes }]),
         { metric: "peak_anonymous_bytes", what, value: peakAnonymousBytes },
         { metric: "peak_rss_bytes", what, value: peakRssBytes },
       ];

