@@ -8,9 +8,9 @@ import { priceFile } from "./prices.ts";
 
 /**
  * Floating-point operations per second that plain PyTorch in bfloat16 gets out of a GPU on large matrices: assumed to be a
- * third of the data sheet's dense figure (A10G 70e12, L4 121e12, L40S 362e12, H100 989e12).
+ * third of the data sheet's dense figure (A10G 70e12, L4 121e12, L40S 362e12). Measured, by `bench:8b -- --only gpu`: the H100 (989e12).
  */
-const gpuFlops: Record<string, number> = { A10G: 2.3e13, L4: 4e13, L40S: 1.2e14, H100: 3.3e14 };
+const gpuFlops: Record<string, number> = { A10G: 2.3e13, L4: 4e13, L40S: 1.2e14, H100: 2.9e14 };
 
 /** Cores of a type that is not in the price file. */
 const usualCores = 16;

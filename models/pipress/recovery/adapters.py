@@ -49,7 +49,7 @@ class LowRankLinear(nn.Module):
 
     def __init__(self, linear: nn.Linear, rank: int, alpha: float, generator: torch.Generator) -> None:
         super().__init__()
-        self.linear, self.scale = linear.requires_grad_(False), alpha / rank
+        self.linear, self.scale = linear.requires_grad_(False), scale_of(rank, alpha)
         # PEFT's start: A as a linear layer's own, B zero, so that training begins at the layer as it is.
         bound = 1 / math.sqrt(linear.in_features)
         a = torch.empty(rank, linear.in_features).uniform_(-bound, bound, generator=generator)
@@ -61,11 +61,10 @@ class LowRankLinear(nn.Module):
         y = _LowRank.apply(rows, self.linear.weight, self.linear.bias, self.a, self.b, self.scale)
         return y.view(*x.shape[:-1], -1)
 
-    @torch.no_grad()
-    def merged(self) -> nn.Linear:
-        """The linear layer with the adapter added to its weight."""
-        self.linear.weight.addmm_(self.b.to(self.linear.weight), self.a.to(self.linear.weight), alpha=self.scale)
-        return self.linear
+
+def scale_of(rank: int, alpha: float) -> float:
+    """What an adapter's product is multiplied by."""
+    return alpha / rank
 
 
 def trainable(model: LlamaForCausalLM, p: dict[str, Any]) -> dict[str, nn.Parameter]:
@@ -88,13 +87,3 @@ def trainable(model: LlamaForCausalLM, p: dict[str, Any]) -> dict[str, nn.Parame
     if p["lmHead"]:
         model.lm_head.float().requires_grad_(True)
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-
-
-def merge(model: LlamaForCausalLM) -> LlamaForCausalLM:
-    """Replaces every adapted layer by the plain one it stands for, in place."""
-    for layer in model.model.layers:
-        for part in (layer.self_attn, layer.mlp):
-            for name, module in list(part.named_children()):
-                if isinstance(module, LowRankLinear):
-                    setattr(part, name, module.merged())
-    return model

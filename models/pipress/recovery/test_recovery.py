@@ -11,9 +11,10 @@ from transformers import LlamaForCausalLM
 
 from pipress.errors import StageError
 from pipress.recovery import distillation
-from pipress.recovery.adapters import merge, trainable
+from pipress.recovery.adapters import scale_of, trainable
 from pipress.recovery.checkpoints import LATEST, load_checkpoint, save_checkpoint
 from pipress.recovery.distillation import distillation_loss
+from pipress.recovery.merging import save_merged
 from pipress.recovery.schedule import learning_rate
 from pipress.recovery.teacher import FILE, teacher_states
 from pipress.recovery.text import read_training_text
@@ -91,7 +92,12 @@ def test_a_part_of_the_vocabulary_stands_for_all_of_it() -> None:
     assert sum(part[2] for part in parts) / 16 == pytest.approx(ce, rel=0.05)
 
 
-def test_adapters_train_exactly_as_those_of_peft(tiny_model: Path, ids: torch.Tensor) -> None:
+def merged(source: Path, trained: dict[str, Any], p: dict[str, Any], out: Path) -> LlamaForCausalLM:
+    save_merged(source, {name: value.detach() for name, value in trained.items()}, scale_of(p["rank"], p["alpha"]), out)
+    return load_model(out, torch.float32)
+
+
+def test_adapters_train_exactly_as_those_of_peft(tiny_model: Path, ids: torch.Tensor, tmp_path: Path) -> None:
     p = params()
     own, theirs = load_model(tiny_model, torch.float32), load_model(tiny_model, torch.float32)
     trained = trainable(own, p)
@@ -111,23 +117,28 @@ def test_adapters_train_exactly_as_those_of_peft(tiny_model: Path, ids: torch.Te
     for parameter, other in pairs:
         torch.testing.assert_close(parameter.grad, other.grad, rtol=1e-4, atol=1e-6)
     assert all(p.grad is None for p in own.parameters() if not p.requires_grad)
-    merged = peft.merge_and_unload() if isinstance(peft, PeftModel) else peft
-    torch.testing.assert_close(merge(own)(ids).logits, merged(ids).logits, rtol=1e-3, atol=1e-4)
+    reference = peft.merge_and_unload() if isinstance(peft, PeftModel) else peft
+    plain = merged(tiny_model, trained, p, tmp_path)
+    torch.testing.assert_close(plain(ids).logits, reference(ids).logits, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(plain(ids).logits, own(ids).logits, rtol=1e-3, atol=1e-4)
 
 
 def test_the_last_layers_and_a_tied_output_layer_can_be_trained_in_full(
-    model: LlamaForCausalLM, ids: torch.Tensor
+    model: LlamaForCausalLM, tiny_model: Path, ids: torch.Tensor, tmp_path: Path
 ) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    trained = trainable(model, params(fullLayers=1, lmHead=True))
+    p = params(fullLayers=1, lmHead=True)
+    trained = trainable(model, p)
     assert "model.layers.0.mlp.up_proj.a" in trained and "model.layers.1.mlp.up_proj.weight" in trained
     assert "model.layers.1.input_layernorm.weight" in trained and "model.embed_tokens.weight" in trained
     wanted = torch.randn(2, 32, 64)
     head = before["lm_head.weight"]
     for _ in range(2):  # adapters begin at B = 0: A moves from the second step on
         train_step(model, new_optimizer(trained.values()), ids, wanted, head, 0.01, PLAIN)
-    after = merge(model).state_dict()
-    assert model.lm_head.weight is model.model.embed_tokens.weight, "tied as it was"
+    plain = merged(tiny_model, trained, p, tmp_path)
+    after = plain.state_dict()
+    torch.testing.assert_close(plain(ids).logits, model.eval()(ids).logits, rtol=1e-3, atol=1e-4)
+    assert plain.lm_head.weight is plain.model.embed_tokens.weight, "tied as it was"
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert "lm_head.weight" in changed and "model.layers.1.mlp.up_proj.weight" in changed
     assert "model.layers.0.mlp.up_proj.weight" in changed and "model.layers.0.input_layernorm.weight" not in changed

@@ -14,9 +14,10 @@ import torch
 from transformers import LlamaForCausalLM
 
 from pipress.errors import StageError
-from pipress.recovery.adapters import merge, trainable
+from pipress.recovery.adapters import scale_of, trainable
 from pipress.recovery.checkpoints import BEST, LATEST, load_checkpoint, save_checkpoint
 from pipress.recovery.memory import keep_freed_memory, peak_bytes
+from pipress.recovery.merging import save_merged
 from pipress.recovery.precision import training_dtype
 from pipress.recovery.schedule import learning_rate
 from pipress.recovery.teacher import teacher_states
@@ -24,7 +25,7 @@ from pipress.recovery.text import read_training_text
 from pipress.recovery.training import held_out_loss, new_optimizer, train_step, use_checkpointing
 from pipress.recovery.vocabulary import VocabularyPart
 from pipress.spec import Metrics, Spec
-from pipress.weights.folder import load_model, save_model, stored_dtype
+from pipress.weights.folder import load_model
 
 TOOLS = ("safetensors", "tokenizers", "torch", "transformers")
 
@@ -110,7 +111,11 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
 
     spec.report(TRAINED, "merging")
     start, best = curve["validation"][0], _best(curve)
-    parameters = _save_merged(spec, inputs["model"], out)
+    kept = load_checkpoint(spec.checkpoint, BEST, trained)
+    if kept is None:
+        raise StageError(f"{spec.checkpoint / BEST} cannot be read", "delete that folder and run `up` again")
+    scale = scale_of(p["rank"], p["alpha"])
+    parameters = save_merged(inputs["model"], kept["trained"], scale, out)
     (out / "loss.json").write_text(json.dumps(curve, indent=1) + "\n", encoding="utf-8")
     return {
         "parameters": parameters,
@@ -168,14 +173,3 @@ def _copy(saved: dict[str, torch.Tensor], trained: dict[str, torch.nn.Parameter]
     with torch.no_grad():
         for name, parameter in trained.items():
             parameter.copy_(saved[name])
-
-
-def _save_merged(spec: Spec, pruned: Path, out: Path) -> int:
-    """The best trained weights in the pruned model, added in float32: bfloat16 would swallow small updates."""
-    model = load_model(pruned, torch.float32)
-    trained = trainable(model, spec.params)
-    best = load_checkpoint(spec.checkpoint, BEST, trained)
-    if best is None:
-        raise StageError(f"{spec.checkpoint / BEST} cannot be read", "delete that folder and run `up` again")
-    _copy(best["trained"], trained)
-    return save_model(merge(model).to(stored_dtype(pruned)), pruned, out)

@@ -1,0 +1,39 @@
+"""What was trained, put into the model that it was trained on: tensor by tensor, so that no model is in memory."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from pipress.weights.files import read_config
+from pipress.weights.folder import check_loads, save_beside, stored_dtype
+from pipress.weights.shards import ShardReader, ShardWriter
+
+CONFIG = "config.json"
+
+
+def save_merged(source: Path, trained: Mapping[str, torch.Tensor], scale: float, out: Path) -> int:
+    """Saves the model in `source`, in its type, with what was trained on it; loads it again. Returns its parameters.
+
+    trained: by the names of `adapters.trainable`. The product of an adapter's `LAYER.b` (out, rank) and `LAYER.a`
+    (rank, in) is added to the layer's weight, times `scale`; a weight that was trained in full takes the old one's place.
+    All in float32: bfloat16 would swallow small updates.
+    """
+    reader, dtype = ShardReader(source), stored_dtype(source)
+    # A tied output layer is trained, and stored, as the embeddings; a folder may hold it twice.
+    left_out = {"lm_head.weight"} if read_config(source).get("tie_word_embeddings") else set()
+    with ShardWriter(out) as writer:
+        for name in (name for name in reader.shapes() if name not in left_out):
+            writer.write(name, _merged(name, reader.load(name), trained, scale).to(dtype))
+    (out / CONFIG).write_bytes((source / CONFIG).read_bytes())
+    save_beside(source, out)
+    return check_loads(out)
+
+
+def _merged(name: str, weight: torch.Tensor, trained: Mapping[str, torch.Tensor], scale: float) -> torch.Tensor:
+    if name in trained:
+        return trained[name]
+    layer = name.removesuffix(".weight")
+    if f"{layer}.a" not in trained:
+        return weight
+    return torch.addmm(weight.float(), trained[f"{layer}.b"], trained[f"{layer}.a"], alpha=scale)
