@@ -16,8 +16,8 @@ def save_merged(source: Path, trained: Mapping[str, torch.Tensor], scale: float,
     """Saves the model in `source`, in its type, with what was trained on it; loads it again. Returns its parameters.
 
     trained: by the names of `adapters.trainable`. The product of an adapter's `LAYER.b` (out, rank) and `LAYER.a`
-    (rank, in) is added to the layer's weight, times `scale`; a weight that was trained in full takes the old one's place.
-    All in float32: bfloat16 would swallow small updates.
+    (rank, in) is added to the layer's weight, times `scale`; a weight that was trained in full takes the place of the
+    old one. All in float32: bfloat16 would swallow small updates.
     """
     reader, dtype = ShardReader(source), stored_dtype(source)
     # A tied output layer is trained, and stored, as the embeddings; a folder may hold it twice.
