@@ -18,7 +18,7 @@ export function comparisonTable(results: readonly Comparison[]): string {
     style: { head: [], border: [] },
   });
   for (const { metric, what, value, predicted } of results) {
-    const format = formatOf(metric);
+    const format = formats[unitOf(metric)];
     table.push([
       what,
       metric,
@@ -30,7 +30,10 @@ export function comparisonTable(results: readonly Comparison[]): string {
   return table.toString();
 }
 
-function formatOf(metric: string): (value: number) => string {
-  if (metric.endsWith("bytes")) return formatBytes;
-  return metric.endsWith("per_second") ? (value) => value.toFixed(1) : formatDuration;
+const formats = { bytes: formatBytes, s: formatDuration, "tokens/s": (value: number) => value.toFixed(1) };
+
+/** The unit that a metric's name ends in. */
+export function unitOf(metric: string): keyof typeof formats {
+  if (metric.endsWith("bytes")) return "bytes";
+  return metric.endsWith("tokens_per_second") ? "tokens/s" : "s";
 }

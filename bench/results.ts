@@ -40,8 +40,24 @@ export function thisRun(): Run {
   return {
     date: new Date().toISOString().slice(0, 10),
     commit: git("rev-parse", "--short=12", "HEAD") + (changed ? "+" : ""),
-    machine: `${cpus()[0]?.model ?? process.arch}, ${String(cpus().length)} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
+    machine: machineText({
+      class: cpus()[0]?.model ?? process.arch,
+      cores: cpus().length,
+      memoryBytes: totalmem(),
+    }),
   };
+}
+
+/** A machine as a manifest has it. */
+export interface Machine {
+  class: string;
+  cores: number;
+  memoryBytes: number;
+}
+
+/** A machine as results name it. */
+export function machineText({ class: name, cores, memoryBytes }: Machine): string {
+  return `${name}, ${String(cores)} cores, ${(memoryBytes / 2 ** 30).toFixed(0)} GiB`;
 }
 
 /** The part of a row that says what it is measured by. */

@@ -6,6 +6,7 @@ import type { Quantization, QuantizeType } from "../../infra/prediction/quantize
 import { shapeOfFetched } from "../../infra/prediction/shape.ts";
 import { stageCost } from "../../infra/prediction/stage-costs.ts";
 import type { Comparison } from "../comparison.ts";
+import type { Machine } from "../results.ts";
 import { pruningOf, type Part } from "./parts.ts";
 
 /** What `pipress.bench.eight_b` prints. */
@@ -16,13 +17,6 @@ export interface Measured {
   /** Null where the last stage leaves no GGUF. */
   server: { secondsToReady: number; peakRssBytes: number } | null;
   machine: Machine;
-}
-
-/** As in a manifest. */
-export interface Machine {
-  class: string;
-  cores: number;
-  memoryBytes: number;
 }
 
 interface MeasuredStage {

@@ -5,9 +5,9 @@ import { UserError } from "../../infra/errors/user-error.ts";
 import { dataDir, repoRoot } from "../../infra/paths.ts";
 import { loadRecipe } from "../../infra/recipe/recipe.ts";
 import { readToolchain } from "../../infra/toolchain.ts";
-import { comparisonTable, type Comparison } from "../comparison.ts";
-import { beside, readResults, thisRun, writeResults, type Row } from "../results.ts";
-import { compare, type Machine, type Measured } from "./compare.ts";
+import { comparisonTable, unitOf, type Comparison } from "../comparison.ts";
+import { beside, machineText, readResults, thisRun, writeResults, type Row } from "../results.ts";
+import { compare, type Measured } from "./compare.ts";
 import type { Options } from "./options.ts";
 import { partsOf, type Part } from "./parts.ts";
 
@@ -31,7 +31,7 @@ export async function bench8b({ only, layers, task, measured: file }: Options): 
     if (typeof measured === "number") return measured;
     const comparisons = compare(part, measured, recipe.server);
     console.log(comparisonTable(comparisons));
-    if (layers === undefined) record(comparisons.map(rowOf), measured.machine);
+    if (layers === undefined) record(comparisons.map(rowOf), machineText(measured.machine));
   }
   return 0;
 }
@@ -75,12 +75,11 @@ function readMeasured(file: string): Measured {
 }
 
 /** Figures measured anew take the place of older ones of the same case; the others stay, with the run they are of. */
-function record(rows: readonly Row[], { class: name, cores, memoryBytes }: Machine): void {
+function record(rows: readonly Row[], machine: string): void {
   const measured = new Set(rows.map((row) => row.case));
   const before = readResults("8b");
   const kept = before?.rows.filter((row) => !measured.has(row.case)) ?? [];
   const run = before && { date: before.date, commit: before.commit, machine: before.machine };
-  const machine = `${name}, ${String(cores)} cores, ${(memoryBytes / 2 ** 30).toFixed(0)} GiB`;
   writeResults({
     ...{ bench: "8b", ...thisRun(), machine },
     rows: [...kept.map((row) => ({ run, ...row })), ...rows],
@@ -88,9 +87,8 @@ function record(rows: readonly Row[], { class: name, cores, memoryBytes }: Machi
 }
 
 function rowOf({ metric, what, value, predicted }: Comparison): Row {
-  const unit = metric.endsWith("bytes") ? "bytes" : metric.endsWith("per_second") ? "tokens/s" : "s";
   return {
-    ...{ case: what, metric, value, unit },
+    ...{ case: what, metric, value, unit: unitOf(metric) },
     ...(predicted !== undefined && beside(value, "prediction", predicted)),
   };
 }

@@ -26,13 +26,13 @@ export interface Part {
 
 export const partNames = ["release", "awq", "refit", "gpu"] as const;
 export type PartName = (typeof partNames)[number];
-/** What is run where nothing is said. */
-export const usualParts: readonly PartName[] = ["release", "awq", "refit"];
+/** What is run where nothing is said: what needs no GPU. */
+export const usualParts = partNames.filter((name) => name !== "gpu");
 
 /**
  * `release`: the recipe's stages up to the file, on the whole model or on so many `layers`. `awq` and `refit`: what the
- * recipe does not use and its users may, on two layers. `gpu`: the whole model's pruning, calibrated on as much as the recipe says, and
- * the first steps of its recovery.
+ * recipe does not use and its users may, on two layers. `gpu`: the whole model's pruning, calibrated on as much as the
+ * recipe says, and the first steps of its recovery.
  *
  * @param recipe with the lines of config.json that sizes follow from
  */

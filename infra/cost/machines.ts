@@ -8,14 +8,15 @@ import { priceFile } from "./prices.ts";
 
 /**
  * Floating-point operations per second that plain PyTorch in bfloat16 gets out of a GPU on large matrices: assumed to be a
- * third of the data sheet's dense figure (A10G 70e12, L4 121e12, L40S 362e12). Measured, by `bench:8b -- --only gpu`: the H100 (989e12).
+ * third of the data sheet's dense figure (A10G 70e12, L4 121e12, L40S 362e12). The H100's (989e12) was measured, by
+ * `npm run bench:8b -- --only gpu`.
  */
 const gpuFlops: Record<string, number> = { A10G: 2.3e13, L4: 4e13, L40S: 1.2e14, H100: 2.9e14 };
 
 /** Cores of a type that is not in the price file. */
 const usualCores = 16;
 
-/** The same of the GPU in a machine's class, as manifests name it; undefined where none of those is in it. */
+/** What the GPU that a manifest's machine class names gets out, a second; undefined where it names none of these. */
 export function flopsOf(machineClass: string): number | undefined {
   return Object.entries(gpuFlops).find(([gpu]) => machineClass.split(/\W/).includes(gpu))?.[1];
 }

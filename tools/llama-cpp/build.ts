@@ -9,7 +9,7 @@ import { UserError } from "../../infra/errors/user-error.ts";
 import { type BuildRecipe, cmakeFolder, cmakePlaceholder, recipeDigest } from "./recipe.ts";
 import { exists, type Run } from "./source.ts";
 
-/** Largest resident size of one compiler process here, with a margin: the batches of llama.cpp's own sources take 0.65 GB. */
+/** Largest resident size of one compiler process here, with a margin: batches of llama.cpp's own sources take 0.65 GB. */
 const bytesPerCompiler = 0.8e9;
 
 /** Our own exit code for "the lock is taken" (EX_TEMPFAIL), told apart from ninja's. */

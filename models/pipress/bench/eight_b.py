@@ -114,6 +114,7 @@ def _run_stage(name: str, before: str, work: Path, task: dict[str, Any]) -> None
     stage = importlib.import_module(f"pipress.stages.{name}")
     metrics = stage.run(spec, {"model": work / before, "teacher": work / "fetch", "texts": work / "texts"}, out)
     if torch.cuda.is_available():
+        # What a GPU has to have, where `peakMemoryBytes` of `recover` is what tensors took of it.
         metrics["peakGpuBytes"] = torch.cuda.max_memory_reserved()
     (work / f"{name}.json").write_text(json.dumps(metrics))
 

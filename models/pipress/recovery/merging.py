@@ -5,11 +5,10 @@ from pathlib import Path
 
 import torch
 
+from pipress.pruning.shape import shape_of
 from pipress.weights.files import read_config
 from pipress.weights.folder import check_loads, save_beside, stored_dtype
 from pipress.weights.shards import ShardReader, ShardWriter
-
-CONFIG = "config.json"
 
 
 def save_merged(source: Path, trained: Mapping[str, torch.Tensor], scale: float, out: Path) -> int:
@@ -20,12 +19,10 @@ def save_merged(source: Path, trained: Mapping[str, torch.Tensor], scale: float,
     old one. All in float32: bfloat16 would swallow small updates.
     """
     reader, dtype = ShardReader(source), stored_dtype(source)
-    # A tied output layer is trained, and stored, as the embeddings; a folder may hold it twice.
-    left_out = {"lm_head.weight"} if read_config(source).get("tie_word_embeddings") else set()
     with ShardWriter(out) as writer:
-        for name in (name for name in reader.shapes() if name not in left_out):
+        for name in shape_of(read_config(source)).tensors():
             writer.write(name, _merged(name, reader.load(name), trained, scale).to(dtype))
-    (out / CONFIG).write_bytes((source / CONFIG).read_bytes())
+    (out / "config.json").write_bytes((source / "config.json").read_bytes())
     save_beside(source, out)
     return check_loads(out)
 

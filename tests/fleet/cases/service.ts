@@ -13,7 +13,7 @@ export function service(fleet: Fleet): void {
       const gap = await measureGap(`${address}/health`, up.ended);
       const { report } = await fleet.outputs();
       const loading = report.hosts.find(({ host }) => host === canary)?.loadSeconds ?? NaN;
-      console.log(`time without service ${gap.toFixed(2)} s, of it ${loading.toFixed(2)} s loading`);
+      console.log(`time without service ${gap.toFixed(2)} s, of it ${loading.toFixed(1)} s loading`);
       expect(gap).toBeGreaterThan(0);
       expect(loading).toBeGreaterThan(0);
       await fleet.expectConverges();
