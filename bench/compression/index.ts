@@ -6,6 +6,7 @@ import { readToolchain } from "../../infra/toolchain.ts";
 import { readResults, thisRun, writeResults } from "../results.ts";
 import { materials, type Materials } from "./materials.ts";
 import type { Options } from "./options.ts";
+import { benchMinutes } from "./minutes.ts";
 import { benchPruning } from "./pruning.ts";
 import { benchQuantization } from "./quantization.ts";
 import { benchRecovery } from "./recovery.ts";
@@ -21,6 +22,7 @@ type Bench = (runner: Runner, recipe: Recipe, found: Materials, options: Options
 const benches: Record<Section, Bench> = {
   pruning: (runner, _, found, options) => benchPruning(runner, found, options),
   recovery: benchRecovery,
+  minutes: benchMinutes,
   quantization: benchQuantization,
   target: (runner, _, found, options) => benchTarget(runner, found, options),
   speed: benchSpeed,
@@ -47,7 +49,8 @@ export async function benchCompression(options: Options): Promise<number> {
 }
 
 /** What decides, beside the code, whether two runs of a section can be compared. */
-function settingsOf(section: Section, { chunks, tokens }: Options): Record<string, number> {
+function settingsOf(section: Section, { chunks, tokens, minutes }: Options): Record<string, number> {
   if (section === "speed") return {};
-  return section === "recovery" ? { chunks, tokens } : { chunks };
+  if (section === "recovery") return { chunks, tokens };
+  return section === "minutes" ? { chunks, minutes } : { chunks };
 }

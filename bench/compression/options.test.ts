@@ -6,9 +6,9 @@ const parse = (...args: string[]) => parseOptions(args, () => undefined);
 describe("parseOptions", () => {
   it("measures everything where it is told nothing", () => {
     expect(parse()).toMatchObject({
-      sections: ["pruning", "recovery", "quantization", "target", "speed"],
+      sections: ["pruning", "recovery", "minutes", "quantization", "target", "speed"],
       ratios: [0.05, 0.1, 0.2, 0.3],
-      minutes: undefined,
+      minutes: 10,
     });
   });
 
@@ -22,8 +22,8 @@ describe("parseOptions", () => {
   });
 
   it("names every mistake at once", () => {
-    expect(() => parse("--only", "prune", "--ratios", "10", "--tokens", "few", "--minutes", "10")).toThrow(
-      /--only: there is no section "prune".*\n.*--ratios: cannot remove 10.*\n.*--tokens: is few.*\n.*--minutes: is a recovery/,
+    expect(() => parse("--only", "prune", "--ratios", "10", "--tokens", "few", "--minutes", "0")).toThrow(
+      /--only: there is no section "prune".*\n.*--ratios: cannot remove 10.*\n.*--tokens: is few.*\n.*--minutes: is 0/,
     );
   });
 

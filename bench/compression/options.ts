@@ -11,8 +11,8 @@ export interface Options {
   methods: readonly string[];
   /** Tokens of recovery, every model the same. */
   tokens: number;
-  /** Instead of `ratios` and `tokens`: 10 % fewer parameters and so many minutes of recovery. */
-  minutes: number | undefined;
+  /** Of recovery by the clock, in the section `minutes`. */
+  minutes: number;
   /** Chunks of 512 tokens of evaluation text. */
   chunks: number;
   say: (line: string) => void;
@@ -20,7 +20,8 @@ export interface Options {
 
 const NAMES = ["only", "ratios", "methods", "tokens", "minutes", "chunks"] as const;
 const RATIOS = [0.05, 0.1, 0.2, 0.3];
-const TOKENS = 32768;
+const TOKENS = 8192;
+const MINUTES = 10;
 const CHUNKS = 40;
 
 /** The command line, checked as a whole. @throws UserError with every problem */
@@ -45,23 +46,22 @@ export function parseOptions(args: readonly string[], say: (line: string) => voi
       `cannot remove ${values.ratios ?? ""}`,
       "shares between 0 and 0.9, as in --ratios 0.1,0.2",
     );
-  const number = (name: "tokens" | "minutes" | "chunks", least: number): number | undefined => {
-    const text = values[name];
-    if (text === undefined || Number(text) >= least) return text === undefined ? undefined : Number(text);
-    refuse(`--${name}`, `is ${text}`, `a number of at least ${String(least)}`);
-    return undefined;
+  const number = (name: "tokens" | "minutes" | "chunks", usual: number, least: number): number => {
+    const text = values[name] ?? String(usual);
+    if (!(Number(text) >= least)) refuse(`--${name}`, `is ${text}`, `a number of at least ${String(least)}`);
+    return Number(text);
   };
-  const [tokens, minutes, chunks] = [number("tokens", 1024), number("minutes", 1), number("chunks", 2)];
-  if (minutes !== undefined && (only.join() !== "recovery" || tokens !== undefined))
-    refuse("--minutes", "is a recovery of its own", "write --only recovery --minutes 10, without --tokens");
+  const numbers = {
+    tokens: number("tokens", TOKENS, 1024),
+    minutes: number("minutes", MINUTES, 1),
+    chunks: number("chunks", CHUNKS, 2),
+  };
   if (problems.length > 0) throw new UserError(problems);
   return {
     sections: sections.filter((section) => only.includes(section)),
     ratios,
     methods,
-    tokens: tokens ?? TOKENS,
-    minutes,
-    chunks: chunks ?? CHUNKS,
+    ...numbers,
     say,
   };
 }

@@ -6,7 +6,7 @@ export interface Row extends AnyRow {
   section: Section;
 }
 
-export const sections = ["pruning", "recovery", "quantization", "target", "speed"] as const;
+export const sections = ["pruning", "recovery", "minutes", "quantization", "target", "speed"] as const;
 export type Section = (typeof sections)[number];
 
 /** The same figure of several models, some of them ours, some peers'. */
