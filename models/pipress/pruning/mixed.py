@@ -61,15 +61,19 @@ def plan(model: StreamedLlama, sequences: torch.Tensor, targets: list[Shape], re
         blocks = tuple(sorted(influence.topk(shape.layers).indices.tolist()))
         return Plan(shape, blocks, channels=ffn_second_order.choose, groups=attention_groups.choose)
 
+    def advance(done: float) -> None:
+        """A tenth for each trial: how many there will be is not known before the last."""
+        report(min(0.99, 0.1 + 0.1 * (tried + done)))
+
     def loss(shape: Shape) -> float:
         """Increase of the loss per parameter removed: no two plans remove exactly the same."""
         nonlocal tried
-        hidden = cut(model, plan_for(shape), sample, True, lambda name, tensor: None, lambda done: None, n_fit)
+        hidden = cut(model, plan_for(shape), sample, True, lambda name, tensor: None, advance, n_fit)
         value = model.losses(hidden[n_fit:], sample[n_fit:]).mean().item()
         tried += 1
+        advance(0)
         sizes = f"{shape.layers} blocks, FFN {shape.ffn}, {shape.kv_heads} key-value heads"
         print(f"{sizes}: loss {value:.4f}, unpruned {base:.4f}", flush=True)
-        report(min(0.99, 0.1 + 0.1 * tried))
         return (value - base) / (model_shape.parameters - shape.parameters)
 
     return plan_for(search(targets, loss))
