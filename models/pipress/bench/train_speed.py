@@ -22,7 +22,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 from pipress.recovery.adapters import trainable
 from pipress.recovery.memory import keep_freed_memory
-from pipress.recovery.precision import training_dtype
+from pipress.recovery.precision import faster_dtype
 from pipress.recovery.teacher import teacher_states
 from pipress.recovery.text import read_training_text
 from pipress.recovery.training import new_optimizer, train_step
@@ -105,7 +105,7 @@ def padded(tokenizer: PreTrainedTokenizerBase, documents: list[str], length: int
 def measure(teacher_folder: Path, model: Path, texts: Path, p: dict[str, Any]) -> dict[str, Any]:
     """Tokens a second of ours, the peer, and the peer on packed text; the ratios are ours over theirs."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    teacher = load_model(teacher_folder, training_dtype(device)).to(device).requires_grad_(False)
+    teacher = load_model(teacher_folder, faster_dtype(device)).to(device).requires_grad_(False)
     with tempfile.TemporaryDirectory() as scratch:
         own, teaching = ours(teacher, model, texts, p, Path(scratch))
         runners = {

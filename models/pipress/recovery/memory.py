@@ -5,20 +5,20 @@ import resource
 
 import torch
 
-# Of malloc.h: sizes from which on memory comes from, and goes back to, the system.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-LARGEST_HEAP_BLOCK = 32 << 20  # the largest M_MMAP_THRESHOLD that glibc takes
+# Of malloc.h: what of the heap's end goes back to the system, and how many blocks may be mapped beside the heap.
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> None:
     """Tells glibc not to give freed tensors back to the system.
 
     Every step makes the same thousands of tensors of megabytes; by default each is mapped anew, and the system clears
-    its pages at first touch. Elsewhere than on glibc this does nothing.
+    its pages at first touch. So none is mapped: all are of the heap, those above the 32 MiB too that no
+    M_MMAP_THRESHOLD covers. Elsewhere than on glibc this does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, LARGEST_HEAP_BLOCK)
+        mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 

@@ -10,7 +10,7 @@ from peft.peft_model import PeftModel
 from transformers import LlamaForCausalLM
 
 from pipress.errors import StageError
-from pipress.recovery import distillation
+from pipress.recovery import distillation, precision
 from pipress.recovery.adapters import scale_of, trainable
 from pipress.recovery.checkpoints import LATEST, load_checkpoint, save_checkpoint
 from pipress.recovery.distillation import distillation_loss
@@ -235,3 +235,19 @@ def test_the_learning_rate_follows_the_recipe() -> None:
     assert linear[0] == 1.0 and linear[50] == pytest.approx(0.5, abs=0.02) and linear[-1] < 0.02
     constant = {"warmup": 0.1, "decay": "constant", "floor": 0.1}
     assert {learning_rate(step, 100, 1.0, constant) for step in range(10, 100)} == {1.0}
+
+
+@pytest.mark.parametrize("faster", [torch.bfloat16, torch.float32])
+def test_a_processor_trains_in_the_type_it_multiplies_faster(faster: torch.dtype, monkeypatch: Any) -> None:
+    monkeypatch.setattr(precision, "_seconds", lambda dtype: 1.0 if dtype == faster else 1.5)
+    assert precision.faster_dtype(torch.device("cpu")) == faster
+
+
+def test_a_resumed_training_goes_on_in_its_type_on_a_machine_that_would_take_another(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    device = torch.device("cpu")
+    monkeypatch.setattr(precision, "faster_dtype", lambda device: torch.bfloat16)
+    assert precision.training_dtype(device, tmp_path) == torch.bfloat16
+    monkeypatch.setattr(precision, "faster_dtype", lambda device: torch.float32)
+    assert precision.training_dtype(device, tmp_path) == torch.bfloat16

@@ -38,7 +38,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     p = spec.params
     keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = training_dtype(device)
+    dtype = training_dtype(device, spec.checkpoint)
 
     spec.report(0.0, "reading the text")
     text = read_training_text(inputs["texts"], inputs["model"], p)
