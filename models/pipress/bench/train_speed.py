@@ -20,8 +20,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
+from pipress.memory import keep_freed_memory
 from pipress.recovery.adapters import trainable
-from pipress.recovery.memory import keep_freed_memory
 from pipress.recovery.precision import faster_dtype
 from pipress.recovery.teacher import teacher_states
 from pipress.recovery.text import read_training_text

@@ -13,7 +13,7 @@ import torch
 from pipress.awq.blocks import BLOCKS
 from pipress.awq.scaling import apply, layer_folds, search
 from pipress.errors import StageError
-from pipress.recovery.memory import keep_freed_memory, peak_bytes
+from pipress.memory import keep_freed_memory, peak_bytes
 from pipress.spec import Metrics, Spec
 from pipress.weights.files import check_weights, read_config
 from pipress.weights.folder import load_tokenizer, stored_dtype

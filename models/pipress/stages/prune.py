@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from pipress.errors import StageError
+from pipress.memory import keep_freed_memory
 from pipress.pruning import (
     angular_distance,
     attention_groups,
@@ -43,6 +44,7 @@ METHODS = {
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """Plans, then cuts layer by layer into shards in the type of those it came from."""
     source, p = inputs["model"], spec.params
+    keep_freed_memory()
     config, method = read_config(source), METHODS[p["method"]]
     shape = shape_of(config)
     # First of all: a plan that would not load is refused before anything runs.

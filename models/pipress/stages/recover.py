@@ -14,9 +14,9 @@ import torch
 from transformers import LlamaForCausalLM
 
 from pipress.errors import StageError
+from pipress.memory import keep_freed_memory, peak_bytes
 from pipress.recovery.adapters import scale_of, trainable
 from pipress.recovery.checkpoints import BEST, LATEST, load_checkpoint, save_checkpoint
-from pipress.recovery.memory import keep_freed_memory, peak_bytes
 from pipress.recovery.merging import save_merged
 from pipress.recovery.precision import training_dtype
 from pipress.recovery.schedule import learning_rate

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from pipress.bench.train_speed import measure
-from pipress.recovery.memory import keep_freed_memory
+from pipress.memory import keep_freed_memory
 from pipress.spec import Metrics, Spec
 from pipress.validation import check_params
 

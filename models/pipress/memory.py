@@ -12,9 +12,9 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 def keep_freed_memory() -> None:
     """Tells glibc not to give freed tensors back to the system.
 
-    Every step makes the same thousands of tensors of megabytes; by default each is mapped anew, and the system clears
-    its pages at first touch. So none is mapped: all are of the heap, those above the 32 MiB too that no
-    M_MMAP_THRESHOLD covers. Elsewhere than on glibc this does nothing.
+    Every layer, or step of training, makes the same thousands of tensors of megabytes; by default each is mapped anew,
+    and the system clears its pages at first touch. So none is mapped: all are of the heap, those above the 32 MiB too
+    that no M_MMAP_THRESHOLD covers. Elsewhere than on glibc this does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
