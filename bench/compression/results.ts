@@ -14,7 +14,7 @@ export interface CompressionResults extends Results {
 
 /**
  * The results with one section's rows new. Older rows of it stay where this run did not measure the case, if they were
- * measured by the same settings; other sections are left as they were.
+ * measured by the same settings, with the run that they are of; other sections are left as they were.
  */
 export function mergeResults(
   before: CompressionResults | undefined,
@@ -22,11 +22,14 @@ export function mergeResults(
   { settings, ...run }: SectionRun,
   rows: readonly Row[],
 ): CompressionResults {
-  const comparable = JSON.stringify(before?.sections[section]?.settings) === JSON.stringify(settings);
+  const last = before?.sections[section];
+  const comparable = JSON.stringify(last?.settings) === JSON.stringify(settings);
   const measured = new Set(rows.map(idOf));
-  const kept = (before?.rows ?? []).filter((row) =>
-    row.section === section ? comparable && !measured.has(idOf(row)) : true,
-  );
+  const kept = (before?.rows ?? []).flatMap((row) => {
+    if (row.section !== section) return [row];
+    if (last === undefined || !comparable || measured.has(idOf(row))) return [];
+    return [{ ...row, run: row.run ?? { date: last.date, commit: last.commit, machine: last.machine } }];
+  });
   return {
     bench: "compression",
     ...run,

@@ -69,6 +69,14 @@ describe("mergeResults", () => {
     expect(Object.keys(both.sections)).toEqual(["pruning", "target"]);
   });
 
+  it("tells what an earlier run measured from what this one did", () => {
+    const later = { ...run, date: "2026-11-24", commit: "def" };
+    const after = mergeResults(before, "pruning", later, [row("pruning", "b", 3)]);
+    const last = mergeResults(after, "pruning", { ...later, date: "2026-11-25" }, [row("pruning", "c", 4)]);
+    expect(after.rows.map((one) => one.run?.date)).toEqual(["2026-11-23", undefined]);
+    expect(last.rows.map((one) => one.run?.date)).toEqual(["2026-11-23", "2026-11-24", undefined]);
+  });
+
   it("drops what was measured by other settings", () => {
     const other = { ...run, settings: { chunks: 12 } };
     expect(mergeResults(before, "pruning", other, [row("pruning", "b", 3)]).rows).toHaveLength(1);
