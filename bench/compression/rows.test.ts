@@ -77,6 +77,12 @@ describe("mergeResults", () => {
     expect(last.rows.map((one) => one.run?.date)).toEqual(["2026-11-23", "2026-11-24", undefined]);
   });
 
+  it("keeps no figure beside another peer than the best one", () => {
+    const first = mergeResults(undefined, "pruning", run, [{ ...row("pruning", "a", 1), baseline: "weak" }]);
+    const after = mergeResults(first, "pruning", run, [{ ...row("pruning", "a", 1), baseline: "strong" }]);
+    expect(after.rows.map(({ baseline }) => baseline)).toEqual(["strong"]);
+  });
+
   it("drops what was measured by other settings", () => {
     const other = { ...run, settings: { chunks: 12 } };
     expect(mergeResults(before, "pruning", other, [row("pruning", "b", 3)]).rows).toHaveLength(1);
