@@ -4,9 +4,11 @@ import fcntl
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +19,9 @@ from pipress.errors import StageError
 from pipress.jobs.commands import find_job, stop_job
 from pipress.jobs.job import Job
 from pipress.jobs.submit import submit
+from pipress.jobs.work import _run_stage
+from pipress.store.file_store import FileStore
+from pipress.store.store import MANIFEST
 
 Attach = Callable[[dict[str, Any]], subprocess.Popen[str]]
 SECONDS = 60
@@ -46,6 +51,20 @@ def busy_builder(tmp_path: Path) -> Iterator[Callable[[], None]]:
     fcntl.flock(slot, fcntl.LOCK_EX)
     yield slot.close
     slot.close()
+
+
+def test_a_stage_that_hands_on_the_manifest_of_an_input_is_told(
+    job_spec: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    def run(spec: Any, inputs: Any, out: Path) -> dict[str, Any]:
+        (out / MANIFEST).write_text("{}")
+        return {}
+
+    monkeypatch.setitem(sys.modules, "pipress.stages.careless", SimpleNamespace(run=run))
+    spec, job = job_spec("careless", {}), Job(tmp_path / "jobs", KEY)
+    progress = SimpleNamespace(write=lambda *_: None)
+    with pytest.raises(StageError, match=r"left a manifest\.json, which is the store's own"):
+        _run_stage(job, spec, {}, FileStore(spec["store"]), progress)  # type: ignore[arg-type]
 
 
 def test_prints_one_small_document_and_leaves_a_whole_artifact(text_spec: Any, attach: Attach) -> None:

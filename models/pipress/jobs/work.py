@@ -20,7 +20,7 @@ from pipress.jobs.machine import describe_machine
 from pipress.jobs.progress import Progress
 from pipress.jobs.turn import Turn
 from pipress.spec import Metrics, Spec
-from pipress.store.store import Store, open_store, workplace
+from pipress.store.store import MANIFEST, Store, open_store, workplace
 
 # Stages that mostly wait for the network, or have next to nothing to do: they need no turn.
 LIGHT = {"fetch", "fetch-text", "report"}
@@ -109,7 +109,7 @@ def _run_stage(job: Job, spec: dict[str, Any], params: dict[str, Any], store: St
     reads = getattr(stage, "READS", None)
     inputs = {name: store.open(key, reads) for name, key in spec["inputs"].items()}
     out = store.begin(spec["key"])
-    return stage.run(
+    metrics: Metrics = stage.run(
         Spec(
             stage=spec["stage"],
             name=spec["name"],
@@ -123,6 +123,9 @@ def _run_stage(job: Job, spec: dict[str, Any], params: dict[str, Any], store: St
         inputs,
         out,
     )
+    if (out / MANIFEST).exists():  # copied from an input: the next stage would find it damaged
+        raise StageError(f"the stage left a {MANIFEST}, which is the store's own", "report this: it is a defect")
+    return metrics
 
 
 def explain(error: BaseException, place: Path) -> StageError:

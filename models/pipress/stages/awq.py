@@ -5,7 +5,6 @@ calibration text, whatever the size of the model.
 """
 
 import json
-import shutil
 from pathlib import Path
 
 import torch
@@ -16,7 +15,7 @@ from pipress.errors import StageError
 from pipress.memory import keep_freed_memory, peak_bytes
 from pipress.spec import Metrics, Spec
 from pipress.weights.files import check_weights, read_config
-from pipress.weights.folder import load_tokenizer, stored_dtype
+from pipress.weights.folder import load_tokenizer, save_beside, stored_dtype
 from pipress.weights.packing import pack, spread
 from pipress.weights.shards import ShardWriter
 from pipress.weights.streamed import StreamedLlama, batches
@@ -93,10 +92,8 @@ def _calibration(texts: Path) -> str:
 
 
 def _copy_beside_weights(folder: Path, out: Path, dtype: torch.dtype) -> None:
-    """Config, tokenizer and license as they are; only the type of the weights may be another."""
-    for file in folder.iterdir():
-        if file.is_file() and ".safetensors" not in file.name and file.name != "config.json":
-            shutil.copyfile(file, out / file.name)
+    """Tokenizer and license as they are, and the config; only the type of the weights may be another."""
+    save_beside(folder, out)
     config = read_config(folder)
     config.pop("torch_dtype", None)
     config["dtype"] = str(dtype).removeprefix("torch.")
