@@ -69,6 +69,11 @@ export function beside(
   return { baseline, baselineValue, ratio: Number((value / baselineValue).toFixed(4)) };
 }
 
+/** A row that is kept when others are measured anew, with the run that it is of. */
+export function keptFrom<R extends Row>({ date, commit, machine }: Run, row: R): R {
+  return { ...row, run: row.run ?? { date, commit, machine } };
+}
+
 /** What a bench wrote last; undefined where it wrote nothing. */
 export function readResults(bench: string): Results | undefined {
   try {

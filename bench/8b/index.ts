@@ -6,7 +6,7 @@ import { dataDir, repoRoot } from "../../infra/paths.ts";
 import { loadRecipe } from "../../infra/recipe/recipe.ts";
 import { readToolchain } from "../../infra/toolchain.ts";
 import { comparisonTable, unitOf, type Comparison } from "../comparison.ts";
-import { beside, machineText, readResults, thisRun, writeResults, type Row } from "../results.ts";
+import { beside, keptFrom, machineText, readResults, thisRun, writeResults, type Row } from "../results.ts";
 import { compare, type Measured } from "./compare.ts";
 import type { Options } from "./options.ts";
 import { partsOf, type Part } from "./parts.ts";
@@ -78,11 +78,11 @@ function readMeasured(file: string): Measured {
 function record(rows: readonly Row[], machine: string): void {
   const measured = new Set(rows.map((row) => row.case));
   const before = readResults("8b");
-  const kept = before?.rows.filter((row) => !measured.has(row.case)) ?? [];
-  const run = before && { date: before.date, commit: before.commit, machine: before.machine };
+  const kept =
+    before?.rows.filter((row) => !measured.has(row.case)).map((row) => keptFrom(before, row)) ?? [];
   writeResults({
     ...{ bench: "8b", ...thisRun(), machine },
-    rows: [...kept.map((row) => ({ run, ...row })), ...rows],
+    rows: [...kept, ...rows],
   });
 }
 

@@ -1,4 +1,4 @@
-import type { Results, Run } from "../results.ts";
+import { keptFrom, type Results, type Run } from "../results.ts";
 import type { Row, Section } from "./rows.ts";
 
 /** When, from which code, on what machine and how a section was last measured. */
@@ -28,7 +28,7 @@ export function mergeResults(
   const kept = (before?.rows ?? []).flatMap((row) => {
     if (row.section !== section) return [row];
     if (last === undefined || !comparable || measured.has(idOf(row))) return [];
-    return [{ ...row, run: row.run ?? { date: last.date, commit: last.commit, machine: last.machine } }];
+    return [keptFrom(last, row)];
   });
   return {
     bench: "compression",
