@@ -44,7 +44,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const aws = config.builder?.aws;
   const prediction = predict(recipe, plan, server, aws && speedOnAws(aws));
   await pulumi.log.info(describePlan(plan, prediction?.stages));
-  await pulumi.log.info(describeRelease(prediction, server));
+  await pulumi.log.info(describeRelease(recipe, prediction, server));
   if (prediction) checkTargets(recipe, prediction, knownMemories(fleet), server);
 
   const huggingFaceToken = secretToken(config.huggingFaceToken);

@@ -7,7 +7,7 @@ import { shapeOfFetched } from "../../infra/prediction/shape.ts";
 import { stageCost } from "../../infra/prediction/stage-costs.ts";
 import type { Comparison } from "../comparison.ts";
 import type { Machine } from "../results.ts";
-import { pruningOf, type Part } from "./parts.ts";
+import { pruningOf, rowName, type Part } from "./parts.ts";
 
 /** What `pipress.bench.eight_b` prints. */
 export interface Measured {
@@ -53,7 +53,7 @@ export function compare(
       );
       // Of a GPU that nothing is known of, nothing is predicted.
       const predicted = part.gpu && flops === undefined ? undefined : cost.seconds;
-      const what = stage + part.note;
+      const what = rowName(part, stage);
       return [
         ...(bytes === null || quantization === undefined
           ? []

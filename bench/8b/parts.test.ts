@@ -3,7 +3,7 @@ import { prunedShape } from "../../infra/prediction/pruned-shape.ts";
 import { shapeOfConfig } from "../../infra/prediction/shape.ts";
 import { loadRecipe } from "../../infra/recipe/recipe.ts";
 import { parseOptions } from "./options.ts";
-import { partNames, partsOf, pruningOf } from "./parts.ts";
+import { partNames, partsOf, pruningOf, rowName } from "./parts.ts";
 
 describe("partsOf", () => {
   const parts = partsOf(loadRecipe("llama-3.1-8b"), undefined);
@@ -13,8 +13,8 @@ describe("partsOf", () => {
     expect(parts.map(({ config }) => config.num_hidden_layers)).toEqual([32, 2, 2, 32]);
     expect(parts.map(({ steps }) => Object.keys(steps))).toEqual([
       ["prune", "convert", "quantize"],
-      ["awq"],
       ["prune"],
+      ["awq"],
       ["prune", "recover"],
     ]);
   });
@@ -24,18 +24,33 @@ describe("partsOf", () => {
     expect(Number(recover?.tokens) / Number(recover?.batchSize) / Number(recover?.sequenceLength)).toBe(10);
   });
 
-  it("refits the FFN width that the recipe leaves", () => {
+  it("leaves the recipe's FFN width everywhere", () => {
     const widths = parts.map((part) => {
       const pruning = pruningOf(part);
       return pruning && prunedShape(shapeOfConfig(part.config), pruning).ffnSize;
     });
-    expect(widths).toEqual([11008, undefined, 11008, 11008]);
+    expect(widths).toEqual([11008, 11008, undefined, 11008]);
+  });
+});
+
+describe("rowName", () => {
+  it("says how was pruned", () => {
+    const parts = partsOf(loadRecipe("llama-3.1-8b"), undefined);
+    expect(parts.flatMap((part) => Object.keys(part.steps).map((stage) => rowName(part, stage)))).toEqual([
+      "prune by ffn-activation",
+      "convert",
+      "quantize",
+      "prune by ffn-second-order, refitted, 2 layers",
+      "awq, 2 layers",
+      "prune by ffn-second-order, refitted on a GPU",
+      "recover on a GPU",
+    ]);
   });
 });
 
 describe("parseOptions", () => {
   it("takes every part that needs no GPU where it is told nothing", () => {
-    expect(parseOptions([])).toMatchObject({ only: ["release", "awq", "refit"], layers: undefined });
+    expect(parseOptions([])).toMatchObject({ only: ["release", "prune", "awq"], layers: undefined });
   });
 
   it("takes fewer layers for the recipe's stages alone", () => {

@@ -3,8 +3,10 @@ import { parameterCount, shapeOfConfig, type LlamaConfig } from "../../infra/pre
 import type { Recipe } from "../../infra/recipe/recipe.ts";
 import { withDefaults } from "../step-defaults.ts";
 
-/** Scores are not what is measured here: enough text to go through every layer. */
-const CALIBRATION_TOKENS = 2048;
+/** Scores are not what is measured there: enough text to go through every layer. */
+const FEW_TOKENS = 2048;
+/** Leaves the same shape as any way to prune the FFN, and does not take hours for all layers on a few cores. */
+const QUICK = { method: "ffn-activation", reconstruct: false, calibrationTokens: FEW_TOKENS };
 /** Steps of recovery that are timed on a GPU. */
 const RECOVERY_STEPS = 10;
 /** Stages go layer by layer: what takes hours for the whole model shows its memory on two layers. */
@@ -20,64 +22,56 @@ export interface Part {
   textTokens: number;
   /** Whether it is of use on a GPU only. */
   gpu: boolean;
-  /** Said behind the stage's name in the results. */
+  /** Said behind a stage in the results. */
   note: string;
 }
 
-export const partNames = ["release", "awq", "refit", "gpu"] as const;
+export const partNames = ["release", "prune", "awq", "gpu"] as const;
 export type PartName = (typeof partNames)[number];
 /** What is run where nothing is said: what needs no GPU. */
 export const usualParts = partNames.filter((name) => name !== "gpu");
 
 /**
- * `release`: the recipe's stages up to the file, on the whole model or on so many `layers`. `awq` and `refit`: what the
- * recipe does not use and its users may, on two layers. `gpu`: the whole model's pruning, calibrated on as much as the
- * recipe says, and the first steps of its recovery.
+ * `release`: the whole model, or so many `layers` of it, up to the file, pruned the quick way to the recipe's shape. `prune`:
+ * the recipe's own pruning, on two layers. `awq`: what the recipe does not use and its users may, on two layers. `gpu`: the
+ * recipe's pruning of the whole model and the first steps of its recovery.
  *
  * @param recipe with the lines of config.json that sizes follow from
  */
 export function partsOf(recipe: Recipe, layers: number | undefined): Part[] {
   const config = recipe.base.config as unknown as LlamaConfig;
   const few = { ...config, num_hidden_layers: FEW_LAYERS };
-  const prune = { ...recipe.steps.prune, calibrationTokens: CALIBRATION_TOKENS };
-  const { convert, quantize, recover = {} } = recipe.steps;
-  const ofText = { textTokens: CALIBRATION_TOKENS, gpu: false };
+  const { prune, convert, quantize, recover = {} } = recipe.steps;
+  const calibrationTokens = Number(prune?.calibrationTokens);
   const recovered = RECOVERY_STEPS * Number(recover.batchSize) * Number(recover.sequenceLength);
   const note = `, ${String(FEW_LAYERS)} layers`;
   return [
     {
       name: "release",
       config: { ...config, ...(layers !== undefined && { num_hidden_layers: layers }) },
-      steps: { prune, convert, quantize },
-      ...ofText,
-      note: "",
+      steps: { prune: { ...prune, ...QUICK }, convert, quantize },
+      ...{ textTokens: FEW_TOKENS, gpu: false, note: "" },
+    },
+    {
+      name: "prune",
+      config: few,
+      steps: {
+        prune: { ...prune, parametersRemoved: sameWidth(prune as unknown as Pruning, config, few) },
+      },
+      ...{ textTokens: calibrationTokens, gpu: false, note },
     },
     {
       name: "awq",
       config: few,
-      steps: { awq: withDefaults(recipe, "awq", { calibrationTokens: CALIBRATION_TOKENS }) },
-      ...ofText,
-      note,
-    },
-    {
-      name: "refit",
-      config: few,
-      steps: {
-        prune: {
-          ...{ ...prune, method: "ffn-second-order", reconstruct: true },
-          parametersRemoved: sameWidth(recipe.steps.prune as unknown as Pruning, config, few),
-        },
-      },
-      ...ofText,
-      note: ` by ffn-second-order, refitted${note}`,
+      steps: { awq: withDefaults(recipe, "awq", { calibrationTokens: FEW_TOKENS }) },
+      ...{ textTokens: FEW_TOKENS, gpu: false, note },
     },
     {
       name: "gpu",
       config,
-      steps: { prune: recipe.steps.prune ?? {}, recover: { ...recover, tokens: recovered } },
-      textTokens: Math.max(2 * recovered, Number(recipe.steps.prune?.calibrationTokens)),
-      gpu: true,
-      note: " on a GPU",
+      steps: { prune: prune ?? {}, recover: { ...recover, tokens: recovered } },
+      textTokens: Math.max(2 * recovered, calibrationTokens),
+      ...{ gpu: true, note: " on a GPU" },
     },
   ];
 }
@@ -87,6 +81,13 @@ function sameWidth(pruning: Pruning, whole: LlamaConfig, few: LlamaConfig): numb
   const { ffnSize } = prunedShape(shapeOfConfig(whole), pruning);
   const shape = shapeOfConfig(few);
   return 1 - parameterCount({ ...shape, ffnSize }) / parameterCount(shape);
+}
+
+/** What a stage's row of the results is called. Prunings differ in time and memory, so that of `prune` says which it is. */
+export function rowName({ steps, note }: Part, stage: string): string {
+  const { method, reconstruct } = steps[stage] ?? {};
+  const how = stage === "prune" ? ` by ${String(method)}${reconstruct === true ? ", refitted" : ""}` : "";
+  return stage + how + note;
 }
 
 /** The part's pruning, where it has one. */

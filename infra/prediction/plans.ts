@@ -2,8 +2,8 @@ import { UserError } from "../errors/user-error.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { CacheSettings } from "./memory.ts";
 import { predictRelease, type ReleasePrediction } from "./predict.ts";
-import { prunedShape } from "./pruned-shape.ts";
-import { divergence, expectedLoss } from "./quality.ts";
+import { prunedShape, type Pruning } from "./pruned-shape.ts";
+import { divergence, expectedLoss, MEASURED_SHARE, measuredMethods } from "./quality.ts";
 import type { QuantizeType } from "./quantize-types.ts";
 import { parameterCount, type ModelShape } from "./shape.ts";
 import { standardTypes } from "./standard-types.ts";
@@ -15,34 +15,34 @@ export interface Limits {
   tokensPerSecond?: number | undefined;
 }
 
-/** A way to make a release: how much is pruned and into what it is quantized. */
+/** A way to make a release: how it is pruned, if it is, and into what it is quantized. */
 export interface CandidatePlan {
   type: QuantizeType;
-  /** Asked for in the recipe; 0 for no pruning. */
-  parametersRemoved: number;
+  pruning: Pruning | undefined;
   release: ReleasePrediction;
+  /** Expected, in nats per token. */
+  loss: number;
 }
 
 /** How a plan may be made: what stays as it is in the recipe. */
 export interface PlanFrame {
-  method: string;
   imatrix: boolean;
   recovers: boolean;
   server: CacheSettings;
 }
 
 /** The frame that a recipe gives. */
-export function frameOf({ steps: { prune, recover, imatrix } }: Recipe, server: CacheSettings): PlanFrame {
-  return {
-    method: typeof prune?.method === "string" ? prune.method : "ffn-activation",
-    imatrix: imatrix !== undefined,
-    recovers: recover !== undefined,
-    server,
-  };
+export function frameOf({ steps: { recover, imatrix } }: Recipe, server: CacheSettings): PlanFrame {
+  return { imatrix: imatrix !== undefined, recovers: recover !== undefined, server };
 }
 
-/** Shares that are tried: in steps of 1 % up to half of the model. */
-const SHARES = Array.from({ length: 51 }, (_, index) => index / 100);
+/**
+ * Methods that are proposed. What `mixed` finds has a shape, and with it a size and a speed, that nobody knows before it has
+ * searched.
+ */
+const proposed = measuredMethods.filter((method) => method !== "mixed");
+/** Shares that are tried, in steps of 1 %. What more costs was not measured; a smaller model is the better way there. */
+const shares = Array.from({ length: 100 * MEASURED_SHARE }, (_, index) => (index + 1) / 100);
 
 /** Whether a release keeps to its limits. */
 export function keepsTo(release: ReleasePrediction, limits: Limits): boolean {
@@ -54,31 +54,58 @@ export function keepsTo(release: ReleasePrediction, limits: Limits): boolean {
 }
 
 /**
- * The plan that keeps to the limits at the least expected loss, of all shares and of those types whose loss is known.
+ * The plan that keeps to the limits at the least expected loss, of all methods, shares and those types whose loss is known.
  * @returns undefined when none does
  */
-export function nearestPlan(base: ModelShape, frame: PlanFrame, limits: Limits): CandidatePlan | undefined {
+export function bestPlan(base: ModelShape, frame: PlanFrame, limits: Limits): CandidatePlan | undefined {
   const types = standardTypes(frame.imatrix).filter((type) => divergence[type] !== undefined);
-  const found = SHARES.flatMap((share): CandidatePlan[] => {
-    const shape = share === 0 ? base : shapeAfter(base, frame.method, share);
-    if (shape === undefined) return [];
-    return types.map((type) => ({
-      type,
-      parametersRemoved: share,
-      release: predictRelease(shape, { type, imatrix: frame.imatrix }, frame.server),
-    }));
-  }).filter(({ release }) => keepsTo(release, limits));
-  const loss = ({ type, parametersRemoved }: CandidatePlan): number => {
-    const shape =
-      parametersRemoved === 0 ? base : prunedShape(base, { method: frame.method, parametersRemoved });
-    return expectedLoss(type, 1 - parameterCount(shape) / parameterCount(base), frame.recovers);
-  };
-  return found.sort((a, b) => loss(a) - loss(b))[0];
+  const plans = candidateShapes(base).flatMap(({ shape, ways }) =>
+    types.flatMap((type): CandidatePlan[] => {
+      const release = predictRelease(shape, { type, imatrix: frame.imatrix }, frame.server);
+      if (!keepsTo(release, limits)) return [];
+      return ways.map((pruning) => ({
+        ...{ type, pruning, release },
+        loss: lossOf(base, shape, type, pruning && { ...pruning, reconstruct: true }, frame.recovers),
+      }));
+    }),
+  );
+  return plans.sort((a, b) => a.loss - b.loss)[0];
 }
 
-function shapeAfter(base: ModelShape, method: string, parametersRemoved: number): ModelShape | undefined {
+/** Expected loss of a model of one shape and type, in nats per token; infinite where nothing is known of the type. */
+export function lossOf(
+  base: ModelShape,
+  shape: ModelShape,
+  type: QuantizeType,
+  pruning: (Pruning & { reconstruct?: boolean }) | undefined,
+  recovers: boolean,
+): number {
+  const removed = 1 - parameterCount(shape) / parameterCount(base);
+  const refitted = pruning?.reconstruct !== false;
+  return expectedLoss(type, pruning && { method: pruning.method, refitted, removed, recovers });
+}
+
+/** Every shape that can be had, with the ways to get there: methods differ in what is lost, seldom in what is left. */
+function candidateShapes(base: ModelShape): { shape: ModelShape; ways: (Pruning | undefined)[] }[] {
+  const found = new Map([
+    [JSON.stringify(base), { shape: base, ways: [undefined] as (Pruning | undefined)[] }],
+  ]);
+  for (const method of proposed)
+    for (const parametersRemoved of shares) {
+      const pruning = { method, parametersRemoved };
+      const shape = shapeAfter(base, pruning);
+      if (shape === undefined) continue;
+      const key = JSON.stringify(shape);
+      const { ways } = found.get(key) ?? { ways: [] };
+      // The first share of several that come to the same.
+      if (!ways.some((way) => way?.method === method)) found.set(key, { shape, ways: [...ways, pruning] });
+    }
+  return [...found.values()];
+}
+
+function shapeAfter(base: ModelShape, pruning: Pruning): ModelShape | undefined {
   try {
-    return prunedShape(base, { method, parametersRemoved });
+    return prunedShape(base, pruning);
   } catch (error) {
     if (error instanceof UserError) return undefined; // no shape removes just that much
     throw error;

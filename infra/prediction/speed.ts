@@ -19,3 +19,8 @@ export function tokensPerSecond(shape: ModelShape, quantization: Quantization): 
   );
   return 1 / sum(seconds);
 }
+
+/** Three significant figures at most: the model is good for no more. */
+export function formatSpeed(tokensPerSecond: number): string {
+  return tokensPerSecond < 10 ? tokensPerSecond.toFixed(2) : tokensPerSecond.toFixed(0);
+}

@@ -112,7 +112,9 @@ describe("checkTargets", () => {
     expect(found[1]).toMatch(
       /^r: targets.tokensPerSecond: a Pi 4 will generate about 0.76 tokens\/s, fewer than 0.9/,
     );
-    expect(found[0]).toContain("prune.parametersRemoved: 0.16, quantize.type: Q4_K_S");
+    expect(found[0]).toContain(
+      "prune: { method: ffn-second-order, parametersRemoved: 0.16 }, quantize.type: Q4_K_S",
+    );
   });
 
   it("would rather quantize than prune where size is all that counts", () => {

@@ -1,8 +1,9 @@
-import { formatBytes, parseBytes } from "../config/units.ts";
+import { formatBytes } from "../config/units.ts";
 import { UserError, type Problem } from "../errors/user-error.ts";
-import type { Recipe, Targets } from "../recipe/recipe.ts";
+import type { Recipe } from "../recipe/recipe.ts";
 import type { CacheSettings } from "./memory.ts";
-import { frameOf, nearestPlan, type CandidatePlan, type Limits } from "./plans.ts";
+import { describeBest, limitsOf } from "./best-plan.ts";
+import { bestPlan, frameOf, type Limits } from "./plans.ts";
 import type { Prediction } from "./predict.ts";
 
 /** Memory of a host that its system needs for itself; as the role `preflight` reckons. */
@@ -28,7 +29,7 @@ interface ConfiguredHost {
 /**
  * Compares what is predicted with the recipe's targets and the hosts' memory.
  * @param hosts those whose memory is known
- * @throws UserError with every miss, each naming the nearest plan that keeps to all limits
+ * @throws UserError with every miss, each naming the plan that keeps to all limits at the least expected loss
  */
 export function checkTargets(
   recipe: Recipe,
@@ -45,15 +46,12 @@ export function checkTargets(
   const room = Math.min(...hosts.map(({ memoryBytes }) => memoryBytes - SYSTEM_BYTES));
   const limits = { ...targets, ramBytes: Math.min(targets.ramBytes ?? Infinity, room) };
   const frame = frameOf(recipe, server);
-  const remedy = describeNearest(nearestPlan(prediction.base, frame, limits));
+  const best = bestPlan(prediction.base, frame, limits);
+  const remedy =
+    best === undefined
+      ? "no plan keeps to all of them: relax a target, shorten the context, or take a smaller model"
+      : `the nearest plan that keeps to all limits: ${describeBest(best)}`;
   throw new UserError(misses.map((miss) => ({ ...miss, remedy })));
-}
-
-/** Targets as numbers; sizes may be written with their unit. */
-function limitsOf({ bytes, ramBytes, tokensPerSecond }: Targets): Limits {
-  const size = (value: number | string | undefined): number | undefined =>
-    typeof value === "string" ? parseBytes(value) : value;
-  return { bytes: size(bytes), ramBytes: size(ramBytes), tokensPerSecond };
 }
 
 function missedTargets(recipe: string, { release }: Prediction, limits: Limits): Problem[] {
@@ -87,16 +85,4 @@ function tooLarge({ name, memoryBytes }: HostMemory, { release }: Prediction): P
         `${formatBytes(SYSTEM_BYTES)}, but it has ${formatBytes(memoryBytes)} of memory`,
     },
   ];
-}
-
-function describeNearest(plan: CandidatePlan | undefined): string {
-  if (plan === undefined)
-    return "no plan keeps to all of them: relax a target, shorten the context, or take a smaller model";
-  const { type, parametersRemoved, release } = plan;
-  const pruning = parametersRemoved === 0 ? "no pruning" : `prune.parametersRemoved: ${parametersRemoved}`;
-  return (
-    `the nearest plan that keeps to all limits: ${pruning}, quantize.type: ${type} ` +
-    `(${formatBytes(release.fileBytes)}, ${formatBytes(release.ramBytes)} of memory, ` +
-    `about ${release.tokensPerSecond.toFixed(2)} tokens/s)`
-  );
 }

@@ -1,0 +1,23 @@
+import { describe, expect, it } from "vitest";
+import { refittedLoss } from "../../infra/prediction/quality.ts";
+import { readResults } from "../results.ts";
+
+describe("the loss that prediction expects of pruning", () => {
+  it("is what was measured last", () => {
+    const rows = readResults("compression")?.rows.filter(({ metric }) => metric === "perplexity") ?? [];
+    const base = rows.find((row) => row.case === "base")?.value ?? NaN;
+    const nats = (perplexity = NaN): number => Number(Math.log(perplexity / base).toFixed(3));
+    const measured = (method: string): number[][] =>
+      rows
+        .flatMap((row) => {
+          const [, asked, removed] =
+            new RegExp(`^(\\d+ %), ${method} \\(([\\d.]+) %\\)$`).exec(row.case) ?? [];
+          if (removed === undefined) return [];
+          const recovered = rows.find((other) => other.case === `${asked}, ${method}`);
+          return [[Number((Number(removed) / 100).toFixed(3)), nats(row.value), nats(recovered?.value)]];
+        })
+        .sort(([a = 0], [b = 0]) => a - b);
+    const methods = Object.keys(refittedLoss);
+    expect(refittedLoss).toEqual(Object.fromEntries(methods.map((method) => [method, measured(method)])));
+  });
+});

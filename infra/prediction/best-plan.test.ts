@@ -1,0 +1,50 @@
+import { describe, expect, it } from "vitest";
+import { stageGraph } from "../plan/graph.ts";
+import { loadRecipe, type Recipe } from "../recipe/recipe.ts";
+import { compareWithBest } from "./best-plan.ts";
+import { configuredShape, predictFrom } from "./predict.ts";
+
+const recipe = loadRecipe("llama-3.1-8b");
+const { prune, quantize, ...otherSteps } = recipe.steps;
+
+function comparison(changed: Recipe): string | undefined {
+  const base = configuredShape(changed);
+  if (base === undefined) throw new Error("the recipe says no shape");
+  return compareWithBest(changed, predictFrom(base, stageGraph(changed), changed.server, 2), changed.server);
+}
+
+describe("compareWithBest", () => {
+  it("knows nothing better within its targets than the recipe for Llama 3.1 8B", () => {
+    expect(comparison(recipe)).toBe("none is expected to lose clearly less within the targets");
+  });
+
+  it("says so where a plain quantization should beat the recipe", () => {
+    const sizeAlone = { ...recipe, targets: { bytes: "3.99 GB" } };
+    expect(comparison(sizeAlone)).toMatch(
+      /^less loss is expected, within the targets, of: no pruning, quantize.type: IQ3_M \(3.78 GB, .* tokens\/s\)$/,
+    );
+  });
+
+  it("says so where another method should", () => {
+    const unrefitted = {
+      ...recipe,
+      steps: { ...recipe.steps, prune: { ...prune, method: "ffn-activation", reconstruct: false } },
+    };
+    expect(comparison(unrefitted)).toContain(
+      "of: prune: { method: ffn-second-order, parametersRemoved: 0.16 }, quantize.type: Q4_K_S",
+    );
+  });
+
+  it("compares with what is no larger and no slower where there are no targets", () => {
+    expect(comparison({ ...recipe, targets: {} })).toBe(
+      "none is expected to lose clearly less at no larger size and no lower speed",
+    );
+  });
+
+  it("says nothing of types whose loss only measuring tells", () => {
+    const steps = { ...otherSteps, quantize: { target: { bytes: 4_000_000_000 } } };
+    expect(comparison({ ...recipe, steps })).toBeUndefined();
+    const overridden = { ...recipe.steps, quantize: { ...quantize, tensorTypes: { ffn_down: "Q6_K" } } };
+    expect(comparison({ ...recipe, steps: overridden })).toBeUndefined();
+  });
+});
