@@ -1,14 +1,12 @@
-/**
- * What stages cost on a builder, per core. Measured on the recipe smollm2-135m on two cores of a Xeon at 2.8 GHz that were
- * busy with other work: an upper bound there. For other models the figures are scaled by operations and bytes.
- */
+/** What stages cost on a builder, per core. For other models the figures are scaled by operations and bytes. */
 export const builder = {
   /**
-   * Floating-point operations per second and core in PyTorch and in llama.cpp: 3.5e12 in the 92 s of `prune`, 2.5e13 in the
-   * 570 s of `recover`, 5.0e12 in the 84 s of `imatrix`, 2.8e12 in the 40 to 86 s of an evaluation.
+   * Floating-point operations per second and core in PyTorch and in llama.cpp. Of `prune` and `awq` at the width of Llama 3.1
+   * 8B: 3.6e10 and 4.9e10 on an AMD EPYC at 2.4 GHz, 1.2e11 and 1.7e11 on a Xeon with AVX-512 (`npm run bench:8b`). Small
+   * models keep a core less busy: 2.5e10 to 5e10 in `recover` on SmolLM2-135M.
    */
-  flopsPerCore: 2.5e10,
-  /** Weights per second and core that llama-quantize brings to Q4_K_M: 1.2e8 in 7.7 s. */
+  flopsPerCore: 4e10,
+  /** Weights per second and core that llama-quantize brings to Q4_K_M: 1.2e8 in 7.7 s on a Xeon at 2.8 GHz. */
   quantizedWeightsPerCore: 8e6,
   /** Bytes of weights per second that one process reads, changes a little, and writes. */
   copiedBytesPerSecond: 1e8,

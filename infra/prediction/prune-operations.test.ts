@@ -7,9 +7,15 @@ const operations = (params: object): number =>
   pruneOperations({ method: "ffn-activation", calibrationTokens: 4096, ...params }, before, after);
 
 describe("pruneOperations", () => {
-  it("is more than the text takes on its way through the model, twice", () => {
-    expect(operations({})).toBeGreaterThan(2 * 2 * 134.5e6 * 4096);
-    expect(operations({})).toBeLessThan(3 * 2 * 134.5e6 * 4096);
+  it("is more than the text takes on its way through the blocks, twice", () => {
+    expect(operations({})).toBeGreaterThan(2 * 2 * 106.2e6 * 4096);
+    expect(operations({})).toBeLessThan(3.5 * 2 * 106.2e6 * 4096);
+  });
+
+  it("does not depend on the vocabulary, whose matrices take no part", () => {
+    const small = { ...before, vocabulary: 1000 };
+    const params = { method: "ffn-activation", calibrationTokens: 4096 };
+    expect(pruneOperations(params, small, { ...small, ffnSize: 1280 })).toBe(operations({}));
   });
 
   it("counts the refit and the search among channels, which more text makes no dearer", () => {

@@ -1,5 +1,5 @@
 import { PRODUCT } from "./operations.ts";
-import { parameterCount, type ModelShape } from "./shape.ts";
+import { stackParameters, type ModelShape } from "./shape.ts";
 
 /** A factorisation takes a third of n cubed. */
 const FACTOR = 1 / 3;
@@ -10,7 +10,7 @@ const RIDGES = 3;
 const JUDGED_OUTPUTS = 128;
 
 /**
- * Floating-point operations of `prune`: what goes through the model, and where text decides more than scores, the linear
+ * Floating-point operations of `prune`: what goes through the blocks, and where text decides more than scores, the linear
  * algebra of models/pipress/pruning/least_squares.py.
  */
 export function pruneOperations(
@@ -31,7 +31,7 @@ export function pruneOperations(
       refit(headsKept, before.hiddenSize);
   if (params.method === "ffn-second-order" || params.method === "mixed")
     perLayer += (FACTOR + INVERSE) * before.ffnSize ** 3 + PRODUCT * removed(before.ffnSize, after.ffnSize);
-  return passes * PRODUCT * parameterCount(before) * tokens + before.layers * perLayer;
+  return passes * PRODUCT * stackParameters(before) * tokens + before.layers * perLayer;
 }
 
 /** Two corrections of some outputs, fitted and judged on either half, and then one of all outputs. */

@@ -74,8 +74,18 @@ export function blockParameters(shape: ModelShape): number {
   return attentionParameters(shape) + shape.hiddenSize * (3 * shape.ffnSize + 2);
 }
 
+/** Weights of all blocks. */
+export function stackParameters(shape: ModelShape): number {
+  return shape.layers * blockParameters(shape);
+}
+
+/** Weights that every token is multiplied with: of the embedding, where it is not the output matrix too, it takes one row. */
+export function multipliedParameters(shape: ModelShape): number {
+  return stackParameters(shape) + shape.vocabulary * shape.hiddenSize;
+}
+
 /** All weights; a tied output matrix counts once. */
 export function parameterCount(shape: ModelShape): number {
   const embeddings = (shape.tied ? 1 : 2) * shape.vocabulary * shape.hiddenSize;
-  return embeddings + shape.layers * blockParameters(shape) + shape.hiddenSize;
+  return embeddings + stackParameters(shape) + shape.hiddenSize;
 }

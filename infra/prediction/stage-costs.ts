@@ -3,7 +3,7 @@ import { builder } from "./builder-costs.ts";
 import { fileBytes } from "./file-size.ts";
 import { pruneOperations } from "./prune-operations.ts";
 import type { Quantization } from "./quantize-types.ts";
-import { parameterCount, type ModelShape } from "./shape.ts";
+import { multipliedParameters, parameterCount, type ModelShape } from "./shape.ts";
 
 /** Time and disk of one stage. */
 export interface StageCost {
@@ -43,7 +43,7 @@ export function stageCost(
   const { cores, flops = builder.flopsPerCore * cores }: Speed =
     typeof speed === "number" ? { cores: speed } : speed;
   const number = (name: string): number => Number(params[name] ?? 0);
-  const weights = parameterCount(before);
+  const multiplied = multipliedParameters(before);
   const folder = STORED_BYTES * parameterCount(after) + before.tokenizerBytes;
   const computed = (operations: number): number => operations / flops;
   const copied = (bytes: number): number => bytes / builder.copiedBytesPerSecond;
@@ -61,7 +61,7 @@ export function stageCost(
         bytes: folder,
       };
     case "recover": {
-      const perToken = (FORWARD + FORWARD_AND_BACKWARD) * weights; // the teacher's and the student's
+      const perToken = (FORWARD + FORWARD_AND_BACKWARD) * multiplied; // the teacher's and the student's
       return { seconds: start + copied(3 * folder) + computed(perToken * number("tokens")), bytes: folder };
     }
     case "awq":
@@ -76,19 +76,20 @@ export function stageCost(
     case "imatrix":
       return {
         seconds:
-          builder.llamaStartSeconds + computed(FORWARD * weights * number("chunks") * number("context")),
+          builder.llamaStartSeconds + computed(FORWARD * multiplied * number("chunks") * number("context")),
         bytes: 0,
       };
     case "quantize":
     case "baseline":
       return {
-        seconds: builder.llamaStartSeconds + weights / (builder.quantizedWeightsPerCore * cores),
+        seconds:
+          builder.llamaStartSeconds + parameterCount(before) / (builder.quantizedWeightsPerCore * cores),
         bytes: quantization ? fileBytes(after, quantization) : 0,
       };
     case "evaluate":
       return {
         seconds:
-          builder.llamaStartSeconds + computed(FORWARD * weights * number("chunks") * number("context")),
+          builder.llamaStartSeconds + computed(FORWARD * multiplied * number("chunks") * number("context")),
         bytes: 0,
       };
     case "report":
