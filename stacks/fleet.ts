@@ -44,8 +44,9 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const aws = config.builder?.aws;
   const prediction = predict(recipe, plan, server, aws && speedOnAws(aws));
   await pulumi.log.info(describePlan(plan, prediction?.stages));
-  await pulumi.log.info(describeRelease(recipe, prediction, server));
-  if (prediction) checkTargets(recipe, prediction, knownMemories(fleet), server);
+  const memories = knownMemories(fleet);
+  await pulumi.log.info(describeRelease(recipe, prediction, memories, server));
+  if (prediction) checkTargets(recipe, prediction, memories, server);
 
   const huggingFaceToken = secretToken(config.huggingFaceToken);
   const builder =

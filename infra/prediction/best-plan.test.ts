@@ -3,14 +3,20 @@ import { stageGraph } from "../plan/graph.ts";
 import { loadRecipe, type Recipe } from "../recipe/recipe.ts";
 import { compareWithBest } from "./best-plan.ts";
 import { configuredShape, predictFrom } from "./predict.ts";
+import type { HostMemory } from "./targets.ts";
 
 const recipe = loadRecipe("llama-3.1-8b");
 const { prune, quantize, ...otherSteps } = recipe.steps;
 
-function comparison(changed: Recipe): string | undefined {
+function comparison(changed: Recipe, hosts: HostMemory[] = []): string | undefined {
   const base = configuredShape(changed);
   if (base === undefined) throw new Error("the recipe says no shape");
-  return compareWithBest(changed, predictFrom(base, stageGraph(changed), changed.server, 2), changed.server);
+  return compareWithBest(
+    changed,
+    predictFrom(base, stageGraph(changed), changed.server, 2),
+    hosts,
+    changed.server,
+  );
 }
 
 describe("compareWithBest", () => {
@@ -39,6 +45,18 @@ describe("compareWithBest", () => {
     expect(comparison({ ...recipe, targets: {} })).toBe(
       "none is expected to lose clearly less at no larger size and no lower speed",
     );
+  });
+
+  it("proposes nothing that a known host has no memory for", () => {
+    const speedAlone = { ...recipe, targets: { tokensPerSecond: 0.5 } };
+    expect(comparison(speedAlone)).toContain("no pruning, quantize.type: Q8_0");
+    expect(comparison(speedAlone, [{ name: "pi-0", memoryBytes: 8 * 2 ** 30 }])).toContain(
+      "no pruning, quantize.type: Q6_K",
+    );
+  });
+
+  it("says nothing of a recipe that misses its targets, which is refused", () => {
+    expect(comparison({ ...recipe, targets: { bytes: "3.5 GB" } })).toBeUndefined();
   });
 
   it("says nothing of types whose loss only measuring tells", () => {

@@ -1,3 +1,4 @@
+import { formatBytes } from "../config/units.ts";
 import { UserError } from "../errors/user-error.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { CacheSettings } from "./memory.ts";
@@ -6,6 +7,7 @@ import { prunedShape, type Pruning } from "./pruned-shape.ts";
 import { divergence, expectedLoss, MEASURED_SHARE, measuredMethods } from "./quality.ts";
 import type { QuantizeType } from "./quantize-types.ts";
 import { parameterCount, type ModelShape } from "./shape.ts";
+import { formatSpeed } from "./speed.ts";
 import { standardTypes } from "./standard-types.ts";
 
 /** What a release has to keep to; what is left out does not matter. */
@@ -110,4 +112,17 @@ function shapeAfter(base: ModelShape, pruning: Pruning): ModelShape | undefined 
     if (error instanceof UserError) return undefined; // no shape removes just that much
     throw error;
   }
+}
+
+/** A plan in the words of a recipe, and what it is predicted to cost. */
+export function describeCandidate({ type, pruning, release }: CandidatePlan): string {
+  const prune =
+    pruning === undefined
+      ? "no pruning"
+      : `prune: { method: ${pruning.method}, parametersRemoved: ${pruning.parametersRemoved} }`;
+  return (
+    `${prune}, quantize.type: ${type} ` +
+    `(${formatBytes(release.fileBytes)}, ${formatBytes(release.ramBytes)} of memory, ` +
+    `about ${formatSpeed(release.tokensPerSecond)} tokens/s)`
+  );
 }

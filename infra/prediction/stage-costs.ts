@@ -73,12 +73,6 @@ export function stageCost(
       const bytes = quantization ? fileBytes(after, quantization) : 0;
       return { seconds: start + copied(bytes), bytes };
     }
-    case "imatrix":
-      return {
-        seconds:
-          builder.llamaStartSeconds + computed(FORWARD * multiplied * number("chunks") * number("context")),
-        bytes: 0,
-      };
     case "quantize":
     case "baseline":
       return {
@@ -86,6 +80,7 @@ export function stageCost(
           builder.llamaStartSeconds + parameterCount(before) / (builder.quantizedWeightsPerCore * cores),
         bytes: quantization ? fileBytes(after, quantization) : 0,
       };
+    case "imatrix":
     case "evaluate":
       return {
         seconds:

@@ -1,9 +1,8 @@
-import { formatBytes } from "../config/units.ts";
+import { formatBytes, parseBytes } from "../config/units.ts";
 import { UserError, type Problem } from "../errors/user-error.ts";
-import type { Recipe } from "../recipe/recipe.ts";
+import type { Recipe, Targets } from "../recipe/recipe.ts";
 import type { CacheSettings } from "./memory.ts";
-import { describeBest, limitsOf } from "./best-plan.ts";
-import { bestPlan, frameOf, type Limits } from "./plans.ts";
+import { bestPlan, describeCandidate, frameOf, type Limits } from "./plans.ts";
 import type { Prediction } from "./predict.ts";
 
 /** Memory of a host that its system needs for itself; as the role `preflight` reckons. */
@@ -37,21 +36,32 @@ export function checkTargets(
   hosts: readonly HostMemory[],
   server: CacheSettings,
 ): void {
-  const targets = limitsOf(recipe.targets ?? {});
+  const targets = numbersOf(recipe.targets);
   const misses = [
     ...missedTargets(recipe.name, prediction, targets),
     ...hosts.flatMap((host) => tooLarge(host, prediction)),
   ];
   if (misses.length === 0) return;
-  const room = Math.min(...hosts.map(({ memoryBytes }) => memoryBytes - SYSTEM_BYTES));
-  const limits = { ...targets, ramBytes: Math.min(targets.ramBytes ?? Infinity, room) };
-  const frame = frameOf(recipe, server);
-  const best = bestPlan(prediction.base, frame, limits);
+  const best = bestPlan(prediction.base, frameOf(recipe, server), limitsOf(recipe, hosts));
   const remedy =
     best === undefined
       ? "no plan keeps to all of them: relax a target, shorten the context, or take a smaller model"
-      : `the nearest plan that keeps to all limits: ${describeBest(best)}`;
+      : `the nearest plan that keeps to all limits: ${describeCandidate(best)}`;
   throw new UserError(misses.map((miss) => ({ ...miss, remedy })));
+}
+
+/** What a release has to keep to: the recipe's targets, and the memory that known hosts have beside their system. */
+export function limitsOf({ targets }: Recipe, hosts: readonly HostMemory[]): Limits {
+  const limits = numbersOf(targets);
+  const room = Math.min(...hosts.map(({ memoryBytes }) => memoryBytes - SYSTEM_BYTES));
+  return { ...limits, ramBytes: Math.min(limits.ramBytes ?? Infinity, room) };
+}
+
+/** Targets as numbers; sizes may be written with their unit. */
+function numbersOf({ bytes, ramBytes, tokensPerSecond }: Targets = {}): Limits {
+  const size = (value: number | string | undefined): number | undefined =>
+    typeof value === "string" ? parseBytes(value) : value;
+  return { bytes: size(bytes), ramBytes: size(ramBytes), tokensPerSecond };
 }
 
 function missedTargets(recipe: string, { release }: Prediction, limits: Limits): Problem[] {
