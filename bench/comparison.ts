@@ -1,5 +1,5 @@
 import Table from "cli-table3";
-import { formatBytes, formatDuration } from "../infra/config/units.ts";
+import { formatBytes, formatDuration } from "../common/units.ts";
 
 /** One measured figure, and what was predicted for it. */
 export interface Comparison {

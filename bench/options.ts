@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { UserError } from "../infra/errors/user-error.ts";
+import { UserError } from "../common/user-error.ts";
 
 /** A benchmark's options, each with one value. @throws UserError for what is none of `names` */
 export function readOptions<Name extends string>(

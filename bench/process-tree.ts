@@ -1,4 +1,4 @@
-import { processTree, readProc } from "../infra/process/tree.ts";
+import { processTree, readProc } from "../common/process/tree.ts";
 
 /** Size of a page of memory; `statm` counts in pages. */
 const pageBytes = 4096;

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
-import { repoRoot } from "../infra/paths.ts";
+import { repoRoot } from "../common/paths.ts";
 
 /** One figure of one case. `baseline` names what it is measured by; `ratio` is ours over the baseline's. */
 export interface Row {

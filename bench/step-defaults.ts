@@ -1,4 +1,4 @@
-import { compileSchema } from "../infra/artifact/manifest.ts";
+import { compileSchema } from "../infra/store/manifest.ts";
 import type { Recipe } from "../infra/recipe/recipe.ts";
 
 let validateRecipe: ReturnType<typeof compileSchema> | undefined;

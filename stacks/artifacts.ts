@@ -1,6 +1,6 @@
 import { Provider } from "@pulumi/aws/provider.js";
 import * as pulumi from "@pulumi/pulumi";
-import { ArtifactBucket } from "../infra/bucket/artifact-bucket.ts";
+import { ArtifactBucket } from "../infra/store/artifact-bucket.ts";
 import { parseArtifactsConfig } from "../infra/config/load.ts";
 
 /** The bucket that artifacts live in, in a stack of its own: it outlives every stack that uses it. */

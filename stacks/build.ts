@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Builder } from "../infra/builder/builder.ts";
+import type { Builder } from "../infra/stage/builder.ts";
 import { boxesNeeded } from "../infra/builder/aws/box-of.ts";
 import { Desks } from "../infra/builder/aws/desk.ts";
 import { AwsBuilder } from "../infra/builder/aws-builder.ts";
@@ -8,9 +8,9 @@ import { packSource } from "../infra/builder/ssh/source.ts";
 import type { AwsBuilderConfig } from "../infra/config/aws-schema.ts";
 import type { PlannedStage } from "../infra/plan/plan.ts";
 import type { Prediction } from "../infra/prediction/predict.ts";
-import { checkCost, describeBoots, describeCost, planCost } from "../infra/cost/plan-cost.ts";
+import { checkCost, describeBoots, describeCost, planCost } from "../infra/prediction/plan-cost.ts";
 import { S3Store } from "../infra/store/s3-store.ts";
-import type { Toolchain } from "../infra/toolchain.ts";
+import type { Toolchain } from "../toolchain/toolchain.ts";
 
 /** What the boxes of a stack are declared from. */
 export interface BuildArgs {

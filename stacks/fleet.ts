@@ -1,31 +1,31 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Builder } from "../infra/builder/builder.ts";
+import type { Builder } from "../infra/stage/builder.ts";
 import { makeBuilder } from "../infra/builder/make-builder.ts";
 import { secretToken } from "../infra/builder/hugging-face-token.ts";
-import type { JobResult } from "../infra/builder/job.ts";
+import type { JobResult } from "../infra/stage/job.ts";
 import { loadFleet } from "../infra/config/fleet.ts";
 import type { HostConfig } from "../infra/config/hosts.ts";
 import { parseStackConfig } from "../infra/config/load.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
-import { endpointPorts, makeEndpoint } from "../infra/endpoint/endpoint.ts";
-import { makeHost, type HostPort } from "../infra/host/host.ts";
-import { nodePort } from "../infra/metrics/prometheus.ts";
+import { endpointPorts, makeEndpoint } from "../infra/fleet/endpoint.ts";
+import { makeHost, type HostPort } from "../infra/fleet/host.ts";
+import { nodePort } from "../infra/fleet/prometheus.ts";
 import { describePlan, planStages, type PlannedStage } from "../infra/plan/plan.ts";
 import { describeRelease } from "../infra/prediction/describe.ts";
 import { predict } from "../infra/prediction/predict.ts";
 import { checkTargets, knownMemories } from "../infra/prediction/targets.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
-import { makeRelease } from "../infra/release/release.ts";
-import { checkServerFlags, readKnownFlags } from "../infra/release/server-flags.ts";
-import { hostFigures, modelFigures, type Report } from "../infra/report/report.ts";
-import { sharePort } from "../infra/rollout/neighbours.ts";
-import { Rollout, type RolloutArgs } from "../infra/rollout/rollout.ts";
-import { Secret } from "../infra/secret/secret.ts";
-import { speedOnAws } from "../infra/cost/machines.ts";
+import { makeRelease } from "../infra/fleet/release.ts";
+import { checkServerFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
+import { hostFigures, modelFigures, type Report } from "../infra/fleet/report.ts";
+import { sharePort } from "../infra/fleet/rollout/neighbours.ts";
+import { Rollout, type RolloutArgs } from "../infra/fleet/rollout/rollout.ts";
+import { Secret } from "../infra/provider/secret.ts";
+import { speedOnAws } from "../infra/prediction/machines.ts";
 import { Stage } from "../infra/stage/stage.ts";
 import { bringModel } from "../infra/store/bring-model.ts";
 import { openStore } from "../infra/store/open-store.ts";
-import { readToolchain } from "../infra/toolchain.ts";
+import { readToolchain } from "../toolchain/toolchain.ts";
 
 /** A model compressed by its recipe, and the hosts that serve it. */
 export async function fleetStack(): Promise<Record<string, unknown>> {

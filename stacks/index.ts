@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { UserError } from "../infra/errors/user-error.ts";
+import { UserError } from "../common/user-error.ts";
 import { fleetStack } from "./fleet.ts";
 
 /** Stacks by what `pipress:kind` says they are. */

@@ -1,4 +1,4 @@
-import { flopsOf } from "../../infra/cost/machines.ts";
+import { flopsOf } from "../../infra/prediction/machines.ts";
 import { fileBytes } from "../../infra/prediction/file-size.ts";
 import { predictRelease } from "../../infra/prediction/predict.ts";
 import { prunedShape } from "../../infra/prediction/pruned-shape.ts";

@@ -1,10 +1,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
-import { UserError } from "../../infra/errors/user-error.ts";
-import { dataDir, repoRoot } from "../../infra/paths.ts";
+import { UserError } from "../../common/user-error.ts";
+import { dataDir, repoRoot } from "../../common/paths.ts";
 import { loadRecipe } from "../../infra/recipe/recipe.ts";
-import { readToolchain } from "../../infra/toolchain.ts";
+import { readToolchain } from "../../toolchain/toolchain.ts";
 import { comparisonTable, unitOf, type Comparison } from "../comparison.ts";
 import { beside, keptFrom, machineText, readResults, thisRun, writeResults, type Row } from "../results.ts";
 import { compare, type Measured } from "./compare.ts";

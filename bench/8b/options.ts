@@ -1,4 +1,4 @@
-import { UserError, type Problem } from "../../infra/errors/user-error.ts";
+import { UserError, type Problem } from "../../common/user-error.ts";
 import { list, readOptions } from "../options.ts";
 import { partNames, usualParts, type PartName } from "./parts.ts";
 

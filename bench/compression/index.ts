@@ -1,8 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { dataDir } from "../../infra/paths.ts";
+import { dataDir } from "../../common/paths.ts";
 import { loadRecipe, type Recipe } from "../../infra/recipe/recipe.ts";
-import { readToolchain } from "../../infra/toolchain.ts";
+import { readToolchain } from "../../toolchain/toolchain.ts";
 import { readResults, thisRun, writeResults } from "../results.ts";
 import { materials, type Materials } from "./materials.ts";
 import type { Options } from "./options.ts";

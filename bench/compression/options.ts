@@ -1,4 +1,4 @@
-import { UserError, type Problem } from "../../infra/errors/user-error.ts";
+import { UserError, type Problem } from "../../common/user-error.ts";
 import { list, readOptions } from "../options.ts";
 import { METHODS } from "./pruning.ts";
 import { sections, type Section } from "./rows.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { loadRecipe } from "../../infra/recipe/recipe.ts";
-import type { Toolchain } from "../../infra/toolchain.ts";
+import type { Toolchain } from "../../toolchain/toolchain.ts";
 import { failureOf, Runner, StepFailed, type Step } from "./runner.ts";
 
 const recipe = loadRecipe("smollm2-135m");

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { ServedFile } from "../../infra/content-server/content-server.ts";
-import { makeRelease, type Release } from "../../infra/release/release.ts";
+import type { ServedFile } from "../../infra/ansible/content-server.ts";
+import { makeRelease, type Release } from "../../infra/fleet/release.ts";
 
 /** A release so small that nothing but the way it takes costs time. */
 export interface TrivialRelease {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import type { PlayHost } from "../../infra/ansible/host.ts";
-import { repoRoot } from "../../infra/paths.ts";
+import type { PlayHost } from "../../infra/ssh/host.ts";
+import { repoRoot } from "../../common/paths.ts";
 import { makeProject } from "../../infra/provider/testing/engine.ts";
 import type { RolloutConfig } from "../../infra/config/rollout-schema.ts";
 import { measure, type Measured } from "./measured.ts";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { repoRoot } from "../paths.ts";
+import { repoRoot } from "../../common/paths.ts";
 
 /** What appears in such a folder without changing what a play does. */
 const ignored = /^(__pycache__|\.ansible|\.pytest_cache|\.ruff_cache|\.cache)$|\.(pyc|retry)$|(^|_)test_.*\.py$|^conftest\.py$|\.md$/;

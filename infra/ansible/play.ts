@@ -2,14 +2,14 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
-import { type Problem, UserError } from "../errors/user-error.ts";
+import { type Problem, UserError } from "../../common/user-error.ts";
 import { type Command, inventory, playbookCommand, playbookName } from "./command.ts";
 import { type AnsibleEvent, parseEvent } from "./events.ts";
 import { describeTask, type PlaybookProgress } from "./progress.ts";
 import { redactor } from "./redact.ts";
 import { RunLog } from "./run-log.ts";
 import { Slots } from "./slots.ts";
-import type { SshPaths } from "./ssh-config.ts";
+import type { SshPaths } from "../ssh/ssh-config.ts";
 
 /** What a play is, whichever hosts it is for. All paths are absolute. */
 export interface Play {

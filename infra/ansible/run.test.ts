@@ -4,12 +4,12 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { readToolchain } from "../toolchain.ts";
-import { fingerprint } from "./host.ts";
+import { readToolchain } from "../../toolchain/toolchain.ts";
+import { fingerprint } from "../ssh/host.ts";
 import { PlaybookFailed } from "./playbook-failed.ts";
 import { closeConnections, type PlaybookRun, runPlaybook } from "./run.ts";
 import { makePlayFolder, type PlayFolder } from "./testing/play-folder.ts";
-import { makeKey, sshdMissing, startSshd, type TestSshd } from "./testing/sshd.ts";
+import { makeKey, sshdMissing, startSshd, type TestSshd } from "../ssh/testing/sshd.ts";
 
 // The real ansible-playbook against a real sshd; only the host is this machine.
 const ansiblePlaybook = readToolchain().ansiblePlaybook;

@@ -1,13 +1,13 @@
-import { type ServedFile, startContentServer, type Transfer } from "../content-server/content-server.ts";
-import type { Problem } from "../errors/user-error.ts";
-import type { ResourceLog } from "../provider-runtime/handler.ts";
-import { Connections } from "./connections.ts";
+import { type ServedFile, startContentServer, type Transfer } from "./content-server.ts";
+import type { Problem } from "../../common/user-error.ts";
+import type { ResourceLog } from "../provider/runtime/handler.ts";
+import { Connections } from "../ssh/connections.ts";
 import { Gathering } from "./gathering.ts";
-import type { PlayHost } from "./host.ts";
+import type { PlayHost } from "../ssh/host.ts";
 import { type Play, playOnHosts, type PlayMember } from "./play.ts";
 import { PlaybookFailed } from "./playbook-failed.ts";
 import { PlaybookProgress, type Recap } from "./progress.ts";
-import type { SshSession } from "./ssh-session.ts";
+import type { SshSession } from "../ssh/ssh-session.ts";
 
 /** One run of a playbook for one host. */
 export interface PlaybookRun extends Play {

@@ -3,15 +3,15 @@ import { join } from "node:path";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { AwsBuilderConfig } from "../config/aws-schema.ts";
-import { repoRoot } from "../paths.ts";
+import { repoRoot } from "../../common/paths.ts";
 import type { PlannedStage } from "../plan/plan.ts";
 import type { Store } from "../store/store.ts";
-import type { Toolchain } from "../toolchain.ts";
+import type { Toolchain } from "../../toolchain/toolchain.ts";
 import { boxOf, type BoxName } from "./aws/box-of.ts";
 import type { Desks } from "./aws/desk.ts";
 import { deskName, groupKinds, groupName } from "./aws/names.ts";
-import type { Builder } from "./builder.ts";
-import { jobSpec } from "./job.ts";
+import type { Builder } from "../stage/builder.ts";
+import { jobSpec } from "../stage/job.ts";
 
 /** The boxes that this deployment declares; none while nothing needs one. */
 export type Boxes = Partial<Record<BoxName, pulumi.Resource>>;

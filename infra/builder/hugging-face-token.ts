@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { UserError } from "../errors/user-error.ts";
+import { UserError } from "../../common/user-error.ts";
 
 const key = "pipress:huggingFaceToken";
 

@@ -3,13 +3,13 @@ import { join } from "node:path";
 import { randomUUID } from "node:crypto";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { dataDir, repoRoot } from "../paths.ts";
+import { dataDir, repoRoot } from "../../common/paths.ts";
 import type { PlannedStage } from "../plan/plan.ts";
 import type { Store } from "../store/store.ts";
-import type { Toolchain } from "../toolchain.ts";
-import type { Builder } from "./builder.ts";
+import type { Toolchain } from "../../toolchain/toolchain.ts";
+import type { Builder } from "../stage/builder.ts";
 import { tokenEnvironment } from "./hugging-face-token.ts";
-import { jobSpec, type JobSpec } from "./job.ts";
+import { jobSpec, type JobSpec } from "../stage/job.ts";
 
 /** Runs stages as detached jobs on this machine. */
 export class LocalBuilder implements Builder {

@@ -1,8 +1,8 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/schema.ts";
 import type { Store } from "../store/store.ts";
-import type { Toolchain } from "../toolchain.ts";
-import type { Builder } from "./builder.ts";
+import type { Toolchain } from "../../toolchain/toolchain.ts";
+import type { Builder } from "../stage/builder.ts";
 import { LocalBuilder } from "./local-builder.ts";
 import { SshBuilder } from "./ssh-builder.ts";
 

@@ -3,12 +3,12 @@ import { join } from "node:path";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { SshBuilderConfig } from "../config/schema.ts";
-import { repoRoot } from "../paths.ts";
+import { repoRoot } from "../../common/paths.ts";
 import type { PlannedStage } from "../plan/plan.ts";
 import type { Store } from "../store/store.ts";
-import type { Builder } from "./builder.ts";
+import type { Builder } from "../stage/builder.ts";
 import { tokenEnvironment } from "./hugging-face-token.ts";
-import { jobSpec } from "./job.ts";
+import { jobSpec } from "../stage/job.ts";
 import type { BoxJob } from "./ssh/box.ts";
 import { runsAtWork } from "./ssh/runs-at-work.ts";
 

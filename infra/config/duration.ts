@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { parseDuration } from "./units.ts";
+import { parseDuration } from "../../common/units.ts";
 
 /** A time in seconds, written with its unit: `"10 minutes"`. */
 export const duration = z.string().transform((text, context) => {

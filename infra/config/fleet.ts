@@ -1,4 +1,4 @@
-import { readInventory } from "../inventory/read.ts";
+import { readInventory } from "./inventory.ts";
 import { resolveHosts, type HostConfig } from "./hosts.ts";
 import type { StackConfig } from "./schema.ts";
 

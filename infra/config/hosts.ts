@@ -1,6 +1,6 @@
-import { UserError, type Problem } from "../errors/user-error.ts";
+import { UserError, type Problem } from "../../common/user-error.ts";
 import type { BastionConfig, ServiceConfig, WrittenHost } from "./host-schema.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../../common/nearest.ts";
 import type { StackConfig } from "./schema.ts";
 
 /** What every host has once group and stack have filled in what its own entry leaves open. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { UserError } from "../errors/user-error.ts";
+import { UserError } from "../../common/user-error.ts";
 import { parseStackConfig } from "./load.ts";
 
 function problems(config: Record<string, unknown>): string[] {

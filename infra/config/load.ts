@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { UserError, type Problem } from "../errors/user-error.ts";
+import { UserError, type Problem } from "../../common/user-error.ts";
 import { artifactsConfigSchema, type ArtifactsConfig } from "./aws-schema.ts";
 import { stackConfigSchema, type StackConfig } from "./schema.ts";
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { parseBytes } from "./units.ts";
+import { parseBytes } from "../../common/units.ts";
 
 /** A size in bytes, written with its unit: `"2 GiB"`. */
 export const size = z.string().transform((text, context) => {

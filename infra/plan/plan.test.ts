@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Manifest } from "../artifact/manifest.ts";
+import type { Manifest } from "../store/manifest.ts";
 import { describePlan, type PlannedStage } from "./plan.ts";
 
 const stage = (name: string, artifact?: Manifest): PlannedStage => ({

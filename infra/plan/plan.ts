@@ -1,11 +1,11 @@
-import type { Manifest } from "../artifact/manifest.ts";
+import type { Manifest } from "../store/manifest.ts";
 import { readStageCode } from "../stage/code.ts";
 import { stageKey } from "../stage/key.ts";
 import { selectPins, toolPins } from "../stage/tools.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { Store } from "../store/store.ts";
-import type { Toolchain } from "../toolchain.ts";
-import { formatBytes, formatDuration } from "../config/units.ts";
+import type { Toolchain } from "../../toolchain/toolchain.ts";
+import { formatBytes, formatDuration } from "../../common/units.ts";
 import { equalSpeedType } from "../prediction/equal-speed.ts";
 import type { StageCost } from "../prediction/stage-costs.ts";
 import { stageGraph, upstreamOf, type StageNode } from "./graph.ts";

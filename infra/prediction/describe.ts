@@ -1,4 +1,4 @@
-import { formatBytes } from "../config/units.ts";
+import { formatBytes } from "../../common/units.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { compareWithBest } from "./best-plan.ts";
 import type { CacheSettings } from "./memory.ts";

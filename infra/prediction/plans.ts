@@ -1,5 +1,5 @@
-import { formatBytes } from "../config/units.ts";
-import { UserError } from "../errors/user-error.ts";
+import { formatBytes } from "../../common/units.ts";
+import { UserError } from "../../common/user-error.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { CacheSettings } from "./memory.ts";
 import { predictRelease, type ReleasePrediction } from "./predict.ts";

@@ -1,4 +1,4 @@
-import { UserError } from "../errors/user-error.ts";
+import { UserError } from "../../common/user-error.ts";
 import { attentionParameters, blockParameters, parameterCount, type ModelShape } from "./shape.ts";
 
 /** The parameters of the stage `prune` that its result's shape follows from. */

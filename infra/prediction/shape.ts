@@ -1,4 +1,4 @@
-import type { JobResult } from "../builder/job.ts";
+import type { JobResult } from "../stage/job.ts";
 
 /** What everything predicted follows from: the sizes of a Llama-architecture model. */
 export interface ModelShape {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { UserError } from "../errors/user-error.ts";
+import { UserError } from "../../common/user-error.ts";
 import { stageGraph } from "../plan/graph.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { predict, type PredictedStage, type Prediction } from "./predict.ts";

@@ -1,5 +1,5 @@
-import { formatBytes, parseBytes } from "../config/units.ts";
-import { UserError, type Problem } from "../errors/user-error.ts";
+import { formatBytes, parseBytes } from "../../common/units.ts";
+import { UserError, type Problem } from "../../common/user-error.ts";
 import type { Recipe, Targets } from "../recipe/recipe.ts";
 import type { CacheSettings } from "./memory.ts";
 import { bestPlan, describeCandidate, frameOf, type Limits } from "./plans.ts";

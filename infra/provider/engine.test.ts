@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makePlayFolder, type PlayFolder } from "../ansible/testing/play-folder.ts";
-import { sshdMissing, startSshd, type TestSshd } from "../ansible/testing/sshd.ts";
-import { repoRoot } from "../paths.ts";
+import { sshdMissing, startSshd, type TestSshd } from "../ssh/testing/sshd.ts";
+import { repoRoot } from "../../common/paths.ts";
 import { makeProject, type TestProject } from "./testing/engine.ts";
 
 // The life of one stack on the real engine, with real SSH and real Ansible; the tests build on each other, in order.

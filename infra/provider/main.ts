@@ -1,7 +1,7 @@
-import { serve } from "../provider-runtime/serve.ts";
-import { playbookResource } from "../rollout/playbook-resource.ts";
-import { waveResource } from "../rollout/wave-resource.ts";
-import { secretResource } from "../secret/resource.ts";
+import { serve } from "./runtime/serve.ts";
+import { playbookResource } from "../fleet/rollout/playbook-resource.ts";
+import { waveResource } from "../fleet/rollout/wave-resource.ts";
+import { secretResource } from "./secret-resource.ts";
 import { virtualPiResource } from "./virtual-pi.ts";
 
 await serve({

@@ -1,11 +1,5 @@
-import type {
-  CheckFailure,
-  DiffResult,
-  Props,
-  ResourceHandler,
-  ResourceLog,
-} from "../provider-runtime/handler.ts";
-import { hasUnknowns } from "../provider-runtime/values.ts";
+import type { CheckFailure, DiffResult, Props, ResourceHandler, ResourceLog } from "./runtime/handler.ts";
+import { hasUnknowns } from "./runtime/values.ts";
 import * as machine from "../virtual-pi/resource.ts";
 
 type Inputs = machine.VirtualPiInputs;

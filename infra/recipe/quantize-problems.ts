@@ -1,4 +1,4 @@
-import type { Problem } from "../errors/user-error.ts";
+import type { Problem } from "../../common/user-error.ts";
 import type { Recipe } from "./recipe.ts";
 
 /** File types that llama-quantize refuses without an importance matrix. */

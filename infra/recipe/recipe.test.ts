@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { UserError } from "../errors/user-error.ts";
-import { repoRoot } from "../paths.ts";
+import { UserError } from "../../common/user-error.ts";
+import { repoRoot } from "../../common/paths.ts";
 import { loadRecipe } from "./recipe.ts";
 
 const recipes = readdirSync(join(repoRoot, "models", "recipes"));

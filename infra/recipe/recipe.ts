@@ -2,11 +2,11 @@ import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { basename, isAbsolute, join, resolve } from "node:path";
 import type { ErrorObject } from "ajv";
 import { parse, YAMLParseError } from "yaml";
-import { compileSchema } from "../artifact/manifest.ts";
-import { nearest } from "../config/nearest.ts";
-import { UserError, type Problem } from "../errors/user-error.ts";
-import { repoRoot } from "../paths.ts";
-import type { GoldenPrompt, ServerSettings } from "../release/release.ts";
+import { compileSchema } from "../store/manifest.ts";
+import { nearest } from "../../common/nearest.ts";
+import { UserError, type Problem } from "../../common/user-error.ts";
+import { repoRoot } from "../../common/paths.ts";
+import type { GoldenPrompt, ServerSettings } from "../fleet/release.ts";
 import { quantizeProblems } from "./quantize-problems.ts";
 
 /** A recipe as `models/schemas/recipe.schema.json` describes it, defaults filled in. */

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { repoRoot } from "../paths.ts";
+import { repoRoot } from "../../common/paths.ts";
 
 const modelsRoot = join(repoRoot, "models");
 

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Builder } from "../builder/builder.ts";
-import type { JobResult } from "../builder/job.ts";
+import type { Builder } from "./builder.ts";
+import type { JobResult } from "./job.ts";
 import type { PlannedStage } from "../plan/plan.ts";
 
 /** Inputs of a stage: where it stands in the plan, and who runs it. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { repoRoot } from "../paths.ts";
-import type { Toolchain } from "../toolchain.ts";
+import { repoRoot } from "../../common/paths.ts";
+import type { Toolchain } from "../../toolchain/toolchain.ts";
 
 /**
  * Versions of the Python packages pinned in the lock, and llama.cpp by the digest of its source.

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { execa } from "execa";
-import type { JobResult } from "../builder/job.ts";
-import { UserError } from "../errors/user-error.ts";
-import { dataDir, repoRoot } from "../paths.ts";
-import type { Toolchain } from "../toolchain.ts";
+import type { JobResult } from "../stage/job.ts";
+import { UserError } from "../../common/user-error.ts";
+import { dataDir, repoRoot } from "../../common/paths.ts";
+import type { Toolchain } from "../../toolchain/toolchain.ts";
 import type { Store } from "./store.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseManifest, type Manifest } from "../artifact/manifest.ts";
+import { parseManifest, type Manifest } from "./manifest.ts";
 import type { Store, StoredItem } from "./store.ts";
 
 /** A store in a folder: `artifacts/<key>/manifest.json` beside the artifact's files. */

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { dataDir } from "../paths.ts";
+import { dataDir } from "../../common/paths.ts";
 import { FileStore } from "./file-store.ts";
 import type { Store } from "./store.ts";
 

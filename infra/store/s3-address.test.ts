@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { UserError } from "../errors/user-error.ts";
+import { UserError } from "../../common/user-error.ts";
 import { parseS3Url } from "./s3-address.ts";
 
 describe("parseS3Url", () => {

@@ -1,4 +1,4 @@
-import { UserError } from "../errors/user-error.ts";
+import { UserError } from "../../common/user-error.ts";
 
 /** `s3://bucket/prefix?endpoint=https://…&region=…`; the Python side reads it by the same rules. */
 export interface S3Address {

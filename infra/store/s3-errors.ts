@@ -1,4 +1,4 @@
-import { UserError } from "../errors/user-error.ts";
+import { UserError } from "../../common/user-error.ts";
 import type { S3Address } from "./s3-address.ts";
 
 const credentials = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";

@@ -9,8 +9,8 @@ import {
   type ListMultipartUploadsCommandOutput,
 } from "@aws-sdk/client-s3";
 import { join } from "node:path";
-import { parseManifest, type Manifest } from "../artifact/manifest.ts";
-import { dataDir } from "../paths.ts";
+import { parseManifest, type Manifest } from "./manifest.ts";
+import { dataDir } from "../../common/paths.ts";
 import { parseS3Url, type S3Address } from "./s3-address.ts";
 import { explainS3Error } from "./s3-errors.ts";
 import type { Store, StoredItem } from "./store.ts";

@@ -1,4 +1,4 @@
-import type { Manifest } from "../artifact/manifest.ts";
+import type { Manifest } from "./manifest.ts";
 
 /** Where artifacts live, by key. Stages write it (Python); this side looks, lists and removes. */
 export interface Store {

@@ -9,7 +9,7 @@ import {
   ListObjectsV2Command,
 } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { UserError } from "../errors/user-error.ts";
+import { UserError } from "../../common/user-error.ts";
 import { FileStore } from "./file-store.ts";
 import { openStore } from "./open-store.ts";
 import { S3Store } from "./s3-store.ts";

@@ -1,7 +1,7 @@
 // A virtual Pi by hand, for development: npx tsx infra/virtual-pi/cli.ts up|down|ssh NAME
-import { isReady, imageDigest } from "../../tools/virtual-pi/index.ts";
-import { UserError } from "../errors/user-error.ts";
-import { cacheDir } from "../paths.ts";
+import { isReady, imageDigest } from "../../toolchain/virtual-pi-image/index.ts";
+import { UserError } from "../../common/user-error.ts";
+import { cacheDir } from "../../common/paths.ts";
 import { VirtualPiMachine } from "./machine.ts";
 import { read } from "./resource.ts";
 

@@ -1,4 +1,4 @@
-// Boots a real machine, which takes a minute or two and the image (`npm start` or tools/virtual-pi/build.ts):
+// Boots a real machine, which takes a minute or two and the image (`npm start` or toolchain/virtual-pi-image/build.ts):
 //   PIPRESS_IT=1 npx vitest run infra/virtual-pi/machine.it.test.ts
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -8,8 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { imageDigest } from "../../tools/virtual-pi/index.ts";
-import { repoRoot } from "../paths.ts";
+import { imageDigest } from "../../toolchain/virtual-pi-image/index.ts";
+import { repoRoot } from "../../common/paths.ts";
 import { VirtualPiMachine } from "./machine.ts";
 import { findMachineProcesses } from "./process.ts";
 import { sshGreets } from "./ssh.ts";

@@ -8,7 +8,7 @@ export interface VirtualPiSpec {
   cpus: number;
   /** Size of the root disk in GiB. It takes only the room that is written to. */
   diskGiB: number;
-  /** Digest of the image it is made from (`tools/virtual-pi`). */
+  /** Digest of the image it is made from (`toolchain/virtual-pi-image`). */
   imageDigest: string;
   /** Ports of the machine to reach from this computer's loopback, by name, e.g. `{ http: 8080 }`. */
   forwards: Record<string, number>;

@@ -153,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _jobs_dir() -> Path:
-    """Same rule as `infra/paths.ts`."""
+    """Same rule as `common/paths.ts`."""
     data = os.environ.get("PIPRESS_DATA")
     if data is None:
         data = os.path.join(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share", "pipress")
@@ -161,7 +161,7 @@ def _jobs_dir() -> Path:
 
 
 def _cache_dir() -> Path:
-    """Same rule as `infra/paths.ts`."""
+    """Same rule as `common/paths.ts`."""
     cache = os.environ.get("PIPRESS_CACHE")
     if cache is None:
         cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pipress")

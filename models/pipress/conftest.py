@@ -144,7 +144,7 @@ def tiny_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def llama_cpp_bin() -> Path:
-    """The real programs, where bootstrap has built them; same rule as `infra/paths.ts`."""
+    """The real programs, where bootstrap has built them; same rule as `common/paths.ts`."""
     cache = os.environ.get("PIPRESS_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pipress"
     )

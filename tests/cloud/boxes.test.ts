@@ -8,7 +8,7 @@ import { loadRecipe } from "../../infra/recipe/recipe.ts";
 import { planStages, type PlannedStage } from "../../infra/plan/plan.ts";
 import { S3Store } from "../../infra/store/s3-store.ts";
 import { rootCredentials, TestS3Server } from "../../infra/store/testing/s3-server.ts";
-import { readToolchain } from "../../infra/toolchain.ts";
+import { readToolchain } from "../../toolchain/toolchain.ts";
 import type { PlannedStep, Workspace } from "../e2e/workspace.ts";
 import { makeWorkspace } from "./pulumi-home.ts";
 import { makeUp } from "./stand-ins/artifacts.ts";

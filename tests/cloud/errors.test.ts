@@ -9,7 +9,7 @@ import { planStages, type PlannedStage } from "../../infra/plan/plan.ts";
 import { loadRecipe } from "../../infra/recipe/recipe.ts";
 import { S3Store } from "../../infra/store/s3-store.ts";
 import { rootCredentials, TestS3Server } from "../../infra/store/testing/s3-server.ts";
-import { readToolchain } from "../../infra/toolchain.ts";
+import { readToolchain } from "../../toolchain/toolchain.ts";
 import { expectClearError } from "../e2e/scenario.ts";
 import type { Outcome, Workspace } from "../e2e/workspace.ts";
 import { makeWorkspace } from "./pulumi-home.ts";

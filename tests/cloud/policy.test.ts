@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { chosenEngine } from "../../tools/bootstrap/engine/index.ts";
-import { cacheDir, repoRoot } from "../../infra/paths.ts";
+import { chosenEngine } from "../../toolchain/engine/index.ts";
+import { cacheDir, repoRoot } from "../../common/paths.ts";
 import { makePulumiHome } from "./pulumi-home.ts";
 
 const bin = chosenEngine(cacheDir())?.bin ?? "";

@@ -1,12 +1,12 @@
 import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { repoRoot } from "../../infra/paths.ts";
+import { repoRoot } from "../../common/paths.ts";
 import { Workspace } from "../e2e/workspace.ts";
 import type { AutoScalingStandIn } from "./stand-ins/auto-scaling.ts";
 
 /** Plugins of a test, by version: the drop-in for `command`, and for `aws` a stand-in that touches nothing. */
 const plugins = [
-  { name: "command", version: "1.2.1", folder: "infra/command-provider" },
+  { name: "command", version: "1.2.1", folder: "infra/provider/command" },
   { name: "aws", version: "7.48.0", folder: "infra/builder/aws/testing/aws-stand-in" },
 ];
 

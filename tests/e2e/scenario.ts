@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import type { FleetOutputs } from "../../infra/report/table.ts";
+import type { FleetOutputs } from "../../infra/fleet/table.ts";
 import type { PlannedStep, Workspace } from "./workspace.ts";
 
 /** Checkpoints close enough for a test to fall between them, and evaluation shorter; everything else as in the dev stack. */

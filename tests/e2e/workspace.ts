@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { execa, type ResultPromise } from "execa";
 import { parse, stringify } from "yaml";
-import type { HostConnection } from "../../infra/host/connection.ts";
-import { repoRoot } from "../../infra/paths.ts";
-import { environment } from "../../tools/environment.ts";
+import type { HostConnection } from "../../infra/ssh/connection.ts";
+import { repoRoot } from "../../common/paths.ts";
+import { environment } from "../../cli/environment.ts";
 
 type Yaml = Record<string, unknown>;
 

@@ -3,11 +3,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { signalAll } from "../../infra/process/signals.ts";
-import { processTree } from "../../infra/process/tree.ts";
+import { signalAll } from "../../common/process/signals.ts";
+import { processTree } from "../../common/process/tree.ts";
 import { makePlayFolder, type PlayFolder } from "../../infra/ansible/testing/play-folder.ts";
-import { sshdMissing, startSshd, type TestSshd } from "../../infra/ansible/testing/sshd.ts";
-import { repoRoot } from "../../infra/paths.ts";
+import { sshdMissing, startSshd, type TestSshd } from "../../infra/ssh/testing/sshd.ts";
+import { repoRoot } from "../../common/paths.ts";
 import { makeProject, type TestProject } from "../../infra/provider/testing/engine.ts";
 
 // The real engine, provider, SSH and Ansible; hosts are sshd instances of this machine, and the playbook writes one file.

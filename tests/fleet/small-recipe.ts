@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { execa } from "execa";
 import { loadRecipe } from "../../infra/recipe/recipe.ts";
-import { readToolchain } from "../../infra/toolchain.ts";
-import { repoRoot } from "../../infra/paths.ts";
+import { readToolchain } from "../../toolchain/toolchain.ts";
+import { repoRoot } from "../../common/paths.ts";
 
 /** A file or folder of this machine as a recipe names it. */
 interface LocalSource {

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeTrivialRelease, type TrivialRelease } from "../../bench/fleet/release.ts";
-import { sshdMissing, startSshd, type TestSshd } from "../../infra/ansible/testing/sshd.ts";
-import { repoRoot } from "../../infra/paths.ts";
-import { runOnHost } from "../../infra/rollout/playbook-resource.ts";
+import { sshdMissing, startSshd, type TestSshd } from "../../infra/ssh/testing/sshd.ts";
+import { repoRoot } from "../../common/paths.ts";
+import { runOnHost } from "../../infra/fleet/rollout/playbook-resource.ts";
 import { openLine, type UnreliableLine } from "./unreliable-line.ts";
 
 // The real roles, SSH and content server; the host is an sshd of this machine, behind a line that counts and breaks. The

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { repoRoot } from "../../paths.ts";
+import { repoRoot } from "../../../common/paths.ts";
 
 /** A folder of playbooks for tests: the repository's own event plugin, a playbook of the test's. */
 export interface PlayFolder {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Manifest } from "../../artifact/manifest.ts";
+import type { Manifest } from "../../store/manifest.ts";
 import { boxesNeeded, boxOf } from "./box-of.ts";
 
 const stage = (name: string, isStored = false, params: Record<string, unknown> = {}) => ({

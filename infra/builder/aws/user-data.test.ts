@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, expect, it } from "vitest";
 import { awsBuilder } from "../../config/aws-schema.ts";
-import { repoRoot } from "../../paths.ts";
+import { repoRoot } from "../../../common/paths.ts";
 import { boxSettings, userData } from "./user-data.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "pipress-user-data-"));

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { AwsBuilderConfig } from "../../config/aws-schema.ts";
-import { diskPerHour, priceOf } from "../../cost/prices.ts";
-import { repoRoot } from "../../paths.ts";
+import { diskPerHour, priceOf } from "../../prediction/prices.ts";
+import { repoRoot } from "../../../common/paths.ts";
 import { parseS3Url } from "../../store/s3-address.ts";
 import { quote } from "../ssh/remote.ts";
 import type { BoxName } from "./box-of.ts";

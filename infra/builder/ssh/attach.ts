@@ -3,9 +3,9 @@
  * again for as long as the connection is lost; the job on the box does not mind.
  */
 import { text } from "node:stream/consumers";
-import { UserError } from "../../errors/user-error.ts";
+import { UserError } from "../../../common/user-error.ts";
 import { openStore } from "../../store/open-store.ts";
-import type { JobResult } from "../job.ts";
+import type { JobResult } from "../../stage/job.ts";
 import { follow } from "./follow.ts";
 import type { BoxJob } from "./box.ts";
 import { SshSession } from "./session.ts";

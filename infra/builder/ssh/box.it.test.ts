@@ -19,12 +19,12 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { sshdMissing, startSshd, type TestSshd } from "../../ansible/testing/sshd.ts";
-import { cacheDir, repoRoot } from "../../paths.ts";
+import { sshdMissing, startSshd, type TestSshd } from "../../ssh/testing/sshd.ts";
+import { cacheDir, repoRoot } from "../../../common/paths.ts";
 import { rootCredentials, s3ServerMissing, TestS3Server } from "../../store/testing/s3-server.ts";
-import { pythonEnvironment } from "../../../tools/bootstrap/python.ts";
-import { llamaCppPin } from "../../../tools/llama-cpp/pin.ts";
-import { cpuIdentity, hostRecipe, recipeDigest } from "../../../tools/llama-cpp/recipe.ts";
+import { pythonEnvironment } from "../../../toolchain/bootstrap/python.ts";
+import { llamaCppPin } from "../../../toolchain/llama-cpp/pin.ts";
+import { cpuIdentity, hostRecipe, recipeDigest } from "../../../toolchain/llama-cpp/recipe.ts";
 import type { Box, BoxJob } from "./box.ts";
 import { runsAtWork } from "./runs-at-work.ts";
 

@@ -1,9 +1,9 @@
-import type { HostAccess, PlayHost } from "../../ansible/host.ts";
-import type { JobSpec } from "../job.ts";
+import type { HostAccess, PlayHost } from "../../ssh/host.ts";
+import type { JobSpec } from "../../stage/job.ts";
 
 /** A machine as a builder: how to reach it, and where on it things may lie. */
 export interface Box extends HostAccess {
-  /** Folder on the box for everything of ours; without it, the folders that `infra/paths.ts` names. */
+  /** Folder on the box for everything of ours; without it, the folders that `common/paths.ts` names. */
   folder?: string | undefined;
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { UserError } from "../../errors/user-error.ts";
+import { UserError } from "../../../common/user-error.ts";
 import { follow } from "./follow.ts";
 import { receiveSource, runStage, sourceMissing } from "./remote.ts";
 import type { Ending } from "./session.ts";

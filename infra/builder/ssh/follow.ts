@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { explainSshFailure } from "../../ansible/ssh-failure.ts";
-import { UserError } from "../../errors/user-error.ts";
-import { formatDuration } from "../../config/units.ts";
+import { explainSshFailure } from "../../ssh/ssh-failure.ts";
+import { UserError } from "../../../common/user-error.ts";
+import { formatDuration } from "../../../common/units.ts";
 import { hostOf, type BoxJob } from "./box.ts";
 import { receiveSource, runStage, sourceMissing } from "./remote.ts";
 import type { Ending } from "./session.ts";

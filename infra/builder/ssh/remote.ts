@@ -29,7 +29,7 @@ function inShell(script: readonly string[]): string {
   return `sh -c ${quote(script.join("\n"))}`;
 }
 
-/** Sets `cache` and `data` by the rules of `infra/paths.ts`. */
+/** Sets `cache` and `data` by the rules of `common/paths.ts`. */
 function folders({ folder }: Box): string[] {
   if (folder !== undefined)
     return [

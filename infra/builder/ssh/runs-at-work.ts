@@ -1,4 +1,4 @@
-import type { JobSpec } from "../job.ts";
+import type { JobSpec } from "../../stage/job.ts";
 import type { Box } from "./box.ts";
 import { printSpecs } from "./remote.ts";
 import { SshSession } from "./session.ts";

@@ -1,7 +1,7 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { writeSshFiles } from "../../ansible/ssh-files.ts";
+import { writeSshFiles } from "../../ssh/ssh-files.ts";
 import { hostOf, type Box } from "./box.ts";
 
 /** How a command on the box ended. */

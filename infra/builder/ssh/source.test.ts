@@ -27,9 +27,9 @@ describe("packSource", () => {
       "models/pipress/box/prepare.py",
       "models/schemas/recipe.schema.json",
       "models/requirements.lock",
-      "tools/bootstrap/uv.lock",
-      "tools/bootstrap/pypi_download.py",
-      "tools/llama-cpp/cmake/build-less.cmake",
+      "toolchain/bootstrap/uv.lock",
+      "toolchain/bootstrap/pypi_download.py",
+      "toolchain/llama-cpp/cmake/build-less.cmake",
     ])
       expect(names).toContain(name);
     expect(names.filter((name) => /test|__pycache__/.test(name))).toEqual([]);

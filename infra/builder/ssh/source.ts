@@ -2,12 +2,12 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { repoRoot } from "../../paths.ts";
+import { repoRoot } from "../../../common/paths.ts";
 import { buildTar, type TarEntry } from "../../virtual-pi/tar.ts";
-import { UV_VERSION } from "../../../tools/bootstrap/pins.ts";
-import { llamaCppPin } from "../../../tools/llama-cpp/pin.ts";
-import { cmakePlaceholder, hostRecipe } from "../../../tools/llama-cpp/recipe.ts";
-import { leftOut } from "../../../tools/llama-cpp/source.ts";
+import { UV_VERSION } from "../../../toolchain/bootstrap/pins.ts";
+import { llamaCppPin } from "../../../toolchain/llama-cpp/pin.ts";
+import { cmakePlaceholder, hostRecipe } from "../../../toolchain/llama-cpp/recipe.ts";
+import { leftOut } from "../../../toolchain/llama-cpp/source.ts";
 
 /** What a box needs of this repository to run stages, packed, under the digest of its content. */
 export interface BoxSource {
@@ -20,9 +20,9 @@ const parts = [
   "models/pipress",
   "models/schemas",
   "models/requirements.lock",
-  "tools/bootstrap/uv.lock",
-  "tools/bootstrap/pypi_download.py",
-  "tools/llama-cpp/cmake",
+  "toolchain/bootstrap/uv.lock",
+  "toolchain/bootstrap/pypi_download.py",
+  "toolchain/llama-cpp/cmake",
 ];
 
 /** Packs the code as it is in this clone, so that a stage's key and what runs under it cannot differ. */

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { execa, type ResultPromise } from "execa";
-import { cacheDir, repoRoot } from "../../paths.ts";
+import { cacheDir, repoRoot } from "../../../common/paths.ts";
 
 /** A Pulumi project in a folder of its own, on the real engine with a file backend, with the provider of this folder. */
 export interface TestProject {
@@ -34,7 +34,7 @@ export async function makeProject(program: string): Promise<TestProject> {
     PULUMI_BACKEND_URL: `file://${folder}/state`,
     PULUMI_CONFIG_PASSPHRASE: "test",
     PULUMI_SKIP_UPDATE_CHECK: "true",
-    // As in tools/environment.ts.
+    // As in cli/environment.ts.
     PULUMI_PARALLEL: "256",
     PIPRESS_CACHE: cacheDir(),
     PIPRESS_DATA: join(folder, "data"),

@@ -6,8 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CreateBucketCommand, PutBucketPolicyCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { execa, type ResultPromise } from "execa";
 import getPort from "get-port";
-import { cacheDir } from "../../paths.ts";
-import { s3ServerProgram } from "../../../tools/bootstrap/s3-server.ts";
+import { cacheDir } from "../../../common/paths.ts";
+import { s3ServerProgram } from "../../../toolchain/bootstrap/s3-server.ts";
 
 const program = s3ServerProgram(cacheDir());
 

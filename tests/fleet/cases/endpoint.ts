@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { runOnHost, type HostRun } from "../../../infra/rollout/playbook-resource.ts";
+import { runOnHost, type HostRun } from "../../../infra/fleet/rollout/playbook-resource.ts";
 import { ask, names, type Fleet } from "../fleet.ts";
 
 /** Everything that may run on a host, with a load balancer in front. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { repoRoot } from "../../../infra/paths.ts";
+import { repoRoot } from "../../../common/paths.ts";
 import type { Fleet } from "../fleet.ts";
 
 /** A unit with every line of the service's own but what it runs: what it may do, the service may do. */

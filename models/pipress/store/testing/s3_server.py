@@ -14,13 +14,13 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-VERSION = "v1.8.0"  # as in tools/s3-server/go.mod
+VERSION = "v1.8.0"  # as in toolchain/s3-server/go.mod
 ROOT = {"AWS_ACCESS_KEY_ID": "pipress-root", "AWS_SECRET_ACCESS_KEY": "pipress-root-secret"}
 BUCKET = "artifacts"
 
 
 def server_program() -> Path:
-    """Where bootstrap puts it; same rule as `infra/paths.ts`."""
+    """Where bootstrap puts it; same rule as `common/paths.ts`."""
     cache = os.environ.get("PIPRESS_CACHE")
     if cache is None:
         cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pipress")

@@ -1,0 +1,45 @@
+import { join } from "node:path";
+import { execa } from "execa";
+import { lookAtJobs } from "../infra/builder/ssh/remote.ts";
+import { SshSession } from "../infra/builder/ssh/session.ts";
+import { explainSshFailure } from "../infra/ssh/ssh-failure.ts";
+import { Desks } from "../infra/builder/aws/desk.ts";
+import { hostOf } from "../infra/builder/ssh/box.ts";
+import type { StackConfig } from "../infra/config/schema.ts";
+import { cacheDir, repoRoot } from "../common/paths.ts";
+import { pythonEnvironment } from "../toolchain/bootstrap/python.ts";
+
+/** The desks of a stack's boxes on AWS. @param store URL of the bucket */
+export async function openDesks(store: string, stack: string): Promise<Desks> {
+  const { S3Store } = await import("../infra/store/s3-store.ts"); // the AWS SDK takes half a second to load
+  return new Desks(new S3Store(store), stack);
+}
+
+/**
+ * Runs `python -m pipress jobs ARGS` where the stack's stages run.
+ * @param show whether its output goes to this terminal instead of being returned
+ * @throws UserError when a box cannot be reached
+ */
+export async function runJobs(
+  { builder }: StackConfig,
+  args: readonly string[],
+  show: boolean,
+): Promise<{ code: number; stdout: string }> {
+  if (builder?.ssh === undefined) {
+    const { python } = pythonEnvironment(cacheDir());
+    const job = await execa(python, ["-m", "pipress", "jobs", ...args], {
+      reject: false,
+      stdio: ["ignore", show ? "inherit" : "pipe", "inherit"],
+      env: { PYTHONPATH: join(repoRoot, "models") },
+    });
+    return { code: job.exitCode ?? 1, stdout: job.stdout ?? "" };
+  }
+  const session = await SshSession.open(builder.ssh);
+  try {
+    const ending = await session.run(lookAtJobs(builder.ssh, args), "", { show, quiet: !show });
+    if (ending.kind === "lost") throw explainSshFailure(hostOf(builder.ssh), ending.said);
+    return ending;
+  } finally {
+    await session.close();
+  }
+}

@@ -1,0 +1,59 @@
+import { mkdirSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { UserError } from "../common/user-error.ts";
+import { cacheDir, dataDir } from "../common/paths.ts";
+import { chosenEngine } from "../toolchain/engine/index.ts";
+import { layout } from "../toolchain/bootstrap/layout.ts";
+import { installedCommandPlugin } from "../toolchain/bootstrap/plugins.ts";
+import { pythonEnvironment } from "../toolchain/bootstrap/python.ts";
+
+/** Encrypts the dev stack's one secret, an API key that is only good on this machine: docs/decisions/0003. */
+const DEV_PASSPHRASE = "pipress-dev";
+
+/**
+ * The variables under which `pulumi` finds what bootstrap put in place. Backend and passphrase are the embedded ones
+ * unless `user`, the caller's own environment, names others.
+ * @throws UserError when bootstrap has not run
+ */
+export function environment(user: NodeJS.ProcessEnv = process.env): Record<string, string> {
+  const cache = cacheDir();
+  const engine = chosenEngine(cache);
+  if (engine === undefined) {
+    throw new UserError({
+      where: "environment",
+      what: "there is no engine yet",
+      remedy: "run `npm start` once",
+    });
+  }
+  const python = dirname(pythonEnvironment(cache).python);
+  const variables: Record<string, string> = {
+    PATH: [engine.bin, python, ...withoutFolders(user.PATH, [engine.bin, python])].join(delimiter),
+    PULUMI_HOME: layout(cache).pulumiHome,
+    PULUMI_SKIP_UPDATE_CHECK: "true",
+    PULUMI_SUPPRESS_NEO_LINK: "true",
+    // Where a shell forbids bytecode, each stage would spend 20 s compiling torch's and transformers' sources anew.
+    PYTHONDONTWRITEBYTECODE: "",
+  };
+  // What is not in place could not be downloaded either: say so at once instead of after its retries.
+  if (installedCommandPlugin(cache) === "drop-in")
+    variables.PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION = "true";
+  // How many hosts are at work at a time is for `rollout.parallel` to say, not for the number of this machine's cores.
+  if (user.PULUMI_PARALLEL === undefined) variables.PULUMI_PARALLEL = "256";
+  if (user.PULUMI_BACKEND_URL === undefined) variables.PULUMI_BACKEND_URL = fileBackend();
+  if (user.PULUMI_CONFIG_PASSPHRASE === undefined && user.PULUMI_CONFIG_PASSPHRASE_FILE === undefined) {
+    variables.PULUMI_CONFIG_PASSPHRASE = DEV_PASSPHRASE;
+  }
+  return variables;
+}
+
+/** Address of the embedded backend: a folder, which must exist. */
+function fileBackend(): string {
+  const folder = join(dataDir(), "state");
+  mkdirSync(folder, { recursive: true });
+  return pathToFileURL(folder).href;
+}
+
+function withoutFolders(path: string | undefined, folders: string[]): string[] {
+  return (path ?? "").split(delimiter).filter((folder) => folder !== "" && !folders.includes(folder));
+}

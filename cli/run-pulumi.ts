@@ -1,0 +1,72 @@
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { cacheDir, repoRoot } from "../common/paths.ts";
+import { chosenEngine } from "../toolchain/engine/index.ts";
+import { findOnPath } from "../toolchain/bootstrap/find-on-path.ts";
+import { environment } from "./environment.ts";
+import { removeStaleLocks } from "./stale-locks.ts";
+
+/** Signals closer together than this are one press of Ctrl-C: the terminal sends it to us, and npm passes it on to us again. */
+const ONE_PRESS_MS = 500;
+
+const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/**
+ * Runs `pulumi` on this terminal and resolves with its exit code.
+ *
+ * pulumi takes a second Ctrl-C as "stop at once, never mind the state". So that one press reaches it once, it runs in
+ * a session of its own and gets the signal from here. It dies with this process, also when that is killed.
+ */
+export function runPulumi(args: readonly string[]): Promise<number> {
+  const pulumi = join(chosenEngine(cacheDir())?.bin ?? "", "pulumi");
+  const setpriv = findOnPath("setpriv");
+  const dieWithUs = setpriv === undefined ? [] : [setpriv, "--pdeathsig", "KILL", "--"];
+  const [command = pulumi, ...rest] = [...dieWithUs, pulumi, ...args];
+  const env: NodeJS.ProcessEnv = { ...process.env, ...environment() };
+  for (const stack of removeStaleLocks(env.PULUMI_BACKEND_URL ?? "")) {
+    console.error(`pulumi: stack ${stack} was locked by a pulumi that is gone; lock removed`);
+  }
+  const child = spawn(command, rest, { cwd: repoRoot, env, stdio: "inherit", detached: true });
+
+  let last = 0;
+  const forward = (signal: NodeJS.Signals) => {
+    if (signal === "SIGINT" && Date.now() - last < ONE_PRESS_MS) return;
+    last = Date.now();
+    child.kill(signal);
+  };
+  for (const signal of FORWARDED) process.on(signal, forward);
+  return new Promise<number>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("exit", (code, signal) => {
+      resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
+    });
+  }).finally(() => {
+    for (const signal of FORWARDED) process.off(signal, forward);
+  });
+}
+
+/** What `pulumi ARGS` prints as JSON. Rejects when it fails; `quiet` keeps its messages to itself. */
+export async function pulumiJson(
+  args: readonly string[],
+  { quiet = false } = {},
+): Promise<Record<string, unknown>> {
+  const pulumi = join(chosenEngine(cacheDir())?.bin ?? "", "pulumi");
+  const { stdout } = await execa(pulumi, args, {
+    cwd: repoRoot,
+    env: environment(),
+    stderr: quiet ? "ignore" : "inherit",
+  });
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+/** A stack's whole state as text, secrets still encrypted. */
+export async function pulumiExport(stack: string): Promise<string> {
+  const pulumi = join(chosenEngine(cacheDir())?.bin ?? "", "pulumi");
+  const { stdout } = await execa(pulumi, ["stack", "export", "--stack", stack], {
+    cwd: repoRoot,
+    env: environment(),
+  });
+  return stdout;
+}

@@ -1,0 +1,20 @@
+import { formatSummary, type FleetOutputs } from "../infra/fleet/table.ts";
+import { bootstrap } from "../toolchain/bootstrap/index.ts";
+import { pulumiJson, runPulumi } from "./run-pulumi.ts";
+
+const STACK = "dev";
+
+/** `npm start`: toolchain, then the dev stack, then a table of what came out. */
+export async function main(): Promise<number> {
+  await bootstrap();
+  for (const args of [
+    ["stack", "select", "--create", STACK],
+    ["up", "--yes", "--skip-preview", "--stack", STACK],
+  ]) {
+    const code = await runPulumi(args);
+    if (code !== 0) return code;
+  }
+  const outputs = await pulumiJson(["stack", "output", "--json", "--stack", STACK, "--show-secrets"]);
+  console.log(`\n${formatSummary(outputs as unknown as FleetOutputs)}`);
+  return 0;
+}

@@ -1,0 +1,58 @@
+import { parseArgs } from "node:util";
+import { UserError } from "../common/user-error.ts";
+import { planStages } from "../infra/plan/plan.ts";
+import { loadRecipe } from "../infra/recipe/recipe.ts";
+import type { Report } from "../infra/fleet/report.ts";
+import { formatStatus, parseJobs } from "../infra/fleet/status.ts";
+import { openStore } from "../infra/store/open-store.ts";
+import { readToolchain } from "../toolchain/toolchain.ts";
+import { bootstrap } from "../toolchain/bootstrap/index.ts";
+import { openDesks, runJobs } from "./builder-jobs.ts";
+import { pulumiJson } from "./run-pulumi.ts";
+import { DEFAULT_STACK, readStackConfig } from "./stack.ts";
+
+/** `npm run status -- [--stack NAME]`: stages, jobs, hosts and what was spent, from the store, the builder and the state. */
+export async function main(args: string[]): Promise<number> {
+  const { values } = parseArgs({ args, options: { stack: { type: "string", default: DEFAULT_STACK } } });
+  const { stack } = values;
+  const config = readStackConfig(stack);
+  await bootstrap();
+  const store = await openStore(config.store);
+  const desks = config.builder?.aws && (await openDesks(config.store ?? "", stack));
+  const [stages, jobs, report, boots] = await Promise.all([
+    planStages(loadRecipe(config.recipe), store, readToolchain()),
+    desks === undefined ? jobsOf(config) : byShortKey(await desks.lines()),
+    lastReport(stack),
+    desks?.boots(),
+  ]);
+  const { ssh, aws } = config.builder ?? {};
+  const builder = ssh?.address ?? (aws ? `boxes on AWS in ${aws.region}` : "this machine");
+  console.log(
+    formatStatus({ stack, recipe: config.recipe, store: store.url, builder, stages, jobs, report, boots }),
+  );
+  return 0;
+}
+
+/** By the first twelve digits of the keys, as `pipress jobs ls` names jobs. */
+function byShortKey(lines: ReadonlyMap<string, string>): Map<string, string> {
+  return new Map([...lines].map(([key, line]) => [key.slice(0, 12), line]));
+}
+
+async function jobsOf(config: Parameters<typeof runJobs>[0]): Promise<Map<string, string> | undefined> {
+  try {
+    return parseJobs((await runJobs(config, ["ls"], false)).stdout);
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
+}
+
+/** The report of the last `up`; a stack that has none, or is not there yet, has no hosts to show. */
+async function lastReport(stack: string): Promise<Report | undefined> {
+  try {
+    const { report } = await pulumiJson(["stack", "output", "--json", "--stack", stack], { quiet: true });
+    return report as Report | undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,114 @@
+import { readFileSync } from "node:fs";
+import * as pulumi from "@pulumi/pulumi";
+import { ansibleDigest } from "../ansible/digest.ts";
+import type { StackConfig } from "../config/schema.ts";
+import { UserError } from "../../common/user-error.ts";
+import { addressFrom, hostAndPort } from "../ssh/address.ts";
+import { connectionOf, type HostConnection } from "../ssh/connection.ts";
+import type { Host, HostPort } from "./host.ts";
+import { Playbook } from "./rollout/playbook.ts";
+
+export type EndpointConfig = NonNullable<StackConfig["endpoint"]>;
+
+/** A host behind the endpoint, as the role load_balancer takes it. */
+export interface EndpointServer {
+  name: string;
+  address: string;
+  port: number;
+  agentPort: number;
+  parallel: number;
+}
+
+/** Port on which a host's watch answers a load balancer's agent check. */
+export const agentPort = 9111;
+
+/** What listens on a host because of the endpoint. */
+export function endpointPorts(
+  config: EndpointConfig | undefined,
+  host: string,
+): Partial<Record<HostPort, number>> {
+  if (config === undefined) return {};
+  return { agent: agentPort, ...(config.host === host && { endpoint: config.port }) };
+}
+
+/** The host that the endpoint is on: one of the fleet, or one of its own. @throws UserError where there is no such host */
+export function endpointHost(
+  { host, port }: EndpointConfig,
+  fleet: readonly Host[],
+): { connection: pulumi.Input<HostConnection>; address: pulumi.Input<string>; member?: Host } {
+  if (typeof host !== "string") {
+    const { bastion, ...rest } = host;
+    const jump = bastion && { bastion: { ...bastion, port: bastion.port ?? 22 } };
+    const connection = connectionOf({ ...rest, port: rest.port ?? 22, user: rest.user ?? "pi", ...jump });
+    return { connection, address: host.address };
+  }
+  const member = fleet.find(({ name }) => name === host);
+  if (member === undefined)
+    throw new UserError({
+      where: "pipress:endpoint.host",
+      what: `the fleet has no host "${host}"`,
+      remedy: `one of ${fleet.map(({ name }) => name).join(", ")}, or a map of name, address and hostKey`,
+    });
+  if (member.port === port)
+    throw new UserError({
+      where: "pipress:endpoint.port",
+      what: `llama-server listens on port ${port} of ${host} already`,
+      remedy: "give one of them another port",
+    });
+  return {
+    connection: member.connection,
+    address: member.connection.apply(({ address }) => address),
+    member,
+  };
+}
+
+/** Declares HAProxy in front of all hosts; returns the base URL for clients, without `/v1`. */
+export function makeEndpoint(
+  config: EndpointConfig,
+  fleet: readonly Host[],
+  parallelOf: (host: Host) => number,
+): pulumi.Output<string> {
+  const { connection, address, member } = endpointHost(config, fleet);
+  const inside = member?.isVirtual ?? false;
+  const servers = fleet.map((host) =>
+    host.ports.apply(({ http, agent }): EndpointServer => ({
+      name: host.name,
+      address: addressFrom(inside, host),
+      port: http,
+      agentPort: agent ?? agentPort,
+      parallel: parallelOf(host),
+    })),
+  );
+  const { port, certificate } = config;
+  new Playbook(
+    "endpoint",
+    {
+      playbook: "ansible/endpoint.yml",
+      removal: "ansible/endpoint-remove.yml",
+      contentDigest: ansibleDigest(),
+      host: connection,
+      vars: { pipress_endpoint: { port, servers: pulumi.all(servers) } },
+      secretVars:
+        certificate === undefined ? {} : { pipress_endpoint_certificate: readCertificate(certificate) },
+    },
+    {
+      dependsOn: fleet.flatMap(({ readyWhen }) => readyWhen),
+      ...(member?.machine && { deletedWith: member.machine }),
+    },
+  );
+  const reached = member?.isVirtual ? member.ports.apply(({ endpoint = port }) => endpoint) : port;
+  const scheme = certificate === undefined ? "http" : "https";
+  return pulumi.all([address, reached]).apply(([at, on]) => `${scheme}://${hostAndPort(at, on)}`);
+}
+
+function readCertificate(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new UserError({
+      where: "pipress:endpoint.certificate",
+      what: `${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? "error"})`,
+      remedy: "name a file with certificate chain and key in PEM",
+    });
+  }
+}

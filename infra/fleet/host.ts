@@ -1,0 +1,86 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { HostConfig } from "../config/hosts.ts";
+import type { Toolchain } from "../../toolchain/toolchain.ts";
+import { VirtualPi } from "../virtual-pi/virtual-pi.ts";
+import { hostAndPort } from "../ssh/address.ts";
+import { connectionOf, type HostConnection } from "../ssh/connection.ts";
+
+/** What may listen on a host besides llama-server: node exporter, agent check, load balancer, lender of releases. */
+export type HostPort = "node" | "agent" | "endpoint" | "share";
+
+/** A host of the fleet, real or virtual. */
+export interface Host {
+  name: string;
+  group?: string;
+  isVirtual: boolean;
+  build: HostConfig["build"];
+  /** What it means for its wave when it does not answer. */
+  down: HostConfig["down"];
+  labels: HostConfig["labels"];
+  /** Settings of llama-server that differ from the recipe's. */
+  service: HostConfig["service"];
+  /** Port of llama-server on the host itself. */
+  port: number;
+  /** Address at which this machine reaches the host. */
+  address: string;
+  /** Ports at which this machine reaches what is on the host, by name; `http` is llama-server. */
+  ports: pulumi.Output<{ http: number } & Partial<Record<HostPort, number>>>;
+  connection: pulumi.Output<HostConnection>;
+  /** Base URL at which clients reach llama-server, without `/v1`. */
+  endpoint: pulumi.Output<string>;
+  /** The virtual machine, whose end ends everything on it. */
+  machine?: VirtualPi;
+  readyWhen: readonly pulumi.Resource[];
+}
+
+/**
+ * Declares a host: a virtual one is made, a real one is taken as it is.
+ * @param further what else listens on it, and on which ports
+ */
+export function makeHost(
+  config: HostConfig,
+  further: Readonly<Partial<Record<HostPort, number>>>,
+  toolchain: Toolchain,
+): Host {
+  const { name, group, build, down, labels, service } = config;
+  const common = {
+    name,
+    ...(group !== undefined && { group }),
+    build,
+    down,
+    labels,
+    service,
+    port: service.port,
+  };
+  if (!("virtual" in config)) {
+    return {
+      ...common,
+      isVirtual: false,
+      address: config.address,
+      ports: pulumi.output({ http: service.port, ...further }),
+      connection: pulumi.output(connectionOf(config)),
+      endpoint: pulumi.output(`http://${hostAndPort(config.address, service.port)}`),
+      readyWhen: [],
+    };
+  }
+  const { memory, cpus, disk } = config.virtual;
+  const machine = new VirtualPi(name, {
+    name,
+    memoryMiB: Math.floor(memory / 2 ** 20),
+    cpus,
+    diskGiB: Math.floor(disk / 2 ** 30),
+    imageDigest: toolchain.virtualPiImage.digest,
+    forwards: { http: service.port, ...further },
+  });
+  const { address, sshPort, user, privateKeyFile, hostKey, ports } = machine;
+  return {
+    ...common,
+    isVirtual: true,
+    address: "127.0.0.1",
+    ports: ports.apply(({ http = 0, ...others }) => ({ http, ...others })),
+    machine,
+    connection: pulumi.output({ name, address, port: sshPort, user, privateKeyFile, hostKey }),
+    endpoint: pulumi.interpolate`http://${address}:${ports.apply(({ http }) => http)}`,
+    readyWhen: [machine],
+  };
+}

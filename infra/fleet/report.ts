@@ -1,0 +1,95 @@
+import type { JobResult } from "../stage/job.ts";
+import { baselineEvaluations, evaluations } from "../plan/graph.ts";
+import type { PlaybookOutcome } from "./rollout/playbook-resource.ts";
+import type { ServiceResults } from "./rollout/rollout.ts";
+
+/** A stage as the report lists it. */
+export interface StageFigures {
+  name: string;
+  key: string;
+  /** How long it worked when it made the artifact. */
+  seconds: number;
+}
+
+/** The model at one point of its way from the base to the release, or the unpruned model as a rival of that. */
+export interface ModelFigures {
+  label: (typeof labels)[keyof typeof labels];
+  fileBytes: number;
+  /** On held-out text, and its standard error. */
+  perplexity: number;
+  perplexityError: number;
+  /** Mean KL divergence from the base model per token, in nats; undefined of the base itself. */
+  kld?: number;
+}
+
+/** The release on one host, as its gate measured it. */
+export interface HostFigures {
+  host: string;
+  endpoint: string;
+  /** Digest of what it serves, as far as its last play told. */
+  release?: string;
+  tokensPerSecond?: number;
+  /** Of the release that this one took the place of. */
+  tokensPerSecondBefore?: number;
+  loadSeconds?: number;
+  answer?: string;
+  warnings: string[];
+  /** Why the host did not get the release; absent where it did. */
+  problem?: string;
+}
+
+/** The figures of one stack: what `npm start` prints and `pulumi stack output report` returns. */
+export interface Report {
+  recipe: string;
+  release: string;
+  stages: StageFigures[];
+  models: ModelFigures[];
+  hosts: HostFigures[];
+}
+
+/** What a host's last play reported, and how that play ended. */
+export function hostFigures(
+  host: string,
+  endpoint: string,
+  results: Partial<ServiceResults>,
+  outcome: PlaybookOutcome,
+): HostFigures {
+  const { release, tokensPerSecond, tokensPerSecondBefore, loadSeconds, answer, warnings = [] } = results;
+  const served = { release, tokensPerSecond, tokensPerSecondBefore, loadSeconds, answer };
+  const known = Object.fromEntries(Object.entries(served).filter(([, value]) => value !== undefined));
+  const { status, reason = "" } = outcome;
+  return {
+    host,
+    endpoint,
+    ...known,
+    warnings,
+    ...(status !== "done" && { problem: `${status}: ${reason}` }),
+  };
+}
+
+const labels = {
+  "evaluate-base": "base",
+  "evaluate-pruned": "pruned",
+  "evaluate-recovered": "recovered",
+  "evaluate-control": "control",
+  evaluate: "quantized",
+  "evaluate-baseline": "unpruned, of that size",
+  "evaluate-baseline-speed": "unpruned, of that speed",
+} as const;
+
+/** Collects the evaluations of a recipe, in the order in which the model went through them; its rivals come last. */
+export function modelFigures(results: ReadonlyMap<string, JobResult>): ModelFigures[] {
+  return [...evaluations, ...baselineEvaluations].flatMap((name) => {
+    const metrics = results.get(name)?.metrics;
+    if (metrics === undefined) return [];
+    return [
+      {
+        label: labels[name],
+        fileBytes: Number(metrics.fileBytes),
+        perplexity: Number(metrics.perplexity),
+        perplexityError: Number(metrics.perplexityError),
+        ...(typeof metrics.kld === "number" && { kld: metrics.kld }),
+      },
+    ];
+  });
+}

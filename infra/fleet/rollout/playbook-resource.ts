@@ -1,0 +1,213 @@
+import { existsSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { z } from "zod";
+import { hostSchema } from "../../ssh/host.ts";
+import type { Recap } from "../../ansible/progress.ts";
+import { PlaybookFailed } from "../../ansible/playbook-failed.ts";
+import type { Outcome } from "../../ansible/run.ts";
+import { HostDown } from "../../ssh/ssh-failure.ts";
+import type { ServedFile } from "../../ansible/content-server.ts";
+import { UserError } from "../../../common/user-error.ts";
+import { dataDir, repoRoot } from "../../../common/paths.ts";
+import { checkAgainst } from "../../provider/runtime/check-against.ts";
+import { diffProps } from "../../provider/runtime/detailed-diff.ts";
+import {
+  type Call,
+  type DiffResult,
+  type Existing,
+  InitializationFailed,
+  type Props,
+  type ResourceHandler,
+  type ResourceLog,
+} from "../../provider/runtime/handler.ts";
+import { readToolchain } from "../../../toolchain/toolchain.ts";
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hex");
+
+const playbookFile = z
+  .string()
+  .refine((path) => existsSync(resolve(repoRoot, path)), { error: "no such file in the repository" });
+
+const schema = z.strictObject({
+  playbook: playbookFile,
+  removal: playbookFile.optional(),
+  contentDigest: z.string().min(1),
+  host: hostSchema,
+  vars: z.record(z.string(), z.unknown()).default({}),
+  routeVars: z.record(z.string(), z.unknown()).default({}),
+  secretVars: z.record(z.string(), z.unknown()).default({}),
+  files: z
+    .array(z.strictObject({ sha256, bytes: z.int().min(0), path: z.string().startsWith("/") }))
+    .default([]),
+  failures: z.enum(["throw", "report"]).default("throw"),
+  whenDown: z.enum(["fail", "skip"]).default("fail"),
+  parallel: z.int().min(1).default(10),
+  bytesPerSecond: z.number().min(1).optional(),
+});
+
+/** How the last run for a host ended. */
+export interface PlaybookOutcome {
+  /** `skipped`: the host was down, and is brought up to date by the next `up`. */
+  status: "done" | "failed" | "skipped";
+  /** Why not `done`. */
+  reason?: string;
+  /** When it ended, seconds since 1970. */
+  at: number;
+}
+
+type Inputs = z.infer<typeof schema>;
+
+/** Runs the playbook at create and update, looks in check mode at read, and never touches a host to compute a diff. */
+export const playbookResource: ResourceHandler = {
+  check: (inputs) => checkAgainst(schema, inputs),
+  diff: ({ inputs, state }, news) => diffPlaybook(inputs, state, news),
+  previewCreate: () => ({}),
+  previewUpdate: () => ({}),
+  create: async (inputs, call) => {
+    const id = checked(inputs).host.name;
+    return { id, state: await converge(id, inputs, call) };
+  },
+  update: ({ id, state }, inputs, call) => converge(id, inputs, call, state),
+  read: async (existing, call) => ({ state: await look(existing, call) }),
+  delete: removeFromHost,
+};
+
+/** Inputs that went through `check`, maybe long ago: whether files are still there shows when they are used. */
+function checked(inputs: Props): Inputs {
+  return inputs as Inputs;
+}
+
+/** Exported for tests. */
+export function diffPlaybook(inputs: Props, state: Props, news: Props): DiffResult {
+  const changes = diffProps(withoutRoute(inputs), withoutRoute(news));
+  const { drift } = state;
+  if (Array.isArray(drift) && drift.length > 0) changes.drift = { kind: "delete", input: false };
+  return { changes };
+}
+
+/**
+ * The inputs that make a difference to the host: not where a file lies on this machine, with which key one gets in, nor
+ * what this end makes of a failure.
+ */
+function withoutRoute(inputs: Props): Props {
+  const { files, host, ...rest } = inputs as { files?: unknown; host?: unknown };
+  return {
+    ...(omit(rest, ["routeVars", "failures", "whenDown", "parallel", "bytesPerSecond"]) as Props),
+    files: Array.isArray(files) ? files.map((file) => omit(file, ["path"])) : files,
+    host: omit(host, routeKeys),
+  };
+}
+
+/** Keys of a host that say how one gets there, not which host it is. */
+export const routeKeys = ["privateKeyFile", "agentSocket", "bastion"] as const;
+
+/** `value` without some of its members. */
+export function omit(value: unknown, keys: readonly string[]): unknown {
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !keys.includes(key)));
+}
+
+/**
+ * Makes the host what the playbook says. A run that did not come to its end is remembered as drift, so that the next
+ * `up` runs it again. With `failures: "report"` the outcome tells of it, for the wave to judge; otherwise it is thrown.
+ */
+async function converge(id: string, given: Props, call: Call, state?: Props): Promise<Props> {
+  const inputs = checked(given);
+  try {
+    const { recap, results } = await run(inputs, inputs.playbook, call, { check: false, state });
+    return { recap, results, drift: [], outcome: outcome("done") };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const skipped = error instanceof HostDown && inputs.whenDown === "skip";
+    const kept = { ...state, results: state?.results ?? {} };
+    if (!call.signal.aborted && (skipped || inputs.failures === "report")) {
+      call.log.warn(skipped ? `${error.message}; skipped until the next \`up\`` : error.message);
+      const ended = outcome(skipped ? "skipped" : "failed", error.message);
+      return { ...kept, drift: [skipped ? "it was down at the last run" : unfinished], outcome: ended };
+    }
+    if (!(error instanceof PlaybookFailed)) throw error;
+    throw new InitializationFailed(
+      id,
+      { ...kept, drift: [unfinished], outcome: outcome("failed", error.message) },
+      error.message,
+    );
+  }
+}
+
+const unfinished = "the last run did not come to its end";
+
+function outcome(status: PlaybookOutcome["status"], reason?: string): PlaybookOutcome {
+  return { status, ...(reason !== undefined && { reason }), at: Math.round(Date.now() / 1000) };
+}
+
+/** What the play would change now. A host that cannot be reached is not a host that is gone: the state stays. */
+async function look({ inputs, state }: Existing, call: Call): Promise<Props> {
+  const parsed = checked(inputs);
+  try {
+    const { recap } = await run(parsed, parsed.playbook, call, { check: true, state });
+    return { ...state, drift: recap.changedTasks };
+  } catch (error) {
+    if (!(error instanceof UserError) || call.signal.aborted) throw error;
+    call.log.warn(error.message);
+    return { ...state, drift: error.problems.map(({ where, what }) => `${where}: ${what}`) };
+  }
+}
+
+/** Runs the playbook named in `removal`. A host that is gone keeps nobody from destroying the rest. */
+async function removeFromHost({ inputs }: Existing, call: Call): Promise<void> {
+  const parsed = checked(inputs);
+  if (parsed.removal === undefined) return;
+  try {
+    await run(parsed, parsed.removal, call, { check: false });
+  } catch (error) {
+    if (!(error instanceof UserError) || error instanceof PlaybookFailed) throw error;
+    call.log.warn(`${error.message}; left as it is`);
+  }
+}
+
+async function run(
+  inputs: Inputs,
+  playbook: string,
+  { log, signal }: Call,
+  { check, state }: { check: boolean; state?: Props },
+): Promise<Outcome> {
+  const recap = state?.recap as Partial<Recap> | undefined;
+  const vars = { ...inputs.vars, ...inputs.routeVars };
+  return runOnHost({ ...inputs, vars, playbook, check, expectedTasks: recap?.tasks }, log, signal);
+}
+
+/** One run of a playbook, as resources of this provider describe it. */
+export interface HostRun {
+  playbook: string;
+  host: z.infer<typeof hostSchema>;
+  vars: Record<string, unknown>;
+  secretVars: Record<string, unknown>;
+  files: readonly ServedFile[];
+  check: boolean;
+  /** Hosts at work at the same time, at most. */
+  parallel: number;
+  bytesPerSecond?: number | undefined;
+  expectedTasks?: number | undefined;
+}
+
+/** Runs a playbook of the repository with the pinned Ansible. */
+export async function runOnHost(
+  { playbook, expectedTasks, bytesPerSecond, ...run }: HostRun,
+  log: ResourceLog,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const path = resolve(repoRoot, playbook);
+  // Loaded when a play runs: an `up` that changes nothing starts half a second sooner.
+  const { runPlaybook } = await import("../../ansible/run.ts");
+  return runPlaybook({
+    ...run,
+    signal,
+    log,
+    ansiblePlaybook: readToolchain().ansiblePlaybook,
+    playbook: path,
+    ansibleFolder: dirname(path),
+    ...(expectedTasks !== undefined && { expectedTasks }),
+    ...(bytesPerSecond !== undefined && { bytesPerSecond }),
+    logFolder: join(dataDir(), "logs"),
+  });
+}

@@ -1,0 +1,85 @@
+import * as pulumi from "@pulumi/pulumi";
+import { ansibleDigest } from "../../ansible/digest.ts";
+import type { Recap } from "../../ansible/progress.ts";
+import type { PlaybookOutcome } from "./playbook-resource.ts";
+
+/** How a host is reached. Its key is always verified. */
+export interface PlaybookHostArgs {
+  /** Name in the inventory and in messages. */
+  name: pulumi.Input<string>;
+  address: pulumi.Input<string>;
+  /** @default 22 */
+  port?: pulumi.Input<number>;
+  /** Needs passwordless sudo. */
+  user: pulumi.Input<string>;
+  /** Public host key as in known_hosts: `ssh-ed25519 AAAA…`. */
+  hostKey: pulumi.Input<string>;
+  /** Private key on this machine; without it `agentSocket`, then the agent of this session, is asked. */
+  privateKeyFile?: pulumi.Input<string | undefined>;
+  /** Socket of an SSH agent. */
+  agentSocket?: pulumi.Input<string | undefined>;
+  /** A host to jump over; the same fields. */
+  bastion?: pulumi.Input<Omit<PlaybookHostArgs, "bastion" | "name"> | undefined>;
+}
+
+/** A file of this machine that the play can pull by digest. */
+export interface ServedFileArgs {
+  sha256: pulumi.Input<string>;
+  bytes: pulumi.Input<number>;
+  /** Where it is on this machine; moving it changes nothing on the host. */
+  path: pulumi.Input<string>;
+}
+
+/** Inputs of a playbook. */
+export interface PlaybookArgs {
+  /** Playbook to run, as a path inside the repository. @example "ansible/site.yml" */
+  playbook: pulumi.Input<string>;
+  /** Playbook that `destroy` runs, with the same variables. Without it, `destroy` leaves the host as it is. */
+  removal?: pulumi.Input<string>;
+  /** Digest of everything the playbook is made of; a new one runs it again. @default that of `ansible/` */
+  contentDigest?: pulumi.Input<string>;
+  host: pulumi.Input<PlaybookHostArgs>;
+  /** Variables of the play. */
+  vars?: pulumi.Input<Record<string, unknown>>;
+  /** Variables that say how the play does its work and not what comes of it: a change of them runs nothing. */
+  routeVars?: pulumi.Input<Record<string, unknown>>;
+  /** Variables that are encrypted in state and never on a command line or in a log. */
+  secretVars?: pulumi.Input<Record<string, unknown>>;
+  /** Served to the host while the play runs, through its own SSH connection (variable `pipress_socket`). */
+  files?: pulumi.Input<pulumi.Input<ServedFileArgs>[]>;
+  /** Whether a failed run fails the resource, or is reported in `outcome` for others to judge. @default "throw" */
+  failures?: pulumi.Input<"throw" | "report">;
+  /** What a host that does not answer means: a failed run, or one for the next `up`. @default "fail" */
+  whenDown?: pulumi.Input<"fail" | "skip">;
+  /** Plays of all hosts that may run at the same time as this one. @default 10 */
+  parallel?: pulumi.Input<number>;
+  /** What this machine sends to all hosts together at most. @default no limit */
+  bytesPerSecond?: pulumi.Input<number>;
+}
+
+/**
+ * An Ansible playbook, run for one host. It runs when an input changed, or when `refresh` found the host to differ from
+ * what the playbook makes of it.
+ */
+export class Playbook extends pulumi.CustomResource {
+  /** What the last run did, in figures. */
+  declare readonly recap: pulumi.Output<Recap>;
+  /** What the play reported with `set_stats`. */
+  declare readonly results: pulumi.Output<Record<string, unknown>>;
+  /** How the host differed at the last `refresh`, one line each; empty when it did not. */
+  declare readonly drift: pulumi.Output<string[]>;
+  /** How the last run ended. */
+  declare readonly outcome: pulumi.Output<PlaybookOutcome>;
+
+  constructor(name: string, args: PlaybookArgs, options?: pulumi.CustomResourceOptions) {
+    const inputs = {
+      vars: {},
+      files: [],
+      ...args,
+      contentDigest: args.contentDigest ?? ansibleDigest(),
+      secretVars: pulumi.secret(args.secretVars ?? {}),
+    };
+    const outputs = { recap: undefined, results: undefined, drift: undefined, outcome: undefined };
+    super("pipress:index:Playbook", name, { ...inputs, ...outputs }, options);
+  }
+}

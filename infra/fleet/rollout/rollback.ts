@@ -1,0 +1,83 @@
+import { connectionOf, type HostConnection } from "../../ssh/connection.ts";
+import type { HostConfig } from "../../config/hosts.ts";
+import { nearest } from "../../../common/nearest.ts";
+import { closeConnections } from "../../ansible/run.ts";
+import { UserError } from "../../../common/user-error.ts";
+import type { ResourceLog } from "../../provider/runtime/handler.ts";
+import { read } from "../../virtual-pi/resource.ts";
+import { runOnHost } from "./playbook-resource.ts";
+
+/** The host of that name, or the hosts of that group. @throws UserError where there is neither */
+export function chooseHosts(fleet: readonly HostConfig[], name: string): HostConfig[] {
+  const chosen = fleet.filter((host) => host.name === name);
+  if (chosen.length > 0) return chosen;
+  const members = fleet.filter(({ group }) => group === name);
+  if (members.length > 0) return members;
+  const known = [
+    ...new Set(fleet.flatMap((host) => [host.name, ...(host.group === undefined ? [] : [host.group])])),
+  ];
+  const candidate = nearest(name, known);
+  throw new UserError({
+    where: name,
+    what: "the stack has no host and no group of this name",
+    remedy: candidate === undefined ? `one of: ${known.join(", ")}` : `did you mean "${candidate}"?`,
+  });
+}
+
+/**
+ * Takes hosts back to the release before the one that they serve; each decides behind its own gate.
+ * @returns what became of each host, in one sentence; a failure of one keeps no other from going back
+ */
+export async function rollBack(
+  hosts: readonly HostConfig[],
+  parallel: number,
+  log: ResourceLog,
+  signal: AbortSignal,
+): Promise<{ host: string; ok: boolean; said: string }[]> {
+  const outcomes = hosts.map(async (config) => {
+    const { name } = config;
+    try {
+      const host = await reach(config);
+      const run = {
+        playbook: "ansible/rollback.yml",
+        host,
+        vars: {},
+        secretVars: {},
+        files: [],
+        check: false,
+        parallel,
+      };
+      const { results } = await runOnHost(run, log, signal);
+      const { release, left } = results as { release: string; left: string };
+      return {
+        host: name,
+        ok: true,
+        said: `serves ${short(release)} again; ${short(left)} is marked bad there`,
+      };
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      return { host: name, ok: false, said: error.message };
+    }
+  });
+  // Nothing plays on these hosts again.
+  return Promise.all(outcomes).finally(closeConnections);
+}
+
+/** A virtual host's ports and keys are in its own folder, not in the configuration. */
+async function reach(config: HostConfig): Promise<HostConnection> {
+  if (!("virtual" in config)) return connectionOf(config);
+  const { name } = config;
+  const machine = await read(name);
+  if (machine === undefined)
+    throw new UserError({
+      where: name,
+      what: "there is no such virtual Pi here",
+      remedy: "`pulumi up` makes it",
+    });
+  const { address, sshPort, user, privateKeyFile, hostKey } = machine;
+  return { name, address, port: sshPort, user, privateKeyFile, hostKey };
+}
+
+function short(digest: string): string {
+  return digest.slice(0, 12);
+}

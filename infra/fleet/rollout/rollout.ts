@@ -1,0 +1,145 @@
+import { statSync } from "node:fs";
+import * as pulumi from "@pulumi/pulumi";
+import { ansibleDigest } from "../../ansible/digest.ts";
+import type { RolloutConfig } from "../../config/rollout-schema.ts";
+import { agentPort, type EndpointConfig } from "../endpoint.ts";
+import { addressFrom, hostAndPort } from "../../ssh/address.ts";
+import type { Host } from "../host.ts";
+import type { Release } from "../release.ts";
+import type { Toolchain } from "../../../toolchain/toolchain.ts";
+import { rollOutInWaves, type WavePlace } from "./in-waves.ts";
+import { chooseNeighbours, sharePort } from "./neighbours.ts";
+import { Playbook, type PlaybookArgs } from "./playbook.ts";
+
+/** What the play on a host reports back (`set_stats` of the role inference_service). */
+export interface ServiceResults {
+  release: string;
+  tokensPerSecond: number;
+  /** Of the release that this one took the place of. */
+  tokensPerSecondBefore?: number;
+  loadSeconds: number;
+  answer: string;
+  warnings?: string[];
+}
+
+/** Inputs of a rollout. */
+export interface RolloutArgs {
+  hosts: readonly Host[];
+  /** In which steps they get the release. */
+  steps: RolloutConfig;
+  /** The release of each host: hosts with the same settings have the same one. */
+  releaseOf: (host: Host) => pulumi.Output<Release>;
+  /** Where the release's model is on this machine. */
+  modelFile: pulumi.Input<string>;
+  apiKey: pulumi.Output<string>;
+  /** Whether hosts get the node exporter and the facts of their board. */
+  monitoring: boolean;
+  /** What is in front of the hosts, if anything. */
+  endpoint?: EndpointConfig;
+  toolchain: Toolchain;
+}
+
+/**
+ * Brings a release to every host: first its files to all of them, then wave by wave: the hosts of one wave together, the
+ * next wave when the one before has passed its gate. A release that fails stops there, and the rest go on serving what
+ * they serve.
+ */
+export class Rollout extends pulumi.ComponentResource {
+  /** By the host's name. */
+  readonly playbooks: ReadonlyMap<string, Playbook>;
+  /** The same for all hosts; to find it out takes longer than all else about a host. */
+  private readonly contentDigest = ansibleDigest();
+
+  /** @param formerNames names this rollout may have in a stack's state; they keep its hosts from being taken for others */
+  constructor(name: string, args: RolloutArgs, formerNames: readonly string[] = []) {
+    super("pipress:rollout:Rollout", name, {}, { aliases: formerNames.map((former) => ({ name: former })) });
+    const { hosts, steps, releaseOf } = args;
+    this.playbooks = rollOutInWaves(
+      {
+        hosts,
+        steps,
+        stage: (host, place) => this.stage(host, args, place),
+        playbook: (host, place) => this.playbook(host, args, place),
+        releaseOf: (host) => releaseOf(host).digest,
+        probe: "ansible/probe.yml",
+        probeVars: (host) => ({ pipress_digest: releaseOf(host).digest, pipress_port: host.port }),
+      },
+      { parent: this },
+    );
+    this.registerOutputs({});
+  }
+
+  /** Fetches the release; what runs on the host goes on as it is. */
+  private stage(host: Host, args: RolloutArgs, place: WavePlace<Host>): Playbook {
+    const { contentDigest } = this;
+    const inputs = { ...playbookArgs(host, args, place), contentDigest, playbook: "ansible/stage.yml" };
+    return new Playbook(`${host.name}-staged`, inputs, this.optionsFor(host, place));
+  }
+
+  /** Switches the host to the release, behind its gate. */
+  private playbook(host: Host, args: RolloutArgs, place: WavePlace<Host>): Playbook {
+    const inputs = {
+      ...playbookArgs(host, args, place),
+      contentDigest: this.contentDigest,
+      playbook: "ansible/site.yml",
+      removal: "ansible/remove.yml",
+      secretVars: { pipress_api_keys: [args.apiKey] },
+    };
+    return new Playbook(host.name, inputs, this.optionsFor(host, place));
+  }
+
+  private optionsFor(host: Host, { after }: WavePlace<Host>): pulumi.CustomResourceOptions {
+    return {
+      parent: this,
+      dependsOn: [...after, ...host.readyWhen],
+      ...(host.machine && { deletedWith: host.machine }),
+    };
+  }
+}
+
+/** What staging and switching have in common. */
+function playbookArgs(
+  host: Host,
+  { releaseOf, modelFile, monitoring, endpoint, toolchain, steps }: RolloutArgs,
+  { served, position }: WavePlace<Host>,
+): Omit<PlaybookArgs, "playbook" | "contentDigest"> {
+  const release = releaseOf(host);
+  const { llamaCpp } = toolchain;
+  const server = llamaCpp.release.files["llama-server"];
+  const source = {
+    sha256: llamaCpp.sourceSha256,
+    bytes: statSync(llamaCpp.sourceArchive).size,
+    path: llamaCpp.sourceArchive,
+  };
+  return {
+    host: host.connection,
+    vars: {
+      pipress_release: release,
+      pipress_build: host.build,
+      pipress_virtual: host.isVirtual,
+      pipress_llama_cpp_version: llamaCpp.version,
+      pipress_monitoring: monitoring,
+      ...(steps.neighbours && { pipress_share_port: sharePort }),
+      ...(endpoint && { pipress_agent_port: agentPort, pipress_drain_seconds: endpoint.drainSeconds }),
+      pipress_source: { sha256: source.sha256, bytes: source.bytes },
+    },
+    routeVars: { pipress_neighbours: steps.neighbours ? lendersOf(host, position, served) : [] },
+    files: [
+      pulumi.output(host.build === "device" ? source : { ...server }),
+      release.model.apply((model) => pulumi.output({ ...model, path: modelFile })),
+    ],
+    failures: "report",
+    whenDown: host.down,
+    parallel: steps.parallel,
+    ...(steps.bandwidth !== undefined && { bytesPerSecond: steps.bandwidth }),
+  };
+}
+
+/** `address:port` of the neighbours that a host asks for a release. */
+function lendersOf(host: Host, position: number, served: readonly Host[]): pulumi.Output<string[]> {
+  const places = chooseNeighbours(host, position, served).map((neighbour) => {
+    const address = addressFrom(host.isVirtual, neighbour);
+    return neighbour.ports.apply(({ share = sharePort }) => hostAndPort(address, share));
+  });
+  return pulumi.all(places);
+}

@@ -1,0 +1,192 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { hostSchema } from "../../ssh/host.ts";
+import { formatDuration } from "../../../common/units.ts";
+import { UserError, type Problem } from "../../../common/user-error.ts";
+import { repoRoot } from "../../../common/paths.ts";
+import { checkAgainst } from "../../provider/runtime/check-against.ts";
+import { diffProps } from "../../provider/runtime/detailed-diff.ts";
+import type { Call, Props, ResourceHandler } from "../../provider/runtime/handler.ts";
+import { omit, routeKeys, runOnHost } from "./playbook-resource.ts";
+
+const member = z.strictObject({
+  host: hostSchema,
+  /** Digest of the release that the host is to serve. */
+  release: z.string().min(1),
+  outcome: z.strictObject({
+    status: z.enum(["done", "failed", "skipped"]),
+    reason: z.string().optional(),
+    at: z.number(),
+  }),
+  /** Variables of the probe. */
+  vars: z.record(z.string(), z.unknown()).default({}),
+});
+
+const schema = z.strictObject({
+  members: z.array(member).min(1),
+  staging: z.boolean().default(false),
+  maxFailures: z.int().min(0),
+  soakSeconds: z.number().min(0),
+  probe: z
+    .string()
+    .refine((path) => existsSync(resolve(repoRoot, path)), { error: "no such file in the repository" }),
+  parallel: z.int().min(1),
+  /** Names of the hosts in the waves before this one. */
+  served: z.array(z.string()).default([]),
+  /** Names of the hosts in the waves after this one. */
+  waiting: z.array(z.string()).default([]),
+});
+
+export type WaveInputs = z.infer<typeof schema>;
+type Member = WaveInputs["members"][number];
+
+/**
+ * The gate between a wave and the next: counts who failed, lets the wave soak, looks at its hosts again, and fails when
+ * more went wrong than may. Touches no host; what a failed host serves, it has decided by itself.
+ */
+export const waveResource: ResourceHandler = {
+  check: (inputs) => checkAgainst(schema, inputs),
+  diff: ({ inputs }, news) => ({ changes: diffProps(whatCounts(inputs), whatCounts(news)) }),
+  create: async (inputs, call) => ({ id: call.name, state: await pass(inputs as WaveInputs, call) }),
+  update: (_existing, inputs, call) => pass(inputs as WaveInputs, call),
+  previewCreate: () => ({}),
+  previewUpdate: () => ({}),
+};
+
+/** A wave is judged anew when its hosts, their release or what came of it differ; not when a threshold alone does. */
+function whatCounts(inputs: Props): Props {
+  const { members } = inputs as { members?: unknown };
+  if (!Array.isArray(members)) return { members };
+  const named = members.map((each: Member, index) => {
+    const { host, ...rest } = omit(each, ["vars"]) as Member;
+    // At preview the host of a machine that is not made yet is an unknown, which has no name.
+    const { name = String(index) } = host as { name?: string };
+    return [name, { ...rest, host: omit(host, routeKeys) }] as const;
+  });
+  return { members: Object.fromEntries(named) };
+}
+
+async function pass(inputs: WaveInputs, call: Call): Promise<Props> {
+  const { members } = inputs;
+  const failed = new Map(
+    members.flatMap(({ host, outcome }) =>
+      outcome.status === "failed" ? [[host.name, outcome.reason ?? "failed"] as const] : [],
+    ),
+  );
+  const skipped = members.filter(({ outcome }) => outcome.status === "skipped").map(({ host }) => host.name);
+  const serving = members.filter(({ outcome }) => outcome.status === "done");
+  judge(inputs, call.name, failed);
+  if (inputs.soakSeconds > 0 && serving.length > 0) {
+    await soak(serving, inputs.soakSeconds, call);
+    for (const [name, reason] of await probe(serving, inputs, call)) failed.set(name, reason);
+    judge(inputs, call.name, failed);
+  }
+  for (const [name, reason] of failed) call.log.warn(`${name} is left behind: ${reason}`);
+  return { failed: [...failed.keys()], skipped };
+}
+
+/** @throws UserError where more hosts failed than may, or where none is left that shows whether the release is good */
+function judge(inputs: WaveInputs, name: string, failed: ReadonlyMap<string, string>): void {
+  if (failed.size > inputs.maxFailures) throw stopped(inputs, name, failed);
+  const proof = inputs.members.some(
+    ({ host, outcome }) => outcome.status === "done" && !failed.has(host.name),
+  );
+  // A canary that is off, or one of those that may fail, proves nothing.
+  if (!proof && inputs.waiting.length > 0) throw nobodyServes(inputs, name, failed);
+}
+
+/** Waits until the last host of the wave has served for so long; an `up` that was cut off meanwhile waits only the rest. */
+async function soak(serving: readonly Member[], seconds: number, { log, signal }: Call): Promise<void> {
+  const until = Math.max(...serving.map(({ outcome }) => outcome.at)) + seconds;
+  for (;;) {
+    const left = until - Date.now() / 1000;
+    if (left <= 0) return;
+    log.status(`soaking, ${formatDuration(left)} left`);
+    await sleep(Math.min(left, 5) * 1000, undefined, { signal });
+  }
+}
+
+/** Looks at every host that serves; returns what is wrong, by host. */
+async function probe(
+  serving: readonly Member[],
+  inputs: WaveInputs,
+  call: Call,
+): Promise<[string, string][]> {
+  const looks = serving.map(async ({ host, vars }): Promise<[string, string] | undefined> => {
+    const { probe: playbook, parallel } = inputs;
+    const run = { playbook, host, vars, secretVars: {}, files: [], check: false, parallel };
+    try {
+      await runOnHost(run, call.log, call.signal);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof UserError) || call.signal.aborted) throw error;
+      return [host.name, error.message];
+    }
+  });
+  return (await Promise.all(looks)).filter((found) => found !== undefined);
+}
+
+function stopped(inputs: WaveInputs, name: string, failed: ReadonlyMap<string, string>): UserError {
+  const { members, maxFailures } = inputs;
+  const count = `${failed.size} of ${members.length} ${members.length === 1 ? "host" : "hosts"}`;
+  return new UserError([
+    { where: name, what: `${count} failed where ${maxFailures} may: the rollout stops here` },
+    ...reasonsOf(name, failed),
+    {
+      where: name,
+      what: whoServesWhat(inputs, failed),
+      remedy: "mend it and run `pulumi up` again: it goes on here",
+    },
+  ]);
+}
+
+function nobodyServes(inputs: WaveInputs, name: string, failed: ReadonlyMap<string, string>): UserError {
+  const proves = "so nothing shows whether the release is good: the rollout stops here";
+  const state = failed.size > 0 ? "serves the release" : "answers";
+  return new UserError([
+    ...reasonsOf(name, failed),
+    {
+      where: name,
+      what: `no host of this wave ${state}, ${proves}; ${whoServesWhat(inputs, failed)}`,
+      remedy:
+        failed.size > 0
+          ? "mend it and run `pulumi up` again: it goes on here"
+          : "switch one of them on, or let `rollout.orderBy` choose other hosts for the first wave",
+    },
+  ]);
+}
+
+function reasonsOf(name: string, failed: ReadonlyMap<string, string>): Problem[] {
+  return [...failed].map(([host, what]) => ({ where: `${name} / ${host}`, what }));
+}
+
+/** Exported for tests: one sentence about the whole fleet. */
+export function whoServesWhat(inputs: WaveInputs, failed: ReadonlyMap<string, string>): string {
+  const { members, served, waiting } = inputs;
+  const release = members[0]?.release.slice(0, 12) ?? "";
+  const done = members.filter(({ host, outcome }) => outcome.status === "done" && !failed.has(host.name));
+  const down = members.filter(({ outcome }) => outcome.status === "skipped").map(({ host }) => host.name);
+  const fresh = [...served, ...done.map(({ host }) => host.name)];
+  if (inputs.staging) {
+    const staged = done.length > 0 ? `${list(done.map(({ host }) => host.name))} fetched it, and no` : "no";
+    return [
+      `${staged} service was touched`,
+      ...(down.length > 0 ? [`${list(down)} did not answer`] : []),
+    ].join("; ");
+  }
+  return [
+    fresh.length > 0 && `${list(fresh)} ${fresh.length === 1 ? "has" : "have"} the new release (${release})`,
+    waiting.length > 0 && `${list(waiting)} ${waiting.length === 1 ? "was" : "were"} not touched`,
+    down.length > 0 && `${list(down)} ${down.length === 1 ? "is" : "are"} down`,
+  ]
+    .filter(Boolean)
+    .concat(fresh.length + waiting.length + down.length === 0 ? ["no host has the new release"] : [])
+    .join("; ");
+}
+
+function list(names: readonly string[]): string {
+  const shown = names.slice(0, 20);
+  return shown.join(", ") + (names.length > shown.length ? ` and ${names.length - shown.length} more` : "");
+}

@@ -1,0 +1,115 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { nearest } from "../../common/nearest.ts";
+import { UserError, type Problem } from "../../common/user-error.ts";
+
+/** Options of llama-server by name, with the number of values each takes: `server-flags.json` of the pinned build. */
+export type KnownFlags = Readonly<Record<string, { values: number }>>;
+
+/** Further options of llama-server by their long names; `true` for one that takes no value. */
+export type ServerFlags = Readonly<Record<string, string | number | true>>;
+
+const setting = "has a setting of its own";
+const leftOut = "is left out of this build";
+const opens = "would let clients reach files, programs or the network";
+
+/** Options that a configuration may not set, and why. */
+const refused: Record<string, string> = {
+  ...fromList("is set by the role inference_service, for the service to be found, guarded and watched", [
+    ...[
+      "--model",
+      "--host",
+      "--api-key",
+      "--api-key-file",
+      "--metrics",
+      "--slots",
+      "--no-slots",
+      "--offline",
+    ],
+    ...[
+      "--ui",
+      "--webui",
+      "--no-ui",
+      "--no-webui",
+      "--cors-origins",
+      "--cors-credentials",
+      "--cache-ram",
+      "--load-mode",
+    ],
+    ...["--props", "--log-file", "--log-disable", "--threads-http"],
+  ]),
+  ...fromList(setting, [
+    "--port",
+    "--ctx-size",
+    "--threads",
+    "--parallel",
+    "--cache-type-k",
+    "--cache-type-v",
+  ]),
+  ...fromList(leftOut, [
+    ...["--rpc", "--tools", "--tools-runtime", "--agent", "--ssl-key-file", "--ssl-cert-file"],
+    ...["--ui-mcp-proxy", "--webui-mcp-proxy", "--mcp-servers-config", "--mcp-servers-json"],
+    ...[
+      "--hf-repo",
+      "--hf-file",
+      "--hf-token",
+      "--hf-repo-draft",
+      "--spec-draft-hf",
+      "--model-url",
+      "--docker-repo",
+    ],
+    ...["--mmproj-url", "--video-fps", "--video-timestamp-interval", "--video-ffmpeg-dir", "--gpu-layers"],
+  ]),
+  ...fromList(opens, [
+    ...["--path", "--media-path", "--slot-save-path", "--models-dir", "--models-preset", "--models-autoload"],
+    ...["--sleep-idle-seconds", "--log-prompts-dir", "--lookup-cache-dynamic"],
+  ]),
+};
+
+function fromList(reason: string, flags: readonly string[]): Record<string, string> {
+  return Object.fromEntries(flags.map((flag) => [flag, reason]));
+}
+
+/** Reads what the pinned llama-server knows, from the folder of its release. */
+export function readKnownFlags(releaseFolder: string): KnownFlags {
+  return JSON.parse(readFileSync(join(releaseFolder, "server-flags.json"), "utf8")) as KnownFlags;
+}
+
+/**
+ * Checks a host's further options against the pinned build.
+ * @param where config path of the flags
+ * @param version build, e.g. `b11434`
+ * @throws UserError with every option that the build does not know, that takes another number of values, or that is refused
+ */
+export function checkServerFlags(
+  flags: ServerFlags,
+  known: KnownFlags,
+  where: string,
+  version: string,
+): void {
+  const problems = Object.entries(flags).flatMap(([flag, value]): Problem[] => {
+    const at = `${where}.${flag}`;
+    const reason = refused[flag];
+    if (reason !== undefined) return [{ where: at, what: `${flag} ${reason}`, remedy: "leave it out" }];
+    const found = known[flag];
+    if (found === undefined) return [unknownFlag(at, flag, known, version)];
+    const expected = value === true ? 0 : 1;
+    if (found.values === expected) return [];
+    return [{ where: at, what: `${flag} takes ${found.values} values`, remedy: remedyFor(found.values) }];
+  });
+  if (problems.length > 0) throw new UserError(problems);
+}
+
+function unknownFlag(where: string, flag: string, known: KnownFlags, version: string): Problem {
+  const candidate = nearest(
+    flag,
+    Object.keys(known).filter((name) => refused[name] === undefined),
+  );
+  const remedy = candidate === undefined ? "leave it out" : `did you mean "${candidate}"?`;
+  return { where, what: `llama-server ${version} does not know ${flag}`, remedy };
+}
+
+function remedyFor(values: number): string {
+  if (values === 0) return "write `true`";
+  return values === 1 ? "write its value" : "an option of several values cannot be set here";
+}

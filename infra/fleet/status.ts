@@ -1,0 +1,95 @@
+import Table from "cli-table3";
+import type { Boot } from "../builder/aws/desk.ts";
+import { formatDuration } from "../../common/units.ts";
+import { describeBoots } from "../prediction/plan-cost.ts";
+import type { PlannedStage } from "../plan/plan.ts";
+import type { Report } from "./report.ts";
+import { plain } from "./table.ts";
+
+/** What is known of a stack without running it. */
+export interface Status {
+  stack: string;
+  recipe: string;
+  store: string;
+  /** Where stages run: `this machine` or the box's address. */
+  builder: string;
+  stages: readonly PlannedStage[];
+  /** What the builder says of its jobs, by the first twelve digits of their keys; undefined when it does not answer. */
+  jobs: ReadonlyMap<string, string> | undefined;
+  /** What the last `up` left in the state; undefined before the first. */
+  report: Report | undefined;
+  /** Boxes on AWS that run or ran for it; undefined where its builder is another. */
+  boots?: readonly Boot[] | undefined;
+}
+
+/** Stages, builder, hosts and what was spent, a screenful. */
+export function formatStatus(status: Status): string {
+  const { stack, recipe, store, builder, jobs, report, boots = [] } = status;
+  const answers = jobs === undefined ? " (does not answer)" : "";
+  return [
+    `stack ${stack}, recipe ${recipe}\nstore ${store}\nbuilder ${builder}${answers}`,
+    stageTable(status),
+    ...(boots.length > 0 ? [bootTable(boots)] : []),
+    report === undefined ? "hosts: nothing rolled out yet" : hostTable(report),
+    [spent(status.stages), ...(boots.length > 0 ? [describeBoots(boots)] : [])].join("\n"),
+  ].join("\n\n");
+}
+
+function stageTable({ stages, jobs }: Status): string {
+  const table = new Table({
+    ...plain,
+    head: ["stage", "key", "took", "state"],
+    colAligns: ["left", "left", "right", "left"],
+  });
+  for (const { name, key, artifact } of stages) {
+    const short = key.slice(0, 12);
+    const state =
+      artifact === undefined ? (jobs?.get(short) ?? "missing: the next `up` makes it") : "in the store";
+    table.push([name, short, artifact === undefined ? "" : formatDuration(artifact.seconds), state]);
+  }
+  return table.toString();
+}
+
+/** How many boxes are shown: those that ran last. */
+const shownBoots = 8;
+
+function bootTable(boots: readonly Boot[]): string {
+  const table = new Table({
+    ...plain,
+    head: ["box", "instance", "type", "", "ran", "cost", "state"],
+    colAligns: ["left", "left", "left", "left", "right", "right", "left"],
+  });
+  for (const { box, instance, type, lifecycle, began, until, costUsd, state, why } of boots.slice(
+    -shownBoots,
+  )) {
+    const ran = formatDuration(until - began);
+    table.push([box, instance, type, lifecycle, ran, `$${costUsd.toFixed(2)}`, why ?? state]);
+  }
+  return table.toString();
+}
+
+function hostTable({ release, hosts }: Report): string {
+  const table = new Table({ ...plain, head: ["host", "release", "tokens/s", "endpoint"] });
+  for (const { host, tokensPerSecond, endpoint, ...served } of hosts)
+    table.push([
+      host,
+      (served.release ?? release).slice(0, 12),
+      tokensPerSecond?.toFixed(1) ?? "",
+      served.problem ?? endpoint,
+    ]);
+  return table.toString();
+}
+
+function spent(stages: readonly PlannedStage[]): string {
+  const made = stages.flatMap(({ artifact }) => artifact ?? []);
+  const sum = (part: (of: (typeof made)[number]) => number) =>
+    made.reduce((total, of) => total + part(of), 0);
+  const time = formatDuration(sum(({ seconds }) => seconds));
+  return `spent on what is in the store: ${time} of work, $${sum(({ costUsd }) => costUsd).toFixed(2)}`;
+}
+
+/** The lines of `pipress jobs ls`, `696dc03ed1d0  quantize 45 % · …`, by key. */
+export function parseJobs(lines: string): Map<string, string> {
+  const found = [...lines.matchAll(/^([0-9a-f]{12}) {2}(.+)$/gm)];
+  return new Map(found.map(([, key = "", state = ""]) => [key, state]));
+}

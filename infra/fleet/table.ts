@@ -1,0 +1,76 @@
+import Table from "cli-table3";
+import { formatBytes, formatDuration } from "../../common/units.ts";
+import type { HostFigures, ModelFigures, Report } from "./report.ts";
+
+/** The outputs of a fleet stack, as `pulumi stack output --json --show-secrets` prints them. */
+export interface FleetOutputs {
+  endpoint?: string;
+  apiKey?: string;
+  artifact: string;
+  /** The recipe's report.html; open it in a browser. */
+  reportPage: string;
+  report: Report;
+}
+
+/** Borders off, two spaces between columns: readable in a log as well as on a terminal. */
+export const plain = {
+  chars: Object.fromEntries(
+    "top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid middle"
+      .split(" ")
+      .map((name) => [name, ""]),
+  ),
+  style: { "padding-left": 0, "padding-right": 2, head: [], border: [] },
+};
+
+/** The summary at the end of `npm start`. */
+export function formatSummary({ endpoint, apiKey, artifact, reportPage, report }: FleetOutputs): string {
+  const hosts = report.hosts.map(hostLines);
+  const files = `artifact  ${artifact}\nreport    ${reportPage}`;
+  const call = endpoint && apiKey ? [`endpoint  ${endpoint}`, callExample(endpoint, apiKey)] : [];
+  return [stageTable(report), modelTable(report.models), hosts.join("\n"), files, ...call]
+    .filter(Boolean)
+    .join("\n\n");
+}
+
+function hostLines(figures: HostFigures): string {
+  const { host, tokensPerSecond, tokensPerSecondBefore: was, loadSeconds, warnings, problem } = figures;
+  const before = was === undefined ? "" : ` (${was.toFixed(1)} before)`;
+  const speed = tokensPerSecond === undefined ? [] : [`${tokensPerSecond.toFixed(1)} tokens/s${before}`];
+  const ready = loadSeconds === undefined ? [] : [`ready ${loadSeconds.toFixed(0)} s after start`];
+  const measured = [...speed, ...ready].join(", ") || "no figures";
+  const notes = [...(problem === undefined ? [] : [problem]), ...warnings];
+  return `${host}: ${measured}${notes.map((note) => `\n  note: ${note}`).join("")}`;
+}
+
+function modelTable(models: readonly ModelFigures[]): string {
+  const table = new Table({
+    ...plain,
+    head: ["model", "file", "of base", "perplexity", "±", "KL divergence"],
+    colAligns: ["left", "right", "right", "right", "right", "right"],
+  });
+  const base = models[0]?.fileBytes ?? Number.NaN;
+  for (const { label, fileBytes, perplexity, perplexityError, kld } of models)
+    table.push([
+      label,
+      formatBytes(fileBytes),
+      `${((100 * fileBytes) / base).toFixed(0)} %`,
+      perplexity.toFixed(2),
+      perplexityError.toFixed(2),
+      kld?.toFixed(3) ?? "",
+    ]);
+  return table.toString();
+}
+
+function stageTable({ stages }: Report): string {
+  const table = new Table({ ...plain, head: ["stage", "took", "key"], colAligns: ["left", "right", "left"] });
+  for (const { name, seconds, key } of stages) table.push([name, formatDuration(seconds), key.slice(0, 12)]);
+  return table.toString();
+}
+
+function callExample(endpoint: string, apiKey: string): string {
+  return [
+    `curl ${endpoint}/v1/chat/completions \\`,
+    `  -H 'Authorization: Bearer ${apiKey}' -H 'Content-Type: application/json' \\`,
+    `  -d '{"messages":[{"role":"user","content":"What is the capital of France?"}],"max_tokens":32}'`,
+  ].join("\n");
+}

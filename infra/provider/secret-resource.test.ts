@@ -1,0 +1,28 @@
+import { expect, test } from "vitest";
+import type { Call } from "./runtime/handler.ts";
+import { isSecret, unwrapSecrets } from "./runtime/values.ts";
+import { secretResource } from "./secret-resource.ts";
+
+const call = {} as Call;
+
+test("a secret is as long as asked, in base64url, marked secret, and never the same twice", async () => {
+  const [one, two] = await Promise.all([1, 2].map(() => secretResource.create({ bytes: 32 }, call)));
+  expect(isSecret(one?.state.value)).toBe(true);
+  expect(unwrapSecrets(one?.state.value)).toMatch(/^[A-Za-z0-9_-]{43}$/);
+  expect(unwrapSecrets(one?.state.value)).not.toBe(unwrapSecrets(two?.state.value));
+  expect(one?.id).not.toBe(two?.id);
+});
+
+test("another length makes a new secret", async () => {
+  const diff = await secretResource.diff?.(
+    { id: "x", inputs: { bytes: 32 }, state: {} },
+    { bytes: 64 },
+    call,
+  );
+  expect(diff?.changes).toEqual({ bytes: { kind: "update", replace: true } });
+});
+
+test("lengths that can be guessed are refused", async () => {
+  const { failures } = (await secretResource.check?.({ bytes: 4 }, call)) ?? {};
+  expect(failures).toMatchObject([{ property: "bytes" }]);
+});

@@ -1,0 +1,214 @@
+import { randomBytes } from "node:crypto";
+import { access, constants, rm } from "node:fs/promises";
+import { connect } from "node:net";
+import { execa, type ResultPromise } from "execa";
+import { UserError } from "../../common/user-error.ts";
+import { expandHome, type PlayHost } from "./host.ts";
+import { CONNECT_TIMEOUT_SECONDS, type SshPaths } from "./ssh-config.ts";
+import { explainMissingFolder, explainSshFailure, explainTcpFailure } from "./ssh-failure.ts";
+import { writeSshFiles, type SshFolder } from "./ssh-files.ts";
+
+const connectSeconds = 10;
+
+type Master = ResultPromise<{ reject: false; stdin: "pipe" }>;
+
+/** What the session runs on the host: its folder exists exactly as long as the session does. */
+function remoteScript(folder: string): string {
+  const make = `rm -rf ${folder} && LC_ALL=C mkdir -m 700 ${folder}`;
+  return `${make} && echo ready && cat >/dev/null; rm -rf ${folder}`;
+}
+
+/**
+ * One SSH connection that everything of a run goes through: its start tells an unreachable, unknown or unwilling host from
+ * a good one within seconds, Ansible's own connections are channels of it, and it carries the content tunnel. When it drops
+ * it is made anew, tunnel included.
+ */
+export class SshSession {
+  /** For other ssh commands, Ansible's too, that share the connection. */
+  readonly paths: SshPaths;
+  readonly #host: PlayHost;
+  /** Of this machine, private. */
+  readonly #local: string;
+  readonly #folder = `/tmp/pipress-${randomBytes(8).toString("hex")}`;
+  /** What the host reaches of this machine, while the session is in use: for so long a connection that drops is made anew. */
+  #contentPort: number | undefined;
+  #sockets = 0;
+  #master: Master | undefined;
+
+  private constructor(host: PlayHost, { folder, config, control }: SshFolder) {
+    this.#host = host;
+    this.#local = folder;
+    this.paths = { config, control };
+  }
+
+  /**
+   * Connects, and lets the host reach a port of this machine's loopback behind `contentSocket`.
+   * @throws UserError naming the host, what is wrong and the remedy
+   */
+  static async open(host: PlayHost, port: number, signal?: AbortSignal): Promise<SshSession> {
+    const session = new SshSession(host, await writeSshFiles(host));
+    try {
+      await session.#open(signal);
+      await session.#serve(port);
+      return session;
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  /** Unix socket on the host behind which the content is. */
+  get contentSocket(): string {
+    return `${this.#folder}/content-${this.#sockets}.sock`;
+  }
+
+  async #open(signal?: AbortSignal): Promise<void> {
+    const { privateKeyFile, name } = this.#host;
+    if (privateKeyFile !== undefined)
+      await access(expandHome(privateKeyFile), constants.R_OK).catch(() => {
+        throw new UserError({
+          where: name,
+          what: `the private key ${privateKeyFile} cannot be read`,
+          remedy: "set the host's privateKeyFile to a key that the host accepts",
+        });
+      });
+    await this.#probePort();
+    await this.#connect(signal);
+  }
+
+  /** Nobody uses it for now: it is not made anew when it drops. */
+  rest(): void {
+    this.#contentPort = undefined;
+  }
+
+  /**
+   * Back from `rest`, with another port.
+   * @returns whether the connection is there still; that it is shows when the host answers over it, which may have started anew
+   * @throws UserError where the host does not answer at all
+   */
+  async wake(port: number): Promise<boolean> {
+    if (this.#master?.exitCode !== null) return false;
+    await this.#probePort();
+    return this.#serve(port).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  async #serve(port: number): Promise<void> {
+    // sshd makes no socket where it has left one before.
+    this.#sockets += 1;
+    this.#contentPort = port;
+    await this.#forward(port);
+  }
+
+  async #forward(port: number): Promise<void> {
+    const args = ["-F", this.paths.config, "-S", this.paths.control, "-O", "forward"];
+    const { exitCode, stderr } = await execa(
+      "ssh",
+      [...args, "-R", `${this.contentSocket}:127.0.0.1:${port}`, this.#host.name],
+      { reject: false, stdin: "ignore", timeout: CONNECT_TIMEOUT_SECONDS * 1000 },
+    );
+    if (exitCode === 0) return;
+    throw new UserError({
+      where: this.#host.name,
+      what: `sshd refuses to forward a socket (${firstLine(stderr)})`,
+      remedy: "allow it in the host's sshd_config: AllowStreamLocalForwarding yes, DisableForwarding no",
+    });
+  }
+
+  /** Ends the connection; the host removes what the session left there. */
+  async close(): Promise<void> {
+    this.rest();
+    const master = this.#master;
+    if (master !== undefined) {
+      master.stdin.end();
+      const timer = setTimeout(() => master.kill("SIGTERM"), 3000);
+      await master;
+      clearTimeout(timer);
+    }
+    await rm(this.#local, { recursive: true, force: true });
+  }
+
+  async #connect(signal?: AbortSignal): Promise<void> {
+    const { name } = this.#host;
+    const args = [
+      "-F",
+      this.paths.config,
+      "-M",
+      "-S",
+      this.paths.control,
+      name,
+      `exec sh -c '${remoteScript(this.#folder)}'`,
+    ];
+    const master = execa("ssh", args, { reject: false, stdin: "pipe" });
+    this.#master = master;
+    const abort = (): void => void master.kill();
+    signal?.addEventListener("abort", abort);
+    const ready = await isReady(master);
+    signal?.removeEventListener("abort", abort);
+    if (!ready) {
+      signal?.throwIfAborted();
+      const { stderr } = await master;
+      throw explainMissingFolder(this.#host, stderr) ?? explainSshFailure(this.#host, stderr);
+    }
+    void master.then(() => this.#reconnect());
+  }
+
+  /** The connection ended by itself: tries every two seconds to have it back, as long as the run goes on. */
+  async #reconnect(): Promise<void> {
+    while (this.#contentPort !== undefined) {
+      const back = await this.#connect().then(
+        () => true,
+        () => false,
+      );
+      if (back) {
+        await this.#forward(this.#contentPort).catch(() => undefined);
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    }
+  }
+
+  /** A name that does not resolve or a closed port says more about itself than ssh does; behind a bastion only ssh can look. */
+  async #probePort(): Promise<void> {
+    const { address, port, bastion } = this.#host;
+    if (bastion !== undefined) return;
+    await new Promise<void>((resolve, reject) => {
+      const socket = connect({ host: address, port, timeout: connectSeconds * 1000 });
+      const fail = (code: string): void => {
+        socket.destroy();
+        reject(explainTcpFailure(this.#host, code));
+      };
+      socket.once("connect", () => {
+        socket.destroy();
+        resolve();
+      });
+      socket.once("timeout", () => {
+        fail("ETIMEDOUT");
+      });
+      socket.once("error", (error: NodeJS.ErrnoException) => {
+        fail(error.code ?? error.message);
+      });
+    });
+  }
+}
+
+/** Waits for the remote script to say that it runs; false where ssh ended instead. */
+async function isReady(master: Master): Promise<boolean> {
+  // A login shell may print a greeting of its own first.
+  let said = "";
+  return new Promise((resolve) => {
+    master.stdout.on("data", (chunk: Buffer) => {
+      said += chunk.toString();
+      if (/^ready$/m.test(said)) resolve(true);
+    });
+    void master.then(() => {
+      resolve(false);
+    });
+  });
+}
+
+function firstLine(text: string): string {
+  return text.trim().split("\n", 1)[0] ?? "";
+}
