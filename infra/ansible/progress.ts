@@ -1,4 +1,4 @@
-import { formatSeconds } from "../provider/runtime/engine-log.ts";
+import { formatSeconds } from "../plugin/engine-log.ts";
 import type { AnsibleEvent, TaskFinished } from "./events.ts";
 
 /** A run in figures. */

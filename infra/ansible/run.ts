@@ -1,6 +1,6 @@
 import { type ServedFile, startContentServer, type Transfer } from "./content-server.ts";
 import type { Problem } from "../../common/user-error.ts";
-import type { ResourceLog } from "../provider/runtime/handler.ts";
+import type { ResourceLog } from "../plugin/handler.ts";
 import { Connections } from "../ssh/connections.ts";
 import { Gathering } from "./gathering.ts";
 import type { PlayHost } from "../ssh/host.ts";

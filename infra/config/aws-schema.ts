@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { priceOf } from "../prediction/prices.ts";
+import { priceOf } from "./prices.ts";
 import { duration } from "./duration.ts";
 import { size } from "./size.ts";
 import { strict } from "./strict.ts";
@@ -39,7 +39,7 @@ export const awsBuilder = strict({
   gpuIdle: duration.prefault("20 minutes"),
   /** A box ends when it has had no job for so long. @default "5 minutes" */
   linger: duration.prefault("5 minutes"),
-  /** Prices by instance type over those of infra/prediction/ec2-prices.json, US dollars an hour. */
+  /** Prices by instance type over those of infra/config/ec2-prices.json, US dollars an hour. */
   prices: z.record(instanceType, strict({ onDemand: dollars, spot: dollars })).default({}),
 }).superRefine(({ region, gpu, build, prices }, context) => {
   for (const [name, { types }] of Object.entries({ gpu, build }))

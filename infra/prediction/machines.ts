@@ -4,7 +4,7 @@ import { boxOf } from "../builder/aws/box-of.ts";
 import type { AwsBuilderConfig } from "../config/aws-schema.ts";
 import type { SpeedOf } from "./predict.ts";
 import type { Speed } from "./stage-costs.ts";
-import { priceFile } from "./prices.ts";
+import { priceFile } from "../config/prices.ts";
 
 /**
  * Floating-point operations per second that plain PyTorch in bfloat16 gets out of a GPU on large matrices: assumed to be a

@@ -7,7 +7,7 @@ import { UserError } from "../../common/user-error.ts";
 import type { PlannedStage } from "../plan/plan.ts";
 import type { StageCost } from "./stage-costs.ts";
 import { plain } from "../fleet/table.ts";
-import { diskPerHour, priceFile, priceOf, type HourlyPrice } from "./prices.ts";
+import { diskPerHour, priceFile, priceOf, type HourlyPrice } from "../config/prices.ts";
 
 /** Booting, packages, llama.cpp's tools; and the while a box waits for another job. Assumed. */
 const startSeconds = 600;

@@ -1,4 +1,4 @@
-import { serve } from "./runtime/serve.ts";
+import { serve } from "../plugin/serve.ts";
 import { playbookResource } from "../fleet/rollout/playbook-resource.ts";
 import { waveResource } from "../fleet/rollout/wave-resource.ts";
 import { secretResource } from "./secret-resource.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { Call } from "./runtime/handler.ts";
-import { isSecret, unwrapSecrets } from "./runtime/values.ts";
+import type { Call } from "../plugin/handler.ts";
+import { isSecret, unwrapSecrets } from "../plugin/values.ts";
 import { secretResource } from "./secret-resource.ts";
 
 const call = {} as Call;

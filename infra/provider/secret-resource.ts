@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
 import { z } from "zod";
-import { checkAgainst } from "./runtime/check-against.ts";
-import { diffProps } from "./runtime/detailed-diff.ts";
-import type { ResourceHandler } from "./runtime/handler.ts";
-import { secret } from "./runtime/values.ts";
+import { checkAgainst } from "../plugin/check-against.ts";
+import { diffProps } from "../plugin/detailed-diff.ts";
+import type { ResourceHandler } from "../plugin/handler.ts";
+import { secret } from "../plugin/values.ts";
 
 /** Sixteen bytes cannot be guessed; a kilobyte fits every use. */
 const schema = z.strictObject({ bytes: z.int().min(16).max(1024).default(32) });

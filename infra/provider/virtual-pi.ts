@@ -1,5 +1,5 @@
-import type { CheckFailure, DiffResult, Props, ResourceHandler, ResourceLog } from "./runtime/handler.ts";
-import { hasUnknowns } from "./runtime/values.ts";
+import type { CheckFailure, DiffResult, Props, ResourceHandler, ResourceLog } from "../plugin/handler.ts";
+import { hasUnknowns } from "../plugin/values.ts";
 import * as machine from "../virtual-pi/resource.ts";
 
 type Inputs = machine.VirtualPiInputs;

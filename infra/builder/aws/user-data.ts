@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { AwsBuilderConfig } from "../../config/aws-schema.ts";
-import { diskPerHour, priceOf } from "../../prediction/prices.ts";
+import { diskPerHour, priceOf } from "../../config/prices.ts";
 import { repoRoot } from "../../../common/paths.ts";
 import { parseS3Url } from "../../store/s3-address.ts";
 import { quote } from "../ssh/remote.ts";

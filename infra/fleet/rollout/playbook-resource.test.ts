@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Call } from "../../provider/runtime/handler.ts";
+import type { Call } from "../../plugin/handler.ts";
 import { diffPlaybook, playbookResource } from "./playbook-resource.ts";
 
 const sha256 = "a".repeat(64);

@@ -9,8 +9,8 @@ import { HostDown } from "../../ssh/ssh-failure.ts";
 import type { ServedFile } from "../../ansible/content-server.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { dataDir, repoRoot } from "../../../common/paths.ts";
-import { checkAgainst } from "../../provider/runtime/check-against.ts";
-import { diffProps } from "../../provider/runtime/detailed-diff.ts";
+import { checkAgainst } from "../../plugin/check-against.ts";
+import { diffProps } from "../../plugin/detailed-diff.ts";
 import {
   type Call,
   type DiffResult,
@@ -19,7 +19,7 @@ import {
   type Props,
   type ResourceHandler,
   type ResourceLog,
-} from "../../provider/runtime/handler.ts";
+} from "../../plugin/handler.ts";
 import { readToolchain } from "../../../toolchain/toolchain.ts";
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hex");

@@ -3,7 +3,7 @@ import type { HostConfig } from "../../config/hosts.ts";
 import { nearest } from "../../../common/nearest.ts";
 import { closeConnections } from "../../ansible/run.ts";
 import { UserError } from "../../../common/user-error.ts";
-import type { ResourceLog } from "../../provider/runtime/handler.ts";
+import type { ResourceLog } from "../../plugin/handler.ts";
 import { read } from "../../virtual-pi/resource.ts";
 import { runOnHost } from "./playbook-resource.ts";
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { UserError } from "../../../common/user-error.ts";
-import type { Call, Props } from "../../provider/runtime/handler.ts";
+import type { Call, Props } from "../../plugin/handler.ts";
 import { whoServesWhat, waveResource, type WaveInputs } from "./wave-resource.ts";
 
 // The probe of the hosts is a stand-in here; tests/fleet runs the real one.

@@ -6,9 +6,9 @@ import { hostSchema } from "../../ssh/host.ts";
 import { formatDuration } from "../../../common/units.ts";
 import { UserError, type Problem } from "../../../common/user-error.ts";
 import { repoRoot } from "../../../common/paths.ts";
-import { checkAgainst } from "../../provider/runtime/check-against.ts";
-import { diffProps } from "../../provider/runtime/detailed-diff.ts";
-import type { Call, Props, ResourceHandler } from "../../provider/runtime/handler.ts";
+import { checkAgainst } from "../../plugin/check-against.ts";
+import { diffProps } from "../../plugin/detailed-diff.ts";
+import type { Call, Props, ResourceHandler } from "../../plugin/handler.ts";
 import { omit, routeKeys, runOnHost } from "./playbook-resource.ts";
 
 const member = z.strictObject({

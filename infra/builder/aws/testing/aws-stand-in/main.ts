@@ -3,9 +3,9 @@
  * engine's state, and touches nothing. It proves what a program declares and what the engine does with it, not what AWS says.
  */
 import { createHash } from "node:crypto";
-import { diffProps } from "../../../../provider/runtime/detailed-diff.ts";
-import type { Props, ResourceHandler } from "../../../../provider/runtime/handler.ts";
-import { serve } from "../../../../provider/runtime/serve.ts";
+import { diffProps } from "../../../../plugin/detailed-diff.ts";
+import type { Props, ResourceHandler } from "../../../../plugin/handler.ts";
+import { serve } from "../../../../plugin/serve.ts";
 
 const anything: ResourceHandler = {
   diff: ({ inputs }, news) => ({ changes: diffProps(inputs, news) }),

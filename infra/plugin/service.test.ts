@@ -6,7 +6,7 @@ import providerPb from "@pulumi/pulumi/proto/provider_pb.js";
 import emptyPb from "google-protobuf/google/protobuf/empty_pb.js";
 import structPb from "google-protobuf/google/protobuf/struct_pb.js";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { UserError } from "../../../common/user-error.ts";
+import { UserError } from "../../common/user-error.ts";
 import { EngineLog } from "./engine-log.ts";
 import { InitializationFailed, type ResourceHandler } from "./handler.ts";
 import { ProviderService } from "./service.ts";

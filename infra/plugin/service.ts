@@ -6,7 +6,7 @@ import anyPb from "google-protobuf/google/protobuf/any_pb.js";
 import emptyPb from "google-protobuf/google/protobuf/empty_pb.js";
 import structPb from "google-protobuf/google/protobuf/struct_pb.js";
 
-import { UserError } from "../../../common/user-error.ts";
+import { UserError } from "../../common/user-error.ts";
 import { diffProps } from "./detailed-diff.ts";
 import { type EngineLog, formatSeconds, withHeartbeat } from "./engine-log.ts";
 import {
