@@ -1,5 +1,4 @@
 import { convert, evaluate, type Materials } from "./materials.ts";
-import type { Options } from "./options.ts";
 import { besideBestPeer, percent, type Row } from "./rows.ts";
 import { StepFailed, type Runner, type Step } from "./runner.ts";
 
@@ -34,7 +33,7 @@ export function prunedModels(
   runner: Runner,
   found: Materials,
   share: number,
-  { methods }: Pick<Options, "methods">,
+  { methods }: { methods: readonly string[] },
 ): Pruned[] {
   return methods.map((method) => prunedModel(runner, found, share, method, found.mixed));
 }
