@@ -1,21 +1,8 @@
 import { convert, evaluate, type Materials } from "./materials.ts";
+import { OURS, PRUNE_LAYERS, TORCH_PRUNING } from "./methods.ts";
+import type { Options } from "./options.ts";
 import { besideBestPeer, percent, type Row } from "./rows.ts";
 import { StepFailed, type Runner, type Step } from "./runner.ts";
-
-/** Methods of the project, by the name that a recipe gives them. */
-export const OURS = [
-  "ffn-activation",
-  "ffn-second-order",
-  "block-influence",
-  "angular-distance",
-  "attention-groups",
-  "mixed",
-] as const;
-/** What they are measured by. `random` and `magnitude` are stages too, for comparison alone. */
-const CONTROLS = ["random", "magnitude"] as const;
-const TORCH_PRUNING = { "torch-pruning": "magnitude", "torch-pruning-taylor": "taylor" } as const;
-const PRUNE_LAYERS = "prune-layers";
-export const METHODS: readonly string[] = [...OURS, ...CONTROLS, ...Object.keys(TORCH_PRUNING), PRUNE_LAYERS];
 
 /** Text that scores and fits are made on: the same for ours and for the peers. */
 export const CALIBRATION = { calibrationTokens: 16384, sequenceLength: 512 };
@@ -33,7 +20,7 @@ export function prunedModels(
   runner: Runner,
   found: Materials,
   share: number,
-  { methods }: { methods: readonly string[] },
+  { methods }: Pick<Options, "methods">,
 ): Pruned[] {
   return methods.map((method) => prunedModel(runner, found, share, method, found.mixed));
 }
