@@ -3,7 +3,7 @@ import { z } from "zod";
 /** The version of @pulumi/command that this serves. */
 export const packageVersion = "1.2.1";
 
-const notServed = z.undefined({ error: "not served here; the vendor's command plugin has it" });
+const notServed = z.undefined({ error: "not served here; the vendor's command plugin has it" }).optional();
 
 /** Inputs of `command:local:Command`. */
 export const inputs = z.strictObject({
