@@ -97,22 +97,22 @@ describe("a command that fails", () => {
 
   it("reports the signal that ended it", async () => {
     await expect(engine.create(type, { create: "kill -9 $$" })).rejects.toThrow(
-      /^it: ended by SIGKILL: running /,
+      /^it: ended by SIGKILL: running "kill -9 \$\$"$/,
     );
   });
 
   it("reports a program that is not there", async () => {
     await expect(engine.create(type, { create: "x", interpreter: ["/no/such"] })).rejects.toThrow(
-      /^it: .*\/no\/such.*: running "x":/,
+      /^it: cannot start \(.*\/no\/such.*\): running "x"$/,
     );
     await expect(engine.create(type, { create: "x", interpreter: ["no-such"] })).rejects.toThrow(
-      /^it: .*no-such.*: running/,
+      /^it: cannot start \(.*no-such.*\): running/,
     );
   });
 
   it("reports a folder that is not there", async () => {
     await expect(engine.create(type, { create: "true", dir: "/no/such" })).rejects.toThrow(
-      /^it: .*\/no\/such.*running "true":/s,
+      /^it: cannot start \(.*\/no\/such.*\): running "true"$/,
     );
   });
 
@@ -324,6 +324,13 @@ describe("ending early", () => {
     await delay(2500);
     expect(existsSync(file)).toBe(false);
   });
+
+  it("nobody waits for a child that left the group and holds the pipes", async () => {
+    const create = "setsid sleep 60 & echo gone; wait";
+    await expect(engine.create(type, { create }, { timeout: 1 })).rejects.toThrow(
+      /^it: ended by SIGTERM: [^]*gone$/,
+    );
+  }, 15_000);
 
   it("cancel lets a command say goodbye, and refuses what would start after it", async () => {
     const other = await EngineStandIn.start(executable, folder);

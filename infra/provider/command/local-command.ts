@@ -79,9 +79,10 @@ async function run(
   const result = await child;
   stop();
   if (!result.failed) return { stdout: result.stdout, stderr: result.stderr };
+  const what = `${describeEnd(result)}: running ${JSON.stringify(command)}`;
   throw new UserError({
     where: name,
-    what: `${describeEnd(result)}: running ${JSON.stringify(command)}:\n${result.all}`,
+    what: result.all ? `${what}:\n${result.all}` : what,
     remedy: result.code === "E2BIG" ? "addPreviousOutputInEnv: false leaves the last output out" : undefined,
   });
 }
@@ -141,5 +142,6 @@ function signalGroup({ pid }: ResultPromise, signal: NodeJS.Signals): void {
 
 function describeEnd({ exitCode, signal, originalMessage }: Result): string {
   if (exitCode !== undefined) return `exit status ${exitCode}`;
-  return signal === undefined ? (originalMessage ?? "cannot start") : `ended by ${signal}`;
+  if (signal !== undefined) return `ended by ${signal}`;
+  return `cannot start (${originalMessage?.split("\n", 1)[0]})`;
 }
