@@ -59,12 +59,7 @@ export class Runner {
   }
 
   /** A stage; `params` as a recipe writes them, the schema fills in the rest. */
-  stage(
-    name: string,
-    stage: string,
-    params: Record<string, unknown>,
-    inputs: Readonly<Record<string, Step>> = {},
-  ): Step {
+  stage(name: string, stage: string, params: object, inputs: Readonly<Record<string, Step>> = {}): Step {
     return this.step(name, stage, false, withDefaults(this.place.recipe, stage, params), inputs);
   }
 

@@ -1,5 +1,5 @@
 import type { FileDigest } from "../store/manifest.ts";
-import type { SmokeTest } from "../recipe/recipe.ts";
+import type { SmokeTest } from "../recipe/recipe.generated.ts";
 import { digestOf } from "../stage/canonical.ts";
 import type { ServerFlags } from "./server-flags.ts";
 

@@ -35,7 +35,7 @@ describe("compareWithBest", () => {
     const unrefitted = {
       ...recipe,
       steps: { ...recipe.steps, prune: { ...prune, method: "ffn-activation", reconstruct: false } },
-    };
+    } as Recipe;
     expect(comparison(unrefitted)).toContain(
       "of: prune: { method: ffn-second-order, pruningRatio: 0.16 }, quantize.type: Q4_K_S",
     );
@@ -62,7 +62,10 @@ describe("compareWithBest", () => {
   it("says nothing of types whose loss only measuring tells", () => {
     const steps = { ...otherSteps, quantize: { objective: { maxFileSize: "4 GB" } } };
     expect(comparison({ ...recipe, steps })).toBeUndefined();
-    const overridden = { ...recipe.steps, quantize: { ...quantize, tensorTypes: { ffn_down: "Q6_K" } } };
+    const overridden = {
+      ...recipe.steps,
+      quantize: { ...quantize, tensorTypes: { ffn_down: "Q6_K" as const } },
+    };
     expect(comparison({ ...recipe, steps: overridden })).toBeUndefined();
   });
 });

@@ -2,7 +2,7 @@ import type { Recipe } from "../recipe/recipe.ts";
 import type { CacheSettings } from "./memory.ts";
 import { bestPlan, describeCandidate, frameOf, keepsTo, lossOf, type Limits } from "./plans.ts";
 import type { Prediction } from "./predict.ts";
-import { prunedShape, type Pruning } from "./pruned-shape.ts";
+import { prunedShape } from "./pruned-shape.ts";
 import { limitsOf, type HostMemory } from "./limits.ts";
 
 /** How much less another plan has to be expected to lose before it is worth a word: the figures are no better than that. */
@@ -21,7 +21,7 @@ export function compareWithBest(
   hosts: readonly HostMemory[],
   server: CacheSettings,
 ): string | undefined {
-  const { prune, quantize } = recipe.steps as { prune?: Pruning; quantize: object };
+  const { prune, quantize } = recipe.steps;
   const quantization = models.get("quantize")?.quantization;
   if (quantization === undefined || Object.keys(quantize).some((key) => key !== "type")) return undefined;
   const frame = frameOf(recipe, server);

@@ -14,7 +14,7 @@ const llama31Config = {
   vocab_size: 128256,
 };
 
-const recipe: Recipe = {
+const recipe = {
   name: "r",
   base: { source: {}, config: llama31Config },
   datasets: {},
@@ -28,7 +28,7 @@ const recipe: Recipe = {
   },
   smokeTest: { prompt: "p", expect: "e", maxTokens: 8 },
   server: { contextLength: 4096, threads: 4, parallel: 1, minTokensPerSecond: 0 },
-};
+} as unknown as Recipe;
 
 const stagesOf = (changed: Recipe): PredictedStage[] =>
   stageGraph(changed).map((node) => ({ ...node, artifact: undefined }));

@@ -1,15 +1,14 @@
 import { availableParallelism } from "node:os";
 import { parseBytes } from "../../common/units.ts";
-import type { Recipe } from "../recipe/recipe.ts";
+import type { Quantize, Recipe } from "../recipe/recipe.generated.ts";
 import type { StageNode } from "../stage/node.ts";
 import type { PlannedStage } from "../stage/planned.ts";
-import type { BlockType } from "./block-types.ts";
 import { fileBytes } from "./file-size.ts";
 import { serverMemory, type CacheSettings } from "./memory.ts";
 import { prunedShape, type Pruning } from "./pruned-shape.ts";
 import type { Quantization } from "./quantize-types.ts";
 import { standardTypeUnder } from "./standard-types.ts";
-import { shapeOfConfig, shapeOfFetched, type LlamaConfig, type ModelShape } from "./shape.ts";
+import { shapeOfConfig, shapeOfFetched, type ModelShape } from "./shape.ts";
 import { tokensPerSecond } from "./speed.ts";
 import { stageCost, type Speed, type StageCost } from "./stage-costs.ts";
 
@@ -62,7 +61,7 @@ export function predict(
 
 /** The shape that the recipe itself says its base has; undefined where it does not. */
 export function configuredShape({ base: { config } }: Recipe): ModelShape | undefined {
-  return config && shapeOfConfig(config as unknown as LlamaConfig);
+  return config && shapeOfConfig(config);
 }
 
 /** Follows a base model of a known shape through the stages. */
@@ -104,13 +103,7 @@ export function predictRelease(
 }
 
 /** The parameters of `convert` and `quantize` that decide types. */
-interface TypeParams {
-  type?: string;
-  tensorTypes?: Record<string, BlockType>;
-  outputTensorType?: BlockType;
-  tokenEmbeddingType?: BlockType;
-  objective?: { maxFileSize?: string };
-}
+type TypeParams = Omit<Quantize, "type"> & { type?: string };
 
 /** Other names of llama-quantize for the same types. */
 const aliases: Record<string, Quantization["type"]> = { Q3_K: "Q3_K_M", Q4_K: "Q4_K_M", Q5_K: "Q5_K_M" };
