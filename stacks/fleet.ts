@@ -14,7 +14,7 @@ import type { PlannedStage } from "../infra/stage/planned.ts";
 import { planRecipe } from "../infra/prediction/forecast.ts";
 import { describePlan, describeRelease } from "../infra/prediction/describe.ts";
 import { predict } from "../infra/prediction/predict.ts";
-import { checkLimits, knownMemories } from "../infra/prediction/limits.ts";
+import { checkLimits, predictedHosts } from "../infra/prediction/limits.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { makeRelease } from "../infra/fleet/release.ts";
 import { checkServerFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
@@ -45,9 +45,11 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const aws = config.builder?.aws;
   const prediction = predict(recipe, plan, server, aws && speedOnAws(aws));
   await pulumi.log.info(describePlan(plan, prediction?.stages));
-  const memories = knownMemories(fleet);
-  await pulumi.log.info(describeRelease(recipe, prediction, memories, server));
-  if (prediction) checkLimits(recipe, prediction, memories, server);
+  const hostsAhead = predictedHosts(
+    fleet.map((host) => ({ ...host, server: { ...server, ...host.service } })),
+  );
+  await pulumi.log.info(describeRelease(recipe, prediction, hostsAhead, server));
+  if (prediction) checkLimits(recipe, prediction, hostsAhead, server);
 
   const huggingFaceToken = secretToken(config.huggingFaceToken);
   const builder =

@@ -1,9 +1,9 @@
 import type { Recipe } from "../recipe/recipe.ts";
 import type { CacheSettings } from "./memory.ts";
-import { bestPlan, describeCandidate, frameOf, keepsTo, lossOf, type Limits } from "./plans.ts";
+import { bestPlan, describeCandidate, frameOf, meets, lossOf, type Limits } from "./plans.ts";
 import type { Prediction } from "./predict.ts";
 import { prunedShape } from "./pruned-shape.ts";
-import { limitsOf, type HostMemory } from "./limits.ts";
+import { limitsOf, type PredictedHost } from "./limits.ts";
 
 /** How much less another plan has to be expected to lose before it is worth a word: the figures are no better than that. */
 const WORTH_A_WORD = 0.9;
@@ -11,14 +11,15 @@ const WORTH_A_WORD = 0.9;
 /**
  * Says whether a recipe is the best plan within its limits, or which one is expected to lose less. Where it has no
  * limits, it is compared with what is no larger and no slower.
- * @param hosts those whose memory is known
+ * @param hosts all of the fleet
+ * @param server how llama-server is started where there is no host
  * @returns undefined where nothing can be said: types by search or by tensor, whose loss nobody knows before, and a recipe
  * that misses its limits, which `checkLimits` refuses
  */
 export function compareWithBest(
   recipe: Recipe,
   { base, release, models }: Prediction,
-  hosts: readonly HostMemory[],
+  hosts: readonly PredictedHost[],
   server: CacheSettings,
 ): string | undefined {
   const { prune, quantize } = recipe.steps;
@@ -26,8 +27,8 @@ export function compareWithBest(
   if (quantization === undefined || Object.keys(quantize).some((key) => key !== "type")) return undefined;
   const frame = frameOf(recipe, server);
   const hasLimits = Object.keys(recipe.limits ?? {}).length > 0;
-  const limits = hasLimits ? limitsOf(recipe, hosts) : noWorseThan(release);
-  if (!keepsTo(release, limits)) return undefined;
+  const limits = hasLimits ? limitsOf(recipe, hosts, server) : noWorseThan(release);
+  if (!meets(release.shape, release, limits)) return undefined;
   const best = bestPlan(base, frame, limits);
   if (best === undefined) return undefined;
   const shape = prune === undefined ? base : prunedShape(base, prune);

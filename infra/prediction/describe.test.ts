@@ -1,7 +1,11 @@
 import { describe, expect, it } from "vitest";
 import type { Manifest } from "../store/manifest.ts";
 import type { PlannedStage } from "../stage/planned.ts";
-import { describePlan } from "./describe.ts";
+import { loadRecipe } from "../recipe/recipe.ts";
+import { stageGraph } from "../plan/graph.ts";
+import { describePlan, describeRelease } from "./describe.ts";
+import { configuredShape, predictFrom } from "./predict.ts";
+import type { ModelShape } from "./shape.ts";
 
 const stage = (name: string, artifact?: Manifest): PlannedStage => ({
   name,
@@ -34,5 +38,27 @@ describe("describePlan", () => {
 
   it("says no more than that where nothing can be predicted", () => {
     expect(describePlan(stages)).toMatch(/^2 of 3 stages will run\n/);
+  });
+});
+
+describe("describeRelease", () => {
+  const recipe = loadRecipe("llama-3.1-8b");
+  const prediction = predictFrom(configuredShape(recipe) as ModelShape, stageGraph(recipe), recipe.server, 1);
+  const memoryOf = (contexts: readonly number[]): string[] => {
+    const hosts = contexts.map((contextLength, index) => ({
+      name: `pi-${index}`,
+      server: { contextLength },
+    }));
+    const text = describeRelease(recipe, prediction, hosts, recipe.server);
+    return text.split("\n").filter((line) => line.startsWith("  memory"));
+  };
+
+  it("says what memory a host needs, once for every distinct setting of the server", () => {
+    expect(memoryOf([])).toEqual(["  memory  4.66 GB on a host, with 4096 tokens of context"]);
+    expect(memoryOf([4096, 4096])).toEqual(memoryOf([]));
+    expect(memoryOf([4096, 1024, 4096])).toEqual([
+      "  memory  4.66 GB on pi-0 and 1 more, with 4096 tokens of context",
+      "  memory  4.25 GB on pi-1, with 1024 tokens of context",
+    ]);
   });
 });

@@ -2,21 +2,21 @@ import { formatBytes, formatDuration } from "../../common/units.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import { compareWithBest } from "./best-plan.ts";
-import type { CacheSettings } from "./memory.ts";
+import { serverMemory, type CacheSettings } from "./memory.ts";
 import type { Prediction } from "./predict.ts";
 import { formatSpeed } from "./speed.ts";
-import type { HostMemory } from "./limits.ts";
+import { describeServer, serversInUse, type PredictedHost, type ServerInUse } from "./limits.ts";
 import type { StageCost } from "./stage-costs.ts";
 
 /**
  * What a recipe is predicted to give, as `preview` says it.
- * @param hosts those whose memory is known
- * @param server how llama-server is started on the hosts
+ * @param hosts all of the fleet
+ * @param server how llama-server is started where there is no host
  */
 export function describeRelease(
   recipe: Recipe,
   prediction: Prediction | undefined,
-  hosts: readonly HostMemory[],
+  hosts: readonly PredictedHost[],
   server: CacheSettings,
 ): string {
   if (prediction === undefined)
@@ -26,10 +26,20 @@ export function describeRelease(
   return [
     "predicted for the release",
     `  file    ${formatBytes(release.fileBytes)}`,
-    `  memory  ${formatBytes(release.memoryBytes)} on a host, with ${server.contextLength} tokens of context`,
+    ...memoryLines(release, serversInUse(hosts, server)),
     `  speed   about ${formatSpeed(release.tokensPerSecond)} tokens/s on a Raspberry Pi 4 (a model, not a measurement)`,
     ...(comparison === undefined ? [] : [`  plan    ${comparison}`]),
   ].join("\n");
+}
+
+/** One for each distinct way to start llama-server, with its hosts where there are several ways. */
+function memoryLines({ shape, fileBytes }: Prediction["release"], servers: readonly ServerInUse[]): string[] {
+  return servers.map(({ server, hosts: [first, ...others] }) => {
+    const memory = formatBytes(serverMemory(shape, fileBytes, server));
+    const more = others.length === 0 ? "" : ` and ${others.length} more`;
+    const where = first === undefined || servers.length === 1 ? "a host" : first.name + more;
+    return `  memory  ${memory} on ${where}, ${describeServer(server)}`;
+  });
 }
 
 /**

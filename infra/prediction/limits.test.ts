@@ -3,7 +3,7 @@ import { UserError } from "../../common/user-error.ts";
 import { stageGraph } from "../plan/graph.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { predict, type PredictedStage, type Prediction } from "./predict.ts";
-import { checkLimits, type HostMemory } from "./limits.ts";
+import { checkLimits, type PredictedHost } from "./limits.ts";
 
 const llama31Config = {
   hidden_size: 4096,
@@ -40,7 +40,7 @@ function predicted(changed: Recipe): Prediction {
 }
 
 /** The problems of a recipe, as text; empty where there is none. */
-function problems(changed: Recipe, hosts: HostMemory[] = []): string[] {
+function problems(changed: Recipe, hosts: PredictedHost[] = []): string[] {
   try {
     checkLimits(changed, predicted(changed), hosts, changed.server);
     return [];
@@ -126,11 +126,28 @@ describe("checkLimits", () => {
   });
 
   it("refuses a host that the model does not fit, with 1 GiB for the system", () => {
-    const host = { name: "pi-0", memoryBytes: 5 * 2 ** 30 };
+    const host = { name: "pi-0", server: { contextLength: 4096 }, memoryBytes: 5 * 2 ** 30 };
     expect(problems(recipe, [host]).join()).toMatch(
       /^host pi-0: model, KV cache and buffers will take .* the nearest plan/,
     );
     expect(problems(recipe, [{ ...host, memoryBytes: 8 * 2 ** 30 }])).toEqual([]);
+  });
+
+  it("checks every distinct way in which hosts start llama-server", () => {
+    const host = (name: string, contextLength: number, cacheType?: string) => ({
+      ...{ name, server: { contextLength, cacheType } },
+      memoryBytes: 8 * 2 ** 30,
+    });
+    const fleet = [host("pi-0", 4096), host("pi-1", 32768), host("pi-2", 32768), host("pi-3", 32768, "q8_0")];
+    const limited = { ...recipe, limits: { maxMemory: "8 GB" } };
+    const found = problems(limited, fleet);
+    expect(found.map((line) => line.replace(/ —.*/, ""))).toEqual([
+      "r: limits.maxMemory: it will take 8.45 GB of memory with 32768 tokens of context, more than 8.00 GB",
+      expect.stringMatching(/^host pi-1: .* 8.45 GB with 32768 tokens of context and the system 1.07 GB/),
+      expect.stringMatching(/^host pi-2: /),
+    ]);
+    expect(found[0]).toContain("the nearest plan that meets all limits");
+    expect(problems(limited, [host("pi-0", 4096), host("pi-3", 32768, "q8_0")])).toEqual([]);
   });
 
   it("says so when no plan can meet the limits", () => {

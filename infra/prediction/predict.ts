@@ -23,13 +23,14 @@ export interface ReleasePrediction {
 
 /** A GGUF on the way to the release. */
 export interface ModelPrediction extends ReleasePrediction {
+  shape: ModelShape;
   quantization: Quantization;
 }
 
 /** What is known about a recipe before anything runs. */
 export interface Prediction {
   base: ModelShape;
-  release: ReleasePrediction;
+  release: ModelPrediction;
   /** Every GGUF on the way, by stage: `convert-base`, `quantize`. */
   models: Map<string, ModelPrediction>;
   stages: Map<string, StageCost>;
@@ -80,7 +81,8 @@ export function predictFrom(
     const after = stage === "prune" ? prunedShape(before, params as unknown as Pruning) : before;
     shapes.set(name, after);
     const quantization = quantizationOf({ stage, params, inputs }, after, models);
-    if (quantization) models.set(name, { ...predictRelease(after, quantization, server), quantization });
+    if (quantization)
+      models.set(name, { ...predictRelease(after, quantization, server), shape: after, quantization });
     costs.set(name, stageCost({ stage, params, before, after, quantization }, speed));
   }
   const release = models.get("quantize");
