@@ -99,8 +99,8 @@ function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): Stage
 
 /** Names of a stage and of all that it is made from; `nodes` in an order in which each comes after its inputs. */
 export function upstreamOf(nodes: readonly StageNode[], name: string): Set<string> {
-  const found = new Set([name]);
+  const names = new Set([name]);
   for (const node of [...nodes].reverse())
-    if (found.has(node.name)) for (const input of Object.values(node.inputs)) found.add(input);
-  return found;
+    if (names.has(node.name)) for (const input of Object.values(node.inputs)) names.add(input);
+  return names;
 }

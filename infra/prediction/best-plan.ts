@@ -5,8 +5,8 @@ import type { Prediction } from "./predict.ts";
 import { prunedShape } from "./pruned-shape.ts";
 import { limitsOf, type PredictedHost } from "./limits.ts";
 
-/** How much less another plan has to be expected to lose before it is worth a word: the figures are no better than that. */
-const WORTH_A_WORD = 0.9;
+/** How much less another plan has to be expected to lose for preview to propose it: the figures are no better than that. */
+const CLEARLY_LESS = 0.9;
 
 /**
  * Says whether a recipe is the best plan within its limits, or which one is expected to lose less. Where it has no
@@ -34,7 +34,7 @@ export function compareWithBest(
   const shape = prune === undefined ? base : prunedShape(base, prune);
   const own = lossOf(base, shape, quantization.type, prune, frame.recovers);
   const within = hasLimits ? "within the limits" : "at no larger size and no lower speed";
-  return best.loss < WORTH_A_WORD * own
+  return best.loss < CLEARLY_LESS * own
     ? `less loss is expected, ${within}, of: ${describeCandidate(best)}`
     : `none is expected to lose clearly less ${within}`;
 }

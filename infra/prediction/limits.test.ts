@@ -107,22 +107,22 @@ describe("checkLimits", () => {
       steps: { ...recipe.steps, prune: undefined },
       limits: { maxFileSize: "3.99 GB", minTokensPerSecond: 0.9 },
     } as Recipe;
-    const found = problems(unpruned);
-    expect(found).toHaveLength(2);
-    expect(found[0]).toMatch(
+    const messages = problems(unpruned);
+    expect(messages).toHaveLength(2);
+    expect(messages[0]).toMatch(
       /^r: limits.maxFileSize: the file will have 4.69 GB, more than 3.99 GB — the nearest plan/,
     );
-    expect(found[1]).toMatch(
+    expect(messages[1]).toMatch(
       /^r: limits.minTokensPerSecond: a Pi 4 will generate about 0.76 tokens\/s, fewer than 0.9/,
     );
-    expect(found[0]).toContain(
+    expect(messages[0]).toContain(
       "prune: { method: ffn-second-order, pruningRatio: 0.16 }, quantize.type: Q4_K_S",
     );
   });
 
   it("would rather quantize than prune where size is all that counts", () => {
-    const [found] = problems({ ...recipe, limits: { maxFileSize: "3.9 GB" } });
-    expect(found).toContain("no pruning, quantize.type: IQ3_M");
+    const [message] = problems({ ...recipe, limits: { maxFileSize: "3.9 GB" } });
+    expect(message).toContain("no pruning, quantize.type: IQ3_M");
   });
 
   it("refuses a host that the model does not fit, with 1 GiB for the system", () => {
@@ -140,18 +140,18 @@ describe("checkLimits", () => {
     });
     const fleet = [host("pi-0", 4096), host("pi-1", 32768), host("pi-2", 32768), host("pi-3", 32768, "q8_0")];
     const limited = { ...recipe, limits: { maxMemory: "8 GB" } };
-    const found = problems(limited, fleet);
-    expect(found.map((line) => line.replace(/ —.*/, ""))).toEqual([
+    const messages = problems(limited, fleet);
+    expect(messages.map((line) => line.replace(/ —.*/, ""))).toEqual([
       "r: limits.maxMemory: it will take 8.45 GB of memory with 32768 tokens of context, more than 8.00 GB",
       expect.stringMatching(/^host pi-1: .* 8.45 GB with 32768 tokens of context and the system 1.07 GB/),
       expect.stringMatching(/^host pi-2: /),
     ]);
-    expect(found[0]).toContain("the nearest plan that meets all limits");
+    expect(messages[0]).toContain("the nearest plan that meets all limits");
     expect(problems(limited, [host("pi-0", 4096), host("pi-3", 32768, "q8_0")])).toEqual([]);
   });
 
   it("says so when no plan can meet the limits", () => {
-    const [found] = problems({ ...recipe, limits: { minTokensPerSecond: 5 } });
-    expect(found).toContain("no plan meets all of them: relax a limit");
+    const [message] = problems({ ...recipe, limits: { minTokensPerSecond: 5 } });
+    expect(message).toContain("no plan meets all of them: relax a limit");
   });
 });

@@ -69,11 +69,11 @@ export function meets(shape: ModelShape, release: ReleasePrediction, limits: Lim
  */
 export function bestPlan(base: ModelShape, frame: PlanFrame, limits: Limits): CandidatePlan | undefined {
   const types = standardTypes(frame.imatrix).filter((type) => divergence[type] !== undefined);
-  const plans = candidateShapes(base).flatMap(({ shape, ways }) =>
+  const plans = candidateShapes(base).flatMap(({ shape, prunings }) =>
     types.flatMap((type): CandidatePlan[] => {
       const release = predictRelease(shape, { type, imatrix: frame.imatrix }, frame.server);
       if (!meets(shape, release, limits)) return [];
-      return ways.map((pruning) => ({
+      return prunings.map((pruning) => ({
         ...{ type, pruning, release },
         loss: lossOf(base, shape, type, pruning && { ...pruning, reconstruct: true }, frame.recovers),
       }));
@@ -95,10 +95,10 @@ export function lossOf(
   return expectedLoss(type, pruning && { method: pruning.method, refitted, removed, recovers });
 }
 
-/** Every shape that can be had, with the ways to get there: methods differ in what is lost, seldom in what is left. */
-function candidateShapes(base: ModelShape): { shape: ModelShape; ways: (Pruning | undefined)[] }[] {
-  const found = new Map([
-    [JSON.stringify(base), { shape: base, ways: [undefined] as (Pruning | undefined)[] }],
+/** Every shape that can be had, with the prunings that lead to it: methods differ in what is lost, seldom in what is left. */
+function candidateShapes(base: ModelShape): { shape: ModelShape; prunings: (Pruning | undefined)[] }[] {
+  const candidates = new Map([
+    [JSON.stringify(base), { shape: base, prunings: [undefined] as (Pruning | undefined)[] }],
   ]);
   for (const method of proposed)
     for (const pruningRatio of shares) {
@@ -106,11 +106,12 @@ function candidateShapes(base: ModelShape): { shape: ModelShape; ways: (Pruning 
       const shape = shapeAfter(base, pruning);
       if (shape === undefined) continue;
       const key = JSON.stringify(shape);
-      const { ways } = found.get(key) ?? { ways: [] };
+      const { prunings } = candidates.get(key) ?? { prunings: [] };
       // The first share of several that come to the same.
-      if (!ways.some((way) => way?.method === method)) found.set(key, { shape, ways: [...ways, pruning] });
+      if (!prunings.some((known) => known?.method === method))
+        candidates.set(key, { shape, prunings: [...prunings, pruning] });
     }
-  return [...found.values()];
+  return [...candidates.values()];
 }
 
 function shapeAfter(base: ModelShape, pruning: Pruning): ModelShape | undefined {

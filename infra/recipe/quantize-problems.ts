@@ -17,22 +17,22 @@ const maxBlocks = 200;
 export function quantizeProblems({ quantize, imatrix }: Recipe["steps"], file: string): Problem[] {
   const { type, objective, tensorTypes, outputTensorType, tokenEmbeddingType } = quantize;
   const problems: Problem[] = [];
-  const say = (key: string, what: string, remedy: string) =>
+  const addProblem = (key: string, what: string, remedy: string) =>
     problems.push({ where: `${file}: steps.quantize.${key}`, what, remedy });
 
   if (imatrix === undefined && type !== undefined && needImatrix.includes(type))
-    say("type", `${type} needs an importance matrix`, "add the step `imatrix`");
+    addProblem("type", `${type} needs an importance matrix`, "add the step `imatrix`");
   if (imatrix === undefined && objective !== undefined)
-    say("objective", "the search needs an importance matrix", "add the step `imatrix`");
+    addProblem("objective", "the search needs an importance matrix", "add the step `imatrix`");
   if (
     type !== undefined &&
     unquantized.includes(type) &&
     (tensorTypes ?? outputTensorType ?? tokenEmbeddingType)
   )
-    say("type", `${type} takes no types for single tensors`, "take a quantized type, e.g. Q8_0");
+    addProblem("type", `${type} takes no types for single tensors`, "take a quantized type, e.g. Q8_0");
   for (const pattern of Object.keys(tensorTypes ?? {}))
     if (!matchesSomeTensor(pattern))
-      say(
+      addProblem(
         `tensorTypes.${pattern}`,
         "matches no tensor of a Llama",
         `names look like blk.0.attn_v.weight; matrices are ${blockTensors.join(", ")}, token_embd and output`,

@@ -60,14 +60,14 @@ function recipeProblems(errors: readonly ErrorObject[], file: string): Problem[]
   const rest = errors.filter(
     ({ schemaPath }) => !explained.some((error) => schemaPath.startsWith(error.schemaPath)),
   );
-  const telling = [
+  const informative = [
     ...explained,
     ...rest.filter(({ keyword }) => !["if", "oneOf", "anyOf"].includes(keyword)),
   ];
-  return (telling.length > 0 ? telling : errors).map((error) => {
-    const at = error.instancePath.slice(1).replaceAll("/", ".");
+  return (informative.length > 0 ? informative : errors).map((error) => {
+    const keyPath = error.instancePath.slice(1).replaceAll("/", ".");
     const where = (key?: string): string =>
-      [file, [at, key].filter(Boolean).join(".")].filter(Boolean).join(": ");
+      [file, [keyPath, key].filter(Boolean).join(".")].filter(Boolean).join(": ");
     if (error.keyword === "additionalProperties") {
       const { additionalProperty: key } = error.params as { additionalProperty: string };
       const known = Object.keys((error.parentSchema?.properties ?? {}) as object);
