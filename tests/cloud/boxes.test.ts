@@ -3,7 +3,7 @@
  * for the boxes: what they would make is made up here, on a real S3 server.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { boxOf } from "../../infra/builder/aws/box-of.ts";
+import { instanceFor } from "../../infra/stage/instance-for.ts";
 import { loadRecipe } from "../../infra/recipe/recipe.ts";
 import { planStages, type PlannedStage } from "../../infra/plan/plan.ts";
 import { S3Store } from "../../infra/store/s3-store.ts";
@@ -46,7 +46,8 @@ async function configure(changes: Record<string, unknown> = {}, aws: object = {}
   });
   const plan = await planStages(loadRecipe(workspace.recipeFile), store, readToolchain());
   for (const stage of plan)
-    if (boxOf(stage) === undefined && stage.artifact === undefined) await makeUp(store, stage, "run-here");
+    if (instanceFor(stage) === undefined && stage.artifact === undefined)
+      await makeUp(store, stage, "run-here");
   return plan;
 }
 
@@ -93,7 +94,7 @@ describe("a stack whose stages run on AWS", () => {
     const { output, exitCode } = await workspace.up();
     expect(exitCode, output).toBe(0);
     for (const stage of plan) expect(await store.manifest(stage.key), stage.name).toBeDefined();
-    const on = Object.fromEntries(plan.map((stage) => [stage.name, boxOf(stage)]));
+    const on = Object.fromEntries(plan.map((stage) => [stage.name, instanceFor(stage)]));
     expect(Object.fromEntries(boxes.worked)).toEqual(
       Object.fromEntries(Object.entries(on).filter(([, box]) => box !== undefined)),
     );
