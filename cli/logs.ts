@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import type { JobQueues } from "../infra/builder/aws/job-queues.ts";
 import { instanceFor } from "../infra/stage/instance-for.ts";
 import { UserError } from "../common/user-error.ts";
-import { planStages } from "../infra/plan/plan.ts";
+import { planRecipe } from "../infra/prediction/forecast.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
@@ -23,7 +23,7 @@ export async function main(args: string[]): Promise<number> {
   });
   const config = readStackConfig(values.stack);
   await bootstrap();
-  const stages = await planStages(loadRecipe(config.recipe), await openStore(config.store), readToolchain());
+  const stages = await planRecipe(loadRecipe(config.recipe), await openStore(config.store), readToolchain());
   const stage = stages.find(({ name }) => positionals.length === 1 && name === positionals[0]);
   if (stage === undefined)
     throw new UserError({

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { UserError } from "../common/user-error.ts";
-import { planStages } from "../infra/plan/plan.ts";
+import { planRecipe } from "../infra/prediction/forecast.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import type { Report } from "../infra/fleet/report.ts";
 import { formatStatus, parseJobs } from "../infra/fleet/status.ts";
@@ -20,7 +20,7 @@ export async function main(args: string[]): Promise<number> {
   const store = await openStore(config.store);
   const queues = config.builder?.aws && (await openJobQueues(config.store ?? "", stack));
   const [stages, jobs, report, instances] = await Promise.all([
-    planStages(loadRecipe(config.recipe), store, readToolchain()),
+    planRecipe(loadRecipe(config.recipe), store, readToolchain()),
     queues === undefined ? jobsOf(config) : byShortKey(await queues.lines()),
     lastReport(stack),
     queues?.instances(),

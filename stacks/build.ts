@@ -6,7 +6,7 @@ import { JobQueues, sourceObject } from "../infra/builder/aws/job-queues.ts";
 import { LocalBuilder } from "../infra/builder/local-builder.ts";
 import { packSource } from "../infra/builder/ssh/source.ts";
 import type { AwsBuilderConfig } from "../infra/config/aws-schema.ts";
-import type { PlannedStage } from "../infra/plan/plan.ts";
+import type { PlannedStage } from "../infra/stage/planned.ts";
 import { checkCost, describeCost, planCost } from "../infra/prediction/plan-cost.ts";
 import type { Prediction } from "../infra/prediction/predict.ts";
 import type { Builder } from "../infra/stage/builder.ts";

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
-import type { PlannedStage } from "../plan/plan.ts";
+import type { PlannedStage } from "../stage/planned.ts";
 import type { Builder, BuilderPlace } from "../stage/builder.ts";
 import { instanceFor, type InstanceName } from "../stage/instance-for.ts";
 import type { JobQueues } from "./aws/job-queues.ts";

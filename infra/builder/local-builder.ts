@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type * as pulumi from "@pulumi/pulumi";
 import { dataDir } from "../../common/paths.ts";
-import type { PlannedStage } from "../plan/plan.ts";
+import type { PlannedStage } from "../stage/planned.ts";
 import type { Builder, BuilderPlace } from "../stage/builder.ts";
 import type { JobSpec } from "../stage/job.ts";
 import { tokenEnvironment } from "./hugging-face-token.ts";

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
 import type { SshBuilderConfig } from "../config/schema.ts";
-import type { PlannedStage } from "../plan/plan.ts";
+import type { PlannedStage } from "../stage/planned.ts";
 import type { Builder, BuilderPlace } from "../stage/builder.ts";
 import { tokenEnvironment } from "./hugging-face-token.ts";
 import { runsAtWork } from "./ssh/runs-at-work.ts";

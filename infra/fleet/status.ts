@@ -1,9 +1,9 @@
 import Table from "cli-table3";
+import { plainTable } from "../../common/plain-table.ts";
 import { formatDuration } from "../../common/units.ts";
 import { describeInstances, type InstanceRecord } from "../builder/aws/instance-records.ts";
-import type { PlannedStage } from "../plan/plan.ts";
+import type { PlannedStage } from "../stage/planned.ts";
 import type { Report } from "./report.ts";
-import { plain } from "./table.ts";
 
 /** What is known of a stack without running it. */
 export interface Status {
@@ -36,7 +36,7 @@ export function formatStatus(status: Status): string {
 
 function stageTable({ stages, jobs }: Status): string {
   const table = new Table({
-    ...plain,
+    ...plainTable,
     head: ["stage", "key", "took", "state"],
     colAligns: ["left", "left", "right", "left"],
   });
@@ -54,7 +54,7 @@ const shownInstances = 8;
 
 function instanceTable(records: readonly InstanceRecord[]): string {
   const table = new Table({
-    ...plain,
+    ...plainTable,
     head: ["instance", "id", "type", "", "ran", "cost", "state"],
     colAligns: ["left", "left", "left", "left", "right", "right", "left"],
   });
@@ -68,7 +68,7 @@ function instanceTable(records: readonly InstanceRecord[]): string {
 }
 
 function hostTable({ release, hosts }: Report): string {
-  const table = new Table({ ...plain, head: ["host", "release", "tokens/s", "endpoint"] });
+  const table = new Table({ ...plainTable, head: ["host", "release", "tokens/s", "endpoint"] });
   for (const { host, tokensPerSecond, endpoint, ...served } of hosts)
     table.push([
       host,

@@ -1,11 +1,11 @@
 import Table from "cli-table3";
-import { instanceFor, instanceNames, type InstanceName } from "../stage/instance-for.ts";
 import type { AwsBuilderConfig } from "../config/aws-schema.ts";
-import { formatDuration } from "../../common/units.ts";
+import { formatDuration, formatUsd } from "../../common/units.ts";
 import { UserError } from "../../common/user-error.ts";
-import type { PlannedStage } from "../plan/plan.ts";
+import { instanceFor, instanceNames, type InstanceName } from "../stage/instance-for.ts";
+import type { PlannedStage } from "../stage/planned.ts";
 import type { StageCost } from "./stage-costs.ts";
-import { plain } from "../fleet/table.ts";
+import { plainTable } from "../../common/plain-table.ts";
 import { diskPerHour, priceFile, priceOf, type HourlyPrice } from "../config/prices.ts";
 
 /** Booting, packages, llama.cpp's tools; and the while an instance waits for another job. Assumed. */
@@ -84,7 +84,7 @@ export function sumOf({ lines }: PlanCost): HourlyPrice & { seconds: number } {
 export function describeCost(cost: PlanCost, { region, maxCostUsd, onDemand }: AwsBuilderConfig): string {
   if (cost.lines.length === 0) return "";
   const table = new Table({
-    ...plain,
+    ...plainTable,
     head: ["on AWS", "instance", "type", "hours", "spot", "on demand"],
     colAligns: ["left", "left", "left", "right", "right", "right"],
   });
@@ -99,8 +99,8 @@ export function describeCost(cost: PlanCost, { region, maxCostUsd, onDemand }: A
       instance,
       type,
       (part.seconds / 3600).toFixed(2),
-      dollars(part.spot),
-      dollars(part.onDemand),
+      formatUsd(part.spot),
+      formatUsd(part.onDemand),
     ]);
   for (const { what, instance, type, ...part } of cost.lines) row(what, instance, type, part);
   row("sum", "", "", sumOf(cost));
@@ -127,12 +127,8 @@ export function checkCost(cost: PlanCost, { maxCostUsd, onDemand }: AwsBuilderCo
   if (predicted <= maxCostUsd) return;
   throw new UserError({
     where: "pipress:builder.aws.maxCostUsd",
-    what: `the plan is predicted to cost ${dollars(predicted)} (${onDemand ? "on demand" : "spot"}, ${formatDuration(sum.seconds)} of instances), the limit is ${dollars(maxCostUsd)}`,
+    what: `the plan is predicted to cost ${formatUsd(predicted)} (${onDemand ? "on demand" : "spot"}, ${formatDuration(sum.seconds)} of instances), the limit is ${formatUsd(maxCostUsd)}`,
     remedy:
       "raise the limit, make the recipe smaller, or name cheaper types; the table above says what costs how much",
   });
-}
-
-function dollars(usd: number): string {
-  return `$${usd.toFixed(2)}`;
 }

@@ -1,5 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { PlannedStage } from "../plan/plan.ts";
+import type { PlannedStage } from "./planned.ts";
 import type { BuilderAddress } from "./job.ts";
 
 /** Where stages run. */

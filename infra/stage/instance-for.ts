@@ -1,4 +1,4 @@
-import type { PlannedStage } from "../plan/plan.ts";
+import type { PlannedStage } from "./planned.ts";
 
 /** The EC2 instances that a stack may have. */
 export const instanceNames = ["gpu", "build"] as const;
@@ -6,7 +6,7 @@ export type InstanceName = (typeof instanceNames)[number];
 
 const onGpu = new Set(["prune", "recover", "awq"]);
 /** Next to nothing to do: not worth an instance. */
-const onThisMachine = new Set(["fetch-text", "report"]);
+const onThisMachine = new Set(["fetch-dataset", "report"]);
 
 /** What of a stage decides where it runs. */
 export type PlacedStage = Pick<PlannedStage, "stage" | "params">;

@@ -1,5 +1,5 @@
 import type { SshBuilderConfig } from "../config/schema.ts";
-import type { PlannedStage } from "../plan/plan.ts";
+import type { PlannedStage } from "./planned.ts";
 
 /** What a stage is, wherever it runs: nothing in it depends on a machine. */
 export interface StageSpec {

@@ -1,6 +1,6 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import type { PlannedStage } from "../plan/plan.ts";
+import type { PlannedStage } from "./planned.ts";
 import type { Builder } from "./builder.ts";
 import { stageSpec, type JobResult, type StageJob } from "./job.ts";
 

@@ -1,4 +1,4 @@
-import { formatDuration } from "../../../common/units.ts";
+import { formatDuration, formatUsd } from "../../../common/units.ts";
 import type { InstanceName } from "../../stage/instance-for.ts";
 
 /** An instance that ran, or runs. */
@@ -24,13 +24,9 @@ export function describeInstances(records: readonly InstanceRecord[], now = Date
     .filter(({ state }) => state === "running")
     .map(({ name, instance, type, lifecycle, began, usdPerHour }) => {
       const seconds = now - began;
-      const cost = dollars((seconds / 3600) * usdPerHour);
+      const cost = formatUsd((seconds / 3600) * usdPerHour);
       return `running now: ${name} instance ${instance} (${type}, ${lifecycle}) for ${formatDuration(seconds)}, ${cost} so far`;
     });
   const total = records.reduce((sum, { costUsd }) => sum + costUsd, 0);
-  return [...running, `instances of this stack have cost ${dollars(total)} so far`].join("\n");
-}
-
-function dollars(usd: number): string {
-  return `$${usd.toFixed(2)}`;
+  return [...running, `instances of this stack have cost ${formatUsd(total)} so far`].join("\n");
 }

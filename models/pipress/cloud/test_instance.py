@@ -91,12 +91,12 @@ def test_an_instance_takes_its_job_does_it_leaves_artifact_log_and_cost_and_ends
     queue = queue_of(instance)
     aws.parameters["/pipress/test/token"] = "hf_secret"
     aws.capacity = {"pipress-test-build-spot": 0}
-    operator = run_as_operator(instance, "fetch-text", texts(text_source))
+    operator = run_as_operator(instance, "fetch-dataset", texts(text_source))
     instance.wait(lambda: aws.capacity["pipress-test-build-spot"] == 1, "the operator to ask for an instance")
     assert instance.boot() == 0, instance.logs()
     out, err = operator.communicate(timeout=60)
     assert operator.returncode == 0, err
-    assert json.loads(out)["key"] == KEY and "fetch-text waiting for an instance" in err
+    assert json.loads(out)["key"] == KEY and "fetch-dataset waiting for an instance" in err
     assert (instance.home / "shutdown").read_text() == "-P +600\n"
     instance.wait(instance.is_off, "the instance's end")
 
@@ -108,19 +108,19 @@ def test_an_instance_takes_its_job_does_it_leaves_artifact_log_and_cost_and_ends
     assert status is not None and status["state"] == "done"
     assert queue.job(KEY) is None
     log = queue.documents.get(queue.log(KEY))
-    assert log is not None and b"fetch-text, run run-1" in log
+    assert log is not None and b"fetch-dataset, run run-1" in log
     record = record_of(queue)
     assert (record["state"], record["why"], record["type"]) == ("ended", "its jobs are done", "g6e.2xlarge")
     assert record["costUsd"] == pytest.approx(record["until"] - record["began"], abs=0.1)
     assert [call["ShouldDecrementDesiredCapacity"] for call in aws.ended()] == ["true"]
     logs = b"".join(queue.documents.get(path) or b"" for path in queue.documents.list(f"{queue.root}/boots/"))
-    assert b"ending this instance: its jobs are done" in logs and b"fetch-text done" in logs
+    assert b"ending this instance: its jobs are done" in logs and b"fetch-dataset done" in logs
     assert b"hf_secret" not in logs + log
 
 
 def test_a_job_that_fails_says_why_and_the_instance_ends(machine: Machines, aws: AwsDouble) -> None:
     instance = machine()
-    queue = put_job(instance, "prune", {"parametersRemoved": 0.1}, {"model": "cd" * 32, "texts": "cd" * 32})
+    queue = put_job(instance, "prune", {"pruningRatio": 0.1}, {"model": "cd" * 32, "datasets": "cd" * 32})
     assert instance.boot() == 0, instance.logs()
     instance.wait(instance.is_off, "the instance's end")
     status = queue.status(KEY)
@@ -144,7 +144,7 @@ def test_an_instance_that_only_costs_money_ends_with_its_job_and_says_why(
     machine: Machines, aws: AwsDouble, limits: dict[str, float], gpu_percent: int, why: str
 ) -> None:
     instance = machine(gpu=True, **limits)
-    queue = put_job(instance, "prune", {"parametersRemoved": 0.1}, {"model": "cd" * 32, "texts": "cd" * 32})
+    queue = put_job(instance, "prune", {"pruningRatio": 0.1}, {"model": "cd" * 32, "datasets": "cd" * 32})
     instance.gpu_percent.write_text(str(gpu_percent))
     with hold_turn(instance):
         assert instance.boot() == 0, instance.logs()
@@ -191,8 +191,8 @@ def test_a_spot_instance_that_is_taken_back_saves_its_checkpoint_and_the_next_on
         **{"toolVersions": {}, "store": instance.store},
         **{
             # Patience: there is nothing to recover here, and yet it is to go on to the end.
-            "params": {**params, "validationTokens": 256, "patience": 100},
-            "inputs": {"model": student, "teacher": model, "texts": words},
+            "params": {**params, "validationTokens": 256, "earlyStoppingPatience": 100},
+            "inputs": {"model": student, "teacher": model, "datasets": words},
         },
     }
     queue = queue_of(instance)
