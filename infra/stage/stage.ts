@@ -22,7 +22,7 @@ export interface StageArgs {
  * for any `#` import, and tsx in the node_modules beside it: so the command is the same in every clone, and works
  * with the official CLI, which sets no variable of ours.
  */
-const launcher = `node --import tsx --eval 'import("#run-stage")'`;
+export const launcher = `node --import tsx --eval 'import("#run-stage")'`;
 
 /** One stage of a recipe: its artifact is in the store when this resource is up to date. */
 export class Stage extends pulumi.ComponentResource {
