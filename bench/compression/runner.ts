@@ -126,7 +126,7 @@ export class Runner {
   private async run(step: Step): Promise<void> {
     const { python, llamaCpp } = this.place.toolchain;
     const spec: JobSpec = {
-      stage: step.stage,
+      stage: step.stage as JobSpec["stage"], // or a peer's module
       name: step.name,
       key: step.key,
       run: randomUUID(),

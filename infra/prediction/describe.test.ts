@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Manifest } from "../store/manifest.ts";
+import type { StageName } from "../stage/node.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import { loadRecipe } from "../recipe/recipe.ts";
 import { stageGraph } from "../plan/graph.ts";
@@ -9,7 +10,7 @@ import type { ModelShape } from "./shape.ts";
 
 const stage = (name: string, artifact?: Manifest): PlannedStage => ({
   name,
-  stage: name,
+  stage: name as StageName,
   params: {},
   inputs: {},
   inputKeys: {},
