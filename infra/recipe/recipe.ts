@@ -6,7 +6,6 @@ import { compileSchema } from "../store/manifest.ts";
 import { nearest } from "../../common/nearest.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import { repoRoot } from "../../common/paths.ts";
-import type { GoldenPrompt, ServerSettings } from "../fleet/release.ts";
 import { quantizeProblems } from "./quantize-problems.ts";
 
 /** A recipe as `models/schemas/recipe.schema.json` describes it, defaults filled in. */
@@ -24,10 +23,18 @@ export interface Recipe {
     quantize: Record<string, unknown>;
     evaluate: Record<string, unknown>;
   };
-  golden: GoldenPrompt;
+  golden: SmokeTest;
   /** Whether the unpruned model is measured at the result's size; without it, where the recipe prunes. */
   baselines?: boolean;
-  server: Pick<ServerSettings, "context" | "threads" | "parallel" | "minTokensPerSecond">;
+  server: { context: number; threads: number; parallel: number; minTokensPerSecond: number };
+}
+
+/** A prompt whose answer is known well enough to tell a working model from a broken one. */
+export interface SmokeTest {
+  prompt: string;
+  /** Regular expression the answer must match. */
+  expect: string;
+  maxTokens: number;
 }
 
 /** What a release has to keep to; sizes in bytes or as text with a unit. */

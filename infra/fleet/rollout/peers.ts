@@ -1,24 +1,24 @@
 import type { Host } from "../host.ts";
 
-/** Port on which a host lends what it has fetched. */
-export const sharePort = 9112;
+/** Port on which a host serves what it has fetched to its peers. */
+export const peerPort = 9112;
 
-/** How many neighbours a host asks before the controller. */
-const asked = 3;
+/** How many peers a host asks before the controller. */
+const maxPeers = 3;
 
 /**
  * The hosts that a host asks for a release, of those that have it: its own group's first, and not the same ones for every
  * host, so that no single card feeds a whole wave.
- * @param position of the host in its wave
+ * @param index of the host in its wave
  */
-export function chooseNeighbours<Candidate extends Pick<Host, "name" | "group">>(
+export function choosePeers<Candidate extends Pick<Host, "name" | "group">>(
   host: Pick<Host, "group">,
-  position: number,
+  index: number,
   served: readonly Candidate[],
 ): Candidate[] {
   const own = served.filter(({ group }) => group !== undefined && group === host.group);
   const others = served.filter((candidate) => !own.includes(candidate));
-  return [...rotate(own, position), ...rotate(others, position)].slice(0, asked);
+  return [...rotate(own, index), ...rotate(others, index)].slice(0, maxPeers);
 }
 
 function rotate<Item>(items: readonly Item[], by: number): Item[] {
