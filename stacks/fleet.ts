@@ -13,7 +13,7 @@ import { nodePort } from "../infra/fleet/prometheus.ts";
 import { describePlan, planStages, type PlannedStage } from "../infra/plan/plan.ts";
 import { describeRelease } from "../infra/prediction/describe.ts";
 import { predict } from "../infra/prediction/predict.ts";
-import { checkTargets, knownMemories } from "../infra/prediction/targets.ts";
+import { checkLimits, knownMemories } from "../infra/prediction/limits.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { makeRelease } from "../infra/fleet/release.ts";
 import { checkServerFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
@@ -46,7 +46,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   await pulumi.log.info(describePlan(plan, prediction?.stages));
   const memories = knownMemories(fleet);
   await pulumi.log.info(describeRelease(recipe, prediction, memories, server));
-  if (prediction) checkTargets(recipe, prediction, memories, server);
+  if (prediction) checkLimits(recipe, prediction, memories, server);
 
   const huggingFaceToken = secretToken(config.huggingFaceToken);
   const builder =
@@ -66,7 +66,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
         model: fileOf(files, modelFile),
         server: fileOf(toolchain.llamaCpp.release.files, "llama-server"),
         settings: { ...recipe.server, ...service },
-        golden: recipe.golden,
+        golden: recipe.smokeTest,
       }),
     );
   const apiKey = new Secret("api-key", { bytes: 32 });

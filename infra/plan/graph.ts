@@ -43,13 +43,13 @@ export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}
   };
   // The base model's evaluation is the reference that every other is compared with.
   const measure = (name: string, model: string): string => {
-    const inputs: Record<string, string> = { model, texts };
+    const inputs: Record<string, string> = { model, datasets };
     if (name !== "evaluate-base") inputs.reference = "evaluate-base";
-    return add(name, "evaluate", { ...steps.evaluate, golden: recipe.golden }, inputs);
+    return add(name, "evaluate", { ...steps.evaluate, smokeTest: recipe.smokeTest }, inputs);
   };
 
   const base = add("fetch", "fetch", recipe.base, {});
-  const texts = add("fetch-text", "fetch-text", recipe.texts, {});
+  const datasets = add("fetch-dataset", "fetch-dataset", recipe.datasets, {});
   let model = base;
 
   const convertedBase =
@@ -57,27 +57,27 @@ export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}
       ? add("convert-base", "convert", steps.convert, { model: base })
       : "convert";
   if (convertedBase !== "convert") measure("evaluate-base", convertedBase);
-  if (steps.prune) model = add("prune", "prune", steps.prune, { model, texts });
+  if (steps.prune) model = add("prune", "prune", steps.prune, { model, datasets });
   if (steps.recover) {
     if (steps.prune) measure("evaluate-pruned", add("convert-pruned", "convert", steps.convert, { model }));
     const { control, ...training } = steps.recover;
-    model = add("recover", "recover", training, { model, teacher: base, texts });
+    model = add("recover", "recover", training, { model, teacher: base, datasets });
     // What the same training does for the unpruned model is not recovery: it belongs beside every recovery.
     if (control === true) {
-      const trained = add("recover-control", "recover", training, { model: base, teacher: base, texts });
+      const trained = add("recover-control", "recover", training, { model: base, teacher: base, datasets });
       measure("evaluate-control", add("convert-control", "convert", steps.convert, { model: trained }));
     }
   }
-  if (steps.awq) model = add("awq", "awq", steps.awq, { model, texts });
+  if (steps.awq) model = add("awq", "awq", steps.awq, { model, datasets });
   const full = add("convert", "convert", steps.convert, { model });
   measure(steps.recover ? "evaluate-recovered" : steps.prune ? "evaluate-pruned" : "evaluate-base", full);
 
-  const imatrix = steps.imatrix && add("imatrix", "imatrix", steps.imatrix, { model: full, texts });
+  const imatrix = steps.imatrix && add("imatrix", "imatrix", steps.imatrix, { model: full, datasets });
   const quantized = add("quantize", "quantize", steps.quantize, {
     model: full,
     ...(imatrix && { imatrix }),
-    // The search for a target measures on calibration text.
-    ...(steps.quantize.target !== undefined && { texts }),
+    // The search for the best mix measures on calibration text.
+    ...(steps.quantize.objective !== undefined && { datasets }),
   });
   measure("evaluate", quantized);
 
@@ -88,7 +88,7 @@ export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}
     unpruned.imatrix =
       convertedBase === full
         ? imatrix
-        : add("imatrix-base", "imatrix", steps.imatrix ?? {}, { model: convertedBase, texts });
+        : add("imatrix-base", "imatrix", steps.imatrix ?? {}, { model: convertedBase, datasets });
   if (atEqualSize)
     measure("evaluate-baseline", add("quantize-baseline", "baseline", {}, { ...unpruned, like: quantized }));
   if (equalSpeedType !== undefined)

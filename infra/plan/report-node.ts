@@ -30,8 +30,10 @@ function predictedEvaluations(recipe: Recipe, nodes: readonly StageNode[]): Reco
   const predicted = nodes.flatMap(({ name, stage, inputs }): [string, object][] => {
     const model = stage === "evaluate" ? models.get(inputs.model ?? "") : undefined;
     if (model === undefined) return [];
-    const { quantization, fileBytes, ramBytes, tokensPerSecond } = model;
-    return [[name, { type: quantization.type, fileBytes, ramBytes: Math.round(ramBytes), tokensPerSecond }]];
+    const { quantization, fileBytes, memoryBytes, tokensPerSecond } = model;
+    return [
+      [name, { type: quantization.type, fileBytes, memoryBytes: Math.round(memoryBytes), tokensPerSecond }],
+    ];
   });
   return Object.fromEntries(predicted);
 }

@@ -4,7 +4,7 @@ import { compareWithBest } from "./best-plan.ts";
 import type { CacheSettings } from "./memory.ts";
 import type { Prediction } from "./predict.ts";
 import { formatSpeed } from "./speed.ts";
-import type { HostMemory } from "./targets.ts";
+import type { HostMemory } from "./limits.ts";
 
 /**
  * What a recipe is predicted to give, as `preview` says it.
@@ -24,7 +24,7 @@ export function describeRelease(
   return [
     "predicted for the release",
     `  file    ${formatBytes(release.fileBytes)}`,
-    `  memory  ${formatBytes(release.ramBytes)} on a host, with ${server.context} tokens of context`,
+    `  memory  ${formatBytes(release.memoryBytes)} on a host, with ${server.contextLength} tokens of context`,
     `  speed   about ${formatSpeed(release.tokensPerSecond)} tokens/s on a Raspberry Pi 4 (a model, not a measurement)`,
     ...(comparison === undefined ? [] : [`  plan    ${comparison}`]),
   ].join("\n");

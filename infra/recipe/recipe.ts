@@ -12,8 +12,8 @@ import { quantizeProblems } from "./quantize-problems.ts";
 export interface Recipe {
   name: string;
   base: { source: Record<string, unknown>; config?: Record<string, unknown> };
-  targets?: Targets;
-  texts: Record<string, unknown>;
+  limits?: Limits;
+  datasets: Record<string, unknown>;
   steps: {
     prune?: Record<string, unknown>;
     recover?: Record<string, unknown>;
@@ -23,10 +23,10 @@ export interface Recipe {
     quantize: Record<string, unknown>;
     evaluate: Record<string, unknown>;
   };
-  golden: SmokeTest;
+  smokeTest: SmokeTest;
   /** Whether the unpruned model is measured at the result's size; without it, where the recipe prunes. */
   baselines?: boolean;
-  server: { context: number; threads: number; parallel: number; minTokensPerSecond: number };
+  server: { contextLength: number; threads: number; parallel: number; minTokensPerSecond: number };
 }
 
 /** A prompt whose answer is known well enough to tell a working model from a broken one. */
@@ -37,11 +37,11 @@ export interface SmokeTest {
   maxTokens: number;
 }
 
-/** What a release has to keep to; sizes in bytes or as text with a unit. */
-export interface Targets {
-  bytes?: number | string;
-  ramBytes?: number | string;
-  tokensPerSecond?: number;
+/** What a release must meet; sizes are text with a unit. */
+export interface Limits {
+  maxFileSize?: string;
+  maxMemory?: string;
+  minTokensPerSecond?: number;
 }
 
 const recipesDir = join(repoRoot, "models", "recipes");

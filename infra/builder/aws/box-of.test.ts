@@ -18,7 +18,7 @@ it.each([
   ["baseline", "build"],
   ["evaluate", "build"],
   ["fetch", "build"],
-  ["fetch-text", undefined],
+  ["fetch-dataset", undefined],
   ["report", undefined],
 ])("%s runs on %s", (name, box) => {
   expect(boxOf(stage(name))).toBe(box);

@@ -6,7 +6,7 @@ export type BoxName = (typeof boxNames)[number];
 
 const onGpu = new Set(["prune", "recover", "awq"]);
 /** Next to nothing to do: not worth a box. */
-const onThisMachine = new Set(["fetch-text", "report"]);
+const onThisMachine = new Set(["fetch-dataset", "report"]);
 
 /** What of a stage decides where it runs. */
 export type PlacedStage = Pick<PlannedStage, "stage" | "params">;
