@@ -10,11 +10,12 @@ function resolve(config: Record<string, unknown>) {
   return resolveHosts(
     parsed.hosts.map((host, index) => ({ where: `pipress:hosts[${index}]`, host })),
     parsed,
+    { server: { contextLength: 512, threads: 2, parallel: 1, minTokensPerSecond: 0.5 } },
   );
 }
 
 describe("resolveHosts", () => {
-  it("takes each setting from the host, else from its group, else from the stack, else the default", () => {
+  it("takes each setting from the host, else from its group, else from the stack, else from the recipe, else the default", () => {
     const [far, near, virtual] = resolve({
       server: { contextLength: 1024, threads: 4, port: 9000, flags: { "--batch-size": 512 } },
       groups: {
@@ -46,15 +47,20 @@ describe("resolveHosts", () => {
       agentSocket: "/run/agent",
       bastion: { address: "gate", port: 22, user: "jump", hostKey },
       ...{ build: "onDevice", unreachable: "fail", labels: { floor: "3", room: "roof" } },
+      where: "pipress:hosts[0]",
       server: {
-        ...{ contextLength: 4096, threads: 3, port: 9000 },
+        ...{ contextLength: 4096, threads: 3, port: 9000, parallel: 1, minTokensPerSecond: 0.5, cacheType: "f16" },
         flags: { "--batch-size": 512, "--no-warmup": true },
       },
     });
     expect(near).toEqual({
       ...{ name: "pi-2", address: "10.0.0.2", port: 22, user: "pi", hostKey },
       ...{ build: "prebuilt", unreachable: "skip", labels: {} },
-      server: { contextLength: 1024, threads: 4, port: 9000, flags: { "--batch-size": 512 } },
+      where: "pipress:hosts[1]",
+      server: {
+        ...{ contextLength: 1024, threads: 4, port: 9000, parallel: 1, minTokensPerSecond: 0.5, cacheType: "f16" },
+        flags: { "--batch-size": 512 },
+      },
     });
     expect(virtual).toMatchObject({ name: "pi-3", virtual: { cpus: 2 }, server: { port: 9000 } });
   });

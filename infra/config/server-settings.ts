@@ -17,7 +17,6 @@ export function resolveServer(
   recipe: Recipe["server"],
   ...levels: readonly (ServerConfig | undefined)[]
 ): ServerSettings {
-  const { context: contextLength, ...own } = recipe;
   const flags = Object.assign({}, ...levels.map((level) => level?.flags)) as ServerFlags;
-  return Object.assign({}, defaults, own, { contextLength }, ...levels, { flags }) as ServerSettings;
+  return Object.assign({}, defaults, recipe, ...levels, { flags }) as ServerSettings;
 }
