@@ -10,8 +10,9 @@ import { resolveServer, type ServerSettings } from "../infra/config/server-setti
 import { endpointPorts, makeEndpoint } from "../infra/fleet/endpoint.ts";
 import { makeHost, type HostPort } from "../infra/fleet/host.ts";
 import { nodePort } from "../infra/fleet/prometheus.ts";
-import { describePlan, planStages, type PlannedStage } from "../infra/plan/plan.ts";
-import { describeRelease } from "../infra/prediction/describe.ts";
+import type { PlannedStage } from "../infra/stage/planned.ts";
+import { planRecipe } from "../infra/prediction/forecast.ts";
+import { describePlan, describeRelease } from "../infra/prediction/describe.ts";
 import { predict } from "../infra/prediction/predict.ts";
 import { checkLimits, knownMemories } from "../infra/prediction/limits.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
@@ -39,7 +40,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     checkServerFlags(server.flags, knownFlags, `${where}.server.flags`, llamaCpp.version);
   const store = await openStore(config.store);
 
-  const plan = await planStages(recipe, store, toolchain);
+  const plan = await planRecipe(recipe, store, toolchain);
   const server = resolveServer(recipe.server, config.server);
   const aws = config.builder?.aws;
   const prediction = predict(recipe, plan, server, aws && speedOnAws(aws));

@@ -49,28 +49,13 @@ describe("stageGraph", () => {
     ]);
   });
 
-  it("tells the report what is predicted of every model it measures, from the recipe alone", () => {
-    const config = {
-      hidden_size: 576,
-      intermediate_size: 1536,
-      num_hidden_layers: 30,
-      num_attention_heads: 9,
-      num_key_value_heads: 3,
-      vocab_size: 49152,
-      tie_word_embeddings: true,
-    };
-    const report = stageGraph({ ...recipe, base: { ...recipe.base, config } }).at(-1);
-    const predicted = report?.params.predicted as Record<string, { type: string; fileBytes: number }>;
-    expect(Object.keys(predicted)).toEqual([
-      "evaluate-base",
-      "evaluate-pruned",
-      "evaluate-recovered",
-      "evaluate",
-      "evaluate-baseline",
-    ]);
-    expect(predicted.evaluate?.type).toBe("Q4_K_M");
-    expect(predicted.evaluate?.fileBytes).toBeCloseTo(96351296, -4);
-    expect(stageGraph(recipe).at(-1)?.params.predicted).toEqual({});
+  it("hands the report what was predicted of the models it measures", () => {
+    const predicted = { evaluate: { type: "Q4_K_M", fileBytes: 1 } };
+    expect(stageGraph(recipe, { reportParams: { predicted } }).at(-1)?.params).toEqual({
+      recipe: "r",
+      predicted,
+    });
+    expect(stageGraph(recipe).at(-1)?.params).toEqual({ recipe: "r", predicted: {} });
   });
 
   it("quantizes the base itself when a recipe neither prunes nor recovers", () => {

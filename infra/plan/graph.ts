@@ -1,16 +1,5 @@
 import type { Recipe } from "../recipe/recipe.ts";
-import { withReport } from "./report-node.ts";
-
-/** One instance of a stage in a recipe's chain, before keys are known. */
-export interface StageNode {
-  /** Unique in the plan, and the resource's name: `convert-base`. */
-  name: string;
-  /** The stage it is an instance of: `convert`. */
-  stage: string;
-  params: Record<string, unknown>;
-  /** Upstream instances by the name under which the stage knows them. */
-  inputs: Record<string, string>;
-}
+import type { StageNode } from "../stage/node.ts";
 
 /** Which measurements of the way from the base to the release a report sets side by side, in that order. */
 export const evaluations = [
@@ -24,17 +13,26 @@ export const evaluations = [
 /** Measurements of the unpruned model at the result's size, and at its predicted speed. */
 export const baselineEvaluations = ["evaluate-baseline", "evaluate-baseline-speed"] as const;
 
-/** What a plan decides beyond the recipe. */
+/** What a graph has beyond its recipe: what `infra/prediction/forecast.ts` finds, or nothing. */
 export interface GraphOptions {
   /** Type of llama-quantize under which the unpruned model should be as fast as the result: one more baseline. */
   equalSpeedType?: string | undefined;
+  /** Parameters of the stage `report` but for the recipe's name; `$defs.report` of recipe.schema.json. */
+  reportParams?: Record<string, unknown>;
 }
 
 /**
  * Lays out a recipe's stages in an order in which each comes after its inputs. Steps that the recipe leaves out are
- * skipped, and what would have used their result uses what came before them.
+ * skipped, and what would have used their result uses what came before them. The last is the report on them all.
  */
-export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}): StageNode[] {
+export function stageGraph(recipe: Recipe, options: GraphOptions = {}): StageNode[] {
+  const nodes = measuredStages(recipe, options);
+  const params = { recipe: recipe.name, predicted: {}, ...options.reportParams };
+  const inputs = Object.fromEntries(nodes.map(({ name }) => [name, name]));
+  return [...nodes, { name: "report", stage: "report", params, inputs }];
+}
+
+function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): StageNode[] {
   const { steps } = recipe;
   const nodes: StageNode[] = [];
   const add = (name: string, stage: string, params: object, inputs: Record<string, string>): string => {
@@ -82,7 +80,7 @@ export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}
   measure("evaluate", quantized);
 
   const atEqualSize = recipe.baselines ?? steps.prune !== undefined;
-  if (!atEqualSize && equalSpeedType === undefined) return withReport(recipe, nodes);
+  if (!atEqualSize && equalSpeedType === undefined) return nodes;
   const unpruned: Record<string, string> = { model: convertedBase };
   if (imatrix)
     unpruned.imatrix =
@@ -96,7 +94,7 @@ export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}
       "evaluate-baseline-speed",
       add("quantize-baseline-speed", "quantize", { type: equalSpeedType }, unpruned),
     );
-  return withReport(recipe, nodes);
+  return nodes;
 }
 
 /** Names of a stage and of all that it is made from; `nodes` in an order in which each comes after its inputs. */

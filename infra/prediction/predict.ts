@@ -1,8 +1,8 @@
 import { availableParallelism } from "node:os";
 import { parseBytes } from "../../common/units.ts";
-import type { StageNode } from "../plan/graph.ts";
-import type { PlannedStage } from "../plan/plan.ts";
 import type { Recipe } from "../recipe/recipe.ts";
+import type { StageNode } from "../stage/node.ts";
+import type { PlannedStage } from "../stage/planned.ts";
 import type { BlockType } from "./block-types.ts";
 import { fileBytes } from "./file-size.ts";
 import { serverMemory, type CacheSettings } from "./memory.ts";

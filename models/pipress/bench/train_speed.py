@@ -131,7 +131,9 @@ def measure(teacher_folder: Path, model: Path, texts: Path, p: dict[str, Any]) -
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "dtype": str(teacher.dtype).removeprefix("torch."),
-        "settings": {name: p[name] for name in ("rank", "targetModules", "sequenceLength", "batchSize", "epochs", "tokens")},
+        "settings": {
+            name: p[name] for name in ("rank", "targetModules", "sequenceLength", "batchSize", "epochs", "tokens")
+        },
     }
 
 

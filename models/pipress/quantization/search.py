@@ -95,7 +95,7 @@ class Search:
         if smallest > budget:
             raise StageError(
                 f"no mix of types makes a file of {budget:,} bytes or less",
-                f"the smallest reachable is {smallest:,} bytes: set objective.maxFileSize to that or more, or prune more",
+                f"the smallest reachable is {smallest:,} bytes: raise objective.maxFileSize to that, or prune more",
             )
         average = 8 * budget / sum(math.prod(tensor.shape) for tensor in self.source.weights.values())
         kinds = self._window(average)

@@ -70,9 +70,9 @@ def scale_of(rank: int, alpha: float) -> float:
 def trainable(model: LlamaForCausalLM, p: dict[str, Any]) -> dict[str, nn.Parameter]:
     """Freezes the model, in place, but for what the recipe trains; returns that by name.
 
-    Adapters of `rank` on `targetModules` in every layer; in the last `fullLayers` layers all weights instead (the last layers
-    and the output layer in full: "Reassessing Layer Pruning in LLMs", arXiv:2411.15558), and with `lmHead` the output
-    layer. Where that is tied to the embeddings it stays so: the one matrix gets the gradients of both its uses.
+    Adapters of `rank` on `targetModules` in every layer; in the last `fullLayers` layers all weights instead (the last
+    layers and the output layer in full: "Reassessing Layer Pruning in LLMs", arXiv:2411.15558), and with `lmHead` the
+    output layer. Where that is tied to the embeddings it stays so: the one matrix gets the gradients of both its uses.
     """
     model.requires_grad_(False)
     generator = torch.Generator().manual_seed(p["seed"])

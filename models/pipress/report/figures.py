@@ -46,8 +46,8 @@ def stage_figures(manifests: dict[str, Manifest]) -> list[dict[str, Any]]:
 def model_figures(manifests: dict[str, Manifest], predicted: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """What was measured of each model, and what was predicted of it.
 
-    predicted: by name of the evaluation: type, fileBytes, memoryBytes, tokensPerSecond. A prediction for another type than
-    the model turned out to be of is left out.
+    predicted: by name of the evaluation: type, fileBytes, memoryBytes, tokensPerSecond. A prediction for another type
+    than the model turned out to be of is left out.
     """
     models = []
     for name, label in LABELS.items():

@@ -91,9 +91,7 @@ def _answers(models: list[Report]) -> str:
             verdict = "as expected" if model.get("smokeTestMatches") else "not as expected"
             rows.append(f"<dt>{escape(model['label'])}, {verdict}</dt><dd>{escape(model['smokeTestAnswer'])}</dd>\n")
     return (
-        f"<details><summary>Answers to the smoke test</summary>\n<dl>\n{''.join(rows)}</dl></details>\n"
-        if rows
-        else ""
+        f"<details><summary>Answers to the smoke test</summary>\n<dl>\n{''.join(rows)}</dl></details>\n" if rows else ""
     )
 
 

@@ -36,7 +36,9 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     length = p["sequenceLength"]
     sequences = pack(_calibration(inputs["datasets"]), load_tokenizer(inputs["model"]), length)
     if len(sequences) == 0:
-        raise StageError(f"the calibration text has fewer than {length} tokens", "take more text for datasets.calibration")
+        raise StageError(
+            f"the calibration text has fewer than {length} tokens", "take more text for datasets.calibration"
+        )
     sequences = spread(sequences, max(1, p["calibrationTokens"] // length))
 
     model = StreamedLlama(inputs["model"])

@@ -119,4 +119,6 @@ def chat_prompt(model: Path, question: str) -> str:
             messages=[{"role": "user", "content": question}], add_generation_prompt=True, **named
         )
     except TemplateError as error:
-        raise StageError(f"the model's chat template does not work: {error}", "write another prompt for the smoke test") from error
+        raise StageError(
+            f"the model's chat template does not work: {error}", "write another prompt for the smoke test"
+        ) from error

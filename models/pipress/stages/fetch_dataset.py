@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from pipress.errors import StageError
+from pipress.sizes import parse_size
 from pipress.sources.hugging_face import open_dataset_file
 from pipress.sources.local import open_local
 from pipress.sources.package_index import open_package_file
-from pipress.sizes import parse_size
 from pipress.spec import Metrics, Spec
 from pipress.texts.overlap import shared_share
 from pipress.texts.reading import read_documents, take_part
@@ -63,4 +63,5 @@ def _documents(text: dict[str, Any], spec: Spec) -> list[str]:
         raise StageError("a text names no source", "give it one of pypi, huggingFace, local")
     part = text.get("part", {})
     documents = read_documents(path, text["format"], text.get("field", "text"))
-    return take_part(documents, part.get("from", 0), part.get("to", 1), parse_size(text["maxSize"]) if "maxSize" in text else None)
+    max_bytes = parse_size(text["maxSize"]) if "maxSize" in text else None
+    return take_part(documents, part.get("from", 0), part.get("to", 1), max_bytes)

@@ -109,7 +109,9 @@ def read_text(path: Path, model: Path, params: dict[str, int]) -> torch.Tensor:
         raise StageError("the calibration text is empty", "name other text for datasets.calibration")
     sequences = sample(text, load_tokenizer(model), length, max(1, params["calibrationTokens"] // length))
     if len(sequences) == 0:
-        raise StageError(f"the calibration text has fewer than {length} tokens", "take more text for datasets.calibration")
+        raise StageError(
+            f"the calibration text has fewer than {length} tokens", "take more text for datasets.calibration"
+        )
     return sequences
 
 

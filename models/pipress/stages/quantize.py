@@ -104,7 +104,9 @@ def tensor_overrides(params: dict[str, Any], source: SourceModel, imatrix: Path 
 def _search(spec: Spec, source: SourceModel, imatrix: Path | None, inputs: dict[str, Path], out: Path) -> Metrics:
     objective = spec.params["objective"]
     if imatrix is None:
-        raise StageError("the search for the best mix needs an importance matrix", "add the step `imatrix` to the recipe")
+        raise StageError(
+            "the search for the best mix needs an importance matrix", "add the step `imatrix` to the recipe"
+        )
     text = held_out_text(inputs["datasets"] / "calibration.txt", imatrix)
     search = Search(spec, source, imatrix, text, objective.get("types"))
     if "maxFileSize" in objective:

@@ -87,8 +87,8 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     for step in range(first, steps):
         if step in validate_at:
             validate(step)
-            if _rises(curve, p["earlyStoppingPatience"]):
-                print(f"the held-back loss has not fallen {p['earlyStoppingPatience']} times in a row: stopping", flush=True)
+            if _rises(curve, patience := p["earlyStoppingPatience"]):
+                print(f"the held-back loss has not fallen {patience} times in a row: stopping", flush=True)
                 break
         step_began = time.monotonic()
         rows = text.rows(step)

@@ -78,7 +78,9 @@ def test_two_parts_of_one_text_do_not_overlap(make_spec: Any, text_source: Sourc
 
 
 def test_empty_text_is_refused(make_spec: Any, text_source: Source, tmp_path: Path) -> None:
-    spec = make_spec("fetch-dataset", calibration=[text_source("a", " \n\n ")], evaluation=[text_source("b", prose(1, 9))])
+    spec = make_spec(
+        "fetch-dataset", calibration=[text_source("a", " \n\n ")], evaluation=[text_source("b", prose(1, 9))]
+    )
     with pytest.raises(StageError, match="the calibration text is empty or almost so: 0 bytes"):
         fetch_dataset.run(spec, {}, tmp_path)
 

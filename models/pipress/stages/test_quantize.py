@@ -168,7 +168,7 @@ def test_a_search_needs_a_matrix_and_text_that_it_has_not_seen(
     with pytest.raises(StageError, match="needs an importance matrix — add the step `imatrix`"):
         stage.run(spec, {"model": tiny_gguf, "datasets": texts}, tmp_path)
     (tmp_path / "calibration.txt").write_text(prose(1, 50))
-    with pytest.raises(StageError, match="the search for the best mix needs 61,440 that the importance matrix did not see"):
+    with pytest.raises(StageError, match="the best mix needs 61,440 that the importance matrix did not see"):
         stage.run(spec, {"model": tiny_gguf, "imatrix": matrix, "datasets": tmp_path}, tmp_path)
 
 

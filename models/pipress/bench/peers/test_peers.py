@@ -64,6 +64,8 @@ def test_torch_pruning_leaves_a_smaller_llama(
     out = tmp_path / "out"
     out.mkdir()
     params = {"importance": importance, "pruningRatio": 0.3, "calibrationTokens": 512, "sequenceLength": 64}
-    metrics = torch_pruning.run(make_spec("torch-pruning", **params), {"model": tiny_model, "datasets": tiny_texts}, out)
+    metrics = torch_pruning.run(
+        make_spec("torch-pruning", **params), {"model": tiny_model, "datasets": tiny_texts}, out
+    )
     assert metrics["pruningRatio"] == pytest.approx(0.3, abs=0.12)
     assert metrics["hiddenAfter"] == 64 if importance == "taylor" else metrics["hiddenAfter"] < 64
