@@ -13,8 +13,10 @@ import { nodePort } from "../infra/fleet/prometheus.ts";
 import type { PlannedStage } from "../infra/stage/planned.ts";
 import { planRecipe } from "../infra/prediction/forecast.ts";
 import { describePlan, describeRelease } from "../infra/prediction/describe.ts";
-import { predict } from "../infra/prediction/predict.ts";
-import { checkLimits, knownMemories } from "../infra/prediction/limits.ts";
+import { predict, releaseShape } from "../infra/prediction/predict.ts";
+import { distinctSettings } from "../infra/prediction/host-settings.ts";
+import { checkLimits } from "../infra/prediction/limits.ts";
+import { memoryMax } from "../infra/prediction/memory.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { makeRelease } from "../infra/fleet/release.ts";
 import { checkServerFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
@@ -45,9 +47,9 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const aws = config.builder?.aws;
   const prediction = predict(recipe, plan, server, aws && speedOnAws(aws));
   await pulumi.log.info(describePlan(plan, prediction?.stages));
-  const memories = knownMemories(fleet);
-  await pulumi.log.info(describeRelease(recipe, prediction, memories, server));
-  if (prediction) checkLimits(recipe, prediction, memories, server);
+  const settings = distinctSettings(fleet, server);
+  await pulumi.log.info(describeRelease(recipe, prediction, settings));
+  if (prediction) checkLimits(recipe, prediction, settings);
 
   const huggingFaceToken = secretToken(config.huggingFaceToken);
   const builder =
@@ -61,14 +63,16 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const modelFile = "model.gguf";
 
   const releaseWith = (settings: ServerSettings) =>
-    quantized.apply(({ files }) =>
-      makeRelease({
-        model: fileOf(files, modelFile),
+    pulumi.all([resultOf(results, "fetch"), quantized]).apply(([fetched, { files }]) => {
+      const model = fileOf(files, modelFile);
+      return makeRelease({
+        model,
         server: fileOf(toolchain.llamaCpp.release.files, "llama-server"),
         settings,
+        memoryMax: memoryMax(releaseShape(fetched, plan), model.bytes, settings),
         smokeTest: recipe.smokeTest,
-      }),
-    );
+      });
+    });
   const apiKey = new Secret("api-key", { bytes: 32 });
   const hosts = fleet.map((host) => makeHost(host, furtherPorts(config, host.name), toolchain));
   const args: RolloutArgs = {
@@ -94,11 +98,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
       .apply(([url, results, outcome]) => hostFigures(name, url, results, outcome));
   });
   const report = pulumi
-    .all([
-      releaseWith(server).digest,
-      pulumi.all(Object.fromEntries(results)),
-      pulumi.all(figures),
-    ])
+    .all([releaseWith(server).digest, pulumi.all(Object.fromEntries(results)), pulumi.all(figures)])
     .apply(([digest, stageResults, hostReports]): Report => ({
       recipe: recipe.name,
       release: digest,

@@ -49,7 +49,14 @@ describe("resolveHosts", () => {
       ...{ build: "onDevice", unreachable: "fail", labels: { floor: "3", room: "roof" } },
       where: "pipress:hosts[0]",
       server: {
-        ...{ contextLength: 4096, threads: 3, port: 9000, parallel: 1, minTokensPerSecond: 0.5, cacheType: "f16" },
+        ...{
+          contextLength: 4096,
+          threads: 3,
+          port: 9000,
+          parallel: 1,
+          minTokensPerSecond: 0.5,
+          cacheType: "f16",
+        },
         flags: { "--batch-size": 512, "--no-warmup": true },
       },
     });
@@ -58,7 +65,14 @@ describe("resolveHosts", () => {
       ...{ build: "prebuilt", unreachable: "skip", labels: {} },
       where: "pipress:hosts[1]",
       server: {
-        ...{ contextLength: 1024, threads: 4, port: 9000, parallel: 1, minTokensPerSecond: 0.5, cacheType: "f16" },
+        ...{
+          contextLength: 1024,
+          threads: 4,
+          port: 9000,
+          parallel: 1,
+          minTokensPerSecond: 0.5,
+          cacheType: "f16",
+        },
         flags: { "--batch-size": 512 },
       },
     });

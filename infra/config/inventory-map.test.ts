@@ -19,7 +19,11 @@ describe("hostsOfInventory", () => {
   it("maps Ansible's own variables and pipress's, and asks known_hosts for the key", () => {
     const vars = {
       ...{ ansible_host: "10.0.0.7", ansible_port: "2222", ansible_user: "admin" },
-      ...{ ansible_ssh_private_key_file: "~/.ssh/pi", pipress_build: "onDevice", pipress_labels: { ring: 2 } },
+      ...{
+        ansible_ssh_private_key_file: "~/.ssh/pi",
+        pipress_build: "onDevice",
+        pipress_labels: { ring: 2 },
+      },
       pipress_server: { contextLength: 1024 },
     };
     const { hosts, problems } = hostsOfInventory(

@@ -63,10 +63,7 @@ export function endpointHost(
 }
 
 /** Declares HAProxy in front of all hosts; returns the base URL for OpenAI clients, with `/v1`. */
-export function makeEndpoint(
-  config: EndpointConfig,
-  fleet: readonly Host[],
-): pulumi.Output<string> {
+export function makeEndpoint(config: EndpointConfig, fleet: readonly Host[]): pulumi.Output<string> {
   const { connection, address, member } = endpointHost(config, fleet);
   const inside = member?.isVirtual ?? false;
   const servers = fleet.map((host) =>
@@ -97,7 +94,9 @@ export function makeEndpoint(
   );
   const publicPort = member?.isVirtual ? member.ports.apply(({ endpoint = port }) => endpoint) : port;
   const scheme = certificate === undefined ? "http" : "https";
-  return pulumi.all([address, publicPort]).apply(([host, port]) => `${scheme}://${hostAndPort(host, port)}/v1`);
+  return pulumi
+    .all([address, publicPort])
+    .apply(([host, port]) => `${scheme}://${hostAndPort(host, port)}/v1`);
 }
 
 function readCertificate(file: string): string {

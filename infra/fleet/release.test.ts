@@ -6,6 +6,7 @@ const parts = {
   model: { sha256: "aa", bytes: 1 },
   server: { sha256: "bb", bytes: 2, path: "/somewhere/llama-server" },
   settings: resolveServer({ contextLength: 512, threads: 4, parallel: 1, minTokensPerSecond: 0 }),
+  memoryMax: 2 ** 30,
   smokeTest: { prompt: "p", expect: "e", maxTokens: 8 },
 };
 

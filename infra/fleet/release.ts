@@ -9,6 +9,8 @@ export interface Release {
   model: FileDigest;
   server: FileDigest;
   settings: ServerSettings;
+  /** Memory that the service may take, in bytes. */
+  memoryMax: number;
   smokeTest: SmokeTest;
 }
 

@@ -3,7 +3,7 @@ import { stageGraph } from "../plan/graph.ts";
 import { loadRecipe, type Recipe } from "../recipe/recipe.ts";
 import { compareWithBest } from "./best-plan.ts";
 import { configuredShape, predictFrom } from "./predict.ts";
-import type { HostMemory } from "./limits.ts";
+import type { HostMemory } from "./host-settings.ts";
 
 const recipe = loadRecipe("llama-3.1-8b");
 const { prune, quantize, ...otherSteps } = recipe.steps;
@@ -11,12 +11,9 @@ const { prune, quantize, ...otherSteps } = recipe.steps;
 function comparison(changed: Recipe, hosts: HostMemory[] = []): string | undefined {
   const base = configuredShape(changed);
   if (base === undefined) throw new Error("the recipe says no shape");
-  return compareWithBest(
-    changed,
-    predictFrom(base, stageGraph(changed), changed.server, 2),
-    hosts,
-    changed.server,
-  );
+  return compareWithBest(changed, predictFrom(base, stageGraph(changed), changed.server, 2), [
+    { server: changed.server, hosts },
+  ]);
 }
 
 describe("compareWithBest", () => {
@@ -50,9 +47,9 @@ describe("compareWithBest", () => {
   it("proposes nothing that a known host has no memory for", () => {
     const speedAlone = { ...recipe, limits: { minTokensPerSecond: 0.5 } };
     expect(comparison(speedAlone)).toContain("no pruning, quantize.type: Q8_0");
-    expect(comparison(speedAlone, [{ name: "pi-0", memoryBytes: 8 * 2 ** 30 }])).toContain(
-      "no pruning, quantize.type: Q6_K",
-    );
+    expect(
+      comparison(speedAlone, [{ name: "pi-0", where: "pipress:hosts[0]", memoryBytes: 8 * 2 ** 30 }]),
+    ).toContain("no pruning, quantize.type: Q6_K");
   });
 
   it("says nothing of a recipe that misses its limits, which is refused", () => {
