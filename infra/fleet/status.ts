@@ -68,13 +68,13 @@ function instanceTable(records: readonly InstanceRecord[]): string {
 }
 
 function hostTable({ release, hosts }: Report): string {
-  const table = new Table({ ...plainTable, head: ["host", "release", "tokens/s", "endpoint"] });
-  for (const { host, tokensPerSecond, endpoint, ...served } of hosts)
+  const table = new Table({ ...plainTable, head: ["host", "release", "tokens/s", "base URL"] });
+  for (const { host, tokensPerSecond, baseUrl, ...served } of hosts)
     table.push([
       host,
       (served.release ?? release).slice(0, 12),
       tokensPerSecond?.toFixed(1) ?? "",
-      served.problem ?? endpoint,
+      served.problem ?? baseUrl,
     ]);
   return table.toString();
 }

@@ -3,20 +3,17 @@ import { stageGraph } from "../plan/graph.ts";
 import { loadRecipe, type Recipe } from "../recipe/recipe.ts";
 import { compareWithBest } from "./best-plan.ts";
 import { configuredShape, predictFrom } from "./predict.ts";
-import type { PredictedHost } from "./limits.ts";
+import type { HostMemory } from "./host-settings.ts";
 
 const recipe = loadRecipe("llama-3.1-8b");
 const { prune, quantize, ...otherSteps } = recipe.steps;
 
-function comparison(changed: Recipe, hosts: PredictedHost[] = []): string | undefined {
+function comparison(changed: Recipe, hosts: HostMemory[] = []): string | undefined {
   const base = configuredShape(changed);
   if (base === undefined) throw new Error("the recipe says no shape");
-  return compareWithBest(
-    changed,
-    predictFrom(base, stageGraph(changed), changed.server, 2),
-    hosts,
-    changed.server,
-  );
+  return compareWithBest(changed, predictFrom(base, stageGraph(changed), changed.server, 2), [
+    { server: changed.server, hosts },
+  ]);
 }
 
 describe("compareWithBest", () => {
@@ -51,7 +48,7 @@ describe("compareWithBest", () => {
     const speedAlone = { ...recipe, limits: { minTokensPerSecond: 0.5 } };
     expect(comparison(speedAlone)).toContain("no pruning, quantize.type: Q8_0");
     expect(
-      comparison(speedAlone, [{ name: "pi-0", server: recipe.server, memoryBytes: 8 * 2 ** 30 }]),
+      comparison(speedAlone, [{ name: "pi-0", where: "pipress:hosts[0]", memoryBytes: 8 * 2 ** 30 }]),
     ).toContain("no pruning, quantize.type: Q6_K");
   });
 

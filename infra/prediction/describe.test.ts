@@ -5,6 +5,7 @@ import type { PlannedStage } from "../stage/planned.ts";
 import { loadRecipe } from "../recipe/recipe.ts";
 import { stageGraph } from "../plan/graph.ts";
 import { describePlan, describeRelease } from "./describe.ts";
+import type { HostsAlike } from "./host-settings.ts";
 import { configuredShape, predictFrom } from "./predict.ts";
 import type { ModelShape } from "./shape.ts";
 
@@ -45,20 +46,19 @@ describe("describePlan", () => {
 describe("describeRelease", () => {
   const recipe = loadRecipe("llama-3.1-8b");
   const prediction = predictFrom(configuredShape(recipe) as ModelShape, stageGraph(recipe), recipe.server, 1);
-  const memoryOf = (contexts: readonly number[]): string[] => {
-    const hosts = contexts.map((contextLength, index) => ({
-      name: `pi-${index}`,
-      server: { contextLength },
-    }));
-    const text = describeRelease(recipe, prediction, hosts, recipe.server);
-    return text.split("\n").filter((line) => line.startsWith("  memory"));
-  };
+  const memoryOf = (settings: readonly HostsAlike[]): string[] =>
+    describeRelease(recipe, prediction, settings)
+      .split("\n")
+      .filter((line) => line.startsWith("  memory"));
+  const alike = (contextLength: number, ...names: string[]): HostsAlike => ({
+    server: { contextLength },
+    hosts: names.map((name) => ({ name, where: "pipress:hosts[0]" })),
+  });
 
   it("says what memory a host needs, once for every distinct setting of the server", () => {
-    expect(memoryOf([])).toEqual(["  memory  4.66 GB on a host, with 4096 tokens of context"]);
-    expect(memoryOf([4096, 4096])).toEqual(memoryOf([]));
-    expect(memoryOf([4096, 1024, 4096])).toEqual([
-      "  memory  4.66 GB on pi-0 and 1 more, with 4096 tokens of context",
+    expect(memoryOf([alike(4096)])).toEqual(["  memory  4.66 GB on a host, with 4096 tokens of context"]);
+    expect(memoryOf([alike(4096, "pi-0", "pi-2"), alike(1024, "pi-1")])).toEqual([
+      "  memory  4.66 GB on pi-0, pi-2, with 4096 tokens of context",
       "  memory  4.25 GB on pi-1, with 1024 tokens of context",
     ]);
   });

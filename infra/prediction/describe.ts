@@ -2,44 +2,35 @@ import { formatBytes, formatDuration } from "../../common/units.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import { compareWithBest } from "./best-plan.ts";
-import { serverMemory, type CacheSettings } from "./memory.ts";
 import type { Prediction } from "./predict.ts";
 import { formatSpeed } from "./speed.ts";
-import { describeServer, serversInUse, type PredictedHost, type ServerInUse } from "./limits.ts";
+import type { HostsAlike } from "./host-settings.ts";
+import { describeSettings, memoryWith } from "./limits.ts";
 import type { StageCost } from "./stage-costs.ts";
 
 /**
  * What a recipe is predicted to give, as `preview` says it.
- * @param hosts all of the fleet
- * @param server how llama-server is started where there is no host
+ * @param settings of llama-server on the hosts
  */
 export function describeRelease(
   recipe: Recipe,
   prediction: Prediction | undefined,
-  hosts: readonly PredictedHost[],
-  server: CacheSettings,
+  settings: readonly HostsAlike[],
 ): string {
   if (prediction === undefined)
     return "size, memory and speed: known once the base model is fetched, or now with base.config in the recipe";
   const { release } = prediction;
-  const comparison = compareWithBest(recipe, prediction, hosts, server);
+  const comparison = compareWithBest(recipe, prediction, settings);
   return [
     "predicted for the release",
     `  file    ${formatBytes(release.fileBytes)}`,
-    ...memoryLines(release, serversInUse(hosts, server)),
+    ...settings.map(
+      ({ server, hosts }) =>
+        `  memory  ${formatBytes(memoryWith(prediction, server))} ${describeSettings(server, hosts, settings)}`,
+    ),
     `  speed   about ${formatSpeed(release.tokensPerSecond)} tokens/s on a Raspberry Pi 4 (a model, not a measurement)`,
     ...(comparison === undefined ? [] : [`  plan    ${comparison}`]),
   ].join("\n");
-}
-
-/** One for each distinct way to start llama-server, with its hosts where there are several ways. */
-function memoryLines({ shape, fileBytes }: Prediction["release"], servers: readonly ServerInUse[]): string[] {
-  return servers.map(({ server, hosts: [first, ...others] }) => {
-    const memory = formatBytes(serverMemory(shape, fileBytes, server));
-    const more = others.length === 0 ? "" : ` and ${others.length} more`;
-    const where = first === undefined || servers.length === 1 ? "a host" : first.name + more;
-    return `  memory  ${memory} on ${where}, ${describeServer(server)}`;
-  });
 }
 
 /**

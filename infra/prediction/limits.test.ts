@@ -1,9 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../common/user-error.ts";
 import { stageGraph } from "../plan/graph.ts";
+import { resolveHosts } from "../config/hosts.ts";
+import { stackConfigSchema } from "../config/schema.ts";
+import { resolveServer } from "../config/server-settings.ts";
 import type { Recipe } from "../recipe/recipe.ts";
+import { memoryMax, SYSTEM_BYTES } from "./memory.ts";
 import { predict, type PredictedStage, type Prediction } from "./predict.ts";
-import { checkLimits, type PredictedHost } from "./limits.ts";
+import { distinctSettings, type HostsAlike } from "./host-settings.ts";
+import { checkLimits } from "./limits.ts";
 
 const llama31Config = {
   hidden_size: 4096,
@@ -40,9 +45,12 @@ function predicted(changed: Recipe): Prediction {
 }
 
 /** The problems of a recipe, as text; empty where there is none. */
-function problems(changed: Recipe, hosts: PredictedHost[] = []): string[] {
+function problems(
+  changed: Recipe,
+  settings: HostsAlike[] = [{ server: changed.server, hosts: [] }],
+): string[] {
   try {
-    checkLimits(changed, predicted(changed), hosts, changed.server);
+    checkLimits(changed, predicted(changed), settings);
     return [];
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
@@ -126,28 +134,39 @@ describe("checkLimits", () => {
   });
 
   it("refuses a host that the model does not fit, with 1 GiB for the system", () => {
-    const host = { name: "pi-0", server: { contextLength: 4096 }, memoryBytes: 5 * 2 ** 30 };
-    expect(problems(recipe, [host]).join()).toMatch(
-      /^host pi-0: model, KV cache and buffers will take .* the nearest plan/,
+    const host = { name: "pi-0", where: "pipress:hosts[0]", memoryBytes: 5 * 2 ** 30 };
+    const { server } = recipe;
+    expect(problems(recipe, [{ server, hosts: [host] }]).join()).toMatch(
+      /^pipress:hosts\[0\]: with 4096 tokens of context, model, KV cache and buffers may take .* but pi-0 has 5.37 GB of memory — the nearest plan/,
     );
-    expect(problems(recipe, [{ ...host, memoryBytes: 8 * 2 ** 30 }])).toEqual([]);
+    expect(problems(recipe, [{ server, hosts: [{ ...host, memoryBytes: 8 * 2 ** 30 }] }])).toEqual([]);
   });
 
-  it("checks every distinct way in which hosts start llama-server", () => {
-    const host = (name: string, contextLength: number, cacheType?: string) => ({
-      ...{ name, server: { contextLength, cacheType } },
-      memoryBytes: 8 * 2 ** 30,
+  it("checks each host under its own settings: one with a long context is refused where the stack's fits", () => {
+    const config = stackConfigSchema.parse({
+      recipe: "r",
+      server: { contextLength: 2048 },
+      hosts: [
+        { name: "pi-0", virtual: { memory: "6 GiB" } },
+        { name: "pi-1", virtual: { memory: "6 GiB" }, server: { contextLength: 32768 } },
+      ],
     });
-    const fleet = [host("pi-0", 4096), host("pi-1", 32768), host("pi-2", 32768), host("pi-3", 32768, "q8_0")];
-    const limited = { ...recipe, limits: { maxMemory: "8 GB" } };
-    const messages = problems(limited, fleet);
-    expect(messages.map((line) => line.replace(/ —.*/, ""))).toEqual([
-      "r: limits.maxMemory: it will take 8.45 GB of memory with 32768 tokens of context, more than 8.00 GB",
-      expect.stringMatching(/^host pi-1: .* 8.45 GB with 32768 tokens of context and the system 1.07 GB/),
-      expect.stringMatching(/^host pi-2: /),
-    ]);
-    expect(messages[0]).toContain("the nearest plan that meets all limits");
-    expect(problems(limited, [host("pi-0", 4096), host("pi-3", 32768, "q8_0")])).toEqual([]);
+    const placed = config.hosts.map((host, index) => ({ where: `pipress:hosts[${index}]`, host }));
+    const fleet = resolveHosts(placed, config, recipe);
+    const settings = distinctSettings(fleet, resolveServer(recipe.server, config.server));
+    const messages = problems(recipe, settings);
+    expect(messages).toHaveLength(1);
+    expect(messages[0]).toMatch(
+      /^pipress:hosts\[1\]: with 32768 tokens of context, .* pi-1 has 6.44 GB of memory/,
+    );
+    expect(problems({ ...recipe, limits: { maxMemory: "5 GB" } }, settings).join("\n")).toMatch(
+      /r: limits.maxMemory: it will take .* on pi-1, with 32768 tokens of context, more than 5.00 GB/,
+    );
+
+    // The unit's limit comes from the same numbers: what is refused is what would not fit beside the system.
+    const { shape, release } = predicted(recipe);
+    const limits = fleet.map(({ server }) => memoryMax(shape, release.fileBytes, server) + SYSTEM_BYTES);
+    expect(limits.map((bytes) => bytes <= 6 * 2 ** 30)).toEqual([true, false]);
   });
 
   it("says so when no plan can meet the limits", () => {

@@ -1,73 +1,26 @@
 import { formatBytes, parseBytes } from "../../common/units.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import type { Recipe } from "../recipe/recipe.ts";
-import { serverMemory, type CacheSettings } from "./memory.ts";
+import type { HostMemory, HostsAlike } from "./host-settings.ts";
+import { memoryMax, RESERVE_BYTES, serverMemory, SYSTEM_BYTES, type CacheSettings } from "./memory.ts";
 import { bestPlan, describeCandidate, frameOf, type Limits } from "./plans.ts";
 import type { Prediction } from "./predict.ts";
 
-/** Memory of a host that its system needs for itself; as the role `preflight` reckons. */
-const SYSTEM_BYTES = 2 ** 30;
-
-/** A host, how llama-server is started on it, and its memory where that is known before anything runs. */
-export interface PredictedHost {
-  name: string;
-  server: CacheSettings;
-  memoryBytes?: number;
-}
-
-/** Hosts as far as a prediction goes. Memory is known of virtual ones; a real one is judged by the role `preflight`. */
-export function predictedHosts(hosts: readonly ConfiguredHost[]): PredictedHost[] {
-  return hosts.map(({ name, server, virtual }) => ({
-    ...{ name, server },
-    ...(virtual && { memoryBytes: virtual.memory }),
-  }));
-}
-
-/** What `predictedHosts` reads of a host's configuration. */
-interface ConfiguredHost {
-  name: string;
-  server: CacheSettings;
-  virtual?: { memory: number };
-}
-
-/** One way to start llama-server, as far as its memory depends on it, and the hosts that start it so. */
-export interface ServerInUse {
-  server: CacheSettings;
-  hosts: readonly PredictedHost[];
-}
-
-/** Every distinct way to start llama-server; that of the stack where there is no host. */
-export function serversInUse(hosts: readonly PredictedHost[], server: CacheSettings): ServerInUse[] {
-  if (hosts.length === 0) return [{ server, hosts }];
-  const inUse = new Map<string, { server: CacheSettings; hosts: PredictedHost[] }>();
-  for (const host of hosts) {
-    const { contextLength, cacheType = "f16" } = host.server;
-    const key = `${contextLength} ${cacheType}`;
-    const same = inUse.get(key) ?? { server: { contextLength, cacheType }, hosts: [] };
-    same.hosts.push(host);
-    inUse.set(key, same);
-  }
-  return [...inUse.values()];
-}
+/** Hosts that a message names. */
+const NAMED_HOSTS = 3;
 
 /**
- * Compares what is predicted with the recipe's limits and the hosts' memory, for every way in which llama-server is started.
- * @param server how it is started where there is no host
+ * Compares what is predicted with the recipe's limits and the memory of each host under its own settings.
  * @throws UserError with every limit that is missed, each naming the plan that meets all of them at the least expected loss
  */
-export function checkLimits(
-  recipe: Recipe,
-  prediction: Prediction,
-  hosts: readonly PredictedHost[],
-  server: CacheSettings,
-): void {
-  const servers = serversInUse(hosts, server);
+export function checkLimits(recipe: Recipe, prediction: Prediction, settings: readonly HostsAlike[]): void {
   const misses = [
-    ...missedLimits(recipe, prediction, servers),
-    ...servers.flatMap((used) => tooLarge(used, prediction)),
+    ...missedLimits(recipe, prediction, settings),
+    ...settings.flatMap(({ server, hosts }) => hosts.flatMap((host) => tooLarge(host, prediction, server))),
   ];
   if (misses.length === 0) return;
-  const best = bestPlan(prediction.base, frameOf(recipe, server), limitsOf(recipe, hosts, server));
+  const frame = frameOf(recipe, mostDemanding(prediction, settings));
+  const best = bestPlan(prediction.base, frame, limitsOf(recipe, settings));
   const remedy =
     best === undefined
       ? "no plan meets all of them: relax a limit, shorten the context, or take a smaller model"
@@ -75,51 +28,56 @@ export function checkLimits(
   throw new UserError(misses.map((miss) => ({ ...miss, remedy })));
 }
 
-/** What a release must meet: the recipe's limits, and the memory that known hosts have beside their system. */
-export function limitsOf({ limits }: Recipe, hosts: readonly PredictedHost[], server: CacheSettings): Limits {
+/** Memory of llama-server with a release under some settings, in bytes. */
+export function memoryWith({ shape, release }: Prediction, server: CacheSettings): number {
+  return serverMemory(shape, release.fileBytes, server);
+}
+
+/** The settings under which a release takes the most memory: those that a plan's memory is told for. */
+export function mostDemanding(prediction: Prediction, settings: readonly HostsAlike[]): CacheSettings {
+  return settings
+    .map(({ server }) => server)
+    .reduce((most, other) => (memoryWith(prediction, other) > memoryWith(prediction, most) ? other : most));
+}
+
+/** What a release must meet: the recipe's limits, and the memory that known hosts have beside their reserve. */
+export function limitsOf({ limits }: Recipe, settings: readonly HostsAlike[]): Limits {
   const { maxFileSize, maxMemory, minTokensPerSecond } = limitsInBytes(limits);
   return {
     fileBytes: maxFileSize,
     tokensPerSecond: minTokensPerSecond,
-    memory: serversInUse(hosts, server).map((used) => ({
-      server: used.server,
-      bytes: Math.min(maxMemory, ...used.hosts.map(roomOf)),
+    memory: settings.map(({ server, hosts }) => ({
+      server,
+      bytes: Math.min(maxMemory, ...hosts.map(({ memoryBytes = Infinity }) => memoryBytes - RESERVE_BYTES)),
     })),
   };
 }
 
-/** Bytes that a host has for llama-server; any number where its memory is not known. */
-function roomOf({ memoryBytes = Infinity }: PredictedHost): number {
-  return memoryBytes - SYSTEM_BYTES;
-}
-
+/** A recipe's limits as numbers; what it leaves out limits nothing. */
 function limitsInBytes({ maxFileSize, maxMemory, minTokensPerSecond = 0 }: Recipe["limits"] = {}) {
   const bytes = (size: string | undefined): number => parseBytes(size ?? "") ?? Infinity;
   return { maxFileSize: bytes(maxFileSize), maxMemory: bytes(maxMemory), minTokensPerSecond };
 }
 
-function missedLimits(
-  { name, limits }: Recipe,
-  { release }: Prediction,
-  servers: readonly ServerInUse[],
-): Problem[] {
-  const { maxFileSize, maxMemory, minTokensPerSecond } = limitsInBytes(limits);
-  const { fileBytes, tokensPerSecond } = release;
+function missedLimits(recipe: Recipe, prediction: Prediction, settings: readonly HostsAlike[]): Problem[] {
+  const { fileBytes, tokensPerSecond } = prediction.release;
+  const { maxFileSize, maxMemory, minTokensPerSecond } = limitsInBytes(recipe.limits);
   const missed: Problem[] = [];
   const miss = (limit: keyof NonNullable<Recipe["limits"]>, what: string): void => {
-    missed.push({ where: `${name}: limits.${limit}`, what });
+    missed.push({ where: `${recipe.name}: limits.${limit}`, what });
   };
   if (fileBytes > maxFileSize)
     miss(
       "maxFileSize",
       `the file will have ${formatBytes(fileBytes)}, more than ${formatBytes(maxFileSize)}`,
     );
-  for (const { server } of servers) {
-    const memory = serverMemory(release.shape, fileBytes, server);
+  for (const { server, hosts } of settings) {
+    const memory = memoryWith(prediction, server);
     if (memory > maxMemory)
       miss(
         "maxMemory",
-        `it will take ${formatBytes(memory)} of memory ${describeServer(server)}, more than ${formatBytes(maxMemory)}`,
+        `it will take ${formatBytes(memory)} of memory ${describeSettings(server, hosts, settings)}, ` +
+          `more than ${formatBytes(maxMemory)}`,
       );
   }
   if (tokensPerSecond < minTokensPerSecond)
@@ -130,19 +88,32 @@ function missedLimits(
   return missed;
 }
 
-function tooLarge({ server, hosts }: ServerInUse, { release }: Prediction): Problem[] {
-  const memory = serverMemory(release.shape, release.fileBytes, server);
-  return hosts
-    .filter((host) => memory > roomOf(host))
-    .map(({ name, memoryBytes = 0 }) => ({
-      where: `host ${name}`,
+function tooLarge(
+  { name, where, memoryBytes = Infinity }: HostMemory,
+  { shape, release }: Prediction,
+  server: CacheSettings,
+): Problem[] {
+  const needed = memoryMax(shape, release.fileBytes, server);
+  if (needed + SYSTEM_BYTES <= memoryBytes) return [];
+  return [
+    {
+      where,
       what:
-        `model, KV cache and buffers will take ${formatBytes(memory)} ${describeServer(server)} and the system ` +
-        `${formatBytes(SYSTEM_BYTES)}, but it has ${formatBytes(memoryBytes)} of memory`,
-    }));
+        `with ${server.contextLength} tokens of context, model, KV cache and buffers may take ${formatBytes(needed)} ` +
+        `and the system ${formatBytes(SYSTEM_BYTES)}, but ${name} has ${formatBytes(memoryBytes)} of memory`,
+    },
+  ];
 }
 
-/** `with 4096 tokens of context`, as preview and errors say it. */
-export function describeServer({ contextLength, cacheType = "f16" }: CacheSettings): string {
-  return `with ${contextLength} tokens of context${cacheType === "f16" ? "" : ` in ${cacheType}`}`;
+/** Settings as a message tells them from those of other hosts: `on pi-1, pi-2, with 4096 tokens of context`. */
+export function describeSettings(
+  { contextLength, cacheType = "f16" }: CacheSettings,
+  hosts: readonly HostMemory[],
+  all: readonly HostsAlike[],
+): string {
+  const names = hosts.slice(0, NAMED_HOSTS).map(({ name }) => name);
+  const more = hosts.length - names.length;
+  const which = all.length === 1 ? "a host" : names.join(", ") + (more > 0 ? ` and ${more} more` : "");
+  const cache = cacheType === "f16" ? "" : ` in a ${cacheType} cache`;
+  return `on ${which}, with ${contextLength} tokens of context${cache}`;
 }

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { parseBytes } from "../../common/units.ts";
 import type { Quantize, Recipe } from "../recipe/recipe.generated.ts";
+import type { JobResult } from "../stage/job.ts";
 import type { StageNode } from "../stage/node.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import { fileBytes } from "./file-size.ts";
@@ -23,14 +24,15 @@ export interface ReleasePrediction {
 
 /** A GGUF on the way to the release. */
 export interface ModelPrediction extends ReleasePrediction {
-  shape: ModelShape;
   quantization: Quantization;
 }
 
 /** What is known about a recipe before anything runs. */
 export interface Prediction {
   base: ModelShape;
-  release: ModelPrediction;
+  /** Shape of the release's model. */
+  shape: ModelShape;
+  release: ReleasePrediction;
   /** Every GGUF on the way, by stage: `convert-base`, `quantize`. */
   models: Map<string, ModelPrediction>;
   stages: Map<string, StageCost>;
@@ -72,22 +74,37 @@ export function predictFrom(
   server: CacheSettings,
   speedOf: SpeedOf | number,
 ): Prediction {
-  const shapes = new Map<string, ModelShape>();
+  const shapes = shapesOf(base, stages);
   const models = new Map<string, ModelPrediction>();
   const costs = new Map<string, StageCost>();
   for (const { name, stage, params, inputs } of stages) {
     const speed = typeof speedOf === "number" ? speedOf : speedOf({ stage, params });
     const before = shapes.get(inputs.model ?? "") ?? base;
-    const after = stage === "prune" ? prunedShape(before, params as unknown as Pruning) : before;
-    shapes.set(name, after);
+    const after = shapes.get(name) ?? base;
     const quantization = quantizationOf({ stage, params, inputs }, after, models);
-    if (quantization)
-      models.set(name, { ...predictRelease(after, quantization, server), shape: after, quantization });
+    if (quantization) models.set(name, { ...predictRelease(after, quantization, server), quantization });
     costs.set(name, stageCost({ stage, params, before, after, quantization }, speed));
   }
   const release = models.get("quantize");
   if (release === undefined) throw new Error('the plan has no stage "quantize"');
-  return { base, release, models, stages: costs };
+  return { base, shape: shapes.get("quantize") ?? base, release, models, stages: costs };
+}
+
+/** Shape of the release's model, from what `fetch` measured on the base. */
+export function releaseShape(fetched: Pick<JobResult, "metrics">, stages: readonly StageNode[]): ModelShape {
+  const base = shapeOfFetched(fetched);
+  if (base === undefined) throw new Error("the artifact of `fetch` does not say the model's shape");
+  return shapesOf(base, stages).get("quantize") ?? base;
+}
+
+/** Shape of the model after each stage. */
+function shapesOf(base: ModelShape, stages: readonly StageNode[]): Map<string, ModelShape> {
+  const shapes = new Map<string, ModelShape>();
+  for (const { name, stage, params, inputs } of stages) {
+    const before = shapes.get(inputs.model ?? "") ?? base;
+    shapes.set(name, stage === "prune" ? prunedShape(before, params as unknown as Pruning) : before);
+  }
+  return shapes;
 }
 
 /** Size, memory and speed of one model. */
