@@ -18,6 +18,7 @@ export function stop(name: string, options: StackOptions): Promise<number> {
 }
 
 async function jobs(options: StackOptions, ...args: string[]): Promise<number> {
+  const { config } = await readStack(options);
   await bootstrap();
-  return (await runJobs((await readStack(options)).config, args, true)).code;
+  return (await runJobs(config, args, true)).code;
 }

@@ -15,8 +15,8 @@ const FOLLOW_MS = 5000;
 
 /** `./pipress logs STAGE`: a stage's log, followed while its job is at work, wherever that is. */
 export async function logs(stageName: string, options: StackOptions): Promise<number> {
-  await bootstrap();
   const { name: stack, config } = await readStack(options);
+  await bootstrap();
   const stages = await planStages(loadRecipe(config.recipe), await openStore(config.store), readToolchain());
   const stage = stages.find(({ name }) => name === stageName);
   if (stage === undefined)

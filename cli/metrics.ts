@@ -12,8 +12,8 @@ import { hostsOf, readStack, type StackOptions } from "./stack.ts";
 
 /** `./pipress metrics FOLDER`: writes what Prometheus and Grafana need to watch the fleet. */
 export async function metrics(path: string, options: StackOptions): Promise<number> {
-  await bootstrap();
   const { fullName, config } = await readStack(options);
+  await bootstrap();
   const hosts = await hostsOf(config);
   const { apiKey } = await pulumiJson<{ apiKey?: string }>([
     "stack",

@@ -23,19 +23,24 @@ export function buildProgram(onExit: (code: number) => void): Command {
   addOperation(program, "refresh", "asks the hosts what they serve", "refresh --yes", operate);
   addOperation(program, "destroy", "takes everything off the hosts", "destroy --stack home", operate);
 
-  addVerb(program, "status", "shows stages, jobs, hosts and costs", "status --stack home") //
-    .action(runs(async () => (await import("./status.ts")).status));
-  addVerb(program, "logs <stage>", "follows a stage's log, wherever it runs", "logs quantize") //
-    .action(runs(async () => (await import("./logs.ts")).logs));
+  addVerb(program, "status", "shows stages, jobs, hosts and costs", "status --stack home").action(
+    runs(async () => (await import("./status.ts")).status),
+  );
+  addVerb(program, "logs <stage>", "follows a stage's log, wherever it runs", "logs quantize").action(
+    runs(async () => (await import("./logs.ts")).logs),
+  );
 
   const jobs = program.command("jobs").description("looks at the jobs of stages where they run");
-  addVerb(jobs, "ls", "lists jobs", "jobs ls") //
-    .action(runs(async () => (await import("./jobs.ts")).list));
+  addVerb(jobs, "ls", "lists jobs", "jobs ls").action(runs(async () => (await import("./jobs.ts")).list));
   addVerb(jobs, "logs <name>", "prints a job's log, by stage or key", "jobs logs recover --follow")
     .option("-f, --follow", "go on until the job ends")
     .action(runs(async () => (await import("./jobs.ts")).log));
-  addVerb(jobs, "stop <name>", "stops a job, by stage or key; its checkpoint stays", "jobs stop recover") //
-    .action(runs(async () => (await import("./jobs.ts")).stop));
+  addVerb(
+    jobs,
+    "stop <name>",
+    "stops a job, by stage or key; its checkpoint stays",
+    "jobs stop recover",
+  ).action(runs(async () => (await import("./jobs.ts")).stop));
   withExample(jobs, "jobs ls");
 
   const store = program.command("store").description("looks at artifacts in a store, and removes them");
@@ -53,10 +58,18 @@ export function buildProgram(onExit: (code: number) => void): Command {
     .action(runs(async () => (await import("./store.ts")).remove));
   withExample(store, "store ls");
 
-  addVerb(program, "rollback <host-or-group>", "takes hosts back to the release before", "rollback pi-2") //
-    .action(runs(async () => (await import("./rollback.ts")).rollback));
-  addVerb(program, "metrics <folder>", "writes what Prometheus and Grafana need", "metrics monitoring") //
-    .action(runs(async () => (await import("./metrics.ts")).metrics));
+  addVerb(
+    program,
+    "rollback <host-or-group>",
+    "takes hosts back to the release before",
+    "rollback pi-2",
+  ).action(runs(async () => (await import("./rollback.ts")).rollback));
+  addVerb(
+    program,
+    "metrics <folder>",
+    "writes what Prometheus and Grafana need",
+    "metrics monitoring",
+  ).action(runs(async () => (await import("./metrics.ts")).metrics));
 
   withExample(program.command("pulumi [args...]"), "pulumi stack select --create home")
     .description("runs pulumi in the repository's folder; everything behind it is passed on")

@@ -14,7 +14,6 @@ export async function pulumi(args: readonly string[]): Promise<number> {
  * @param isStackNamed whether they name a stack; else one must be selected, because pulumi would ask or fail in other words
  */
 export async function operate(args: readonly string[], isStackNamed: boolean): Promise<number> {
-  await bootstrap();
-  if (!isStackNamed) await selectedStack();
+  await (isStackNamed ? bootstrap() : selectedStack());
   return runPulumi(args);
 }

@@ -4,8 +4,8 @@ import { hostsOf, readStack, type StackOptions } from "./stack.ts";
 
 /** `./pipress rollback NAME`: takes hosts back to the release before the one that they serve. */
 export async function rollback(name: string, options: StackOptions): Promise<number> {
-  await bootstrap();
   const { config } = await readStack(options);
+  await bootstrap();
   const hosts = chooseHosts(await hostsOf(config), name);
 
   const say = (message: string): void => {

@@ -8,6 +8,7 @@ import { loadFleet } from "../infra/config/fleet.ts";
 import type { HostConfig } from "../infra/config/hosts.ts";
 import { parseStackConfig } from "../infra/config/load.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
+import { bootstrap } from "../toolchain/bootstrap/index.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
 import { pulumiJson, pulumiText } from "./run-pulumi.ts";
 
@@ -31,7 +32,11 @@ export interface Stack {
 /** No verb needs it, so that none needs the passphrase for it. */
 const TOKEN = "pipress:huggingFaceToken";
 
-/** The stack a verb works on, with its checked configuration. @throws UserError with every problem */
+/**
+ * The stack a verb works on, with its checked configuration. A stack that is named is read before bootstrap has run, so that
+ * a slip in its name or file is answered at once.
+ * @throws UserError with every problem
+ */
 export async function readStack(options: StackOptions): Promise<Stack> {
   const fullName = options.stack ?? (await selectedStack());
   const values = await readStackFile(
@@ -83,6 +88,7 @@ function parseStackFile(file: string): Record<string, unknown> {
 }
 
 async function decryptedValues(stack: string, file: string): Promise<Record<string, string>> {
+  await bootstrap();
   const options = ["--json", "--show-secrets", "--stack", stack, "--config-file", file];
   const entries = await pulumiJson<Record<string, { value: string }>>(["config", ...options]);
   return Object.fromEntries(Object.entries(entries).map(([key, { value }]) => [key, value]));
@@ -125,6 +131,7 @@ function shortName(stack: string): string {
 
 /** The stack that pulumi works on where none is named. @throws UserError where none is selected */
 export async function selectedStack(): Promise<string> {
+  await bootstrap();
   try {
     const options = ["--show-name", "--fully-qualify-stack-names", "--non-interactive"];
     return (await pulumiText(["stack", ...options])).trim();

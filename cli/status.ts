@@ -12,8 +12,8 @@ import { readStack, type StackOptions } from "./stack.ts";
 
 /** `./pipress status`: stages, jobs, hosts and what was spent, from the store, the builder and the state. */
 export async function status(options: StackOptions): Promise<number> {
-  await bootstrap();
   const { fullName, name: stack, config } = await readStack(options);
+  await bootstrap();
   const store = await openStore(config.store);
   const desks = config.builder?.aws && (await openDesks(config.store ?? "", stack));
   const [stages, jobs, report, boots] = await Promise.all([

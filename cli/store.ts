@@ -70,8 +70,9 @@ export async function remove(start: string, { yes, ...options }: RemovalOptions)
 }
 
 async function open(options: StoreOptions): Promise<Store> {
+  const url = options.store ?? (await readStackValue("pipress:store", options));
   await bootstrap();
-  return openStore(options.store ?? (await readStackValue("pipress:store", options)));
+  return openStore(url);
 }
 
 function sizeOf(items: readonly JudgedItem[]): string {
