@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { boxOf } from "../infra/builder/aws/box-of.ts";
+import { instanceFor } from "../infra/stage/instance-for.ts";
 import type { Desks } from "../infra/builder/aws/desk.ts";
 import { UserError } from "../common/user-error.ts";
-import { planStages } from "../infra/plan/plan.ts";
+import { planRecipe } from "../infra/prediction/forecast.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
@@ -17,7 +17,7 @@ const FOLLOW_MS = 5000;
 export async function logs(stageName: string, options: StackOptions): Promise<number> {
   const { name: stack, config } = await readStack(options);
   await bootstrap();
-  const stages = await planStages(loadRecipe(config.recipe), await openStore(config.store), readToolchain());
+  const stages = await planRecipe(loadRecipe(config.recipe), await openStore(config.store), readToolchain());
   const stage = stages.find(({ name }) => name === stageName);
   if (stage === undefined)
     throw new UserError({
@@ -25,7 +25,7 @@ export async function logs(stageName: string, options: StackOptions): Promise<nu
       what: `the recipe has no stage "${stageName}"`,
       remedy: `one of: ${stages.map(({ name }) => name).join(", ")}`,
     });
-  if (config.builder?.aws !== undefined && boxOf(stage) !== undefined)
+  if (config.builder?.aws !== undefined && instanceFor(stage) !== undefined)
     return followDesk(await openDesks(config.store ?? "", stack), stage.name, stage.key);
   return (await runJobs(config, ["logs", "--follow", stage.key], true)).code;
 }

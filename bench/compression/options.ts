@@ -1,6 +1,6 @@
 import { UserError, type Problem } from "../../common/user-error.ts";
 import { list, readOptions } from "../options.ts";
-import { METHODS } from "./pruning.ts";
+import { METHODS } from "./methods.ts";
 import { sections, type Section } from "./rows.ts";
 
 /** What a run of the bench does. */

@@ -1,22 +1,8 @@
 import { convert, evaluate, type Materials } from "./materials.ts";
+import { OURS, PRUNE_LAYERS, TORCH_PRUNING } from "./methods.ts";
 import type { Options } from "./options.ts";
 import { besideBestPeer, percent, type Row } from "./rows.ts";
 import { StepFailed, type Runner, type Step } from "./runner.ts";
-
-/** Methods of the project, by the name that a recipe gives them. */
-export const OURS = [
-  "ffn-activation",
-  "ffn-second-order",
-  "block-influence",
-  "angular-distance",
-  "attention-groups",
-  "mixed",
-] as const;
-/** What they are measured by. `random` and `magnitude` are stages too, for comparison alone. */
-const CONTROLS = ["random", "magnitude"] as const;
-const TORCH_PRUNING = { "torch-pruning": "magnitude", "torch-pruning-taylor": "taylor" } as const;
-const PRUNE_LAYERS = "prune-layers";
-export const METHODS: readonly string[] = [...OURS, ...CONTROLS, ...Object.keys(TORCH_PRUNING), PRUNE_LAYERS];
 
 /** Text that scores and fits are made on: the same for ours and for the peers. */
 export const CALIBRATION = { calibrationTokens: 16384, sequenceLength: 512 };
@@ -50,23 +36,23 @@ export function prunedModel(
 ): Pruned {
   const isPeer = !(OURS as readonly string[]).includes(method);
   const name = `${method}-${String(Math.round(100 * share))}`;
-  const parametersRemoved = share;
+  const pruningRatio = share;
   if (method === PRUNE_LAYERS) {
-    const params = { parametersRemoved, type: "F16" };
+    const params = { pruningRatio, type: "F16" };
     const model = runner.peer(name, "prune-layers", params, { base, model: full, imatrix });
     return { method, isPeer, model, gguf: model };
   }
   const importance = TORCH_PRUNING[method as keyof typeof TORCH_PRUNING];
   // The controls are what they are without a fit of the rest.
-  const ours = { method, parametersRemoved, reconstruct: !isPeer, ...calibration };
+  const ours = { method, pruningRatio, reconstruct: !isPeer, ...calibration };
   const model =
     importance === undefined
-      ? runner.stage(`prune-${name}`, "prune", ours, { model: base, texts })
+      ? runner.stage(`prune-${name}`, "prune", ours, { model: base, datasets: texts })
       : runner.peer(
           name,
           "torch-pruning",
-          { importance, parametersRemoved, ...calibration },
-          { model: base, texts },
+          { importance, pruningRatio, ...calibration },
+          { model: base, datasets: texts },
         );
   return { method, isPeer, model, gguf: convert(runner, name, model) };
 }
@@ -110,7 +96,7 @@ export async function benchPruning(runner: Runner, found: Materials, options: Op
       const name = `${method}-${String(Math.round(100 * share))}`;
       const quality = await qualityOf(runner, found, name, gguf, gguf === model);
       if (quality === undefined) continue;
-      const removed = Number((await runner.measure(model)).metrics.parametersRemoved);
+      const removed = Number((await runner.measure(model)).metrics.pruningRatio);
       measured.push({ name: `${method} (${percent(removed)})`, isPeer, ...quality });
     }
     rows.push(...qualityRows("pruning", percent(share), measured));

@@ -30,8 +30,8 @@ export async function rollOutWithPipress(
   };
   const fleet = hosts.map((host) => ({ name: host.name, labels: {}, connection: host, root: rootOf(host) }));
   const project = await makeProject(`
-    import { rollOutInWaves } from "${repoRoot}/infra/rollout/in-waves.ts";
-    import { Playbook } from "${repoRoot}/infra/rollout/playbook.ts";
+    import { rollOutInWaves } from "${repoRoot}/infra/fleet/rollout/in-waves.ts";
+    import { Playbook } from "${repoRoot}/infra/fleet/rollout/playbook.ts";
     const shared = ${JSON.stringify(release.vars)};
     const files = ${JSON.stringify(release.files)};
     const declare = (host, playbook, suffix, after) => new Playbook(host.name + suffix, {

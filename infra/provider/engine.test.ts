@@ -45,8 +45,8 @@ describe.skipIf(sshdMissing)(
         vars: { target, text: "as declared" },
       });
       project = await makeProject(`
-    import { Playbook } from "${repoRoot}/infra/rollout/playbook.ts";
-    import { Secret } from "${repoRoot}/infra/secret/secret.ts";
+    import { Playbook } from "${repoRoot}/infra/fleet/rollout/playbook.ts";
+    import { Secret } from "${repoRoot}/infra/provider/secret.ts";
     const host = { ...${JSON.stringify(sshd.host)}, ...JSON.parse(process.env.HOST ?? "{}") };
     const { value } = new Secret("api-key");
     const play = new Playbook("pi-0", { ...${settings}, host, secretVars: { key: value } });

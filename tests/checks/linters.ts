@@ -13,6 +13,9 @@ export interface Linter {
 
 const PYTHON_FOLDERS = ["models", "ansible", "toolchain", "tests"];
 
+/** What `.dependency-cruiser.cjs` holds to its layers. */
+const LAYERED = ["cli", "common", "toolchain", "infra", "stacks", "bench", "tests"];
+
 /**
  * Every linter as data. `shellScripts` are the clone's shell scripts, for the one linter that does not look for them itself.
  */
@@ -22,6 +25,7 @@ export function linters(shellScripts: readonly string[]): Linter[] {
   return [
     { name: "tsc", command: node("tsc"), args: [] },
     { name: "eslint", command: node("eslint"), args: ["."] },
+    { name: "layers", command: node("depcruise"), args: ["--config", ".dependency-cruiser.cjs", ...LAYERED] },
     { name: "prettier", command: node("prettier"), args: ["--check", "--log-level=warn", "."] },
     { name: "ruff check", command: join(bin, "ruff"), args: ["check", "--no-cache", ...PYTHON_FOLDERS] },
     {

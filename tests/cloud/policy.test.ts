@@ -26,7 +26,7 @@ const broken = `
 `;
 
 const sound = `
-  import { ArtifactBucket } from "${repoRoot}/infra/bucket/artifact-bucket.ts";
+  import { ArtifactBucket } from "${repoRoot}/infra/store/artifact-bucket.ts";
   new ArtifactBucket("artifacts", { bucket: "models", prefix: "pipress", keepRemoved: 86400 });
 `;
 

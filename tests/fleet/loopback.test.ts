@@ -61,8 +61,8 @@ describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
     folder = await mkdtemp(join(tmpdir(), "pipress-served-"));
     const connections = hosts.map(({ host }) => ({ name: host.name, labels: {}, connection: host }));
     project = await makeProject(`
-      import { rollOutInWaves } from "${repoRoot}/infra/rollout/in-waves.ts";
-      import { Playbook } from "${repoRoot}/infra/rollout/playbook.ts";
+      import { rollOutInWaves } from "${repoRoot}/infra/fleet/rollout/in-waves.ts";
+      import { Playbook } from "${repoRoot}/infra/fleet/rollout/playbook.ts";
       const settings = { release: "one", steps: {}, whenDown: "fail", ...JSON.parse(process.env.FLEET ?? "{}") };
       const { release, whenDown, impostor } = settings;
       const written = ${JSON.stringify(connections)};
