@@ -27,7 +27,7 @@ export async function metrics(path: string, options: StackOptions): Promise<numb
     throw new UserError({
       where: "metrics",
       what: "the stack has no API key yet",
-      remedy: "run `pulumi up` first",
+      remedy: "run `./pipress up` first",
     });
   const folder = resolve(path);
   mkdirSync(folder, { recursive: true });
@@ -53,7 +53,7 @@ async function targetOf(host: HostConfig, monitoring: boolean): Promise<ScrapeTa
     throw new UserError({
       where: name,
       what: "there is no such virtual Pi here",
-      remedy: "`pulumi up` makes it",
+      remedy: "`./pipress up` makes it",
     });
   const { address, ports } = machine;
   return {

@@ -20,7 +20,7 @@ export async function rollback(name: string, options: StackOptions): Promise<num
   for (const { host, said } of outcomes) console.log(`${host}: ${said}`);
   if (outcomes.some(({ ok }) => ok))
     console.log(
-      "`pulumi up` leaves it so; after `pulumi refresh`, or with another release, it goes forward again.",
+      "`./pipress up` leaves it so; after `./pipress refresh`, or with another release, it goes forward again.",
     );
   return outcomes.every(({ ok }) => ok) ? 0 : 1;
 }
