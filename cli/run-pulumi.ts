@@ -61,11 +61,8 @@ export async function pulumiText(args: readonly string[]): Promise<string> {
     reject: false,
   });
   if (exitCode === 0) return stdout;
-  const command = args.filter((arg) => !arg.startsWith("-")).slice(0, 2);
-  throw new UserError({
-    where: ["pulumi", ...command].join(" "),
-    what: stderr.trim().replace(/^error: /, ""),
-  });
+  const command = ["pulumi", ...args].join(" ").replace(/ -.*/, "");
+  throw new UserError({ where: command, what: stderr.trim().replace(/^error: /, "") });
 }
 
 function pulumiPath(): string {

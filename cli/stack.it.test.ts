@@ -22,6 +22,7 @@ describe.skipIf(chosenEngine(cacheDir()) === undefined)(
       pulumiText(["config", "set", ...args, "--stack", "dev", "--config-file", configFile]);
 
     beforeAll(async () => {
+      vi.stubEnv("PULUMI_CONFIG_PASSPHRASE", undefined);
       mkdirSync(join(folder, "state"));
       copyFileSync(join(repoRoot, "Pulumi.dev.yaml"), configFile);
       vi.stubEnv("PULUMI_BACKEND_URL", pathToFileURL(join(folder, "state")).href);
