@@ -74,6 +74,7 @@ export async function readStackFile(
 }
 
 function parseStackFile(file: string): Record<string, unknown> {
+  if (!existsSync(file)) throw new UserError({ where: file, what: "there is no such file" });
   try {
     const { config } = (parse(readFileSync(file, "utf8")) ?? {}) as { config?: Record<string, unknown> };
     return config ?? {};
