@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { Command, Option } from "commander";
+import { Command, Option, type OutputConfiguration } from "commander";
 
 /** An empty program: its verbs print help and one-line errors in one shape, and throw instead of ending the process. */
 export function emptyProgram(name: string, description: string): Command {
@@ -8,16 +8,14 @@ export function emptyProgram(name: string, description: string): Command {
     .helpCommand("help [verb]", "says what a verb does, with its options and an example")
     .enablePositionalOptions() // options behind `pulumi` are pulumi's
     .exitOverride()
-    .configureOutput({
-      outputError: (message, write) => {
-        write(inOneLine(message));
-      },
-    });
+    .configureOutput(hintAtMistakes("see ./pipress --help"));
 }
 
 /** Adds a verb that works on a stack: `--stack`, `--config-file` and one example in its help. */
 export function addVerb(parent: Command, usage: string, description: string, example: string): Command {
-  return withExample(parent.command(usage).description(description), example)
+  const verb = withExample(parent.command(usage).description(description), example);
+  return verb
+    .configureOutput(hintAtMistakes(`see ${callOf(verb)} --help`))
     .addOption(stackOption())
     .option("--config-file <path>", "its configuration, where that is not Pulumi.<stack>.yaml", inThisFolder);
 }
@@ -27,7 +25,7 @@ export function stackOption(): Option {
 }
 
 export function withExample(command: Command, example: string): Command {
-  return command.addHelpText("after", `\nExample:\n  ./pipress ${example}`);
+  return command.addHelpText("after", `\nExample:\n  ${example}`);
 }
 
 /** Options of pulumi's operations that people use, by their operations; all others go behind `--`. */
@@ -53,14 +51,14 @@ export function addOperation(
       ...urns,
       urn,
     ])
+    .configureOutput(hintAtMistakes("other options of pulumi go behind --"))
     .allowExcessArguments();
   for (const [flags, text, operations] of OPERATION_OPTIONS)
     if (operations.split(" ").includes(operation)) verb.option(flags, text);
   verb.action(async (options: { stack?: string }) => {
     const rest = argumentsBehindDashes(program);
     const excess = verb.args.slice(0, verb.args.length - rest.length);
-    if (excess.length > 0)
-      verb.error(`${operation} takes no "${excess.join(" ")}"\noptions of pulumi go behind --`);
+    if (excess.length > 0) verb.error(`error: ${operation} takes no "${excess.join(" ")}"`);
     await operate([operation, ...givenOptions(verb), ...rest], options.stack !== undefined);
   });
 }
@@ -84,13 +82,26 @@ function argumentsBehindDashes(program: Command): string[] {
   return rawArgs.includes("--") ? rawArgs.slice(rawArgs.indexOf("--") + 1) : [];
 }
 
+/** `./pipress store ls`. */
+function callOf(command: Command): string {
+  return command.parent === null ? "./pipress" : `${callOf(command.parent)} ${command.name()}`;
+}
+
+/** Mistakes in one line; `hint` goes behind those for which commander knows no nearest name. */
+function hintAtMistakes(hint: string): OutputConfiguration {
+  return {
+    outputError: (message, write) => {
+      write(inOneLine(message, hint));
+    },
+  };
+}
+
 /** `error: unknown option '--stak'\n(Did you mean --stack?)` -> `pipress: unknown option '--stak' — did you mean --stack?`. */
-function inOneLine(message: string): string {
+function inOneLine(message: string, otherHint: string): string {
   const [what = "", ...hints] = message
     .trim()
-    .replace(/^error: /, "")
+    .replace(/^error: |\.$/g, "")
     .split("\n");
-  const hint =
-    hints.join(" ").replace(/^\(Did you mean (.*)\)$/, "did you mean $1") || "see ./pipress --help";
+  const hint = hints.join(" ").replace(/^\(Did you mean (.*)\)$/, "did you mean $1") || otherHint;
   return `pipress: ${what} — ${hint}\n`;
 }

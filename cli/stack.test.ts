@@ -69,7 +69,9 @@ config:
 
 it("says what is wrong with a file that is missing or no YAML", async () => {
   const missing = join(folder, "Pulumi.nowhere.yaml");
-  await expect(readStack({ stack: "home", configFile: missing })).rejects.toThrow(/nowhere.yaml: there is no such file$/);
+  await expect(readStack({ stack: "home", configFile: missing })).rejects.toThrow(
+    /nowhere.yaml: there is no such file$/,
+  );
   const broken = stackFile("config: [");
   await expect(readStack({ stack: "home", configFile: broken })).rejects.toThrow(/Pulumi.home.yaml: /);
 });
