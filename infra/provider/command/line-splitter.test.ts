@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { LineSplitter } from "./lines.ts";
+import { LineSplitter } from "./line-splitter.ts";
 
 function split(...chunks: (string | Buffer)[]): string[] {
   const lines: string[] = [];

@@ -1,18 +1,17 @@
-/**
- * command:local:Command and command:local:run, through the provider's executable and the engine's protocol. Each test
- * names the official behaviour it mirrors (pulumi-command at v1.2.1 unless said otherwise).
- */
-import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-
+import providerPb from "@pulumi/pulumi/proto/provider_pb.js";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { repoRoot } from "../../../common/paths.ts";
+import { EngineStandIn, urnOf } from "../../plugin/testing/engine-stand-in.ts";
+import { unknown } from "../../plugin/values.ts";
 
-import { EngineStandIn, urnOf } from "./testing/engine-stand-in.ts";
-import { asArchive, asAsset, isUnknown, makeSecret, type Wire } from "./values.ts";
-
+// Through the provider's executable and the engine's protocol. Each test names what of the vendor's plugin it mirrors
+// (pulumi-command at v1.2.1 unless said otherwise).
+const executable = join(repoRoot, "infra", "provider", "command", "pulumi-resource-command");
 const type = "command:local:Command";
 const urn = urnOf(type);
 
@@ -23,7 +22,7 @@ let folder: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "pipress-command-"));
-  engine = await EngineStandIn.start({ cwd: folder });
+  engine = await EngineStandIn.start(executable, folder);
 });
 
 afterAll(async () => {
@@ -42,11 +41,10 @@ describe("create", () => {
     expect(id).toMatch(/^it[0-9a-f]{8}$/);
   });
 
-  it("does not run at preview, where the outputs are unknown and not secret (tests/provider_test.go, #256)", async () => {
+  it("does not run at preview, where the outputs are unknown (tests/provider_test.go, #256)", async () => {
     const marker = join(folder, "preview-ran");
     const { properties } = await engine.create(type, { create: `touch ${marker}` }, { preview: true });
-    expect(isUnknown(properties["stdout"])).toBe(true);
-    expect(isUnknown(properties["stderr"])).toBe(true);
+    expect(properties).toMatchObject({ stdout: unknown, stderr: unknown });
     expect(existsSync(marker)).toBe(false);
   });
 
@@ -74,11 +72,9 @@ describe("create", () => {
     expect(properties["stdout"]).toBe(`${folder}\n${process.env["HOME"]}\n${nodeVariables()}`);
   });
 
-  it("uses a secret input and returns it as a secret; the outputs are not secret by that (infer's default wiring)", async () => {
-    const create = makeSecret("echo $WORD");
-    const environment = makeSecret({ WORD: "hush" });
-    const { properties } = await engine.create(type, { create, environment });
-    expect(properties).toEqual({ create, environment, stdout: "hush", stderr: "" });
+  it("does not wait for a command that never reads its input", async () => {
+    const { properties } = await engine.create(type, { create: "echo done", stdin: "x".repeat(3_000_000) });
+    expect(properties["stdout"]).toBe("done");
   });
 
   it("holds outputs of many megabytes and lines past 64 KiB (the official line scanner stops there, #201)", async () => {
@@ -95,39 +91,41 @@ describe("a command that fails", () => {
   it("reports exit status, quoted command and what it wrote, in order (local/commandOutputs.go)", async () => {
     const create = 'echo "one"; echo two >&2; exit 3';
     await expect(engine.create(type, { create })).rejects.toThrow(
-      new Error('exit status 3: running "echo \\"one\\"; echo two >&2; exit 3":\none\ntwo\n'),
+      new Error('it: exit status 3: running "echo \\"one\\"; echo two >&2; exit 3":\none\ntwo'),
     );
   });
 
-  it("reports the signal that ended it, in Go's words", async () => {
-    await expect(engine.create(type, { create: "kill -9 $$" })).rejects.toThrow(/^signal: killed: running /);
+  it("reports the signal that ended it", async () => {
+    await expect(engine.create(type, { create: "kill -9 $$" })).rejects.toThrow(
+      /^it: ended by SIGKILL: running "kill -9 \$\$"$/,
+    );
   });
 
   it("reports a program that is not there", async () => {
     await expect(engine.create(type, { create: "x", interpreter: ["/no/such"] })).rejects.toThrow(
-      /^fork\/exec \/no\/such: no such file or directory: running "x":/,
+      /^it: cannot start \(.*\/no\/such.*\): running "x"$/,
     );
     await expect(engine.create(type, { create: "x", interpreter: ["no-such"] })).rejects.toThrow(
-      /^exec: "no-such": executable file not found in \$PATH: running/,
+      /^it: cannot start \(.*no-such.*\): running/,
     );
   });
 
   it("reports a folder that is not there", async () => {
     await expect(engine.create(type, { create: "true", dir: "/no/such" })).rejects.toThrow(
-      /^chdir \/no\/such: no such file or directory: running "true":/,
+      /^it: cannot start \(.*\/no\/such.*\): running "true"$/,
     );
   });
 
   it("keeps the end of an output too long for an error message", async () => {
     await expect(engine.create(type, { create: "seq 200000; echo the reason; exit 1" })).rejects.toThrow(
-      /^exit status 1: running [^]*earlier output left out[^]*199999\n200000\nthe reason\n$/,
+      /^it: exit status 1: running [^]*\(left out\)[^]*199999\n200000\nthe reason$/,
     );
   });
 
   it("says what to do when the last run's output no longer fits the environment (#285)", async () => {
     const state = { create: "true", stdout: "x".repeat(200_000), stderr: "" };
     await expect(engine.update(type, state, { create: "true #" })).rejects.toThrow(
-      /argument list too long .*addPreviousOutputInEnv: false/,
+      /E2BIG[^]*addPreviousOutputInEnv: false/,
     );
   });
 });
@@ -168,7 +166,7 @@ describe("update", () => {
   it("does not run at preview", async () => {
     const marker = join(folder, "update-ran");
     const preview = await engine.update(type, state, { create: `touch ${marker}` }, { preview: true });
-    expect(isUnknown(preview["stdout"])).toBe(true);
+    expect(preview).toMatchObject({ stdout: unknown, stderr: unknown });
     expect(existsSync(marker)).toBe(false);
   });
 });
@@ -186,7 +184,7 @@ describe("delete", () => {
 
   it("fails when the command does, so that the resource stays (#104)", async () => {
     await expect(engine.delete(type, { delete: "exit 7", stdout: "", stderr: "" })).rejects.toThrow(
-      /^exit status 7/,
+      /^it: exit status 7/,
     );
   });
 
@@ -228,46 +226,84 @@ describe("the display", () => {
   });
 });
 
-describe("assetPaths and archivePaths", () => {
-  it("return the files the globs select, relative to dir (local/commandOutputs.go, globAssets)", async () => {
-    const dir = join(folder, "work");
-    mkdirSync(dir);
-    const { properties } = await engine.create(type, {
-      create: "mkdir -p assets/logos src; echo svg > assets/logos/logo.svg; touch src/index.js src/secret.js",
-      dir,
-      assetPaths: ["assets/**", "src/**.js", "!**secret.*"],
-      archivePaths: ["src/*"],
+describe("check", () => {
+  it("reports every problem by its path, without printing values (#773)", async () => {
+    const { failures } = await engine.check(type, {
+      create: ["a secret in the wrong place"],
+      environment: { A: 1 },
+      logging: "a secret in the wrong place",
+      creat: "a secret in the wrong place",
     });
-    const assets = properties["assets"] as Record<string, Wire>;
-    expect(Object.keys(assets).sort()).toEqual(["assets/logos/logo.svg", "src/index.js"]);
-    expect(asAsset(assets["assets/logos/logo.svg"])).toMatchObject({
-      path: join(dir, "assets/logos/logo.svg"),
-      hash: execFileSync("sha256sum", [join(dir, "assets/logos/logo.svg")])
-        .toString()
-        .slice(0, 64),
-    });
-    expect(Object.keys(asArchive(properties["archive"])?.assets ?? {})).toEqual([
-      "src/index.js",
-      "src/secret.js",
+    expect(failures.map((failure) => failure.split(":", 1)[0])).toEqual([
+      "create",
+      "environment.A",
+      "logging",
+      "creat",
+    ]);
+    expect(failures.join()).not.toContain("secret");
+  });
+
+  it("leaves inputs as they are, unknown ones too, and fills in nothing", async () => {
+    const inputs = { create: unknown, environment: { A: unknown }, triggers: [1, unknown], logging: unknown };
+    expect(await engine.check(type, inputs)).toEqual({ inputs, failures: [] });
+  });
+
+  it("names the vendor's plugin where something is asked that only that one has", async () => {
+    await expect(engine.check("command:remote:Command", { create: "true" })).rejects.toThrow(
+      /^command:remote:Command: plugin command 1\.2\.1 has no such resource type — .*vendor's plugin.*pulumi plugin install resource command 1\.2\.1/,
+    );
+    expect((await engine.check(type, { assetPaths: ["*"] })).failures).toEqual([
+      "assetPaths: not served here; the vendor's command plugin has it",
     ]);
   });
 });
 
-describe("command:local:run", () => {
-  it("runs the command and returns its arguments and outputs (tests/provider_test.go, TestLocalRun)", async () => {
-    const { outputs } = await engine.run({ command: 'echo "Hello, World!"' });
-    expect(outputs).toEqual({ command: 'echo "Hello, World!"', stdout: "Hello, World!", stderr: "" });
+describe("diff", () => {
+  const { DIFF_NONE, DIFF_SOME } = providerPb.DiffResponse.DiffChanges;
+
+  it("sees nothing where nothing changed", async () => {
+    const inputs = { create: "true", environment: { A: "1" } };
+    expect(await engine.diff(type, inputs, inputs)).toEqual({ changes: DIFF_NONE, paths: [], replaces: [] });
   });
 
-  it("fails with the command's error", async () => {
-    await expect(engine.run({ command: "exit 5" })).rejects.toThrow(/^exit status 5: running "exit 5"/);
-  });
-
-  it("reports wrong arguments as failures", async () => {
-    expect((await engine.run({ dir: 5 })).failures).toEqual([
-      "command: Missing required field 'command'",
-      "dir: Field must be a string; got a number instead",
+  it("updates for any input, and names it: command, environment, even delete", async () => {
+    const olds = { create: "a", environment: { A: "1", "b.c": "2" } };
+    const news = { create: "b", environment: { A: "2", "b.c": "3", D: "4" }, delete: "x" };
+    const { changes, paths, replaces } = await engine.diff(type, olds, news);
+    expect([changes, replaces]).toEqual([DIFF_SOME, []]);
+    expect(paths.sort()).toEqual([
+      "create",
+      "delete",
+      "environment.A",
+      "environment.D",
+      'environment["b.c"]',
     ]);
+  });
+
+  it("replaces when triggers change (#189)", async () => {
+    expect(await engine.diff(type, { triggers: [1, "a"] }, { triggers: [1, "b"] })).toMatchObject({
+      paths: ["triggers[1]"],
+      replaces: ["triggers"],
+    });
+    expect(await engine.diff(type, {}, { triggers: [1] })).toMatchObject({ replaces: ["triggers"] });
+  });
+});
+
+describe("the schema", () => {
+  it("has the inputs that @pulumi/command 1.2.1 declares, but for assets and archives", async () => {
+    const sdk = dirname(createRequire(import.meta.url).resolve("@pulumi/command/package.json"));
+    const text = readFileSync(join(sdk, "local", "command.d.ts"), "utf8");
+    const body = /interface CommandArgs \{([^]*?)\n\}\n/.exec(text)?.[1] ?? "";
+    const declared = [...body.matchAll(/^ {4}(\w+)\??: /gm)].map(([, name]) => name);
+    const { resources } = (await engine.schema()) as {
+      resources: Record<string, { inputProperties: Record<string, unknown> }>;
+    };
+    const served = Object.keys(resources[type]?.inputProperties ?? {});
+    expect([...served, "assetPaths", "archivePaths"].sort()).toEqual(declared.sort());
+  });
+
+  it("carries the version that the SDK asks for", async () => {
+    expect(await engine.version()).toBe("1.2.1");
   });
 });
 
@@ -283,28 +319,35 @@ describe("ending early", () => {
     const file = join(folder, "survived");
     const create = `(sleep 3; touch ${file}) & echo started; wait`;
     await expect(engine.create(type, { create }, { timeout: 1 })).rejects.toThrow(
-      /^signal: terminated: running/,
+      /^it: ended by SIGTERM: running/,
     );
     await delay(2500);
     expect(existsSync(file)).toBe(false);
   });
 
+  it("nobody waits for a child that left the group and holds the pipes", async () => {
+    const create = "setsid sleep 60 & echo gone; wait";
+    await expect(engine.create(type, { create }, { timeout: 1 })).rejects.toThrow(
+      /^it: ended by SIGTERM: [^]*gone$/,
+    );
+  }, 15_000);
+
   it("cancel lets a command say goodbye, and refuses what would start after it", async () => {
-    const other = await EngineStandIn.start({ cwd: folder });
+    const other = await EngineStandIn.start(executable, folder);
     const create = "trap 'echo still running elsewhere; exit 130' TERM; echo on; while :; do sleep 0.1; done";
     const running = expect(other.create(type, { create })).rejects.toThrow(
-      /^exit status 130: [^]*still running elsewhere/,
+      /^it: exit status 130: [^]*still running elsewhere/,
     );
     await expect.poll(() => other.statusLines(urn), patience).toContain("on");
     await other.cancel();
     await running;
     expect(other.statusLines(urn)).toContain("still running elsewhere");
-    await expect(other.create(type, { create: "echo no" })).rejects.toThrow(/context canceled/);
+    await expect(other.create(type, { create: "echo no" })).rejects.toThrow(/^cancelled$/);
     await other.close();
   });
 
   it("the provider takes its commands along when the engine closes it", async () => {
-    const other = await EngineStandIn.start({ cwd: folder });
+    const other = await EngineStandIn.start(executable, folder);
     const file = join(folder, "pid");
     const running = other.create(type, { create: `echo $$ > ${file}; sleep 60` }).catch(() => undefined);
     await expect.poll(() => existsSync(file) && readFileSync(file, "utf8"), patience).toMatch(/\d+\n/);

@@ -1,22 +1,14 @@
-/**
- * Plays the engine's side for the tests: starts the provider's executable as the engine does, speaks the same gRPC
- * protocol to it, and keeps the messages it sends for the display.
- */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
-
 import grpc from "@grpc/grpc-js";
 import enginerpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
-import engineproto, { type LogRequest } from "@pulumi/pulumi/proto/engine_pb.js";
+import type { LogRequest } from "@pulumi/pulumi/proto/engine_pb.js";
 import providerrpc from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 import providerproto from "@pulumi/pulumi/proto/provider_pb.js";
 import emptyproto from "google-protobuf/google/protobuf/empty_pb.js";
 import structproto, { type Struct } from "google-protobuf/google/protobuf/struct_pb.js";
 
-import type { WireObject } from "../values.ts";
-
-export const executable = fileURLToPath(new URL("../pulumi-resource-command", import.meta.url));
+import type { Props } from "../handler.ts";
 
 export interface Shown {
   severity: number;
@@ -30,6 +22,10 @@ export interface Options {
   preview?: boolean;
 }
 
+/**
+ * Plays the engine's side: starts a provider's executable as the engine does, speaks the same gRPC protocol to it, and
+ * keeps the lines that it sends for the display.
+ */
 export class EngineStandIn {
   readonly messages: Shown[] = [];
   readonly process: ChildProcess;
@@ -43,7 +39,7 @@ export class EngineStandIn {
     this.process = process;
   }
 
-  static async start({ cwd = "/tmp", program = executable }: { cwd?: string; program?: string } = {}) {
+  static async start(program: string, cwd = "/tmp"): Promise<EngineStandIn> {
     const server = new grpc.Server();
     const messages: Shown[] = [];
     server.addService(enginerpc.EngineService, {
@@ -66,7 +62,6 @@ export class EngineStandIn {
     });
     const child = spawn(program, ["--logtostderr", "-v=1", `127.0.0.1:${port}`], {
       cwd,
-      env: { ...process.env, SSH_AUTH_SOCK: undefined },
       stdio: ["pipe", "pipe", "inherit"],
       detached: true,
     });
@@ -109,7 +104,7 @@ export class EngineStandIn {
     return this.messages.filter((each) => each.ephemeral && each.urn === urn).map(({ message }) => message);
   }
 
-  async check(type: string, inputs: WireObject) {
+  async check(type: string, inputs: Props) {
     const request = new providerproto.CheckRequest();
     request.setUrn(urnOf(type));
     request.setNews(toStruct(inputs));
@@ -120,7 +115,7 @@ export class EngineStandIn {
     };
   }
 
-  async diff(type: string, olds: WireObject, news: WireObject) {
+  async diff(type: string, olds: Props, news: Props) {
     const request = new providerproto.DiffRequest();
     request.setUrn(urnOf(type));
     request.setOldInputs(toStruct(olds));
@@ -128,12 +123,12 @@ export class EngineStandIn {
     const response = await this.#call<InstanceType<typeof providerproto.DiffResponse>>("diff", request);
     return {
       changes: response.getChanges(),
-      diffs: response.getDiffsList(),
+      paths: [...response.getDetaileddiffMap().keys()],
       replaces: response.getReplacesList(),
     };
   }
 
-  async create(type: string, inputs: WireObject, { preview = false, timeout = 0 }: Options = {}) {
+  async create(type: string, inputs: Props, { preview = false, timeout = 0 }: Options = {}) {
     const request = new providerproto.CreateRequest();
     request.setUrn(urnOf(type));
     request.setProperties(toStruct(inputs));
@@ -143,7 +138,7 @@ export class EngineStandIn {
     return { id: response.getId(), properties: fromStruct(response.getProperties()) };
   }
 
-  async update(type: string, olds: WireObject, news: WireObject, { preview = false }: Options = {}) {
+  async update(type: string, olds: Props, news: Props, { preview = false }: Options = {}) {
     const request = new providerproto.UpdateRequest();
     request.setUrn(urnOf(type));
     request.setOlds(toStruct(olds));
@@ -153,25 +148,14 @@ export class EngineStandIn {
     return fromStruct(response.getProperties());
   }
 
-  async delete(type: string, state: WireObject): Promise<void> {
+  async delete(type: string, state: Props): Promise<void> {
     const request = new providerproto.DeleteRequest();
     request.setUrn(urnOf(type));
     request.setProperties(toStruct(state));
     await this.#call("delete", request);
   }
 
-  async run(args: WireObject) {
-    const request = new providerproto.InvokeRequest();
-    request.setTok("command:local:run");
-    request.setArgs(toStruct(args));
-    const response = await this.#call<InstanceType<typeof providerproto.InvokeResponse>>("invoke", request);
-    return {
-      outputs: fromStruct(response.getReturn()),
-      failures: response.getFailuresList().map((each) => `${each.getProperty()}: ${each.getReason()}`),
-    };
-  }
-
-  async read(type: string, id: string, properties: WireObject) {
+  async read(type: string, id: string, properties: Props) {
     const request = new providerproto.ReadRequest();
     request.setUrn(urnOf(type));
     request.setId(id);
@@ -180,13 +164,13 @@ export class EngineStandIn {
     return { id: response.getId(), properties: fromStruct(response.getProperties()) };
   }
 
-  async schema(): Promise<WireObject> {
+  async schema(): Promise<Props> {
     const request = new providerproto.GetSchemaRequest();
     const response = await this.#call<InstanceType<typeof providerproto.GetSchemaResponse>>(
       "getSchema",
       request,
     );
-    return JSON.parse(response.getSchema()) as WireObject;
+    return JSON.parse(response.getSchema()) as Props;
   }
 
   async version(): Promise<string> {
@@ -212,16 +196,14 @@ export class EngineStandIn {
   }
 }
 
-export const severities = engineproto.LogSeverity;
-
 export function urnOf(type: string, name = "it"): string {
   return `urn:pulumi:dev::test::${type}::${name}`;
 }
 
-function toStruct(properties: WireObject): Struct {
-  return structproto.Struct.fromJavaScript(properties);
+function toStruct(properties: Props): Struct {
+  return structproto.Struct.fromJavaScript(properties as Record<string, structproto.JavaScriptValue>);
 }
 
-function fromStruct(struct: Struct | undefined): WireObject {
-  return (struct?.toJavaScript() ?? {}) as WireObject;
+function fromStruct(struct: Struct | undefined): Props {
+  return (struct?.toJavaScript() ?? {}) as Props;
 }
