@@ -1,20 +1,11 @@
 import type { SshBuilderConfig } from "../config/schema.ts";
+import type { JobSpec } from "./job-spec.generated.ts";
 import type { PlannedStage } from "./planned.ts";
 
+export type { JobSpec };
+
 /** What a stage is, wherever it runs: nothing in it depends on a machine. */
-export interface StageSpec {
-  stage: string;
-  name: string;
-  key: string;
-  run: string;
-  /** Whether the release waits for it: it goes before stages that only measure. */
-  forRelease: boolean;
-  params: Record<string, unknown>;
-  /** Keys of the upstream stages, by the name under which this stage knows them. */
-  inputs: Record<string, string>;
-  /** Versions of the tools that the key depends on. */
-  toolVersions: Record<string, string>;
-}
+export type StageSpec = Omit<JobSpec, "store" | "jobs" | "tools">;
 
 /** How the launcher reaches the builder; undefined for this machine. */
 export interface BuilderAddress {
@@ -38,15 +29,6 @@ export interface StageJob {
   /** URL of the store, or `default`. */
   store: string;
   builder?: BuilderAddress;
-}
-
-/** What the job runner (`python -m pipress stage run`) reads on standard input; `models/schemas/spec.schema.json`. */
-export interface JobSpec extends StageSpec {
-  /** URL. */
-  store: string;
-  /** Folder of the jobs. */
-  jobs: string;
-  tools: { llamaCppBin: string; convertScript: string };
 }
 
 export function stageSpec(

@@ -6,7 +6,7 @@ import type { Ending } from "./session.ts";
 
 const machine = { address: "gpu", port: 22, user: "me", hostKey: `ssh-ed25519 ${"A".repeat(68)}` };
 const spec = {
-  stage: "prune",
+  stage: "prune" as const,
   name: "prune",
   key: "ab".repeat(32),
   run: "r",
