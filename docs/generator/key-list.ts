@@ -123,7 +123,7 @@ export function wrap(text: string, indent = ""): string {
   let line = "";
   for (const word of text.split(" ")) {
     const joined = line === "" ? word : `${line} ${word}`;
-    if (joined.length > WIDTH && line.trim() !== "" && !/^([-+*#>|]|\d+[.)]$)/.test(word)) {
+    if (joined.length > WIDTH && line.trim() !== "" && !/^([-+*#>|]+|\d+[.)])$/.test(word)) {
       lines.push(line);
       line = indent + word;
     } else line = joined;
