@@ -6,9 +6,9 @@ const recipe = loadRecipe("smollm2-135m");
 
 describe("withDefaults", () => {
   it("fills in what a recipe leaves out, so that a changed default is another key", () => {
-    expect(withDefaults(recipe, "prune", { parametersRemoved: 0.1 })).toMatchObject({
+    expect(withDefaults(recipe, "prune", { pruningRatio: 0.1 })).toMatchObject({
       calibrationTokens: 32768,
     });
-    expect(() => withDefaults(recipe, "prune", { parametersRemoved: 2 })).toThrow("bench: prune takes no");
+    expect(() => withDefaults(recipe, "prune", { pruningRatio: 2 })).toThrow("bench: prune takes no");
   });
 });

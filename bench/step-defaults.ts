@@ -11,7 +11,7 @@ export function withDefaults(
 ): Record<string, unknown> {
   const whole = structuredClone(recipe) as unknown as Record<string, Record<string, unknown>>;
   const [part, key] =
-    stage === "fetch" ? ["base"] : stage === "fetch-text" ? ["texts"] : (["steps", stage] as const);
+    stage === "fetch" ? ["base"] : stage === "fetch-dataset" ? ["datasets"] : (["steps", stage] as const);
   if (key === undefined) whole[part] = structuredClone(params);
   else whole.steps = { ...whole.steps, [key]: structuredClone(params) };
   validateRecipe ??= compileSchema("recipe");

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { boxOf } from "../infra/builder/aws/box-of.ts";
+import { instanceFor } from "../infra/stage/instance-for.ts";
 import type { Desks } from "../infra/builder/aws/desk.ts";
 import { UserError } from "../common/user-error.ts";
-import { planStages } from "../infra/plan/plan.ts";
+import { planRecipe } from "../infra/prediction/forecast.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
@@ -23,7 +23,7 @@ export async function main(args: string[]): Promise<number> {
   });
   const config = readStackConfig(values.stack);
   await bootstrap();
-  const stages = await planStages(loadRecipe(config.recipe), await openStore(config.store), readToolchain());
+  const stages = await planRecipe(loadRecipe(config.recipe), await openStore(config.store), readToolchain());
   const stage = stages.find(({ name }) => positionals.length === 1 && name === positionals[0]);
   if (stage === undefined)
     throw new UserError({
@@ -31,7 +31,7 @@ export async function main(args: string[]): Promise<number> {
       what: positionals.length === 1 ? `the recipe has no stage "${positionals[0] ?? ""}"` : "name one stage",
       remedy: `one of: ${stages.map(({ name }) => name).join(", ")}`,
     });
-  if (config.builder?.aws !== undefined && boxOf(stage) !== undefined)
+  if (config.builder?.aws !== undefined && instanceFor(stage) !== undefined)
     return followDesk(await openDesks(config.store ?? "", values.stack), stage.name, stage.key);
   return (await runJobs(config, ["logs", "--follow", stage.key], true)).code;
 }

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { UserError } from "../common/user-error.ts";
-import { planStages } from "../infra/plan/plan.ts";
+import { planRecipe } from "../infra/prediction/forecast.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import type { Report } from "../infra/fleet/report.ts";
 import { formatStatus, parseJobs } from "../infra/fleet/status.ts";
@@ -20,7 +20,7 @@ export async function main(args: string[]): Promise<number> {
   const store = await openStore(config.store);
   const desks = config.builder?.aws && (await openDesks(config.store ?? "", stack));
   const [stages, jobs, report, boots] = await Promise.all([
-    planStages(loadRecipe(config.recipe), store, readToolchain()),
+    planRecipe(loadRecipe(config.recipe), store, readToolchain()),
     desks === undefined ? jobsOf(config) : byShortKey(await desks.lines()),
     lastReport(stack),
     desks?.boots(),

@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { formatBytes } from "../common/units.ts";
 import { UserError } from "../common/user-error.ts";
 import { repoRoot } from "../common/paths.ts";
-import { planStages } from "../infra/plan/plan.ts";
+import { planRecipe } from "../infra/prediction/forecast.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { addUser, judge, keysIn, type JudgedItem, type Users } from "../infra/store/garbage.ts";
 import { openStore } from "../infra/store/open-store.ts";
@@ -57,7 +57,7 @@ async function findUsers(store: Store): Promise<Users> {
   const users = new Map<string, string[]>();
   const toolchain = readToolchain();
   for (const recipe of recipesInUse()) {
-    const plan = await planStages(loadRecipe(recipe), store, toolchain);
+    const plan = await planRecipe(loadRecipe(recipe), store, toolchain);
     addUser(
       users,
       plan.map(({ key }) => key),

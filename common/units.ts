@@ -59,3 +59,8 @@ export function formatDuration(seconds: number): string {
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${pad(whole % 60)} s`;
   return `${Math.floor(whole / 3600)} h ${pad(Math.floor((whole % 3600) / 60))} min`;
 }
+
+/** Formats US dollars: `$1.50`. */
+export function formatUsd(usd: number): string {
+  return `$${usd.toFixed(2)}`;
+}

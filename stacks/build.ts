@@ -1,14 +1,15 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Builder } from "../infra/stage/builder.ts";
-import { boxesNeeded } from "../infra/builder/aws/box-of.ts";
+import { describeBoots } from "../infra/builder/aws/boots.ts";
+import { instancesNeeded } from "../infra/stage/instance-for.ts";
 import { Desks } from "../infra/builder/aws/desk.ts";
 import { AwsBuilder } from "../infra/builder/aws-builder.ts";
 import { LocalBuilder } from "../infra/builder/local-builder.ts";
 import { packSource } from "../infra/builder/ssh/source.ts";
 import type { AwsBuilderConfig } from "../infra/config/aws-schema.ts";
-import type { PlannedStage } from "../infra/plan/plan.ts";
+import type { PlannedStage } from "../infra/stage/planned.ts";
 import type { Prediction } from "../infra/prediction/predict.ts";
-import { checkCost, describeBoots, describeCost, planCost } from "../infra/prediction/plan-cost.ts";
+import { checkCost, describeCost, planCost } from "../infra/prediction/plan-cost.ts";
 import { S3Store } from "../infra/store/s3-store.ts";
 import type { Toolchain } from "../toolchain/toolchain.ts";
 
@@ -35,7 +36,7 @@ export async function buildPart(args: BuildArgs): Promise<Builder> {
   const store = new S3Store(args.store);
   const desks = new Desks(store, stack);
 
-  const needed = boxesNeeded(plan);
+  const needed = instancesNeeded(plan);
   const cost = planCost(plan, prediction?.stages, aws);
   const boots = await desks.boots();
   await pulumi.log.info([describeCost(cost, aws), describeBoots(boots)].filter(Boolean).join("\n"));

@@ -10,10 +10,11 @@ import type { StackConfig } from "../infra/config/schema.ts";
 import { endpointPorts, makeEndpoint } from "../infra/fleet/endpoint.ts";
 import { makeHost, type HostPort } from "../infra/fleet/host.ts";
 import { nodePort } from "../infra/fleet/prometheus.ts";
-import { describePlan, planStages, type PlannedStage } from "../infra/plan/plan.ts";
-import { describeRelease } from "../infra/prediction/describe.ts";
+import type { PlannedStage } from "../infra/stage/planned.ts";
+import { planRecipe } from "../infra/prediction/forecast.ts";
+import { describePlan, describeRelease } from "../infra/prediction/describe.ts";
 import { predict } from "../infra/prediction/predict.ts";
-import { checkTargets, knownMemories } from "../infra/prediction/targets.ts";
+import { checkLimits, knownMemories } from "../infra/prediction/limits.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { makeRelease } from "../infra/fleet/release.ts";
 import { checkServerFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
@@ -39,14 +40,14 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     checkServerFlags(service.flags ?? {}, knownFlags, `${name}: service.flags`, llamaCpp.version);
   const store = await openStore(config.store);
 
-  const plan = await planStages(recipe, store, toolchain);
+  const plan = await planRecipe(recipe, store, toolchain);
   const server = { ...recipe.server, ...config.service };
   const aws = config.builder?.aws;
   const prediction = predict(recipe, plan, server, aws && speedOnAws(aws));
   await pulumi.log.info(describePlan(plan, prediction?.stages));
   const memories = knownMemories(fleet);
   await pulumi.log.info(describeRelease(recipe, prediction, memories, server));
-  if (prediction) checkTargets(recipe, prediction, memories, server);
+  if (prediction) checkLimits(recipe, prediction, memories, server);
 
   const huggingFaceToken = secretToken(config.huggingFaceToken);
   const builder =
@@ -66,7 +67,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
         model: fileOf(files, modelFile),
         server: fileOf(toolchain.llamaCpp.release.files, "llama-server"),
         settings: { ...recipe.server, ...service },
-        golden: recipe.golden,
+        golden: recipe.smokeTest,
       }),
     );
   const apiKey = new Secret("api-key", { bytes: 32 });

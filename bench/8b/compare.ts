@@ -33,7 +33,7 @@ interface MeasuredStage {
 export function compare(
   part: Part,
   { shape, stages, server, machine }: Measured,
-  settings: { context: number },
+  settings: { contextLength: number },
 ): Comparison[] {
   const before = shapeOfFetched({ metrics: shape });
   if (before === undefined) throw new Error("the model's shape was not measured");
@@ -69,10 +69,10 @@ export function compare(
     });
   const quantized = quantizationOf("quantize", part.steps.quantize ?? {});
   if (server === null || quantized === undefined) return rows;
-  const { ramBytes } = predictRelease(after, quantized, settings);
+  const { memoryBytes } = predictRelease(after, quantized, settings);
   return [
     ...rows,
-    { metric: "peak_rss_bytes", what: "llama-server", value: server.peakRssBytes, predicted: ramBytes },
+    { metric: "peak_rss_bytes", what: "llama-server", value: server.peakRssBytes, predicted: memoryBytes },
     { metric: "seconds", what: "llama-server ready, emulated", value: server.secondsToReady },
   ];
 }

@@ -23,11 +23,12 @@ export async function bench8b({ only, layers, task, measured: file }: Options): 
   const recipe = loadRecipe(RECIPE);
   for (const part of partsOf(recipe, layers).filter(({ name }) => only.includes(name))) {
     if (task !== undefined) {
-      writeFileSync(task, JSON.stringify(taskOf(part, recipe.server.context)));
+      writeFileSync(task, JSON.stringify(taskOf(part, recipe.server.contextLength)));
       continue;
     }
     console.error(`bench:8b: ${part.name}`);
-    const measured = file === undefined ? await measure(part, recipe.server.context) : readMeasured(file);
+    const measured =
+      file === undefined ? await measure(part, recipe.server.contextLength) : readMeasured(file);
     if (typeof measured === "number") return measured;
     const comparisons = compare(part, measured, recipe.server);
     console.log(comparisonTable(comparisons));

@@ -56,7 +56,7 @@ export function partsOf(recipe: Recipe, layers: number | undefined): Part[] {
       name: "prune",
       config: few,
       steps: {
-        prune: { ...prune, parametersRemoved: sameWidth(prune as unknown as Pruning, config, few) },
+        prune: { ...prune, pruningRatio: sameWidth(prune as unknown as Pruning, config, few) },
       },
       ...{ textTokens: calibrationTokens, gpu: false, note },
     },

@@ -16,18 +16,18 @@ export interface Materials {
 }
 
 /** Of the encyclopedia as much as leaves the news their weight in the mixed text. */
-const MIXED_BYTES = 400_000;
+const MIXED_SIZE = "400 kB";
 
 /** @param recipe whose model and texts are taken; its evaluation text has to be a single source */
 export function materials(runner: Runner, recipe: Recipe, chunks: number): Materials {
-  const { calibration, evaluation } = recipe.texts as Record<"calibration" | "evaluation", object[]>;
+  const { calibration, evaluation } = recipe.datasets as Record<"calibration" | "evaluation", object[]>;
   const [news] = evaluation;
   const heldOut = [{ ...news, part: { from: 0.5 } }];
   const base = runner.stage("fetch", "fetch", recipe.base);
-  const apart = runner.stage("fetch-text-apart", "fetch-text", { calibration, evaluation: heldOut });
-  const mixed = runner.stage("fetch-text-mixed", "fetch-text", {
+  const apart = runner.stage("fetch-dataset-apart", "fetch-dataset", { calibration, evaluation: heldOut });
+  const mixed = runner.stage("fetch-dataset-mixed", "fetch-dataset", {
     calibration: [
-      ...calibration.map((text) => ({ ...text, maxBytes: MIXED_BYTES })),
+      ...calibration.map((text) => ({ ...text, maxSize: MIXED_SIZE })),
       { ...news, part: { to: 0.5 } },
     ],
     evaluation: heldOut,
@@ -40,11 +40,11 @@ export function materials(runner: Runner, recipe: Recipe, chunks: number): Mater
     full,
     imatrix: runner.stage("imatrix-base", "imatrix", recipe.steps.imatrix ?? {}, {
       model: full,
-      texts: apart,
+      datasets: apart,
     }),
     reference: runner.stage("evaluate-base", "evaluate", evaluateParams(chunks), {
       model: full,
-      texts: apart,
+      datasets: apart,
     }),
   };
 }
@@ -59,12 +59,12 @@ export function evaluate(runner: Runner, name: string, model: Step, { apart, ref
   const chunks = reference.params.chunks as number;
   return runner.stage(`evaluate-${name}`, "evaluate", evaluateParams(chunks), {
     model,
-    texts: apart,
+    datasets: apart,
     reference,
   });
 }
 
 /** As a recipe's evaluation, without what is no quality: speed and continuations. */
 function evaluateParams(chunks: number): Record<string, unknown> {
-  return { context: 512, chunks, benchTokens: 4, prompts: [] };
+  return { contextLength: 512, chunks, benchTokens: 4, prompts: [] };
 }

@@ -36,23 +36,23 @@ export function prunedModel(
 ): Pruned {
   const isPeer = !(OURS as readonly string[]).includes(method);
   const name = `${method}-${String(Math.round(100 * share))}`;
-  const parametersRemoved = share;
+  const pruningRatio = share;
   if (method === PRUNE_LAYERS) {
-    const params = { parametersRemoved, type: "F16" };
+    const params = { pruningRatio, type: "F16" };
     const model = runner.peer(name, "prune-layers", params, { base, model: full, imatrix });
     return { method, isPeer, model, gguf: model };
   }
   const importance = TORCH_PRUNING[method as keyof typeof TORCH_PRUNING];
   // The controls are what they are without a fit of the rest.
-  const ours = { method, parametersRemoved, reconstruct: !isPeer, ...calibration };
+  const ours = { method, pruningRatio, reconstruct: !isPeer, ...calibration };
   const model =
     importance === undefined
-      ? runner.stage(`prune-${name}`, "prune", ours, { model: base, texts })
+      ? runner.stage(`prune-${name}`, "prune", ours, { model: base, datasets: texts })
       : runner.peer(
           name,
           "torch-pruning",
-          { importance, parametersRemoved, ...calibration },
-          { model: base, texts },
+          { importance, pruningRatio, ...calibration },
+          { model: base, datasets: texts },
         );
   return { method, isPeer, model, gguf: convert(runner, name, model) };
 }
@@ -96,7 +96,7 @@ export async function benchPruning(runner: Runner, found: Materials, options: Op
       const name = `${method}-${String(Math.round(100 * share))}`;
       const quality = await qualityOf(runner, found, name, gguf, gguf === model);
       if (quality === undefined) continue;
-      const removed = Number((await runner.measure(model)).metrics.parametersRemoved);
+      const removed = Number((await runner.measure(model)).metrics.pruningRatio);
       measured.push({ name: `${method} (${percent(removed)})`, isPeer, ...quality });
     }
     rows.push(...qualityRows("pruning", percent(share), measured));

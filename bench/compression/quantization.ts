@@ -23,11 +23,11 @@ export async function benchQuantization(
 ): Promise<Row[]> {
   const rows: Row[] = [];
   for (const { type, bits } of WIDTHS) {
-    const scaled = runner.stage(`awq-${bits}`, "awq", { bits }, { model: found.base, texts: found.apart });
+    const scaled = runner.stage(`awq-${bits}`, "awq", { bits }, { model: found.base, datasets: found.apart });
     const full = convert(runner, `awq-${bits}`, scaled);
     const matrix = runner.stage(`imatrix-awq-${bits}`, "imatrix", recipe.steps.imatrix ?? {}, {
       model: full,
-      texts: found.apart,
+      datasets: found.apart,
     });
     const inputs: Record<string, Record<string, Step>> = {
       [NEITHER]: { model: found.full },

@@ -18,7 +18,7 @@ export function recover(
 ): Step {
   const distillation = { ...(recipe.steps.recover?.distillation as object), klWeight: 1 };
   const params = { ...recipe.steps.recover, distillation, tokens };
-  return runner.stage(`recover-${name}`, "recover", params, { model, teacher: base, texts: apart });
+  return runner.stage(`recover-${name}`, "recover", params, { model, teacher: base, datasets: apart });
 }
 
 /** The section `recovery`: every method at every ratio after the same training, and the control. */

@@ -14,7 +14,7 @@ const { appendFileSync, mkdirSync, readFileSync, writeFileSync } = require("node
 const { fileURLToPath } = require("node:url");
 const spec = JSON.parse(readFileSync(0, "utf8"));
 appendFileSync(__dirname + "/asked", spec.name + "\\n");
-if (spec.params.parametersRemoved === 0.5) {
+if (spec.params.pruningRatio === 0.5) {
   console.error(spec.name + ": removes too much — remove less");
   process.exit(1);
 }
@@ -42,9 +42,9 @@ beforeEach(() => {
   runner = new Runner({ folder, recipe, toolchain: { python, llamaCpp } as Toolchain });
 });
 
-function chain(parametersRemoved = 0.1): { base: Step; pruned: Step; gguf: Step } {
+function chain(pruningRatio = 0.1): { base: Step; pruned: Step; gguf: Step } {
   const base = runner.stage("fetch", "fetch", recipe.base);
-  const pruned = runner.stage("prune", "prune", { parametersRemoved }, { model: base });
+  const pruned = runner.stage("prune", "prune", { pruningRatio }, { model: base });
   return { base, pruned, gguf: runner.stage("convert", "convert", { type: "f16" }, { model: pruned }) };
 }
 
@@ -77,7 +77,7 @@ describe("Runner", () => {
   it("gives other parameters another key, and a peer the key of its own code and pins", () => {
     const { pruned, base } = chain();
     expect(chain(0.2).pruned.key).not.toBe(pruned.key);
-    const params = { importance: "taylor", parametersRemoved: 0.1 };
+    const params = { importance: "taylor", pruningRatio: 0.1 };
     const peer = runner.peer("torch-pruning", "torch-pruning", params, { model: base });
     expect(peer.toolVersions["torch-pruning"]).toBe("1.6.1");
     expect(peer.key).not.toBe(pruned.key);

@@ -20,7 +20,7 @@ export async function benchSpeed(
   const { model } = prunedModel(runner, found, 0.1, "ffn-activation", found.mixed);
   const { batchSize, sequenceLength } = recipe.steps.recover as { batchSize: number; sequenceLength: number };
   const params = { ...recipe.steps.recover, tokens: STEPS * batchSize * sequenceLength };
-  const inputs = { teacher: found.base, model, texts: found.apart };
+  const inputs = { teacher: found.base, model, datasets: found.apart };
   const { metrics } = await runner.measure(runner.peer("train-speed", "plain-training", params, inputs));
   const { ours, peer, peerPacked, threads, dtype } = metrics as Record<string, number>;
   const row = {

@@ -35,8 +35,8 @@ export async function benchTarget(runner: Runner, found: Materials, { say }: Opt
     const gguf = runner.stage(
       name,
       "quantize",
-      { target: { bytes } },
-      { model: full, imatrix, texts: apart },
+      { objective: { maxFileSize: `${String(bytes)} B` } },
+      { model: full, imatrix, datasets: apart },
     );
     const quality = await qualityOf(runner, found, name, gguf);
     const rival = lowest(standards.filter((standard) => standard.bytes <= bytes));

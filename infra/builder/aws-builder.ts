@@ -4,17 +4,17 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { AwsBuilderConfig } from "../config/aws-schema.ts";
 import { repoRoot } from "../../common/paths.ts";
-import type { PlannedStage } from "../plan/plan.ts";
+import type { PlannedStage } from "../stage/planned.ts";
 import type { Store } from "../store/store.ts";
 import type { Toolchain } from "../../toolchain/toolchain.ts";
-import { boxOf, type BoxName } from "./aws/box-of.ts";
+import { instanceFor, type InstanceName } from "../stage/instance-for.ts";
 import type { Desks } from "./aws/desk.ts";
 import { deskName, groupKinds, groupName } from "./aws/names.ts";
 import type { Builder } from "../stage/builder.ts";
 import { jobSpec } from "../stage/job.ts";
 
 /** The boxes that this deployment declares; none while nothing needs one. */
-export type Boxes = Partial<Record<BoxName, pulumi.Resource>>;
+export type Boxes = Partial<Record<InstanceName, pulumi.Resource>>;
 
 /**
  * Runs stages on boxes that exist while they are needed. The attaching process lives here: it puts the stage on the box's
@@ -35,7 +35,7 @@ export class AwsBuilder implements Builder {
   ) {}
 
   async runOf(stage: PlannedStage): Promise<string> {
-    if (boxOf(stage) === undefined) return this.here.runOf(stage);
+    if (instanceFor(stage) === undefined) return this.here.runOf(stage);
     if (stage.artifact !== undefined) return stage.artifact.run;
     this.atWork ??= this.desks.runs();
     return (await this.atWork).get(stage.key) ?? randomUUID();
@@ -47,7 +47,7 @@ export class AwsBuilder implements Builder {
     run: pulumi.Input<string>,
     options: pulumi.CustomResourceOptions,
   ): command.local.Command {
-    const box = boxOf(stage);
+    const box = instanceFor(stage);
     if (box === undefined) return this.here.attach(name, stage, run, options);
     const told = (chosen: string) => ({
       box: deskName(this.stack, box),

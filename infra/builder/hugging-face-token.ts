@@ -4,7 +4,7 @@ import { UserError } from "../../common/user-error.ts";
 const key = "pipress:huggingFaceToken";
 
 /** Stages that download, and so may need the token. */
-const downloading = new Set(["fetch", "fetch-text"]);
+const downloading = new Set(["fetch", "fetch-dataset"]);
 
 /** The token as a stage's environment; empty for stages that download nothing. */
 export function tokenEnvironment(

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { dataDir, repoRoot } from "../../common/paths.ts";
-import type { PlannedStage } from "../plan/plan.ts";
+import type { PlannedStage } from "../stage/planned.ts";
 import type { Store } from "../store/store.ts";
 import type { Toolchain } from "../../toolchain/toolchain.ts";
 import type { Builder } from "../stage/builder.ts";

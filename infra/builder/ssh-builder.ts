@@ -4,7 +4,7 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { SshBuilderConfig } from "../config/schema.ts";
 import { repoRoot } from "../../common/paths.ts";
-import type { PlannedStage } from "../plan/plan.ts";
+import type { PlannedStage } from "../stage/planned.ts";
 import type { Store } from "../store/store.ts";
 import type { Builder } from "../stage/builder.ts";
 import { tokenEnvironment } from "./hugging-face-token.ts";

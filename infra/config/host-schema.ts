@@ -56,7 +56,7 @@ export const serviceSchema = strict({
   /** Port llama-server listens on. @default 8080 */
   port: port.optional(),
   /** Tokens of context. */
-  context: z.int().min(256).max(131072).optional(),
+  contextLength: z.int().min(256).max(131072).optional(),
   /** Threads; a Pi 4 has four cores. */
   threads: z.int().min(1).max(16).optional(),
   /** Requests served at a time; they share the context. */
@@ -64,7 +64,7 @@ export const serviceSchema = strict({
   /** Tokens per second below which a release is rolled back. */
   minTokensPerSecond: z.number().min(0).optional(),
   /** How keys and values of the context are kept: `q8_0` takes half the memory of `f16`. @default "f16" */
-  kvType: z.enum(["f16", "q8_0"]).optional(),
+  cacheType: z.enum(["f16", "q8_0"]).optional(),
   /** Further options of llama-server by their long names; the pinned build has to know them. @example { "--batch-size": 256, "--no-warmup": true } */
   flags: z
     .record(

@@ -16,7 +16,7 @@ function resolve(config: Record<string, unknown>) {
 describe("resolveHosts", () => {
   it("takes each setting from the host, else from its group, else from the stack, else the default", () => {
     const [far, near, virtual] = resolve({
-      service: { context: 1024, threads: 4, port: 9000, flags: { "--batch-size": 512 } },
+      service: { contextLength: 1024, threads: 4, port: 9000, flags: { "--batch-size": 512 } },
       groups: {
         attic: {
           user: "admin",
@@ -24,7 +24,7 @@ describe("resolveHosts", () => {
           bastion: { address: "gate", user: "jump", hostKey },
           build: "device",
           labels: { floor: 3, room: "attic" },
-          service: { context: 2048, threads: 3 },
+          service: { contextLength: 2048, threads: 3 },
         },
       },
       rollout: { down: "skip" },
@@ -34,7 +34,7 @@ describe("resolveHosts", () => {
           ...{
             agentSocket: "/run/agent",
             labels: { room: "roof" },
-            service: { context: 4096, flags: { "--no-warmup": true } },
+            service: { contextLength: 4096, flags: { "--no-warmup": true } },
           },
         },
         { name: "pi-2", address: "10.0.0.2", hostKey },
@@ -47,14 +47,14 @@ describe("resolveHosts", () => {
       bastion: { address: "gate", port: 22, user: "jump", hostKey },
       ...{ build: "device", down: "fail", labels: { floor: "3", room: "roof" } },
       service: {
-        ...{ context: 4096, threads: 3, port: 9000 },
+        ...{ contextLength: 4096, threads: 3, port: 9000 },
         flags: { "--batch-size": 512, "--no-warmup": true },
       },
     });
     expect(near).toEqual({
       ...{ name: "pi-2", address: "10.0.0.2", port: 22, user: "pi", hostKey },
       ...{ build: "release", down: "skip", labels: {} },
-      service: { context: 1024, threads: 4, port: 9000, flags: { "--batch-size": 512 } },
+      service: { contextLength: 1024, threads: 4, port: 9000, flags: { "--batch-size": 512 } },
     });
     expect(virtual).toMatchObject({ name: "pi-3", virtual: { cpus: 2 }, service: { port: 9000 } });
   });

@@ -20,7 +20,7 @@ describe("hostsOfInventory", () => {
     const vars = {
       ...{ ansible_host: "10.0.0.7", ansible_port: "2222", ansible_user: "admin" },
       ...{ ansible_ssh_private_key_file: "~/.ssh/pi", pipress_build: "device", pipress_labels: { ring: 2 } },
-      pipress_service: { context: 1024 },
+      pipress_service: { contextLength: 1024 },
     };
     const { hosts, problems } = hostsOfInventory(
       listing({ "pi-1.local": vars }, { kitchen: ["pi-1.local"] }),
@@ -35,7 +35,7 @@ describe("hostsOfInventory", () => {
         host: {
           ...{ name: "pi-1.local", group: "kitchen", address: "10.0.0.7", port: 2222, user: "admin" },
           ...{ hostKey: "ssh-ed25519 BBBB", privateKeyFile: "~/.ssh/pi", build: "device" },
-          ...{ labels: { ring: "2" }, service: { context: 1024 } },
+          ...{ labels: { ring: "2" }, service: { contextLength: 1024 } },
         },
       },
     ]);

@@ -74,7 +74,7 @@ describe("parseStackConfig", () => {
   it("names the nearest known key for an unknown one, at any depth", () => {
     expect(problems({ recipe: "x", hsots: "[]", service: { prot: 1, zzzzzzzz: 2 } })).toEqual([
       'pipress:service.prot: unknown key; did you mean "port"?',
-      "pipress:service.zzzzzzzz: unknown key; known here: port, context, threads, parallel, minTokensPerSecond, kvType, flags",
+      "pipress:service.zzzzzzzz: unknown key; known here: port, contextLength, threads, parallel, minTokensPerSecond, cacheType, flags",
       'pipress:hsots: unknown key; did you mean "hosts"?',
     ]);
     expect(problems({ recipe: "x", hosts: [{ name: "pi-0", virtual: { memroy: "1 GiB" } }] })).toEqual([

@@ -4,7 +4,7 @@ import { makeRelease } from "./release.ts";
 const parts = {
   model: { sha256: "aa", bytes: 1 },
   server: { sha256: "bb", bytes: 2, path: "/somewhere/llama-server" },
-  settings: { context: 512, threads: 4, parallel: 1, port: 8080, minTokensPerSecond: 0 },
+  settings: { contextLength: 512, threads: 4, parallel: 1, port: 8080, minTokensPerSecond: 0 },
   golden: { prompt: "p", expect: "e", maxTokens: 8 },
 };
 

@@ -1,11 +1,12 @@
 import type { FileDigest } from "../store/manifest.ts";
+import type { SmokeTest } from "../recipe/recipe.ts";
 import { digestOf } from "../stage/canonical.ts";
 import type { ServerFlags } from "./server-flags.ts";
 
 /** How llama-server is started; names follow its flags. */
 export interface ServerSettings {
   /** Tokens of context (`--ctx-size`). */
-  context: number;
+  contextLength: number;
   /** Threads (`--threads`). */
   threads: number;
   /** Requests served at once (`--parallel`). */
@@ -14,17 +15,9 @@ export interface ServerSettings {
   /** Tokens per second below which the gate refuses the release. */
   minTokensPerSecond: number;
   /** Type of the KV cache (`--cache-type-k`, `--cache-type-v`); `f16` where it is left out. */
-  kvType?: "f16" | "q8_0";
+  cacheType?: "f16" | "q8_0";
   /** Further options by their long names. */
   flags?: ServerFlags;
-}
-
-/** A prompt whose answer is known well enough to tell a working model from a broken one. */
-export interface GoldenPrompt {
-  prompt: string;
-  /** Regular expression the answer must match. */
-  expect: string;
-  maxTokens: number;
 }
 
 /** What a host serves: weights, server and settings under one digest. */
@@ -33,7 +26,7 @@ export interface Release {
   model: FileDigest;
   server: FileDigest;
   settings: ServerSettings;
-  golden: GoldenPrompt;
+  golden: SmokeTest;
 }
 
 /** Puts a release together; equal parts give an equal digest, wherever they lie on this machine. */

@@ -73,8 +73,8 @@ const labels = {
   "evaluate-recovered": "recovered",
   "evaluate-control": "control",
   evaluate: "quantized",
-  "evaluate-baseline": "unpruned, of that size",
-  "evaluate-baseline-speed": "unpruned, of that speed",
+  "evaluate-baseline": "baseline, same size",
+  "evaluate-baseline-speed": "baseline, same speed",
 } as const;
 
 /** Collects the evaluations of a recipe, in the order in which the model went through them; its rivals come last. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { PlannedStage } from "../plan/plan.ts";
+import type { PlannedStage } from "../stage/planned.ts";
 import { formatStatus, parseJobs } from "./status.ts";
 
 const stage = (name: string, digit: string, artifact?: object): PlannedStage =>

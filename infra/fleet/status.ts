@@ -1,10 +1,10 @@
 import Table from "cli-table3";
 import type { Boot } from "../builder/aws/desk.ts";
+import { plainTable } from "../../common/plain-table.ts";
 import { formatDuration } from "../../common/units.ts";
-import { describeBoots } from "../prediction/plan-cost.ts";
-import type { PlannedStage } from "../plan/plan.ts";
+import { describeBoots } from "../builder/aws/boots.ts";
+import type { PlannedStage } from "../stage/planned.ts";
 import type { Report } from "./report.ts";
-import { plain } from "./table.ts";
 
 /** What is known of a stack without running it. */
 export interface Status {
@@ -37,7 +37,7 @@ export function formatStatus(status: Status): string {
 
 function stageTable({ stages, jobs }: Status): string {
   const table = new Table({
-    ...plain,
+    ...plainTable,
     head: ["stage", "key", "took", "state"],
     colAligns: ["left", "left", "right", "left"],
   });
@@ -55,7 +55,7 @@ const shownBoots = 8;
 
 function bootTable(boots: readonly Boot[]): string {
   const table = new Table({
-    ...plain,
+    ...plainTable,
     head: ["box", "instance", "type", "", "ran", "cost", "state"],
     colAligns: ["left", "left", "left", "left", "right", "right", "left"],
   });
@@ -69,7 +69,7 @@ function bootTable(boots: readonly Boot[]): string {
 }
 
 function hostTable({ release, hosts }: Report): string {
-  const table = new Table({ ...plain, head: ["host", "release", "tokens/s", "endpoint"] });
+  const table = new Table({ ...plainTable, head: ["host", "release", "tokens/s", "endpoint"] });
   for (const { host, tokensPerSecond, endpoint, ...served } of hosts)
     table.push([
       host,

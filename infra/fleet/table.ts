@@ -1,4 +1,5 @@
 import Table from "cli-table3";
+import { plainTable } from "../../common/plain-table.ts";
 import { formatBytes, formatDuration } from "../../common/units.ts";
 import type { HostFigures, ModelFigures, Report } from "./report.ts";
 
@@ -11,16 +12,6 @@ export interface FleetOutputs {
   reportPage: string;
   report: Report;
 }
-
-/** Borders off, two spaces between columns: readable in a log as well as on a terminal. */
-export const plain = {
-  chars: Object.fromEntries(
-    "top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid middle"
-      .split(" ")
-      .map((name) => [name, ""]),
-  ),
-  style: { "padding-left": 0, "padding-right": 2, head: [], border: [] },
-};
 
 /** The summary at the end of `npm start`. */
 export function formatSummary({ endpoint, apiKey, artifact, reportPage, report }: FleetOutputs): string {
@@ -44,7 +35,7 @@ function hostLines(figures: HostFigures): string {
 
 function modelTable(models: readonly ModelFigures[]): string {
   const table = new Table({
-    ...plain,
+    ...plainTable,
     head: ["model", "file", "of base", "perplexity", "±", "KL divergence"],
     colAligns: ["left", "right", "right", "right", "right", "right"],
   });
@@ -62,7 +53,11 @@ function modelTable(models: readonly ModelFigures[]): string {
 }
 
 function stageTable({ stages }: Report): string {
-  const table = new Table({ ...plain, head: ["stage", "took", "key"], colAligns: ["left", "right", "left"] });
+  const table = new Table({
+    ...plainTable,
+    head: ["stage", "took", "key"],
+    colAligns: ["left", "right", "left"],
+  });
   for (const { name, seconds, key } of stages) table.push([name, formatDuration(seconds), key.slice(0, 12)]);
   return table.toString();
 }

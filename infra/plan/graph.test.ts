@@ -5,17 +5,17 @@ import { stageGraph, upstreamOf } from "./graph.ts";
 const recipe: Recipe = {
   name: "r",
   base: { source: { path: "/m" } },
-  texts: {},
+  datasets: {},
   steps: {
-    prune: { method: "ffn-activation", parametersRemoved: 0.1 },
+    prune: { method: "ffn-activation", pruningRatio: 0.1 },
     recover: {},
     convert: { type: "f16" },
     imatrix: {},
     quantize: { type: "Q4_K_M" },
     evaluate: {},
   },
-  golden: { prompt: "p", expect: "e", maxTokens: 8 },
-  server: { context: 512, threads: 4, parallel: 1, minTokensPerSecond: 0 },
+  smokeTest: { prompt: "p", expect: "e", maxTokens: 8 },
+  server: { contextLength: 512, threads: 4, parallel: 1, minTokensPerSecond: 0 },
 };
 
 /** `name <- inputs` of every node, for reading at a glance. */
@@ -28,73 +28,60 @@ describe("stageGraph", () => {
   it("measures the model at every point of its way, and lists each stage after its inputs", () => {
     expect(edges({})).toEqual([
       "fetch <-",
-      "fetch-text <-",
+      "fetch-dataset <-",
       "convert-base <- fetch",
-      "evaluate-base <- convert-base fetch-text",
-      "prune <- fetch fetch-text",
+      "evaluate-base <- convert-base fetch-dataset",
+      "prune <- fetch fetch-dataset",
       "convert-pruned <- prune",
-      "evaluate-pruned <- convert-pruned fetch-text evaluate-base",
-      "recover <- prune fetch fetch-text",
+      "evaluate-pruned <- convert-pruned fetch-dataset evaluate-base",
+      "recover <- prune fetch fetch-dataset",
       "convert <- recover",
-      "evaluate-recovered <- convert fetch-text evaluate-base",
-      "imatrix <- convert fetch-text",
+      "evaluate-recovered <- convert fetch-dataset evaluate-base",
+      "imatrix <- convert fetch-dataset",
       "quantize <- convert imatrix",
-      "evaluate <- quantize fetch-text evaluate-base",
-      "imatrix-base <- convert-base fetch-text",
+      "evaluate <- quantize fetch-dataset evaluate-base",
+      "imatrix-base <- convert-base fetch-dataset",
       "quantize-baseline <- convert-base imatrix-base quantize",
-      "evaluate-baseline <- quantize-baseline fetch-text evaluate-base",
+      "evaluate-baseline <- quantize-baseline fetch-dataset evaluate-base",
       expect.stringMatching(
-        /^report <- fetch fetch-text convert-base .* quantize-baseline evaluate-baseline$/,
+        /^report <- fetch fetch-dataset convert-base .* quantize-baseline evaluate-baseline$/,
       ),
     ]);
   });
 
-  it("tells the report what is predicted of every model it measures, from the recipe alone", () => {
-    const config = {
-      hidden_size: 576,
-      intermediate_size: 1536,
-      num_hidden_layers: 30,
-      num_attention_heads: 9,
-      num_key_value_heads: 3,
-      vocab_size: 49152,
-      tie_word_embeddings: true,
-    };
-    const report = stageGraph({ ...recipe, base: { ...recipe.base, config } }).at(-1);
-    const predicted = report?.params.predicted as Record<string, { type: string; fileBytes: number }>;
-    expect(Object.keys(predicted)).toEqual([
-      "evaluate-base",
-      "evaluate-pruned",
-      "evaluate-recovered",
-      "evaluate",
-      "evaluate-baseline",
-    ]);
-    expect(predicted.evaluate?.type).toBe("Q4_K_M");
-    expect(predicted.evaluate?.fileBytes).toBeCloseTo(96351296, -4);
-    expect(stageGraph(recipe).at(-1)?.params.predicted).toEqual({});
+  it("hands the report what was predicted of the models it measures", () => {
+    const predicted = { evaluate: { type: "Q4_K_M", fileBytes: 1 } };
+    expect(stageGraph(recipe, { reportParams: { predicted } }).at(-1)?.params).toEqual({
+      recipe: "r",
+      predicted,
+    });
+    expect(stageGraph(recipe).at(-1)?.params).toEqual({ recipe: "r", predicted: {} });
   });
 
   it("quantizes the base itself when a recipe neither prunes nor recovers", () => {
     expect(edges({ prune: undefined, recover: undefined, imatrix: undefined })).toEqual([
       "fetch <-",
-      "fetch-text <-",
+      "fetch-dataset <-",
       "convert <- fetch",
-      "evaluate-base <- convert fetch-text",
+      "evaluate-base <- convert fetch-dataset",
       "quantize <- convert",
-      "evaluate <- quantize fetch-text evaluate-base",
-      "report <- fetch fetch-text convert evaluate-base quantize evaluate",
+      "evaluate <- quantize fetch-dataset evaluate-base",
+      "report <- fetch fetch-dataset convert evaluate-base quantize evaluate",
     ]);
   });
 
   it("names the pruned model's measurement so when nothing recovers it", () => {
-    expect(edges({ recover: undefined })).toContain("evaluate-pruned <- convert fetch-text evaluate-base");
+    expect(edges({ recover: undefined })).toContain("evaluate-pruned <- convert fetch-dataset evaluate-base");
   });
 
   it("still measures the base when a recipe trains without pruning", () => {
-    expect(edges({ prune: undefined })).toContain("evaluate-base <- convert-base fetch-text");
+    expect(edges({ prune: undefined })).toContain("evaluate-base <- convert-base fetch-dataset");
   });
 
-  it("gives the search for a target calibration text to measure on", () => {
-    expect(edges({ quantize: { target: { bytes: 1 } } })).toContain("quantize <- convert imatrix fetch-text");
+  it("gives the search for the best mix calibration text to measure on", () => {
+    expect(edges({ quantize: { objective: { maxFileSize: "1 B" } } })).toContain(
+      "quantize <- convert imatrix fetch-dataset",
+    );
   });
 
   it("leaves the baseline out where a recipe says so", () => {
@@ -132,9 +119,9 @@ describe("stageGraph", () => {
     const steps = { ...recipe.steps, recover: { tokens: 1024, control: true } };
     const nodes = stageGraph({ ...recipe, steps });
     expect(edges({ recover: steps.recover }).filter((edge) => /^\S*control/.test(edge))).toEqual([
-      "recover-control <- fetch fetch fetch-text",
+      "recover-control <- fetch fetch fetch-dataset",
       "convert-control <- recover-control",
-      "evaluate-control <- convert-control fetch-text evaluate-base",
+      "evaluate-control <- convert-control fetch-dataset evaluate-base",
     ]);
     // `control` is the plan's: asking for one leaves the key of the recovery as it is.
     for (const name of ["recover", "recover-control"])
@@ -144,11 +131,11 @@ describe("stageGraph", () => {
 
   it("scales weights for quantization after recovery and before conversion", () => {
     expect(edges({ awq: {} }).slice(7, 10)).toEqual([
-      "recover <- prune fetch fetch-text",
-      "awq <- recover fetch-text",
+      "recover <- prune fetch fetch-dataset",
+      "awq <- recover fetch-dataset",
       "convert <- awq",
     ]);
-    expect(edges({ prune: undefined, recover: undefined, awq: {} })).toContain("awq <- fetch fetch-text");
+    expect(edges({ prune: undefined, recover: undefined, awq: {} })).toContain("awq <- fetch fetch-dataset");
   });
 });
 
@@ -157,7 +144,7 @@ describe("upstreamOf", () => {
     expect([...upstreamOf(stageGraph(recipe), "quantize")].sort()).toEqual([
       "convert",
       "fetch",
-      "fetch-text",
+      "fetch-dataset",
       "imatrix",
       "prune",
       "quantize",

@@ -1,16 +1,5 @@
 import type { Recipe } from "../recipe/recipe.ts";
-import { withReport } from "./report-node.ts";
-
-/** One instance of a stage in a recipe's chain, before keys are known. */
-export interface StageNode {
-  /** Unique in the plan, and the resource's name: `convert-base`. */
-  name: string;
-  /** The stage it is an instance of: `convert`. */
-  stage: string;
-  params: Record<string, unknown>;
-  /** Upstream instances by the name under which the stage knows them. */
-  inputs: Record<string, string>;
-}
+import type { StageNode } from "../stage/node.ts";
 
 /** Which measurements of the way from the base to the release a report sets side by side, in that order. */
 export const evaluations = [
@@ -24,17 +13,26 @@ export const evaluations = [
 /** Measurements of the unpruned model at the result's size, and at its predicted speed. */
 export const baselineEvaluations = ["evaluate-baseline", "evaluate-baseline-speed"] as const;
 
-/** What a plan decides beyond the recipe. */
+/** What a graph has beyond its recipe: what `infra/prediction/forecast.ts` finds, or nothing. */
 export interface GraphOptions {
   /** Type of llama-quantize under which the unpruned model should be as fast as the result: one more baseline. */
   equalSpeedType?: string | undefined;
+  /** Parameters of the stage `report` but for the recipe's name; `$defs.report` of recipe.schema.json. */
+  reportParams?: Record<string, unknown>;
 }
 
 /**
  * Lays out a recipe's stages in an order in which each comes after its inputs. Steps that the recipe leaves out are
- * skipped, and what would have used their result uses what came before them.
+ * skipped, and what would have used their result uses what came before them. The last is the report on them all.
  */
-export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}): StageNode[] {
+export function stageGraph(recipe: Recipe, options: GraphOptions = {}): StageNode[] {
+  const nodes = measuredStages(recipe, options);
+  const params = { recipe: recipe.name, predicted: {}, ...options.reportParams };
+  const inputs = Object.fromEntries(nodes.map(({ name }) => [name, name]));
+  return [...nodes, { name: "report", stage: "report", params, inputs }];
+}
+
+function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): StageNode[] {
   const { steps } = recipe;
   const nodes: StageNode[] = [];
   const add = (name: string, stage: string, params: object, inputs: Record<string, string>): string => {
@@ -43,13 +41,13 @@ export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}
   };
   // The base model's evaluation is the reference that every other is compared with.
   const measure = (name: string, model: string): string => {
-    const inputs: Record<string, string> = { model, texts };
+    const inputs: Record<string, string> = { model, datasets };
     if (name !== "evaluate-base") inputs.reference = "evaluate-base";
-    return add(name, "evaluate", { ...steps.evaluate, golden: recipe.golden }, inputs);
+    return add(name, "evaluate", { ...steps.evaluate, smokeTest: recipe.smokeTest }, inputs);
   };
 
   const base = add("fetch", "fetch", recipe.base, {});
-  const texts = add("fetch-text", "fetch-text", recipe.texts, {});
+  const datasets = add("fetch-dataset", "fetch-dataset", recipe.datasets, {});
   let model = base;
 
   const convertedBase =
@@ -57,38 +55,38 @@ export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}
       ? add("convert-base", "convert", steps.convert, { model: base })
       : "convert";
   if (convertedBase !== "convert") measure("evaluate-base", convertedBase);
-  if (steps.prune) model = add("prune", "prune", steps.prune, { model, texts });
+  if (steps.prune) model = add("prune", "prune", steps.prune, { model, datasets });
   if (steps.recover) {
     if (steps.prune) measure("evaluate-pruned", add("convert-pruned", "convert", steps.convert, { model }));
     const { control, ...training } = steps.recover;
-    model = add("recover", "recover", training, { model, teacher: base, texts });
+    model = add("recover", "recover", training, { model, teacher: base, datasets });
     // What the same training does for the unpruned model is not recovery: it belongs beside every recovery.
     if (control === true) {
-      const trained = add("recover-control", "recover", training, { model: base, teacher: base, texts });
+      const trained = add("recover-control", "recover", training, { model: base, teacher: base, datasets });
       measure("evaluate-control", add("convert-control", "convert", steps.convert, { model: trained }));
     }
   }
-  if (steps.awq) model = add("awq", "awq", steps.awq, { model, texts });
+  if (steps.awq) model = add("awq", "awq", steps.awq, { model, datasets });
   const full = add("convert", "convert", steps.convert, { model });
   measure(steps.recover ? "evaluate-recovered" : steps.prune ? "evaluate-pruned" : "evaluate-base", full);
 
-  const imatrix = steps.imatrix && add("imatrix", "imatrix", steps.imatrix, { model: full, texts });
+  const imatrix = steps.imatrix && add("imatrix", "imatrix", steps.imatrix, { model: full, datasets });
   const quantized = add("quantize", "quantize", steps.quantize, {
     model: full,
     ...(imatrix && { imatrix }),
-    // The search for a target measures on calibration text.
-    ...(steps.quantize.target !== undefined && { texts }),
+    // The search for the best mix measures on calibration text.
+    ...(steps.quantize.objective !== undefined && { datasets }),
   });
   measure("evaluate", quantized);
 
   const atEqualSize = recipe.baselines ?? steps.prune !== undefined;
-  if (!atEqualSize && equalSpeedType === undefined) return withReport(recipe, nodes);
+  if (!atEqualSize && equalSpeedType === undefined) return nodes;
   const unpruned: Record<string, string> = { model: convertedBase };
   if (imatrix)
     unpruned.imatrix =
       convertedBase === full
         ? imatrix
-        : add("imatrix-base", "imatrix", steps.imatrix ?? {}, { model: convertedBase, texts });
+        : add("imatrix-base", "imatrix", steps.imatrix ?? {}, { model: convertedBase, datasets });
   if (atEqualSize)
     measure("evaluate-baseline", add("quantize-baseline", "baseline", {}, { ...unpruned, like: quantized }));
   if (equalSpeedType !== undefined)
@@ -96,7 +94,7 @@ export function stageGraph(recipe: Recipe, { equalSpeedType }: GraphOptions = {}
       "evaluate-baseline-speed",
       add("quantize-baseline-speed", "quantize", { type: equalSpeedType }, unpruned),
     );
-  return withReport(recipe, nodes);
+  return nodes;
 }
 
 /** Names of a stage and of all that it is made from; `nodes` in an order in which each comes after its inputs. */

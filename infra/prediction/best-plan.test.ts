@@ -3,7 +3,7 @@ import { stageGraph } from "../plan/graph.ts";
 import { loadRecipe, type Recipe } from "../recipe/recipe.ts";
 import { compareWithBest } from "./best-plan.ts";
 import { configuredShape, predictFrom } from "./predict.ts";
-import type { HostMemory } from "./targets.ts";
+import type { HostMemory } from "./limits.ts";
 
 const recipe = loadRecipe("llama-3.1-8b");
 const { prune, quantize, ...otherSteps } = recipe.steps;
@@ -20,14 +20,14 @@ function comparison(changed: Recipe, hosts: HostMemory[] = []): string | undefin
 }
 
 describe("compareWithBest", () => {
-  it("knows nothing better within its targets than the recipe for Llama 3.1 8B", () => {
-    expect(comparison(recipe)).toBe("none is expected to lose clearly less within the targets");
+  it("knows nothing better within its limits than the recipe for Llama 3.1 8B", () => {
+    expect(comparison(recipe)).toBe("none is expected to lose clearly less within the limits");
   });
 
   it("says so where a plain quantization should beat the recipe", () => {
-    const sizeAlone = { ...recipe, targets: { bytes: "3.99 GB" } };
+    const sizeAlone = { ...recipe, limits: { maxFileSize: "3.99 GB" } };
     expect(comparison(sizeAlone)).toMatch(
-      /^less loss is expected, within the targets, of: no pruning, quantize.type: IQ3_M \(3.78 GB, .* tokens\/s\)$/,
+      /^less loss is expected, within the limits, of: no pruning, quantize.type: IQ3_M \(3.78 GB, .* tokens\/s\)$/,
     );
   });
 
@@ -37,30 +37,30 @@ describe("compareWithBest", () => {
       steps: { ...recipe.steps, prune: { ...prune, method: "ffn-activation", reconstruct: false } },
     };
     expect(comparison(unrefitted)).toContain(
-      "of: prune: { method: ffn-second-order, parametersRemoved: 0.16 }, quantize.type: Q4_K_S",
+      "of: prune: { method: ffn-second-order, pruningRatio: 0.16 }, quantize.type: Q4_K_S",
     );
   });
 
-  it("compares with what is no larger and no slower where there are no targets", () => {
-    expect(comparison({ ...recipe, targets: {} })).toBe(
+  it("compares with what is no larger and no slower where there are no limits", () => {
+    expect(comparison({ ...recipe, limits: {} })).toBe(
       "none is expected to lose clearly less at no larger size and no lower speed",
     );
   });
 
   it("proposes nothing that a known host has no memory for", () => {
-    const speedAlone = { ...recipe, targets: { tokensPerSecond: 0.5 } };
+    const speedAlone = { ...recipe, limits: { minTokensPerSecond: 0.5 } };
     expect(comparison(speedAlone)).toContain("no pruning, quantize.type: Q8_0");
     expect(comparison(speedAlone, [{ name: "pi-0", memoryBytes: 8 * 2 ** 30 }])).toContain(
       "no pruning, quantize.type: Q6_K",
     );
   });
 
-  it("says nothing of a recipe that misses its targets, which is refused", () => {
-    expect(comparison({ ...recipe, targets: { bytes: "3.5 GB" } })).toBeUndefined();
+  it("says nothing of a recipe that misses its limits, which is refused", () => {
+    expect(comparison({ ...recipe, limits: { maxFileSize: "3.5 GB" } })).toBeUndefined();
   });
 
   it("says nothing of types whose loss only measuring tells", () => {
-    const steps = { ...otherSteps, quantize: { target: { bytes: 4_000_000_000 } } };
+    const steps = { ...otherSteps, quantize: { objective: { maxFileSize: "4 GB" } } };
     expect(comparison({ ...recipe, steps })).toBeUndefined();
     const overridden = { ...recipe.steps, quantize: { ...quantize, tensorTypes: { ffn_down: "Q6_K" } } };
     expect(comparison({ ...recipe, steps: overridden })).toBeUndefined();

@@ -1,10 +1,12 @@
-import { formatBytes } from "../../common/units.ts";
+import { formatBytes, formatDuration } from "../../common/units.ts";
 import type { Recipe } from "../recipe/recipe.ts";
+import type { PlannedStage } from "../stage/planned.ts";
 import { compareWithBest } from "./best-plan.ts";
 import type { CacheSettings } from "./memory.ts";
 import type { Prediction } from "./predict.ts";
 import { formatSpeed } from "./speed.ts";
-import type { HostMemory } from "./targets.ts";
+import type { HostMemory } from "./limits.ts";
+import type { StageCost } from "./stage-costs.ts";
 
 /**
  * What a recipe is predicted to give, as `preview` says it.
@@ -24,8 +26,39 @@ export function describeRelease(
   return [
     "predicted for the release",
     `  file    ${formatBytes(release.fileBytes)}`,
-    `  memory  ${formatBytes(release.ramBytes)} on a host, with ${server.context} tokens of context`,
+    `  memory  ${formatBytes(release.memoryBytes)} on a host, with ${server.contextLength} tokens of context`,
     `  speed   about ${formatSpeed(release.tokensPerSecond)} tokens/s on a Raspberry Pi 4 (a model, not a measurement)`,
     ...(comparison === undefined ? [] : [`  plan    ${comparison}`]),
   ].join("\n");
+}
+
+/**
+ * A plan as the lines that `preview` shows: what is in the store, what will run, and about how long and large that is.
+ * @param costs predicted, by stage; empty where nothing can be predicted yet
+ */
+export function describePlan(
+  stages: readonly PlannedStage[],
+  costs: ReadonlyMap<string, StageCost> = new Map(),
+): string {
+  const width = Math.max(...stages.map(({ name }) => name.length));
+  const lines = stages.map(({ name, key, artifact }) => {
+    const cost = costs.get(name);
+    const about = cost && artifact === undefined ? `  about ${describeStageCost(cost)}` : "";
+    return `  ${name.padEnd(width)}  ${key.slice(0, 12)}  ${artifact === undefined ? "will run" : "in the store"}${about}`;
+  });
+  const missing = stages.filter(({ artifact }) => artifact === undefined);
+  const head =
+    missing.length === 0
+      ? `all ${stages.length} stages are in the store`
+      : `${missing.length} of ${stages.length} stages will run`;
+  const total = missing.flatMap(({ name }) => costs.get(name) ?? []);
+  const sum: StageCost = {
+    seconds: total.reduce((seconds, cost) => seconds + cost.seconds, 0),
+    bytes: total.reduce((bytes, cost) => bytes + cost.bytes, 0),
+  };
+  return [total.length > 0 ? `${head}, about ${describeStageCost(sum)} in all` : head, ...lines].join("\n");
+}
+
+function describeStageCost({ seconds, bytes }: StageCost): string {
+  return `${formatDuration(seconds)}${bytes > 0 ? `, ${formatBytes(bytes)}` : ""}`;
 }

@@ -15,7 +15,7 @@ describe("equalSpeedType", () => {
 
   it("is the unpruned type of least loss that is at least as fast", () => {
     expect(typeFor(undefined, "Q4_K_M")).toBe("Q4_K_M");
-    expect(typeFor({ method: "ffn-activation", parametersRemoved: 0.05 }, "Q4_K_M")).toBe("Q2_K");
+    expect(typeFor({ method: "ffn-activation", pruningRatio: 0.05 }, "Q4_K_M")).toBe("Q2_K");
   });
 
   it("is none where no unpruned type keeps up with the pruned model", () => {

@@ -1,4 +1,4 @@
-import type { StageNode } from "../plan/graph.ts";
+import type { StageNode } from "../stage/node.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { frameOf, type PlanFrame } from "./plans.ts";
 import { configuredShape, predictFrom, predictRelease } from "./predict.ts";
@@ -8,13 +8,13 @@ import type { ModelShape } from "./shape.ts";
 import { standardTypes } from "./standard-types.ts";
 
 /** An unpruned model of one type, and its predicted speed on a Raspberry Pi 4. */
-export interface UnprunedType {
+export interface BaselineType {
   type: QuantizeType;
   tokensPerSecond: number;
 }
 
 /** Every type whose loss is known, for the base model as it is; the one of least loss first. */
-export function unprunedTypes(base: ModelShape, { imatrix, server }: PlanFrame): UnprunedType[] {
+export function baselineTypes(base: ModelShape, { imatrix, server }: PlanFrame): BaselineType[] {
   return standardTypes(imatrix)
     .filter((type) => divergence[type] !== undefined)
     .sort((a, b) => (divergence[a] ?? Infinity) - (divergence[b] ?? Infinity))
@@ -34,7 +34,7 @@ export function equalSpeedType(recipe: Recipe, nodes: readonly StageNode[]): Qua
   const base = configuredShape(recipe);
   if (base === undefined) return undefined;
   const { release } = predictFrom(base, nodes, recipe.server, 1);
-  return unprunedTypes(base, frameOf(recipe, recipe.server)).find(
+  return baselineTypes(base, frameOf(recipe, recipe.server)).find(
     ({ tokensPerSecond }) => tokensPerSecond >= release.tokensPerSecond,
   )?.type;
 }

@@ -13,7 +13,7 @@ describe("fileBytes", () => {
     ["F16 pruned", 244343808],
     ["Q4_K_M pruned", 96351296],
   ] as const)("is within 0.01 %% of the file that the recipe smollm2-135m made: %s", (what, file) => {
-    const pruned = prunedShape(smolLM2, { method: "ffn-activation", parametersRemoved: 0.1 });
+    const pruned = prunedShape(smolLM2, { method: "ffn-activation", pruningRatio: 0.1 });
     const type = what.startsWith("F16") ? "F16" : "Q4_K_M";
     expect(
       within(fileBytes(what.endsWith("pruned") ? pruned : smolLM2, { type, imatrix: true }), file),

@@ -1,7 +1,7 @@
-/** How fast the boxes are, for a prediction before anything runs. */
+/** How fast EC2 instances are, for a prediction before anything runs. */
 import { availableParallelism } from "node:os";
-import { boxOf } from "../builder/aws/box-of.ts";
 import type { AwsBuilderConfig } from "../config/aws-schema.ts";
+import { instanceFor } from "../stage/instance-for.ts";
 import type { SpeedOf } from "./predict.ts";
 import type { Speed } from "./stage-costs.ts";
 import { priceFile } from "../config/prices.ts";
@@ -21,11 +21,11 @@ export function flopsOf(machineClass: string): number | undefined {
   return Object.entries(gpuFlops).find(([gpu]) => machineClass.split(/\W/).includes(gpu))?.[1];
 }
 
-/** How fast each stage's box is: its first type; what runs on no box runs here. */
+/** How fast each stage's instance is: its first type; what needs no instance runs here. */
 export function speedOnAws(aws: Pick<AwsBuilderConfig, "gpu" | "build">): SpeedOf {
   return (stage) => {
-    const box = boxOf(stage);
-    return box === undefined ? { cores: availableParallelism() } : speedOf(aws[box].types[0] ?? "");
+    const instance = instanceFor(stage);
+    return instance === undefined ? { cores: availableParallelism() } : speedOf(aws[instance].types[0] ?? "");
   };
 }
 

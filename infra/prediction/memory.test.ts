@@ -14,12 +14,15 @@ describe("serverMemory", () => {
   ])(
     "is within 3 %% of what llama-server took: %s, %i bytes, %i tokens of context",
     (_, file, context, measured) => {
-      expect(Math.abs(serverMemory(pruned, file, { context }) / measured - 1)).toBeLessThan(0.03);
+      expect(Math.abs(serverMemory(pruned, file, { contextLength: context }) / measured - 1)).toBeLessThan(
+        0.03,
+      );
     },
   );
 
   it("counts 128 KiB of KV cache for each token of Llama 3.1 8B, and about half with q8_0", () => {
-    const at = (context: number, kvType?: string): number => serverMemory(llama8B, 0, { context, kvType });
+    const at = (contextLength: number, cacheType?: string): number =>
+      serverMemory(llama8B, 0, { contextLength, cacheType });
     const mask = 2 * 512 * 4096;
     expect(at(8192) - at(4096)).toBe(4096 * 128 * 1024 + mask);
     expect(at(8192, "q8_0") - at(4096, "q8_0") - mask).toBe((4096 * 128 * 1024 * 17) / 32);

@@ -25,9 +25,9 @@ const TOKENIZER_FACTOR = 10;
 /** The settings of llama-server that its memory depends on. */
 export interface CacheSettings {
   /** Tokens of context, over all parallel requests. */
-  context: number;
+  contextLength: number;
   /** Type of the KV cache (`--cache-type-k` and `-v`). @default "f16" */
-  kvType?: string;
+  cacheType?: string;
 }
 
 /**
@@ -38,21 +38,21 @@ export function serverMemory(shape: ModelShape, fileBytes: number, server: Cache
   return (
     fileBytes +
     cacheBytes(shape, server) +
-    bufferBytes(shape, server.context) +
+    bufferBytes(shape, server.contextLength) +
     shape.tokenizerBytes * TOKENIZER_FACTOR +
     PROCESS_BYTES
   );
 }
 
 /** Keys and values of every layer and token. */
-function cacheBytes(shape: ModelShape, { context, kvType = "f16" }: CacheSettings): number {
-  const tokens = Math.ceil(context / CACHE_TOKENS) * CACHE_TOKENS;
+function cacheBytes(shape: ModelShape, { contextLength, cacheType = "f16" }: CacheSettings): number {
+  const tokens = Math.ceil(contextLength / CACHE_TOKENS) * CACHE_TOKENS;
   const values = 2 * shape.layers * shape.kvHeads * shape.headDim * tokens;
-  return storedBytes(kvType.toUpperCase() as BlockType, values);
+  return storedBytes(cacheType.toUpperCase() as BlockType, values);
 }
 
 /** Activations and attention mask of one piece of a prompt, and the logits of one token. */
-function bufferBytes({ hiddenSize, ffnSize, vocabulary }: ModelShape, context: number): number {
+function bufferBytes({ hiddenSize, ffnSize, vocabulary }: ModelShape, contextLength: number): number {
   const activations = FFN_ACTIVATIONS * ffnSize + HIDDEN_ACTIVATIONS * hiddenSize;
-  return BATCH_TOKENS * (FLOAT_BYTES * activations + MASK_BYTES * context) + FLOAT_BYTES * vocabulary;
+  return BATCH_TOKENS * (FLOAT_BYTES * activations + MASK_BYTES * contextLength) + FLOAT_BYTES * vocabulary;
 }

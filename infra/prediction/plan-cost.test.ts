@@ -1,9 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Manifest } from "../store/manifest.ts";
-import type { Boot } from "../builder/aws/desk.ts";
 import { awsBuilder } from "../config/aws-schema.ts";
 import { UserError } from "../../common/user-error.ts";
-import { checkCost, describeBoots, describeCost, planCost, sumOf } from "./plan-cost.ts";
+import { checkCost, describeCost, planCost, sumOf } from "./plan-cost.ts";
 
 const aws = (changes: Record<string, unknown> = {}) =>
   awsBuilder.parse({
@@ -29,18 +28,18 @@ const costs = new Map([
 ]);
 
 describe("planCost", () => {
-  it("prices every missing stage on its box, and the start and end of each box", () => {
+  it("prices every missing stage on its instance, and the start and end of each instance", () => {
     const { lines, unknown } = planCost(
       [stage("prune"), stage("recover"), stage("quantize"), stage("report")],
       costs,
       aws(),
     );
     expect(unknown).toEqual([]);
-    expect(lines.map(({ what, box, seconds }) => [what, box, seconds])).toEqual([
-      ["start and end of the gpu box", "gpu", 1200],
+    expect(lines.map(({ what, instance, seconds }) => [what, instance, seconds])).toEqual([
+      ["start and end of the gpu instance", "gpu", 1200],
       ["prune", "gpu", 3600],
       ["recover", "gpu", 7200],
-      ["start and end of the build box", "build", 1200],
+      ["start and end of the build instance", "build", 1200],
       ["quantize", "build", 3600],
     ]);
     expect(lines[1]).toMatchObject({ spot: 2, onDemand: 4 });
@@ -49,7 +48,7 @@ describe("planCost", () => {
     expect(sum.spot).toBeCloseTo((2 * 12_000 + 0.58 * 4800) / 3600, 6);
   });
 
-  it("costs nothing when every stage that needs a box is in the store", () => {
+  it("costs nothing when every stage that needs an instance is in the store", () => {
     const cost = planCost([stage("prune", true), stage("report")], costs, aws());
     expect(cost).toEqual({ lines: [], unknown: [] });
     expect(describeCost(cost, aws())).toBe("");
@@ -66,12 +65,12 @@ describe("describeCost", () => {
   it("shows hours and prices line by line, with their sum and the date of the prices", () => {
     const text = describeCost(planCost([stage("prune")], costs, aws()), aws());
     expect(text.split("\n").map((line) => line.trim().replace(/ {2,}/g, " | "))).toEqual([
-      "on AWS | box | type | hours | spot | on demand",
-      "start and end of the gpu box | gpu | g9.large | 0.33 | $0.67 | $1.33",
+      "on AWS | instance | type | hours | spot | on demand",
+      "start and end of the gpu instance | gpu | g9.large | 0.33 | $0.67 | $1.33",
       "prune | gpu | g9.large | 1.00 | $2.00 | $4.00",
       "sum | 1.33 | $2.67 | $5.33",
       expect.stringMatching(
-        /^predicted hours; prices of \d{4}-\d\d-\d\d in eu-north-9\. Spot first; no box costs more than \$20/,
+        /^predicted hours; prices of \d{4}-\d\d-\d\d in eu-north-9\. Spot first; no instance costs more than \$20/,
       ),
     ]);
   });
@@ -87,11 +86,11 @@ describe("checkCost", () => {
     expect(() => {
       checkCost(cost, aws({ maxCostUsd: 5 }));
     }).toThrow(
-      "pipress:builder.aws.maxCostUsd: the plan is predicted to cost $6.67 (spot, 3 h 20 min of boxes), the limit is $5.00",
+      "pipress:builder.aws.maxCostUsd: the plan is predicted to cost $6.67 (spot, 3 h 20 min of instances), the limit is $5.00",
     );
   });
 
-  it("counts the price on demand where boxes may be started so", () => {
+  it("counts the price on demand where instances may be started so", () => {
     expect(() => {
       checkCost(cost, aws({ maxCostUsd: 10 }));
     }).not.toThrow();
@@ -99,15 +98,4 @@ describe("checkCost", () => {
       checkCost(cost, aws({ maxCostUsd: 10, onDemand: true }));
     }).toThrow("predicted to cost $13.33 (on demand");
   });
-});
-
-it("says what is running right now and what all boxes have cost so far", () => {
-  const boot = (instance: string, state: Boot["state"]): Boot => ({
-    ...{ box: "gpu", instance, type: "g6e.2xlarge", lifecycle: "spot", began: 0, until: 3600, usdPerHour: 1 },
-    ...{ costUsd: 1, state, why: null },
-  });
-  expect(describeBoots([])).toBe("");
-  expect(describeBoots([boot("i-1", "ended"), boot("i-2", "running")], 5400)).toBe(
-    "running now: gpu box i-2 (g6e.2xlarge, spot) for 1 h 30 min, $1.50 so far\nboxes of this stack have cost $2.00 so far",
-  );
 });

@@ -10,10 +10,10 @@ import { parameterCount, type ModelShape } from "./shape.ts";
 import { formatSpeed } from "./speed.ts";
 import { standardTypes } from "./standard-types.ts";
 
-/** What a release has to keep to; what is left out does not matter. */
+/** What a release must meet, sizes in bytes; what is left out does not matter. */
 export interface Limits {
-  bytes?: number | undefined;
-  ramBytes?: number | undefined;
+  fileBytes?: number | undefined;
+  memoryBytes?: number | undefined;
   tokensPerSecond?: number | undefined;
 }
 
@@ -49,8 +49,8 @@ const shares = Array.from({ length: 100 * MEASURED_SHARE }, (_, index) => (index
 /** Whether a release keeps to its limits. */
 export function keepsTo(release: ReleasePrediction, limits: Limits): boolean {
   return (
-    release.fileBytes <= (limits.bytes ?? Infinity) &&
-    release.ramBytes <= (limits.ramBytes ?? Infinity) &&
+    release.fileBytes <= (limits.fileBytes ?? Infinity) &&
+    release.memoryBytes <= (limits.memoryBytes ?? Infinity) &&
     release.tokensPerSecond >= (limits.tokensPerSecond ?? 0)
   );
 }
@@ -93,8 +93,8 @@ function candidateShapes(base: ModelShape): { shape: ModelShape; ways: (Pruning 
     [JSON.stringify(base), { shape: base, ways: [undefined] as (Pruning | undefined)[] }],
   ]);
   for (const method of proposed)
-    for (const parametersRemoved of shares) {
-      const pruning = { method, parametersRemoved };
+    for (const pruningRatio of shares) {
+      const pruning = { method, pruningRatio };
       const shape = shapeAfter(base, pruning);
       if (shape === undefined) continue;
       const key = JSON.stringify(shape);
@@ -119,10 +119,10 @@ export function describeCandidate({ type, pruning, release }: CandidatePlan): st
   const prune =
     pruning === undefined
       ? "no pruning"
-      : `prune: { method: ${pruning.method}, parametersRemoved: ${pruning.parametersRemoved} }`;
+      : `prune: { method: ${pruning.method}, pruningRatio: ${pruning.pruningRatio} }`;
   return (
     `${prune}, quantize.type: ${type} ` +
-    `(${formatBytes(release.fileBytes)}, ${formatBytes(release.ramBytes)} of memory, ` +
+    `(${formatBytes(release.fileBytes)}, ${formatBytes(release.memoryBytes)} of memory, ` +
     `about ${formatSpeed(release.tokensPerSecond)} tokens/s)`
   );
 }

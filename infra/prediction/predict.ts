@@ -1,7 +1,8 @@
 import { availableParallelism } from "node:os";
-import type { StageNode } from "../plan/graph.ts";
-import type { PlannedStage } from "../plan/plan.ts";
+import { parseBytes } from "../../common/units.ts";
 import type { Recipe } from "../recipe/recipe.ts";
+import type { StageNode } from "../stage/node.ts";
+import type { PlannedStage } from "../stage/planned.ts";
 import type { BlockType } from "./block-types.ts";
 import { fileBytes } from "./file-size.ts";
 import { serverMemory, type CacheSettings } from "./memory.ts";
@@ -16,7 +17,7 @@ import { stageCost, type Speed, type StageCost } from "./stage-costs.ts";
 export interface ReleasePrediction {
   fileBytes: number;
   /** Memory of llama-server: mapped model, KV cache and buffers. */
-  ramBytes: number;
+  memoryBytes: number;
   /** On a Raspberry Pi 4, at the start of a context. */
   tokensPerSecond: number;
 }
@@ -97,7 +98,7 @@ export function predictRelease(
   const bytes = fileBytes(shape, quantization);
   return {
     fileBytes: bytes,
-    ramBytes: serverMemory(shape, bytes, server),
+    memoryBytes: serverMemory(shape, bytes, server),
     tokensPerSecond: tokensPerSecond(shape, quantization),
   };
 }
@@ -108,7 +109,7 @@ interface TypeParams {
   tensorTypes?: Record<string, BlockType>;
   outputTensorType?: BlockType;
   tokenEmbeddingType?: BlockType;
-  target?: { bytes?: number };
+  objective?: { maxFileSize?: string };
 }
 
 /** Other names of llama-quantize for the same types. */
@@ -129,12 +130,12 @@ function quantizationOf(
     return { type: standardTypeUnder(shape, like, imatrix), imatrix };
   }
   if (stage !== "convert" && stage !== "quantize") return undefined;
-  const { type, target, tensorTypes, outputTensorType, tokenEmbeddingType } = params as TypeParams;
+  const { type, objective, tensorTypes, outputTensorType, tokenEmbeddingType } = params as TypeParams;
   const named = type?.toUpperCase(); // `convert` writes its types in lower case
   return {
     type:
       named === undefined
-        ? standardTypeUnder(shape, target?.bytes ?? Infinity, imatrix)
+        ? standardTypeUnder(shape, parseBytes(objective?.maxFileSize ?? "") ?? Infinity, imatrix)
         : (aliases[named] ?? (named as Quantization["type"])),
     imatrix,
     overrides: Object.entries(tensorTypes ?? {}),

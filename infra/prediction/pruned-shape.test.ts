@@ -3,8 +3,8 @@ import { prunedShape } from "./pruned-shape.ts";
 import { parameterCount } from "./shape.ts";
 import { llama8B, smolLM2 } from "./testing/shapes.ts";
 
-const prune = (method: string, parametersRemoved: number, shape = llama8B) =>
-  prunedShape(shape, { method, parametersRemoved });
+const prune = (method: string, pruningRatio: number, shape = llama8B) =>
+  prunedShape(shape, { method, pruningRatio });
 
 describe("prunedShape", () => {
   it("knows how many parameters the models have", () => {

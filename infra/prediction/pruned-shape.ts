@@ -4,7 +4,7 @@ import { attentionParameters, blockParameters, parameterCount, type ModelShape }
 /** The parameters of the stage `prune` that its result's shape follows from. */
 export interface Pruning {
   method: string;
-  parametersRemoved: number;
+  pruningRatio: number;
 }
 
 /** As in models/pipress/pruning: rows that take k-quants, rows that take any type, and how near. */
@@ -20,16 +20,16 @@ const FEWEST_LAYERS = 2;
  * budget: it is taken as if all of it came off the FFN.
  * @throws UserError when no shape removes that much
  */
-export function prunedShape(shape: ModelShape, { method, parametersRemoved }: Pruning): ModelShape {
-  const wanted = parametersRemoved * parameterCount(shape);
+export function prunedShape(shape: ModelShape, { method, pruningRatio }: Pruning): ModelShape {
+  const wanted = pruningRatio * parameterCount(shape);
   if (method === "block-influence" || method === "angular-distance") {
     const blocks = roundHalfEven(wanted / blockParameters(shape));
     if (blocks < 1 || blocks > shape.layers - FEWEST_LAYERS)
-      throw notPossible(parametersRemoved, `dropping ${blocks} of ${shape.layers} blocks`);
+      throw notPossible(pruningRatio, `dropping ${blocks} of ${shape.layers} blocks`);
     return { ...shape, layers: shape.layers - blocks };
   }
-  if (method === "attention-groups") return fewerHeads(shape, wanted, parametersRemoved);
-  return { ...shape, ffnSize: ffnWidth(shape, wanted, parametersRemoved) };
+  if (method === "attention-groups") return fewerHeads(shape, wanted, pruningRatio);
+  return { ...shape, ffnSize: ffnWidth(shape, wanted, pruningRatio) };
 }
 
 /** The nearest number of key-value heads, with their query heads, that still divides the hidden size. */
@@ -66,7 +66,7 @@ function roundHalfEven(value: number): number {
 
 function notPossible(share: number, means: string): UserError {
   return new UserError({
-    where: "recipe: steps.prune.parametersRemoved",
+    where: "recipe: steps.prune.pruningRatio",
     what: `removing ${(100 * share).toFixed(0)} % of the parameters would mean ${means}`,
     remedy: "remove another share, or take another method",
   });

@@ -21,7 +21,7 @@ describe("tokensPerSecond", () => {
   });
 
   it("gives a pruned model in 4 bits the lead over the unpruned one of its size in 3", () => {
-    const pruned = prunedShape(llama8B, { method: "ffn-activation", parametersRemoved: 0.16 });
+    const pruned = prunedShape(llama8B, { method: "ffn-activation", pruningRatio: 0.16 });
     expect(speed("Q4_K_S", pruned) / speed("Q3_K_M")).toBeGreaterThan(1.35);
   });
 });

@@ -84,7 +84,8 @@ export function stageCost(
     case "evaluate":
       return {
         seconds:
-          builder.llamaStartSeconds + computed(FORWARD * multiplied * number("chunks") * number("context")),
+          builder.llamaStartSeconds +
+          computed(FORWARD * multiplied * number("chunks") * number("contextLength")),
         bytes: 0,
       };
     case "report":

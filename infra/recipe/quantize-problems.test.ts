@@ -9,15 +9,15 @@ const problemsOf = (quantize: Record<string, unknown>, imatrix?: Record<string, 
 describe("quantizeProblems", () => {
   it("has nothing to say of types that stand on their own", () => {
     expect(problemsOf({ type: "Q4_K_M", tensorTypes: { "blk\\.(0|29)\\.ffn_down": "Q6_K" } })).toEqual([]);
-    expect(problemsOf({ target: { bytes: 1 } }, {})).toEqual([]);
+    expect(problemsOf({ objective: { maxFileSize: "1 B" } }, {})).toEqual([]);
   });
 
-  it("asks for the importance matrix that a type or a target needs", () => {
+  it("asks for the importance matrix that a type or an objective needs", () => {
     expect(problemsOf({ type: "IQ2_XS" })).toEqual([
       "r.yaml: steps.quantize.type IQ2_XS needs an importance matrix",
     ]);
-    expect(problemsOf({ target: { bytes: 1 } })).toEqual([
-      "r.yaml: steps.quantize.target the search needs an importance matrix",
+    expect(problemsOf({ objective: { maxFileSize: "1 B" } })).toEqual([
+      "r.yaml: steps.quantize.objective the search needs an importance matrix",
     ]);
   });
 

@@ -15,15 +15,15 @@ const maxBlocks = 200;
 
 /** What the schema cannot say of a recipe's quantization, because it takes two steps to see it. */
 export function quantizeProblems({ quantize, imatrix }: Recipe["steps"], file: string): Problem[] {
-  const { type, target, tensorTypes, outputTensorType, tokenEmbeddingType } = quantize as QuantizeParams;
+  const { type, objective, tensorTypes, outputTensorType, tokenEmbeddingType } = quantize as QuantizeParams;
   const problems: Problem[] = [];
   const say = (key: string, what: string, remedy: string) =>
     problems.push({ where: `${file}: steps.quantize.${key}`, what, remedy });
 
   if (imatrix === undefined && type !== undefined && needImatrix.includes(type))
     say("type", `${type} needs an importance matrix`, "add the step `imatrix`");
-  if (imatrix === undefined && target !== undefined)
-    say("target", "the search needs an importance matrix", "add the step `imatrix`");
+  if (imatrix === undefined && objective !== undefined)
+    say("objective", "the search needs an importance matrix", "add the step `imatrix`");
   if (
     type !== undefined &&
     unquantized.includes(type) &&
@@ -42,7 +42,7 @@ export function quantizeProblems({ quantize, imatrix }: Recipe["steps"], file: s
 
 interface QuantizeParams {
   type?: string;
-  target?: object;
+  objective?: object;
   tensorTypes?: Record<string, string>;
   outputTensorType?: string;
   tokenEmbeddingType?: string;

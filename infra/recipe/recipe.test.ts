@@ -34,14 +34,12 @@ describe("loadRecipe", () => {
 
   it("reports every problem at once, by its path, with the nearest known key", () => {
     const text = dev
-      .replace("parametersRemoved: 0.10", "parametersRemovd: 0.10")
+      .replace("pruningRatio: 0.10", "pruningRatoi: 0.10")
       .replace("type: Q4_K_M", "type: Q4_K_X")
       .replace("rank: 16", "rank: 0");
     const found = problems(text).join("\n");
-    expect(found).toContain("mine.yaml: steps.prune.parametersRemoved: is required");
-    expect(found).toContain(
-      'mine.yaml: steps.prune.parametersRemovd: unknown key; did you mean "parametersRemoved"?',
-    );
+    expect(found).toContain("mine.yaml: steps.prune.pruningRatio: is required");
+    expect(found).toContain('mine.yaml: steps.prune.pruningRatoi: unknown key; did you mean "pruningRatio"?');
     expect(found).toContain("mine.yaml: steps.quantize.type: must be one of F32, ");
     expect(found).toContain("mine.yaml: steps.recover.rank: must be >= 1");
   });
@@ -49,13 +47,13 @@ describe("loadRecipe", () => {
   it("says what stands for one another, and what takes two steps to see", () => {
     const quantizing = (text: string) =>
       problems(dev.replace("quantize: { type: Q4_K_M }", `quantize: ${text}`));
-    const one = "mine.yaml: steps.quantize: takes exactly one of `type` and `target`";
-    expect(quantizing("{ type: Q4_0, target: { bytes: 9 } }").join()).toContain(one);
+    const one = "mine.yaml: steps.quantize: takes exactly one of `type` and `objective`";
+    expect(quantizing("{ type: Q4_0, objective: { maxFileSize: 9 MB } }").join()).toContain(one);
     expect(quantizing("{}").join()).toContain(one);
-    expect(quantizing("{ target: { bytes: 9, quality: { kld: 1 } } }").join()).toContain(
-      "mine.yaml: steps.quantize.target: takes exactly one of `bytes` and `quality`",
+    expect(quantizing("{ objective: { maxFileSize: 9 MB, quality: { kld: 1 } } }").join()).toContain(
+      "mine.yaml: steps.quantize.objective: takes exactly one of `maxFileSize` and `quality`",
     );
-    expect(quantizing("{ target: { bytes: 96000000 } }")).toEqual([]);
+    expect(quantizing("{ objective: { maxFileSize: 96 MB } }")).toEqual([]);
     expect(quantizing("{ type: Q4_0, tensorTypes: { ffn_middle: Q8_0 } }")).toEqual([
       "mine.yaml: steps.quantize.tensorTypes.ffn_middle: matches no tensor of a Llama",
     ]);
@@ -72,7 +70,7 @@ describe("loadRecipe", () => {
     expect(found.join("\n")).toContain("base.source.huggingFace.revision: must match");
     expect(found.join("\n")).toContain("base.license.modelName: must match");
     expect(found.join("\n")).toContain("base.license.attribution: must match");
-    expect(found.join("\n")).toContain("targets.bytes: must match");
+    expect(found.join("\n")).toContain("limits.maxFileSize: must match");
   });
 
   it("explains a pattern by what it is for", () => {

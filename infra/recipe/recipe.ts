@@ -6,15 +6,14 @@ import { compileSchema } from "../store/manifest.ts";
 import { nearest } from "../../common/nearest.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import { repoRoot } from "../../common/paths.ts";
-import type { GoldenPrompt, ServerSettings } from "../fleet/release.ts";
 import { quantizeProblems } from "./quantize-problems.ts";
 
 /** A recipe as `models/schemas/recipe.schema.json` describes it, defaults filled in. */
 export interface Recipe {
   name: string;
   base: { source: Record<string, unknown>; config?: Record<string, unknown> };
-  targets?: Targets;
-  texts: Record<string, unknown>;
+  limits?: Limits;
+  datasets: Record<string, unknown>;
   steps: {
     prune?: Record<string, unknown>;
     recover?: Record<string, unknown>;
@@ -24,17 +23,25 @@ export interface Recipe {
     quantize: Record<string, unknown>;
     evaluate: Record<string, unknown>;
   };
-  golden: GoldenPrompt;
+  smokeTest: SmokeTest;
   /** Whether the unpruned model is measured at the result's size; without it, where the recipe prunes. */
   baselines?: boolean;
-  server: Pick<ServerSettings, "context" | "threads" | "parallel" | "minTokensPerSecond">;
+  server: { contextLength: number; threads: number; parallel: number; minTokensPerSecond: number };
 }
 
-/** What a release has to keep to; sizes in bytes or as text with a unit. */
-export interface Targets {
-  bytes?: number | string;
-  ramBytes?: number | string;
-  tokensPerSecond?: number;
+/** A prompt whose answer is known well enough to tell a working model from a broken one. */
+export interface SmokeTest {
+  prompt: string;
+  /** Regular expression the answer must match. */
+  expect: string;
+  maxTokens: number;
+}
+
+/** What a release must meet; sizes are text with a unit. */
+export interface Limits {
+  maxFileSize?: string;
+  maxMemory?: string;
+  minTokensPerSecond?: number;
 }
 
 const recipesDir = join(repoRoot, "models", "recipes");

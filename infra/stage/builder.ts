@@ -1,6 +1,6 @@
 import type * as command from "@pulumi/command";
 import type * as pulumi from "@pulumi/pulumi";
-import type { PlannedStage } from "../plan/plan.ts";
+import type { PlannedStage } from "./planned.ts";
 
 /** Where stages run. */
 export interface Builder {

@@ -10,7 +10,7 @@ const write = (path: string, text: string): void => writeFileSync(join(root, "pi
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "pipress-code-"));
   mkdirSync(join(root, "pipress", "stages"), { recursive: true });
-  write("stages/fetch_text.py", 'import pipress.texts\nTOOLS = ("numpy",)\n');
+  write("stages/fetch_dataset.py", 'import pipress.texts\nTOOLS = ("numpy",)\n');
   write("texts.py", "from pipress import (\n    digests,\n)\n");
   write("digests.py", "A = 1\n");
   write("unrelated.py", "B = 1\n");
@@ -18,15 +18,15 @@ beforeEach(() => {
 
 describe("readStageCode", () => {
   it("reads the tools that a stage declares", () => {
-    expect(readStageCode("fetch-text", root).tools).toEqual(["numpy"]);
+    expect(readStageCode("fetch-dataset", root).tools).toEqual(["numpy"]);
   });
 
   it("changes with a module that is imported through another, and not with one that is not imported", () => {
-    const before = readStageCode("fetch-text", root).digest;
+    const before = readStageCode("fetch-dataset", root).digest;
     write("unrelated.py", "B = 2\n");
-    expect(readStageCode("fetch-text", root).digest).toBe(before);
+    expect(readStageCode("fetch-dataset", root).digest).toBe(before);
     write("digests.py", "A = 2\n");
-    expect(readStageCode("fetch-text", root).digest).not.toBe(before);
+    expect(readStageCode("fetch-dataset", root).digest).not.toBe(before);
   });
 
   it("refuses a stage that declares no tools", () => {

@@ -16,7 +16,7 @@ export interface StageCode {
 /**
  * Reads a stage's code. Only what the stage really imports counts, so that a change to one stage leaves the keys of
  * the others alone.
- * @param stage name as in a recipe, e.g. `fetch-text`
+ * @param stage name as in a recipe, e.g. `fetch-dataset`
  * @param root folder that holds the `pipress` package
  * @param place package that holds the stage's module
  */

@@ -1,4 +1,4 @@
-import type { PlannedStage } from "../plan/plan.ts";
+import type { PlannedStage } from "./planned.ts";
 import type { Store } from "../store/store.ts";
 
 /** What the job runner (`python -m pipress stage run`) reads on standard input; `models/schemas/spec.schema.json`. */

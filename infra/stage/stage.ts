@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Builder } from "./builder.ts";
 import type { JobResult } from "./job.ts";
-import type { PlannedStage } from "../plan/plan.ts";
+import type { PlannedStage } from "./planned.ts";
 
 /** Inputs of a stage: where it stands in the plan, and who runs it. */
 export interface StageArgs {

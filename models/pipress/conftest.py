@@ -135,8 +135,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """calibration.txt and evaluation.txt, as fetch-text leaves them."""
-    folder = tmp_path_factory.mktemp("texts")
+    """calibration.txt and evaluation.txt, as fetch-dataset leaves them."""
+    folder = tmp_path_factory.mktemp("datasets")
     (folder / "calibration.txt").write_text(prose(1, 200), encoding="utf-8")
     (folder / "evaluation.txt").write_text(prose(2, 100), encoding="utf-8")
     return folder

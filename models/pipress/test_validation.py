@@ -18,7 +18,7 @@ def test_every_recipe_matches_the_schema_and_is_named_like_its_file(path: Path) 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_calibration_and_evaluation_come_from_different_files(path: Path) -> None:
-    texts = yaml.safe_load(path.read_text(encoding="utf-8"))["texts"]
+    texts = yaml.safe_load(path.read_text(encoding="utf-8"))["datasets"]
     assert not [text for text in texts["evaluation"] if text in texts["calibration"]]
 
 
@@ -35,11 +35,16 @@ def test_defaults_are_filled_in_at_every_depth() -> None:
     ("stage", "params", "message"),
     [
         ("quantize", {"type": "Q4"}, "'Q4' is not one of"),
-        ("quantize", {"type": "Q4_0", "target": {"bytes": 1}}, "exactly one of `type` and `target`"),
-        ("quantize", {"target": {"bytes": 1, "quality": {"kld": 1}}}, "target: exactly one of `bytes` and `quality`"),
+        ("quantize", {"type": "Q4_0", "objective": {"maxFileSize": "1 MB"}}, "exactly one of `type` and `objective`"),
+        (
+            "quantize",
+            {"objective": {"maxFileSize": "1 MB", "quality": {"kld": 1}}},
+            "objective: exactly one of `maxFileSize` and `quality`",
+        ),
+        ("quantize", {"objective": {"maxFileSize": "1 megabyte"}}, "'1 megabyte' does not match"),
         ("quantize", {"type": "Q4_0", "tensorTypes": {"attn_v": "Q9_0"}}, r"tensorTypes.attn_v: 'Q9_0' is not one of"),
-        ("prune", {"parametersRemoved": 1.5}, "parametersRemoved: 1.5"),
-        ("prune", {"parametersRemoved": 0.1, "ratio": 1}, "'ratio' was unexpected"),
+        ("prune", {"pruningRatio": 1.5}, "pruningRatio: 1.5"),
+        ("prune", {"pruningRatio": 0.1, "ratio": 1}, "'ratio' was unexpected"),
         ("fetch", {"source": {"huggingFace": {"repo": "a/b", "revision": "main"}}}, "'main' does not match"),
         ("fetch", {"source": {}}, "source"),
         ("evaluate", {"chunk": 3}, "'chunk' was unexpected"),

@@ -13,7 +13,7 @@ SCHEMAS = Path(__file__).parent.parent / "schemas"
 
 # The part of the recipe schema that describes each stage's parameters.
 STAGE_PARAMS = {
-    "fetch-text": "texts",
+    "fetch-dataset": "datasets",
     "prune": "prune",
     "recover": "recover",
     "awq": "awq",
@@ -40,8 +40,8 @@ def check_params(stage: str, params: dict[str, Any]) -> dict[str, Any]:
     if stage == "fetch":
         parts = definitions["base"]["properties"]
     elif stage == "evaluate":
-        # An evaluation asks the recipe's golden prompt too.
-        parts = {**definitions["evaluate"]["properties"], "golden": definitions["golden"]}
+        # An evaluation runs the recipe's smoke test too.
+        parts = {**definitions["evaluate"]["properties"], "smokeTest": definitions["smokeTest"]}
     else:
         definition = definitions[STAGE_PARAMS[stage]]
         return _checked(definition, definitions, params, stage)
@@ -79,7 +79,7 @@ def _check(schema: dict[str, Any], document: Any, what: str) -> None:
         for error in Draft202012Validator(schema).iter_errors(document)
     ]
     if problems:
-        raise StageError(f"{what} do not match the schema: " + "; ".join(problems), "mend the recipe")
+        raise StageError(f"{what} do not match the schema: " + "; ".join(problems), "fix the recipe")
 
 
 def _message(error: ValidationError) -> str:

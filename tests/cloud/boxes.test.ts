@@ -3,9 +3,10 @@
  * for the boxes: what they would make is made up here, on a real S3 server.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { boxOf } from "../../infra/builder/aws/box-of.ts";
+import { instanceFor } from "../../infra/stage/instance-for.ts";
 import { loadRecipe } from "../../infra/recipe/recipe.ts";
-import { planStages, type PlannedStage } from "../../infra/plan/plan.ts";
+import { planRecipe } from "../../infra/prediction/forecast.ts";
+import type { PlannedStage } from "../../infra/stage/planned.ts";
 import { S3Store } from "../../infra/store/s3-store.ts";
 import { rootCredentials, TestS3Server } from "../../infra/store/testing/s3-server.ts";
 import { readToolchain } from "../../toolchain/toolchain.ts";
@@ -44,9 +45,10 @@ async function configure(changes: Record<string, unknown> = {}, aws: object = {}
     store: s3.url("p"),
     builder: { aws: { region: "us-east-1", maxCostUsd: 20, ...aws } },
   });
-  const plan = await planStages(loadRecipe(workspace.recipeFile), store, readToolchain());
+  const plan = await planRecipe(loadRecipe(workspace.recipeFile), store, readToolchain());
   for (const stage of plan)
-    if (boxOf(stage) === undefined && stage.artifact === undefined) await makeUp(store, stage, "run-here");
+    if (instanceFor(stage) === undefined && stage.artifact === undefined)
+      await makeUp(store, stage, "run-here");
   return plan;
 }
 
@@ -93,7 +95,7 @@ describe("a stack whose stages run on AWS", () => {
     const { output, exitCode } = await workspace.up();
     expect(exitCode, output).toBe(0);
     for (const stage of plan) expect(await store.manifest(stage.key), stage.name).toBeDefined();
-    const on = Object.fromEntries(plan.map((stage) => [stage.name, boxOf(stage)]));
+    const on = Object.fromEntries(plan.map((stage) => [stage.name, instanceFor(stage)]));
     expect(Object.fromEntries(boxes.worked)).toEqual(
       Object.fromEntries(Object.entries(on).filter(([, box]) => box !== undefined)),
     );

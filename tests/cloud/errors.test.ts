@@ -5,7 +5,8 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { planStages, type PlannedStage } from "../../infra/plan/plan.ts";
+import { planRecipe } from "../../infra/prediction/forecast.ts";
+import type { PlannedStage } from "../../infra/stage/planned.ts";
 import { loadRecipe } from "../../infra/recipe/recipe.ts";
 import { S3Store } from "../../infra/store/s3-store.ts";
 import { rootCredentials, TestS3Server } from "../../infra/store/testing/s3-server.ts";
@@ -55,7 +56,7 @@ const up = () => workspace.up();
 /** A store in which every stage's artifact lies but that of one, made up; and that stage. */
 async function allBut(name: string): Promise<{ store: S3Store; plan: PlannedStage[]; stage: PlannedStage }> {
   const store = new S3Store(s3.url(name));
-  const plan = await planStages(loadRecipe(workspace.recipeFile), store, readToolchain());
+  const plan = await planRecipe(loadRecipe(workspace.recipeFile), store, readToolchain());
   for (const each of plan) if (each.name !== name) await makeUp(store, each, "made-up");
   const stage = plan.find((each) => each.name === name);
   if (stage === undefined) throw new Error(`the recipe has no stage ${name}`);

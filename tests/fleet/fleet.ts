@@ -92,7 +92,7 @@ export class Fleet {
     this.workspace.recipe({
       ...structuredClone(this.recipe),
       "steps.quantize.type": quantization,
-      "server.context": context,
+      "server.contextLength": context,
       ...recipe,
     });
     const store = process.env.PIPRESS_FLEET_STORE;

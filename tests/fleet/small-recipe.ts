@@ -28,14 +28,14 @@ export async function smallRecipe(folder: string): Promise<Record<string, unknow
   return {
     name: "fleet-test",
     base: { source: { local: base } },
-    texts: { calibration: text(calibration), evaluation: text(evaluation) },
+    datasets: { calibration: text(calibration), evaluation: text(evaluation) },
     steps: {
       convert: { type: "f16" },
       quantize: { type: "Q8_0" },
-      evaluate: { context: 256, chunks: 2, benchTokens: 4, prompts: [], promptTokens: 8 },
+      evaluate: { contextLength: 256, chunks: 2, benchTokens: 4, prompts: [], promptTokens: 8 },
     },
     // Any answer will do, and it has to be long enough for a test to end the host while it is given.
-    golden: { prompt: "What is the capital of France?", expect: ".", maxTokens: 24 },
-    server: { context: 512, threads: 1, parallel: 1, minTokensPerSecond: 0 },
+    smokeTest: { prompt: "What is the capital of France?", expect: ".", maxTokens: 24 },
+    server: { contextLength: 512, threads: 1, parallel: 1, minTokensPerSecond: 0 },
   };
 }

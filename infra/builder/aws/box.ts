@@ -4,7 +4,7 @@ import { InstanceProfile } from "@pulumi/aws/iam/instanceProfile.js";
 import { Role } from "@pulumi/aws/iam/role.js";
 import { RolePolicy } from "@pulumi/aws/iam/rolePolicy.js";
 import * as pulumi from "@pulumi/pulumi";
-import type { BoxName } from "./box-of.ts";
+import type { InstanceName } from "../../stage/instance-for.ts";
 import { groupName, type GroupKind } from "./names.ts";
 import type { Network } from "./network.ts";
 import { assumedByEc2, type PolicyDocument } from "./policies.ts";
@@ -12,7 +12,7 @@ import { consentTag, ttlTag } from "./tags.ts";
 
 /** Inputs of a box. */
 export interface BoxArgs {
-  box: BoxName;
+  box: InstanceName;
   stack: string;
   /** Instance types, the one to prefer first. */
   types: readonly string[];
@@ -29,7 +29,7 @@ export interface BoxArgs {
 }
 
 /** Images by box, as public parameters that AWS keeps at the latest: Ubuntu 24.04, the GPU's with its driver. */
-const images: Record<BoxName, string> = {
+const images: Record<InstanceName, string> = {
   gpu: "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id",
   build: "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id",
 };

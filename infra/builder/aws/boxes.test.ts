@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 import { awsBuilder, type AwsBuilderConfig } from "../../config/aws-schema.ts";
 import { rules } from "../../policy-pack/rules.ts";
-import type { BoxName } from "./box-of.ts";
+import type { InstanceName } from "../../stage/instance-for.ts";
 import { declareBoxes } from "./boxes.ts";
 import { assumedByEc2, boxPolicy } from "./policies.ts";
 import { counts, declared, type Declared } from "./testing/declared.ts";
@@ -11,7 +11,7 @@ import { counts, declared, type Declared } from "./testing/declared.ts";
 const config = (changes: Record<string, unknown> = {}): AwsBuilderConfig =>
   awsBuilder.parse({ region: "us-east-1", maxCostUsd: 20, maxHours: 12, ...changes });
 
-function declare(needed: BoxName[], aws = config(), token?: string): Promise<Declared[]> {
+function declare(needed: InstanceName[], aws = config(), token?: string): Promise<Declared[]> {
   return declared(() =>
     declareBoxes({
       aws,

@@ -5,7 +5,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { AwsBuilderConfig } from "../../config/aws-schema.ts";
 import { parseS3Url } from "../../store/s3-address.ts";
 import type { Boxes } from "../aws-builder.ts";
-import { boxNames, type BoxName } from "./box-of.ts";
+import { instanceNames, type InstanceName } from "../../stage/instance-for.ts";
 import { Box } from "./box.ts";
 import { deskName, groupKinds, groupName, tokenParameterName } from "./names.ts";
 import { Network } from "./network.ts";
@@ -18,7 +18,7 @@ export interface BoxesArgs {
   stack: string;
   /** URL of the bucket, `s3://…`. */
   store: string;
-  needed: ReadonlySet<BoxName>;
+  needed: ReadonlySet<InstanceName>;
   code: BoxCode;
   huggingFaceToken: pulumi.Output<string> | undefined;
 }
@@ -52,9 +52,9 @@ export async function declareBoxes(args: BoxesArgs): Promise<Boxes> {
           { provider },
         )
       : undefined;
-  const declared = boxNames
+  const declared = instanceNames
     .filter((box) => needed.has(box))
-    .map((box): [BoxName, Box] => {
+    .map((box): [InstanceName, Box] => {
       const hasToken = box === "build" && token !== undefined;
       const kinds = groupKinds.filter((kind) => kind === "spot" || aws.onDemand);
       const boxArgs = {

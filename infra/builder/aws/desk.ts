@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { S3Store } from "../../store/s3-store.ts";
 import type { BoxSource } from "../ssh/source.ts";
-import { boxNames, type BoxName } from "./box-of.ts";
+import { instanceNames, type InstanceName } from "../../stage/instance-for.ts";
 import { deskName } from "./names.ts";
 import type { BoxCode } from "./user-data.ts";
 
@@ -23,7 +23,7 @@ export interface DeskStatus {
 
 /** A box that ran, or runs. */
 export interface Boot {
-  box: BoxName;
+  box: InstanceName;
   instance: string;
   type: string;
   lifecycle: string;
@@ -81,14 +81,14 @@ export class Desks {
   /** A job's log as its box last uploaded it. */
   async log(key: string): Promise<string | undefined> {
     const found = await Promise.all(
-      boxNames.map((box) => this.store.text(this.path(box, `logs/${key}.txt`))),
+      instanceNames.map((box) => this.store.text(this.path(box, `logs/${key}.txt`))),
     );
     return found.find((text) => text !== undefined);
   }
 
   /** Takes jobs away that no stage of the plan wants any more: a box would work on the oldest first. */
   async tidy(wanted: ReadonlySet<string>): Promise<void> {
-    for (const box of boxNames)
+    for (const box of instanceNames)
       for (const path of await this.store.paths(this.path(box, "jobs/")))
         if (!wanted.has(/([0-9a-f]{64})\.json$/.exec(path)?.[1] ?? "")) await this.store.drop(path);
   }
@@ -103,9 +103,9 @@ export class Desks {
 
   private async all<Document>(
     kind: string,
-    place: (document: Document, box: BoxName) => Document = (document) => document,
+    place: (document: Document, box: InstanceName) => Document = (document) => document,
   ): Promise<Document[]> {
-    const found = boxNames.map(async (box) => {
+    const found = instanceNames.map(async (box) => {
       const paths = (await this.store.paths(this.path(box, `${kind}/`))).filter((path) =>
         path.endsWith(".json"),
       );
@@ -115,7 +115,7 @@ export class Desks {
     return (await Promise.all(found)).flat();
   }
 
-  private path(box: BoxName, rest: string): string {
+  private path(box: InstanceName, rest: string): string {
     return `boxes/${deskName(this.stack, box)}/${rest}`;
   }
 }

@@ -1,7 +1,7 @@
-import type { BoxName } from "./box-of.ts";
+import type { InstanceName } from "../../stage/instance-for.ts";
 
 /** Name of a box's desk in the bucket: `home/gpu`. */
-export function deskName(stack: string, box: BoxName): string {
+export function deskName(stack: string, box: InstanceName): string {
   return `${stack}/${box}`;
 }
 
@@ -10,7 +10,7 @@ export const groupKinds = ["spot", "on-demand"] as const;
 export type GroupKind = (typeof groupKinds)[number];
 
 /** Name of one of a box's Auto Scaling groups. */
-export function groupName(stack: string, box: BoxName, kind: GroupKind): string {
+export function groupName(stack: string, box: InstanceName, kind: GroupKind): string {
   return `pipress-${stack}-${box}-${kind}`;
 }
 

@@ -5,7 +5,7 @@ import { diskPerHour, priceOf } from "../../config/prices.ts";
 import { repoRoot } from "../../../common/paths.ts";
 import { parseS3Url } from "../../store/s3-address.ts";
 import { quote } from "../ssh/remote.ts";
-import type { BoxName } from "./box-of.ts";
+import type { InstanceName } from "../../stage/instance-for.ts";
 import { deskName, tokenParameterName } from "./names.ts";
 
 /** What `models/pipress/cloud/settings.py` reads on the box. */
@@ -37,7 +37,7 @@ export function boxSettings(
   aws: AwsBuilderConfig,
   stack: string,
   store: string,
-  box: BoxName,
+  box: InstanceName,
   hasToken: boolean,
 ): BoxSettings {
   const { types, disk } = aws[box];

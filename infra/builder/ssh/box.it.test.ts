@@ -79,7 +79,7 @@ function textJob(of: string, run = "run-1"): BoxJob {
     calibration: [source("a.txt", prose("river"))],
     evaluation: [source("b.txt", prose("stone"))],
   };
-  return job({ stage: "fetch-text", name: "fetch-text", key: of, run, params });
+  return job({ stage: "fetch-dataset", name: "fetch-dataset", key: of, run, params });
 }
 
 function job(changes: Partial<BoxJob["spec"]>): BoxJob {
@@ -139,7 +139,7 @@ function keepBusy(): ChildProcess {
 describe.skipIf(missing)("a builder over SSH", { timeout: 600_000 }, () => {
   it("gets the code, runs a stage, and leaves the artifact in the bucket; afterwards no box is needed", async () => {
     const first = await attach(textJob(key));
-    expect(first.stderr).toContain("fetch-text sending the code");
+    expect(first.stderr).toContain("fetch-dataset sending the code");
     expect(first.exitCode, first.stderr).toBe(0);
     const result = JSON.parse(first.stdout) as Record<string, unknown>;
     expect(result).toMatchObject({ key, run: "run-1", artifact: `s3://artifacts/p/artifacts/${key}` });

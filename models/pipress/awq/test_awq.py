@@ -57,7 +57,7 @@ def test_the_folded_model_is_the_same_function_and_a_normal_folder(
     make_spec: Any, outliers: Path, tiny_texts: Path, tmp_path: Path
 ) -> None:
     (out := tmp_path / "out").mkdir()
-    metrics = awq.run(make_spec("awq", **params()), {"model": outliers, "texts": tiny_texts}, out)
+    metrics = awq.run(make_spec("awq", **params()), {"model": outliers, "datasets": tiny_texts}, out)
     ids = torch.arange(64).view(2, 32)
     before, after = (load_model(folder, torch.float32)(ids).logits for folder in (outliers, out))
     torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4)
@@ -77,7 +77,7 @@ def test_rounding_the_folded_model_costs_less_than_rounding_the_model(
     make_spec: Any, outliers: Path, tiny_texts: Path, tmp_path: Path
 ) -> None:
     (out := tmp_path / "out").mkdir()
-    awq.run(make_spec("awq", **params(bits=3, gridPoints=10)), {"model": outliers, "texts": tiny_texts}, out)
+    awq.run(make_spec("awq", **params(bits=3, gridPoints=10)), {"model": outliers, "datasets": tiny_texts}, out)
     ids = torch.randint(0, 257, (4, 64), generator=torch.Generator().manual_seed(9))
     errors = []
     for folder in (outliers, out):
@@ -126,7 +126,7 @@ def test_a_bfloat16_model_is_kept_in_float16_which_rounds_finer(
     save_file(tensors, source / "model.safetensors", {"format": "pt"})
     config = json.loads((source / "config.json").read_text())
     (source / "config.json").write_text(json.dumps({**config, "dtype": "bfloat16"}))
-    awq.run(make_spec("awq", **params()), {"model": source, "texts": tiny_texts}, out)
+    awq.run(make_spec("awq", **params()), {"model": source, "datasets": tiny_texts}, out)
     assert json.loads((out / "config.json").read_text())["dtype"] == "float16"
     ids = torch.arange(64).view(2, 32)
     before, after = (load_model(folder, torch.float32)(ids).logits for folder in (source, out))
@@ -143,9 +143,9 @@ def test_too_little_text_and_damaged_weights_are_refused(
     (empty := tmp_path / "empty").mkdir()
     (empty / "calibration.txt").write_text("")
     with pytest.raises(StageError, match=r"fewer than 64 tokens — take more text for texts\.calibration"):
-        awq.run(make_spec("awq", **params()), {"model": outliers, "texts": empty}, tmp_path)
+        awq.run(make_spec("awq", **params()), {"model": outliers, "datasets": empty}, tmp_path)
     tensors = load_file(outliers / "model.safetensors")
     tensors["model.layers.0.mlp.up_proj.weight"][3, 3] = float("inf")
     save_file(tensors, outliers / "model.safetensors", {"format": "pt"})
     with pytest.raises(StageError, match=r"up_proj.weight in model.safetensors holds values that are not finite"):
-        awq.run(make_spec("awq", **params()), {"model": outliers, "texts": tiny_texts}, tmp_path)
+        awq.run(make_spec("awq", **params()), {"model": outliers, "datasets": tiny_texts}, tmp_path)

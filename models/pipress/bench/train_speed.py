@@ -60,7 +60,7 @@ def ours(teacher: LlamaForCausalLM, model: Path, texts: Path, p: dict[str, Any],
 def plain(teacher: LlamaForCausalLM, model: Path, texts: Path, p: dict[str, Any], packed: bool) -> Step:
     """The peer. packed: give it the packed sequences too, which its usual form does not have."""
     tokenizer = load_tokenizer(model)
-    config = LoraConfig(r=p["rank"], lora_alpha=p["alpha"], target_modules=p["targets"], task_type="CAUSAL_LM")
+    config = LoraConfig(r=p["rank"], lora_alpha=p["alpha"], target_modules=p["targetModules"], task_type="CAUSAL_LM")
     student = get_peft_model(load_model(model, teacher.dtype), config).to(teacher.device).train()
     trained = [parameter for parameter in student.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=p["learningRate"])
@@ -131,14 +131,16 @@ def measure(teacher_folder: Path, model: Path, texts: Path, p: dict[str, Any]) -
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "dtype": str(teacher.dtype).removeprefix("torch."),
-        "settings": {name: p[name] for name in ("rank", "targets", "sequenceLength", "batchSize", "epochs", "tokens")},
+        "settings": {
+            name: p[name] for name in ("rank", "targetModules", "sequenceLength", "batchSize", "epochs", "tokens")
+        },
     }
 
 
 def main() -> None:
     """Entry of the command line."""
     parser = argparse.ArgumentParser(description="Tokens per second of recovery training against plain PEFT.")
-    for name in ("teacher", "model", "texts"):
+    for name in ("teacher", "model", "datasets"):
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"folder of the {name}, as its stage left it")
     parser.add_argument("--steps", type=int, default=5, help="steps of each; the first is not counted")
     parser.add_argument("--recover", type=json.loads, default={}, help="settings as in a recipe, JSON")
@@ -147,7 +149,7 @@ def main() -> None:
     settings = {"batchSize": 4, "sequenceLength": 256, **arguments.recover}
     tokens = arguments.steps * settings["batchSize"] * settings["sequenceLength"]
     p = check_params("recover", {**settings, "tokens": tokens})
-    print(json.dumps(measure(arguments.teacher, arguments.model, arguments.texts, p)))
+    print(json.dumps(measure(arguments.teacher, arguments.model, arguments.datasets, p)))
 
 
 if __name__ == "__main__":

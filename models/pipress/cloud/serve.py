@@ -23,7 +23,7 @@ SAY_SECONDS = 5.0
 LOG_SECONDS = 20.0
 CHECKPOINT_SECONDS = 600.0
 # Stages that download, and so may need the token.
-DOWNLOADING = {"fetch", "fetch-text"}
+DOWNLOADING = {"fetch", "fetch-dataset"}
 
 
 def main(home: Path, source: Path) -> None:

@@ -91,12 +91,12 @@ def test_a_box_takes_its_job_does_it_leaves_artifact_log_and_cost_and_ends_itsel
     desk = desk_of(box)
     aws.parameters["/pipress/test/token"] = "hf_secret"
     aws.capacity = {"pipress-test-build-spot": 0}
-    operator = run_as_operator(box, "fetch-text", texts(text_source))
+    operator = run_as_operator(box, "fetch-dataset", texts(text_source))
     box.wait(lambda: aws.capacity["pipress-test-build-spot"] == 1, "the operator to ask for a box")
     assert box.boot() == 0, box.logs()
     out, err = operator.communicate(timeout=60)
     assert operator.returncode == 0, err
-    assert json.loads(out)["key"] == KEY and "fetch-text waiting for a box" in err
+    assert json.loads(out)["key"] == KEY and "fetch-dataset waiting for a box" in err
     assert (box.home / "shutdown").read_text() == "-P +600\n"
     box.wait(box.is_off, "the box's end")
 
@@ -108,19 +108,19 @@ def test_a_box_takes_its_job_does_it_leaves_artifact_log_and_cost_and_ends_itsel
     assert status is not None and status["state"] == "done"
     assert desk.job(KEY) is None
     log = desk.documents.get(desk.log(KEY))
-    assert log is not None and b"fetch-text, run run-1" in log
+    assert log is not None and b"fetch-dataset, run run-1" in log
     boot = boot_of(desk)
     assert (boot["state"], boot["why"], boot["type"]) == ("ended", "its jobs are done", "g6e.2xlarge")
     assert boot["costUsd"] == pytest.approx(boot["until"] - boot["began"], abs=0.1)
     assert [call["ShouldDecrementDesiredCapacity"] for call in aws.ended()] == ["true"]
     said = b"".join(desk.documents.get(path) or b"" for path in desk.documents.list(f"{desk.root}/boots/"))
-    assert b"ending this box: its jobs are done" in said and b"fetch-text done" in said
+    assert b"ending this box: its jobs are done" in said and b"fetch-dataset done" in said
     assert b"hf_secret" not in said + log
 
 
 def test_a_job_that_fails_says_why_and_the_box_ends(machine: Machines, aws: AwsDouble) -> None:
     box = machine()
-    desk = put_job(box, "prune", {"parametersRemoved": 0.1}, {"model": "cd" * 32, "texts": "cd" * 32})
+    desk = put_job(box, "prune", {"pruningRatio": 0.1}, {"model": "cd" * 32, "datasets": "cd" * 32})
     assert box.boot() == 0, box.logs()
     box.wait(box.is_off, "the box's end")
     status = desk.status(KEY)
@@ -144,7 +144,7 @@ def test_a_box_that_only_costs_money_ends_with_its_job_and_says_why(
     machine: Machines, aws: AwsDouble, limits: dict[str, float], gpu_percent: int, why: str
 ) -> None:
     box = machine(gpu=True, **limits)
-    desk = put_job(box, "prune", {"parametersRemoved": 0.1}, {"model": "cd" * 32, "texts": "cd" * 32})
+    desk = put_job(box, "prune", {"pruningRatio": 0.1}, {"model": "cd" * 32, "datasets": "cd" * 32})
     box.gpu_percent.write_text(str(gpu_percent))
     with hold_turn(box):
         assert box.boot() == 0, box.logs()
@@ -189,8 +189,8 @@ def test_a_spot_box_that_is_taken_back_saves_its_checkpoint_and_the_next_one_goe
         **{"stage": "recover", "name": "recover", "key": key, "run": "run-1", "toolVersions": {}, "store": box.store},
         **{
             # Patience: there is nothing to recover here, and yet it is to go on to the end.
-            "params": {**params, "validationTokens": 256, "patience": 100},
-            "inputs": {"model": student, "teacher": model, "texts": words},
+            "params": {**params, "validationTokens": 256, "earlyStoppingPatience": 100},
+            "inputs": {"model": student, "teacher": model, "datasets": words},
         },
     }
     desk = desk_of(box)

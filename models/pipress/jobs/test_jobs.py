@@ -40,7 +40,7 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
 def text_spec(job_spec: Any, text_source: Any) -> dict[str, Any]:
     """A stage that takes a moment and needs nothing."""
     calibration, evaluation = text_source("a.txt", prose(1, 50)), text_source("b.txt", prose(2, 50))
-    return job_spec("fetch-text", {"calibration": [calibration], "evaluation": [evaluation]})
+    return job_spec("fetch-dataset", {"calibration": [calibration], "evaluation": [evaluation]})
 
 
 @pytest.fixture
@@ -102,9 +102,9 @@ def test_one_clear_error_with_remedy_and_log(text_spec: Any, attach: Attach) -> 
     out, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 1 and out == ""
     assert err.splitlines()[-2] == (
-        "fetch-text: there is no /nowhere/a.txt on this builder — check `path` in the recipe"
+        "fetch-dataset: there is no /nowhere/a.txt on this builder — check `path` in the recipe"
     )
-    assert err.splitlines()[-1].startswith("fetch-text: log: ") and "Traceback" not in err
+    assert err.splitlines()[-1].startswith("fetch-dataset: log: ") and "Traceback" not in err
 
 
 def test_unknown_parameters_are_refused_by_name(text_spec: Any, attach: Attach) -> None:
@@ -175,7 +175,7 @@ def test_of_two_submissions_at_once_one_starts_the_job(job_spec: Any, tmp_path: 
 
 def test_an_unknown_job_is_named_with_those_that_are_known(text_spec: Any, attach: Attach, tmp_path: Path) -> None:
     attach(text_spec).communicate(timeout=SECONDS)
-    with pytest.raises(StageError, match='there is no job "prune" — known: fetch-text'):
+    with pytest.raises(StageError, match='there is no job "prune" — known: fetch-dataset'):
         find_job(tmp_path / "jobs", "prune", at_work=False)
 
 

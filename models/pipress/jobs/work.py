@@ -23,7 +23,7 @@ from pipress.spec import Metrics, Spec
 from pipress.store.store import MANIFEST, Store, open_store, workplace
 
 # Stages that mostly wait for the network, or have next to nothing to do: they need no turn.
-LIGHT = {"fetch", "fetch-text", "report"}
+LIGHT = {"fetch", "fetch-dataset", "report"}
 
 
 class Stopped(Exception):

@@ -27,7 +27,7 @@ def narrower(shape: Shape, parameters: float) -> Shape:
     raise StageError(
         f"removing {parameters / shape.parameters:.0%} of the parameters would need an FFN width of {wanted:.0f} (it "
         f"is {shape.ffn}); llama.cpp loads multiples of {BLOCK_ROW} that are smaller",
-        f"choose parametersRemoved between {least:.3f} and {max(0, most):.2f}, or another method",
+        f"choose pruningRatio between {least:.3f} and {max(0, most):.2f}, or another method",
     )
 
 
@@ -40,7 +40,7 @@ def shallower(shape: Shape, parameters: float) -> Shape:
     raise StageError(
         f"removing {share:.0%} of the parameters would drop {dropped} of {shape.layers} blocks; at least 1 must go "
         f"and {FEWEST_LAYERS} must stay",
-        f"choose parametersRemoved between {least / 2:.3f} and {most:.2f}, or another method",
+        f"choose pruningRatio between {least / 2:.3f} and {most:.2f}, or another method",
     )
 
 
@@ -60,7 +60,7 @@ def fewer_heads(shape: Shape, parameters: float) -> Shape:
         raise StageError(
             f"removing {parameters / shape.parameters:.0%} of the parameters is not a whole number of the "
             f"{shape.kv_heads} key-value heads with their query heads, the same in every layer",
-            f"what whole groups come to here: {named}; choose parametersRemoved near one of these, or another method",
+            f"what whole groups come to here: {named}; choose pruningRatio near one of these, or another method",
         )
     return check_shape(nearest)
 

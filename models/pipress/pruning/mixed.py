@@ -31,7 +31,7 @@ def targets(shape: Shape, share: float) -> list[Shape]:
     if not found:
         raise StageError(
             f"no combination of blocks, attention groups and FFN width removes {share:.0%} of the parameters and loads",
-            "choose another parametersRemoved",
+            "choose another pruningRatio",
         )
     return found
 
@@ -43,7 +43,7 @@ def plan(model: StreamedLlama, sequences: torch.Tensor, targets: list[Shape], re
     sample = spread(sequences, fit + trial)
     if len(sample) < 2:
         raise StageError(
-            f"the calibration text has fewer than {2 * length} tokens", "take more text for texts.calibration"
+            f"the calibration text has fewer than {2 * length} tokens", "take more text for datasets.calibration"
         )
     # Every so-manyth sequence is for trial: both kinds come from all of the text.
     judged = torch.zeros(len(sample), dtype=torch.bool)

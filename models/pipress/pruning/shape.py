@@ -139,7 +139,7 @@ def check_shape(shape: Shape) -> Shape:
         where = ", ".join(f"{name} {value}" for name, value in sizes.items())
         raise StageError(
             f"the pruned model ({where}) would not load: {'; '.join(problems)}",
-            "choose another parametersRemoved or another method",
+            "choose another pruningRatio or another method",
         )
     return shape
 

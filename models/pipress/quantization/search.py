@@ -1,4 +1,4 @@
-"""The best mix of tensor types under a target, from measured sensitivity.
+"""The best mix of tensor types for an objective, from measured sensitivity.
 
 1. Every tensor is made in every type that may matter, and its loss is computed: the importance-weighted share of its
    output's power that quantization turns to noise (`candidates.py`).
@@ -33,17 +33,17 @@ CONTEXT = 256
 PROBE_CHUNKS, DECIDING_CHUNKS = 4, 16
 TEXT_BYTES = (PROBE_CHUNKS + DECIDING_CHUNKS) * CONTEXT * BYTES_PER_TOKEN
 
-# Types looked at, in bits per weight over the target's average: none beyond these was ever worth its bytes.
+# Types looked at, in bits per weight over the objective's average: none beyond these was ever worth its bytes.
 WINDOW = (0.5, 2.2)
-# A group is probed with the smallest type of at least this share of the target's bits: its cost is wanted there.
+# A group is probed with the smallest type of at least this share of the objective's bits: its cost is wanted there.
 PROBE_BITS = 0.7
-# The average that a target in nats is first looked for at.
+# The average that an objective in nats is first looked for at.
 TYPICAL_BITS = 4.5
 # Groups of blocks by depth: first, middle and last third.
 DEPTHS = 3
 # Standard types measured beside the search's own mixes: the most promising of the nearest in size.
 STANDARDS_NEAR, STANDARDS_MEASURED = 6, 3
-# A target in nats is met when the result lies this close below it, or after so many tries.
+# An objective in nats is met when the result lies this close below it, or after so many tries.
 NEAR_ENOUGH, TRIES = 0.95, 5
 # How progress is shared out: candidates, probing, deciding.
 MADE, PROBED, DECIDED = 0.35, 0.65, 0.9
@@ -95,7 +95,7 @@ class Search:
         if smallest > budget:
             raise StageError(
                 f"no mix of types makes a file of {budget:,} bytes or less",
-                f"the smallest reachable is {smallest:,} bytes: set target.bytes to that or more, or prune more",
+                f"the smallest reachable is {smallest:,} bytes: raise objective.maxFileSize to that, or prune more",
             )
         average = 8 * budget / sum(math.prod(tensor.shape) for tensor in self.source.weights.values())
         kinds = self._window(average)
@@ -119,7 +119,7 @@ class Search:
         goal = limit
         for _ in range(TRIES):
             mix = self._cheapest(goal)
-            kld, _ = self._measure(mix, DECIDING_CHUNKS, "a mix for the target")
+            kld, _ = self._measure(mix, DECIDING_CHUNKS, "a mix for the objective")
             if kld <= limit and (best is None or self.source.file_bytes(mix) < self.source.file_bytes(best)):
                 best = mix
             if NEAR_ENOUGH * limit <= kld <= limit:
@@ -132,7 +132,7 @@ class Search:
             if kld > limit:
                 raise StageError(
                     f"no mix of types reaches a KL divergence of {limit:g} nats per token",
-                    f"the best reachable is {kld:.3g}: set target.quality.kld to that or more",
+                    f"the best reachable is {kld:.3g}: set objective.quality.kld to that or more",
                 )
         standards = self._standards(self.source.file_bytes(best))
         for name, mix in sorted(standards.items(), key=lambda item: self.source.file_bytes(item[1])):
@@ -267,7 +267,7 @@ class Search:
             columns = self.source.weights[name].shape[-1]
             raise StageError(
                 f"none of the allowed types fits {name}, whose rows have {columns} weights",
-                "add one to target.types: Q8_0, Q5_1, Q5_0, Q4_1, Q4_0 and IQ4_NL fit multiples of 32",
+                "add one to objective.types: Q8_0, Q5_1, Q5_0, Q4_1, Q4_0 and IQ4_NL fit multiples of 32",
             )
         return found
 

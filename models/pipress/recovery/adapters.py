@@ -70,16 +70,16 @@ def scale_of(rank: int, alpha: float) -> float:
 def trainable(model: LlamaForCausalLM, p: dict[str, Any]) -> dict[str, nn.Parameter]:
     """Freezes the model, in place, but for what the recipe trains; returns that by name.
 
-    Adapters of `rank` on `targets` in every layer; in the last `fullLayers` layers all weights instead (the last layers
-    and the output layer in full: "Reassessing Layer Pruning in LLMs", arXiv:2411.15558), and with `lmHead` the output
-    layer. Where that is tied to the embeddings it stays so: the one matrix gets the gradients of both its uses.
+    Adapters of `rank` on `targetModules` in every layer; in the last `fullLayers` layers all weights instead (the last
+    layers and the output layer in full: "Reassessing Layer Pruning in LLMs", arXiv:2411.15558), and with `lmHead` the
+    output layer. Where that is tied to the embeddings it stays so: the one matrix gets the gradients of both its uses.
     """
     model.requires_grad_(False)
     generator = torch.Generator().manual_seed(p["seed"])
     n_adapted = max(0, len(model.model.layers) - p["fullLayers"])
     for layer in model.model.layers[:n_adapted]:
         for part in (layer.self_attn, layer.mlp):
-            for name in p["targets"]:
+            for name in p["targetModules"]:
                 if (linear := getattr(part, name, None)) is not None:
                     setattr(part, name, LowRankLinear(linear, p["rank"], p["alpha"], generator))
     for layer in model.model.layers[n_adapted:]:

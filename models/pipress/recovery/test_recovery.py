@@ -101,7 +101,7 @@ def test_adapters_train_exactly_as_those_of_peft(tiny_model: Path, ids: torch.Te
     p = params()
     own, theirs = load_model(tiny_model, torch.float32), load_model(tiny_model, torch.float32)
     trained = trainable(own, p)
-    config = LoraConfig(r=4, lora_alpha=p["alpha"], target_modules=p["targets"], task_type="CAUSAL_LM")
+    config = LoraConfig(r=4, lora_alpha=p["alpha"], target_modules=p["targetModules"], task_type="CAUSAL_LM")
     peft = get_peft_model(theirs, config)
     generator = torch.Generator().manual_seed(5)
     pairs = []
@@ -214,7 +214,7 @@ def test_every_epoch_sees_every_sequence_once_in_an_order_of_its_own(tiny_texts:
 @pytest.mark.parametrize("written", ["", "Too little."])
 def test_too_little_text_is_refused(written: str, tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "calibration.txt").write_text(written)
-    with pytest.raises(StageError, match=r"gives 0 sequences of 32 tokens; .* — take more text for texts.calibration"):
+    with pytest.raises(StageError, match=r"gives 0 sequences of 32 tokens; .* — take more .* datasets.calibration"):
         read_training_text(tmp_path, tiny_model, params())
 
 

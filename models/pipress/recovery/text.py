@@ -49,7 +49,7 @@ def read_training_text(texts: Path, model: Path, p: dict[str, Any]) -> TrainingT
         raise StageError(
             f"the calibration text gives {len(packed)} sequences of {length} tokens; {held_back} are held back, one is "
             f"left out, and one step needs {p['batchSize']}",
-            "take more text for texts.calibration, or shorter sequences",
+            "take more text for datasets.calibration, or shorter sequences",
         )
     training = spread(packed[: -held_back - 1], needed)
     return TrainingText(torch.cat([training, packed[-held_back:]]), len(training), p["batchSize"], p["seed"])

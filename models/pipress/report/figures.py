@@ -10,8 +10,8 @@ LABELS = {
     "evaluate-pruned": "pruned",
     "evaluate-recovered": "recovered",
     "evaluate": "this recipe",
-    "evaluate-baseline": "unpruned, same size",
-    "evaluate-baseline-speed": "unpruned, same speed",
+    "evaluate-baseline": "baseline, same size",
+    "evaluate-baseline-speed": "baseline, same speed",
     "evaluate-control": "unpruned, same training",
 }
 MEASURED = (
@@ -25,8 +25,8 @@ MEASURED = (
     "tokensPerSecondBuilder",
     "loadSeconds",
     "peakRssBytes",
-    "goldenAnswer",
-    "goldenMatches",
+    "smokeTestAnswer",
+    "smokeTestMatches",
 )
 
 
@@ -46,8 +46,8 @@ def stage_figures(manifests: dict[str, Manifest]) -> list[dict[str, Any]]:
 def model_figures(manifests: dict[str, Manifest], predicted: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """What was measured of each model, and what was predicted of it.
 
-    predicted: by name of the evaluation: type, fileBytes, ramBytes, tokensPerSecond. A prediction for another type than
-    the model turned out to be of is left out.
+    predicted: by name of the evaluation: type, fileBytes, memoryBytes, tokensPerSecond. A prediction for another type
+    than the model turned out to be of is left out.
     """
     models = []
     for name, label in LABELS.items():

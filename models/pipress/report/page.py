@@ -57,7 +57,7 @@ def _models(models: list[Report]) -> str:
         ("load, builder", lambda m: f"{m['loadSeconds']:.1f} s"),
         ("tokens/s, builder", lambda m: f"{m['tokensPerSecondBuilder']:.1f}"),
         ("tokens/s, Pi 4, predicted", lambda m: f"{m['predicted']['tokensPerSecond']:.3g}"),
-        ("memory, host, predicted", lambda m: megabytes(m["predicted"]["ramBytes"])),
+        ("memory, host, predicted", lambda m: megabytes(m["predicted"]["memoryBytes"])),
     ]
     rows = [[_cell(value, model) for _, value in columns] for model in models]
     # A column that nobody has a figure for says nothing.
@@ -87,13 +87,11 @@ def _with_error(model: Report, measure: str, form: str) -> str:
 def _answers(models: list[Report]) -> str:
     rows = []
     for model in models:
-        if "goldenAnswer" in model:
-            verdict = "as expected" if model.get("goldenMatches") else "not as expected"
-            rows.append(f"<dt>{escape(model['label'])}, {verdict}</dt><dd>{escape(model['goldenAnswer'])}</dd>\n")
+        if "smokeTestAnswer" in model:
+            verdict = "as expected" if model.get("smokeTestMatches") else "not as expected"
+            rows.append(f"<dt>{escape(model['label'])}, {verdict}</dt><dd>{escape(model['smokeTestAnswer'])}</dd>\n")
     return (
-        f"<details><summary>Answers to the golden prompt</summary>\n<dl>\n{''.join(rows)}</dl></details>\n"
-        if rows
-        else ""
+        f"<details><summary>Answers to the smoke test</summary>\n<dl>\n{''.join(rows)}</dl></details>\n" if rows else ""
     )
 
 

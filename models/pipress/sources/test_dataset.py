@@ -12,7 +12,7 @@ import pytest
 from pipress.conftest import prose
 from pipress.errors import StageError
 from pipress.sources.hugging_face import open_dataset_file
-from pipress.stages import fetch_text
+from pipress.stages import fetch_dataset
 
 REVISION = "c0ffee" + "0" * 34
 CONTENT = (
@@ -71,8 +71,8 @@ def source(repo: str = "team/news", file: str = "news.jsonl") -> dict[str, str]:
 @pytest.mark.usefixtures("hub")
 def test_a_data_set_is_text_of_a_recipe(make_spec: Any, text_source: Any, tmp_path: Path) -> None:
     evaluation = [{"huggingFace": source(), "format": "jsonl"}]
-    spec = make_spec("fetch-text", calibration=[text_source("a", prose(1, 99))], evaluation=evaluation)
-    metrics = fetch_text.run(spec, {}, tmp_path)
+    spec = make_spec("fetch-dataset", calibration=[text_source("a", prose(1, 99))], evaluation=evaluation)
+    metrics = fetch_dataset.run(spec, {}, tmp_path)
     assert metrics["evaluationBytes"] > 1000 and "harbour" in (tmp_path / "evaluation.txt").read_text()
 
 

@@ -34,9 +34,11 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
 
     spec.report(0.05, "reading the text")
     length = p["sequenceLength"]
-    sequences = pack(_calibration(inputs["texts"]), load_tokenizer(inputs["model"]), length)
+    sequences = pack(_calibration(inputs["datasets"]), load_tokenizer(inputs["model"]), length)
     if len(sequences) == 0:
-        raise StageError(f"the calibration text has fewer than {length} tokens", "take more text for texts.calibration")
+        raise StageError(
+            f"the calibration text has fewer than {length} tokens", "take more text for datasets.calibration"
+        )
     sequences = spread(sequences, max(1, p["calibrationTokens"] // length))
 
     model = StreamedLlama(inputs["model"])

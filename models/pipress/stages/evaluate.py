@@ -41,12 +41,12 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     metrics["tokensPerSecondBuilder"] = _speed(spec, model)
     loading = measure_loading(spec.llama_cpp_bin, model)
     metrics["loadSeconds"], metrics["peakRssBytes"] = loading.seconds, loading.peak_bytes
-    if golden := p.get("golden"):
-        spec.report(0.88, f"{found} · asking the golden prompt")
-        prompt = chat_prompt(model, golden["prompt"])
-        answer = generate(spec.llama_cpp_bin, model, prompt, golden["maxTokens"])
-        metrics["goldenAnswer"] = answer[:ANSWER_CHARACTERS]
-        metrics["goldenMatches"] = re.search(golden["expect"], answer) is not None
+    if smoke_test := p.get("smokeTest"):
+        spec.report(0.88, f"{found} · running the smoke test")
+        prompt = chat_prompt(model, smoke_test["prompt"])
+        answer = generate(spec.llama_cpp_bin, model, prompt, smoke_test["maxTokens"])
+        metrics["smokeTestAnswer"] = answer[:ANSWER_CHARACTERS]
+        metrics["smokeTestMatches"] = re.search(smoke_test["expect"], answer) is not None
     continuations = {}
     for index, prompt in enumerate(p["prompts"]):
         spec.report(0.92 + 0.08 * index / len(p["prompts"]), f"{found} · continuing prompt {index + 1}")
@@ -59,7 +59,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
 
 def _quality(spec: Spec, model: Path, inputs: dict[str, Path], out: Path) -> Metrics:
     """Perplexity; with a reference also KL divergence from it, and how often both think the same token likeliest."""
-    context, wanted = spec.params["context"], spec.params["chunks"]
+    context, wanted = spec.params["contextLength"], spec.params["chunks"]
     began = time.monotonic()
 
     def on_chunk(done: int) -> None:
@@ -74,7 +74,7 @@ def _quality(spec: Spec, model: Path, inputs: dict[str, Path], out: Path) -> Met
         metrics["kld"], metrics["kldError"] = divergence.kld, divergence.kld_error
         metrics["topAgreement"], metrics["topAgreementError"] = round(divergence.top, 6), round(divergence.top_error, 6)
         return metrics
-    text = (inputs["texts"] / "evaluation.txt").read_bytes()
+    text = (inputs["datasets"] / "evaluation.txt").read_bytes()
     metrics = _figures(measure_perplexity(spec.llama_cpp_bin, model, text, context, wanted, out / LOGITS, on_chunk))
     metrics["logitsBytes"] = (out / LOGITS).stat().st_size
     return metrics
@@ -119,4 +119,6 @@ def chat_prompt(model: Path, question: str) -> str:
             messages=[{"role": "user", "content": question}], add_generation_prompt=True, **named
         )
     except TemplateError as error:
-        raise StageError(f"the model's chat template does not work: {error}", "take another golden prompt") from error
+        raise StageError(
+            f"the model's chat template does not work: {error}", "write another prompt for the smoke test"
+        ) from error

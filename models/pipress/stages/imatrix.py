@@ -23,9 +23,9 @@ MAGIC = b"GGUF"
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """Leaves imatrix.gguf, after llama-quantize has taken it once without writing anything."""
-    chunks, context = spec.params["chunks"], spec.params["context"]
+    chunks, context = spec.params["chunks"], spec.params["contextLength"]
     model, target = inputs["model"] / "model.gguf", out / "imatrix.gguf"
-    text = (inputs["texts"] / "calibration.txt").read_bytes()[: chunks * context * BYTES_PER_TOKEN]
+    text = (inputs["datasets"] / "calibration.txt").read_bytes()[: chunks * context * BYTES_PER_TOKEN]
     done = 0
 
     def on_line(line: str) -> None:
@@ -46,4 +46,4 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
 
     spec.report(0.95, "checking it with llama-quantize")
     run_program([spec.llama_cpp_bin / "llama-quantize", "--dry-run", "--imatrix", target, model, "Q4_K_M"])
-    return {"chunks": done, "context": context}
+    return {"chunks": done, "contextLength": context}

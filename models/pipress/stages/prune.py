@@ -48,14 +48,14 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     config, method = read_config(source), METHODS[p["method"]]
     shape = shape_of(config)
     # First of all: a plan that would not load is refused before anything runs.
-    targets = method.targets(shape, p["parametersRemoved"])
+    targets = method.targets(shape, p["pruningRatio"])
 
     spec.report(0.01, "checking the weights")
     check_weights(source)
     check_tensors(ShardReader(source).shapes(), shape)
 
     spec.report(0.05, "reading the text")
-    sequences = read_text(inputs["texts"] / "calibration.txt", source, p)
+    sequences = read_text(inputs["datasets"] / "calibration.txt", source, p)
     model = StreamedLlama(source)
 
     spec.report(0.1, "looking for what can go")
@@ -88,7 +88,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     return {
         "parametersBefore": shape.parameters,
         "parametersAfter": target.parameters,
-        "parametersRemoved": round(1 - target.parameters / shape.parameters, 4),
+        "pruningRatio": round(1 - target.parameters / shape.parameters, 4),
         "layersBefore": shape.layers,
         "layersAfter": target.layers,
         "blocksRemoved": ", ".join(str(i) for i in range(shape.layers) if i not in plan.blocks),
@@ -97,7 +97,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         "kvHeadsBefore": shape.kv_heads,
         "kvHeadsAfter": target.kv_heads,
         "calibrationTokens": sequences.numel(),
-        "peakRamBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peakMemoryBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
 
 
@@ -106,10 +106,12 @@ def read_text(path: Path, model: Path, params: dict[str, int]) -> torch.Tensor:
     length = params["sequenceLength"]
     text = path.read_text(encoding="utf-8")
     if not text.strip():
-        raise StageError("the calibration text is empty", "name other text for texts.calibration")
+        raise StageError("the calibration text is empty", "name other text for datasets.calibration")
     sequences = sample(text, load_tokenizer(model), length, max(1, params["calibrationTokens"] // length))
     if len(sequences) == 0:
-        raise StageError(f"the calibration text has fewer than {length} tokens", "take more text for texts.calibration")
+        raise StageError(
+            f"the calibration text has fewer than {length} tokens", "take more text for datasets.calibration"
+        )
     return sequences
 
 

@@ -1,4 +1,4 @@
-"""quantize: fewer bits per weight, by llama-quantize: one of its types, or the best mix of types under a target."""
+"""quantize: fewer bits per weight, by llama-quantize: one of its types, or the best mix of types for an objective."""
 
 import re
 from collections import Counter
@@ -14,6 +14,7 @@ from pipress.quantization.llama_quantize import quantize
 from pipress.quantization.search import TEXT_BYTES, Found, Search
 from pipress.quantization.source_model import Mix, SourceModel
 from pipress.quantization.types import BLOCKS, NEED_IMATRIX, TENSORS_NEED_IMATRIX, UNQUANTIZED
+from pipress.sizes import parse_size
 from pipress.spec import Metrics, Spec
 from pipress.weights.license import carry_license, read_license
 
@@ -27,7 +28,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     if kind in NEED_IMATRIX and imatrix is None:
         raise StageError(f"{kind} needs an importance matrix", "add the step `imatrix` to the recipe")
     source = SourceModel(inputs["model"] / "model.gguf", imatrix)
-    if "target" in spec.params:
+    if "objective" in spec.params:
         return _search(spec, source, imatrix, inputs, out)
     fallbacks = write_model(spec, source, imatrix, kind, tensor_overrides(spec.params, source, imatrix), out, 0.0)
     return {
@@ -96,17 +97,22 @@ def tensor_overrides(params: dict[str, Any], source: SourceModel, imatrix: Path 
         problems.append(f"{params['type']} takes no types for single tensors")
     if problems:
         more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
-        raise StageError("; ".join(problems[:5]) + more, "mend steps.quantize in the recipe")
+        raise StageError("; ".join(problems[:5]) + more, "fix steps.quantize in the recipe")
     return found
 
 
 def _search(spec: Spec, source: SourceModel, imatrix: Path | None, inputs: dict[str, Path], out: Path) -> Metrics:
-    target = spec.params["target"]
+    objective = spec.params["objective"]
     if imatrix is None:
-        raise StageError("the search for a target needs an importance matrix", "add the step `imatrix` to the recipe")
-    text = held_out_text(inputs["texts"] / "calibration.txt", imatrix)
-    search = Search(spec, source, imatrix, text, target.get("types"))
-    found = search.under_bytes(target["bytes"]) if "bytes" in target else search.under_kld(target["quality"]["kld"])
+        raise StageError(
+            "the search for the best mix needs an importance matrix", "add the step `imatrix` to the recipe"
+        )
+    text = held_out_text(inputs["datasets"] / "calibration.txt", imatrix)
+    search = Search(spec, source, imatrix, text, objective.get("types"))
+    if "maxFileSize" in objective:
+        found = search.under_bytes(parse_size(objective["maxFileSize"]))
+    else:
+        found = search.under_kld(objective["quality"]["kld"])
     # The mix says all there is to say; the file type is only the name that it goes by.
     write_model(spec, source, imatrix, found.file_type, found.mix, out, 0.9)
     size = (out / "model.gguf").stat().st_size
@@ -119,8 +125,8 @@ def _search(spec: Spec, source: SourceModel, imatrix: Path | None, inputs: dict[
         "imatrix": True,
         "fallbackTensors": 0,
         "mix": _summary(found),
-        "targetBytes": target.get("bytes"),
-        "targetKld": target.get("quality", {}).get("kld"),
+        "maxFileSize": objective.get("maxFileSize"),
+        "objectiveKld": objective.get("quality", {}).get("kld"),
         "searchKld": found.kld,
         "searchKldError": found.kld_error,
         "searchRival": found.rival,
@@ -136,7 +142,7 @@ def held_out_text(path: Path, imatrix: Path) -> bytes:
     seen = text_bytes_seen(imatrix, BYTES_PER_TOKEN)
     if len(text) < seen + TEXT_BYTES:
         raise StageError(
-            f"the calibration text has {len(text):,} bytes; the search for a target needs {TEXT_BYTES:,} that the "
+            f"the calibration text has {len(text):,} bytes; the search for the best mix needs {TEXT_BYTES:,} that the "
             f"importance matrix did not see, which may have read up to {seen:,}",
             "add calibration text, or lower steps.imatrix.chunks",
         )

@@ -41,7 +41,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     dtype = training_dtype(device, spec.checkpoint)
 
     spec.report(0.0, "reading the text")
-    text = read_training_text(inputs["texts"], inputs["model"], p)
+    text = read_training_text(inputs["datasets"], inputs["model"], p)
     tokens_per_step = p["batchSize"] * p["sequenceLength"]
     steps = max(1, p["tokens"] // tokens_per_step)
 
@@ -87,8 +87,8 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     for step in range(first, steps):
         if step in validate_at:
             validate(step)
-            if _rises(curve, p["patience"]):
-                print(f"the held-back loss has not fallen {p['patience']} times in a row: stopping", flush=True)
+            if _rises(curve, patience := p["earlyStoppingPatience"]):
+                print(f"the held-back loss has not fallen {patience} times in a row: stopping", flush=True)
                 break
         step_began = time.monotonic()
         rows = text.rows(step)

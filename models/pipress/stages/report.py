@@ -24,7 +24,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         "recipe": spec.params["recipe"],
         "stages": stage_figures(spec.manifests),
         "models": models,
-        "verdicts": verdicts(models, spec.params.get("fastestUnpruned")),
+        "verdicts": verdicts(models, spec.params.get("fastestBaseline")),
     }
     if "recover" in inputs and (curve := read_json(inputs["recover"] / "loss.json")) is not None:
         report["recovery"] = {name: curve[name] for name in ("training", "validation")}

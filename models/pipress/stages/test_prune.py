@@ -39,9 +39,9 @@ def run(make_spec: Any, tiny_texts: Path, tmp_path: Path) -> Any:
     def run(model: Path, texts: Path = tiny_texts, **params: Any) -> tuple[dict[str, Any], Path]:
         out = tmp_path / "out"
         out.mkdir()
-        params = {"calibrationTokens": 2048, "sequenceLength": 64, "parametersRemoved": 0.15, **params}
+        params = {"calibrationTokens": 2048, "sequenceLength": 64, "pruningRatio": 0.15, **params}
         spec = make_spec("prune", **check_params("prune", params))
-        return prune.run(spec, {"model": model, "texts": texts}, out), out
+        return prune.run(spec, {"model": model, "datasets": texts}, out), out
 
     return run
 
@@ -62,13 +62,13 @@ def run(make_spec: Any, tiny_texts: Path, tmp_path: Path) -> Any:
 def test_every_method_writes_a_model_that_loads(
     run: Any, deep_model: Path, method: str, share: float, sizes: Any
 ) -> None:
-    metrics, out = run(deep_model, method=method, parametersRemoved=share)
+    metrics, out = run(deep_model, method=method, pruningRatio=share)
     config = LlamaForCausalLM.from_pretrained(out).config
     found = (config.num_hidden_layers, config.intermediate_size, config.num_attention_heads)
     if sizes is not None:
         assert found == sizes
     assert check_loads(out) == metrics["parametersAfter"] < metrics["parametersBefore"]
-    assert metrics["parametersRemoved"] == pytest.approx(share, rel=0.2)
+    assert metrics["pruningRatio"] == pytest.approx(share, rel=0.2)
     assert (metrics["layersAfter"], metrics["ffnAfter"]) == found[:2]
     assert {tensor.dtype for tensor in load_file(out / "model.safetensors").values()} == {torch.bfloat16}
     assert (out / "LICENSE").exists() and json.loads((out / "generation_config.json").read_text())["temperature"] == 0.6
@@ -88,7 +88,7 @@ def test_a_cut_that_would_not_load_is_refused_before_weights_or_text_are_read(
     folder.mkdir()
     shutil.copy(tiny_model / "config.json", folder)
     with pytest.raises(StageError, match=r"would need an FFN width of -\d+ \(it is 128\)"):
-        run(folder, tmp_path, parametersRemoved=0.8)
+        run(folder, tmp_path, pruningRatio=0.8)
 
 
 def damaged(model: Path, tmp_path: Path) -> tuple[Path, Path]:

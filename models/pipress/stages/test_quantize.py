@@ -24,7 +24,7 @@ from pipress.weights.gguf_reader import GgufFile
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("texts")
+    folder = tmp_path_factory.mktemp("datasets")
     (folder / "calibration.txt").write_text(prose(1, 900), encoding="utf-8")
     (folder / "evaluation.txt").write_text(prose(2, 100), encoding="utf-8")
     return folder
@@ -42,9 +42,9 @@ def real_spec(make_spec: Callable[..., Spec], llama_cpp_bin: Path) -> Callable[.
 def matrix(tiny_gguf: Path, texts: Path, llama_cpp_bin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("imatrix")
     spec = Spec(
-        "imatrix", "imatrix", {"chunks": 2, "context": 64}, llama_cpp_bin, folder, folder, lambda *_, **__: None
+        "imatrix", "imatrix", {"chunks": 2, "contextLength": 64}, llama_cpp_bin, folder, folder, lambda *_, **__: None
     )
-    assert imatrix.run(spec, {"model": tiny_gguf, "texts": texts}, folder) == {"chunks": 2, "context": 64}
+    assert imatrix.run(spec, {"model": tiny_gguf, "datasets": texts}, folder) == {"chunks": 2, "contextLength": 64}
     return folder
 
 
@@ -126,9 +126,9 @@ KINDS = ["Q8_0", "Q6_K", "Q5_1", "Q4_0", "IQ4_NL", "Q3_K"]
 def test_the_search_keeps_to_the_bytes_and_is_not_behind_the_best_standard_type(
     real_spec: Any, tiny_gguf: Path, matrix: Path, texts: Path, tmp_path: Path
 ) -> None:
-    inputs = {"model": tiny_gguf, "imatrix": matrix, "texts": texts}
+    inputs = {"model": tiny_gguf, "imatrix": matrix, "datasets": texts}
     budget = SourceModel(tiny_gguf / "model.gguf", matrix / "imatrix.gguf").file_bytes({}) // 3
-    spec = real_spec("quantize", target={"bytes": budget, "types": KINDS})
+    spec = real_spec("quantize", objective={"maxFileSize": f"{budget} B", "types": KINDS})
     metrics = stage.run(spec, inputs, tmp_path)
     assert budget * 0.97 < metrics["fileBytes"] <= budget
     assert metrics["searchRival"] in STANDARD_TYPES and metrics["searchKld"] <= metrics["searchRivalKld"]
@@ -138,38 +138,38 @@ def test_the_search_keeps_to_the_bytes_and_is_not_behind_the_best_standard_type(
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_target_in_nats_is_met_by_a_small_file(
+def test_an_objective_in_nats_is_met_by_a_small_file(
     real_spec: Any, tiny_gguf: Path, matrix: Path, texts: Path, tmp_path: Path
 ) -> None:
-    spec = real_spec("quantize", target={"quality": {"kld": 0.01}, "types": KINDS})
-    metrics = stage.run(spec, {"model": tiny_gguf, "imatrix": matrix, "texts": texts}, tmp_path)
+    spec = real_spec("quantize", objective={"quality": {"kld": 0.01}, "types": KINDS})
+    metrics = stage.run(spec, {"model": tiny_gguf, "imatrix": matrix, "datasets": texts}, tmp_path)
     assert 0.002 < metrics["searchKld"] <= 0.01
     assert metrics["fileBytes"] < 0.6 * (tiny_gguf / "model.gguf").stat().st_size
 
 
 @pytest.mark.usefixtures("quick")
-def test_targets_out_of_reach_are_refused_with_what_can_be_reached(
+def test_objectives_out_of_reach_are_refused_with_what_can_be_reached(
     real_spec: Any, tiny_gguf: Path, matrix: Path, texts: Path, tmp_path: Path
 ) -> None:
-    inputs = {"model": tiny_gguf, "imatrix": matrix, "texts": texts}
+    inputs = {"model": tiny_gguf, "imatrix": matrix, "datasets": texts}
     with pytest.raises(
         StageError, match=r"no mix .* of 50,000 bytes or less — the smallest reachable is 182,976 bytes"
     ):
-        stage.run(real_spec("quantize", target={"bytes": 50_000, "types": KINDS}), inputs, tmp_path)
+        stage.run(real_spec("quantize", objective={"maxFileSize": "50 kB", "types": KINDS}), inputs, tmp_path)
     with pytest.raises(StageError, match=r"divergence of 1e-09 nats per token — the best reachable is \d"):
-        target = {"quality": {"kld": 1e-9}, "types": ["Q4_0", "IQ4_NL"]}
-        stage.run(real_spec("quantize", target=target), inputs, tmp_path)
+        objective = {"quality": {"kld": 1e-9}, "types": ["Q4_0", "IQ4_NL"]}
+        stage.run(real_spec("quantize", objective=objective), inputs, tmp_path)
 
 
 def test_a_search_needs_a_matrix_and_text_that_it_has_not_seen(
     make_spec: Any, tiny_gguf: Path, matrix: Path, texts: Path, tmp_path: Path
 ) -> None:
-    spec = make_spec("quantize", target={"bytes": 10**6})
+    spec = make_spec("quantize", objective={"maxFileSize": "1 MB"})
     with pytest.raises(StageError, match="needs an importance matrix — add the step `imatrix`"):
-        stage.run(spec, {"model": tiny_gguf, "texts": texts}, tmp_path)
+        stage.run(spec, {"model": tiny_gguf, "datasets": texts}, tmp_path)
     (tmp_path / "calibration.txt").write_text(prose(1, 50))
-    with pytest.raises(StageError, match="the search for a target needs 61,440 that the importance matrix did not see"):
-        stage.run(spec, {"model": tiny_gguf, "imatrix": matrix, "texts": tmp_path}, tmp_path)
+    with pytest.raises(StageError, match="the best mix needs 61,440 that the importance matrix did not see"):
+        stage.run(spec, {"model": tiny_gguf, "imatrix": matrix, "datasets": tmp_path}, tmp_path)
 
 
 def test_the_baseline_is_the_closest_standard_type_that_is_not_larger(
@@ -193,7 +193,7 @@ def test_of_equal_baselines_the_better_type_is_taken() -> None:
 
 
 def evaluation(real_spec: Any, **params: Any) -> Spec:
-    given = {"context": 128, "chunks": 3, "benchTokens": 4, "prompts": ["river stone"], "promptTokens": 8}
+    given = {"contextLength": 128, "chunks": 3, "benchTokens": 4, "prompts": ["river stone"], "promptTokens": 8}
     return real_spec("evaluate", **{**given, **params})
 
 
@@ -202,14 +202,14 @@ def test_evaluations_are_compared_with_the_base_on_the_same_tokens(
 ) -> None:
     out, small = tmp_path / "base", tmp_path / "small"
     out.mkdir(), small.mkdir()
-    golden = {"prompt": "river", "expect": "", "maxTokens": 4}
-    base = evaluate.run(evaluation(real_spec, golden=golden), {"model": tiny_gguf, "texts": texts}, out)
-    assert base["perplexityChunks"] == 3 and base["goldenMatches"] is True and "kld" not in base
+    smoke_test = {"prompt": "river", "expect": "", "maxTokens": 4}
+    base = evaluate.run(evaluation(real_spec, smokeTest=smoke_test), {"model": tiny_gguf, "datasets": texts}, out)
+    assert base["perplexityChunks"] == 3 and base["smokeTestMatches"] is True and "kld" not in base
     assert base["logitsBytes"] == (out / "logits.bin").stat().st_size > 0
     assert base["peakRssBytes"] > 0 and base["loadSeconds"] > 0
     assert 0 <= base["repetition"] <= 1
 
-    inputs = {"model": tiny_gguf, "texts": texts, "reference": out}
+    inputs = {"model": tiny_gguf, "datasets": texts, "reference": out}
     itself = evaluate.run(evaluation(real_spec), inputs, small)
     assert itself["kld"] == pytest.approx(0, abs=1e-4) and itself["topAgreement"] > 0.99
     assert itself["perplexity"] == pytest.approx(base["perplexity"], rel=1e-3)
@@ -222,7 +222,7 @@ def test_evaluations_are_compared_with_the_base_on_the_same_tokens(
 
 def test_a_reference_of_something_else_is_refused(real_spec: Any, tiny_gguf: Path, texts: Path, tmp_path: Path) -> None:
     (tmp_path / "logits.bin").write_bytes(b"no logits at all")
-    inputs = {"model": tiny_gguf, "texts": texts, "reference": tmp_path}
+    inputs = {"model": tiny_gguf, "datasets": texts, "reference": tmp_path}
     with pytest.raises(StageError, match="the reference's log-probabilities are damaged"):
         evaluate.run(evaluation(real_spec), inputs, tmp_path)
 
@@ -230,7 +230,7 @@ def test_a_reference_of_something_else_is_refused(real_spec: Any, tiny_gguf: Pat
 def test_too_little_evaluation_text_is_one_clear_error(real_spec: Any, tiny_gguf: Path, tmp_path: Path) -> None:
     (tmp_path / "evaluation.txt").write_text("Too short.")
     with pytest.raises(StageError, match="the text has fewer than 256 tokens"):
-        evaluate.run(evaluation(real_spec), {"model": tiny_gguf, "texts": tmp_path}, tmp_path)
+        evaluate.run(evaluation(real_spec), {"model": tiny_gguf, "datasets": tmp_path}, tmp_path)
 
 
 def damaged(tiny_gguf: Path, parent: Path, change: Callable[[bytearray, GgufFile], bytes | bytearray]) -> Path:

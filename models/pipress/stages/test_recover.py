@@ -24,16 +24,16 @@ from pipress.weights.folder import check_loads
 def pruned(make_spec: Any, tiny_model: Path, tiny_texts: Path, tmp_path: Path) -> Path:
     out = tmp_path / "pruned"
     out.mkdir()
-    sizes = {"parametersRemoved": 0.15, "calibrationTokens": 2048, "sequenceLength": 64}
+    sizes = {"pruningRatio": 0.15, "calibrationTokens": 2048, "sequenceLength": 64}
     # A refit would leave a random model little to learn.
     params = check_params("prune", {**sizes, "reconstruct": False})
-    prune.run(make_spec("prune", **params), {"model": tiny_model, "texts": tiny_texts}, out)
+    prune.run(make_spec("prune", **params), {"model": tiny_model, "datasets": tiny_texts}, out)
     return out
 
 
 @pytest.fixture
 def inputs(pruned: Path, tiny_model: Path, tiny_texts: Path) -> dict[str, Path]:
-    return {"model": pruned, "teacher": tiny_model, "texts": tiny_texts}
+    return {"model": pruned, "teacher": tiny_model, "datasets": tiny_texts}
 
 
 def training(**changes: Any) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def test_recovery_saves_the_merged_model_and_its_loss_curve(
 ) -> None:
     (out := tmp_path / "out").mkdir()
     metrics = recover.run(
-        make_spec("recover", **training(tokens=30 * 4 * 32, learningRate=0.001, patience=5)), inputs, out
+        make_spec("recover", **training(tokens=30 * 4 * 32, learningRate=0.001, earlyStoppingPatience=5)), inputs, out
     )
     curve = json.loads((out / "loss.json").read_text())
     assert [entry["step"] for entry in curve["training"]] == list(range(1, 31))
@@ -65,7 +65,7 @@ def test_training_stops_when_the_held_out_loss_rises_and_keeps_the_best_weights(
     losses = iter([0.9, 0.5, 0.6, 0.7, 0.4])
     monkeypatch.setattr(recover, "held_out_loss", lambda *_: (next(losses), 1.0))
     (out := tmp_path / "out").mkdir()
-    spec = make_spec("recover", **training(tokens=8 * 4 * 32, patience=2, validations=5))
+    spec = make_spec("recover", **training(tokens=8 * 4 * 32, earlyStoppingPatience=2, validations=5))
     metrics = recover.run(spec, inputs, out)
     assert metrics["stoppedEarly"] is True and metrics["steps"] == 6 and metrics["bestStep"] == 2
     # The same training, two steps long at the same rates, ends at the weights that were kept.
@@ -125,7 +125,7 @@ class Killed(BaseException):
 def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_weights(
     make_spec: Any, inputs: dict[str, Path], tmp_path: Path, capsys: Any, monkeypatch: Any
 ) -> None:
-    spec = make_spec("recover", **training(epochs=2, fullLayers=1, patience=5))
+    spec = make_spec("recover", **training(epochs=2, fullLayers=1, earlyStoppingPatience=5))
     (whole := tmp_path / "whole").mkdir()
     recover.run(spec, inputs, whole)
     for file in spec.checkpoint.iterdir():
@@ -156,7 +156,7 @@ def test_a_job_killed_in_the_middle_repeats_no_step_beyond_the_interval(
     job_spec: Any, attach: Any, pruned: Path, tiny_model: Path, tiny_texts: Path
 ) -> None:
     """The whole runner: SIGKILL of the job's process group, then the same command again."""
-    keys = {"model": "01" * 32, "teacher": "02" * 32, "texts": "03" * 32}
+    keys = {"model": "01" * 32, "teacher": "02" * 32, "datasets": "03" * 32}
     spec = job_spec("recover", training(tokens=400 * 4 * 32, checkpointEverySteps=5), keys)
     store = FileStore(spec["store"])
     for key, folder in zip(keys.values(), (pruned, tiny_model, tiny_texts), strict=True):

@@ -18,7 +18,7 @@ from pipress.store.file_store import FileStore
 BASE = {"perplexity": 29.25, "perplexityError": 1.2, "fileBytes": 270_885_888, "tokensPerSecondBuilder": 9.0}
 RECIPE = {"perplexity": 43.5, "perplexityError": 1.8, "fileBytes": 96_351_296, "kld": 0.43, "kldError": 0.008}
 BASELINE = {"perplexity": 31.3, "perplexityError": 1.3, "fileBytes": 93_500_000, "kld": 0.081, "kldError": 0.002}
-PREDICTED = {"type": "Q4_K_M", "fileBytes": 96_351_296, "ramBytes": 2e8, "tokensPerSecond": 36.1}
+PREDICTED = {"type": "Q4_K_M", "fileBytes": 96_351_296, "memoryBytes": 2e8, "tokensPerSecond": 36.1}
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_the_whole_of_it(stage: Any, make_spec: Any, tmp_path: Path) -> None:
         "recover": stage("recover", {}, loss=curve),
         "quantize": stage("quantize", {"type": "Q4_K_M"}, license=license),
         "evaluate-base": stage("evaluate-base", BASE),
-        "evaluate": stage("evaluate", {**RECIPE, "goldenAnswer": "<script>Paris</script>"}, "quantize"),
+        "evaluate": stage("evaluate", {**RECIPE, "smokeTestAnswer": "<script>Paris</script>"}, "quantize"),
         "evaluate-baseline": stage("evaluate-baseline", BASELINE),
     }
     document, page = make_report(make_spec, tmp_path, inputs, {"evaluate": PREDICTED})

@@ -22,13 +22,13 @@ def test_after_a_failed_upload_the_stage_does_not_run_again(
     texts = {"calibration": [text_source("a.txt", prose(1, 50))], "evaluation": [text_source("b.txt", prose(2, 50))]}
     proxy = Proxy(s3_server.port, lambda method, path, _: (400, "ExpiredToken") if method == "PUT" else None)
     behind = s3_url.replace(s3_server.endpoint, proxy.endpoint)
-    failed = attach({**job_spec("fetch-text", texts), "store": behind})
+    failed = attach({**job_spec("fetch-dataset", texts), "store": behind})
     _, err = failed.communicate(timeout=SECONDS)
     assert failed.returncode == 1 and "have expired — sign in again" in err
     (tmp_path / "a.txt").unlink()  # without it the stage could not run
 
     proxy.meddle = lambda *_: None
-    again = attach({**job_spec("fetch-text", texts), "store": behind})
+    again = attach({**job_spec("fetch-dataset", texts), "store": behind})
     out, err = again.communicate(timeout=SECONDS)
     proxy.stop()
     assert again.returncode == 0, err

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { PlannedStage } from "../../../infra/plan/plan.ts";
+import type { PlannedStage } from "../../../infra/stage/planned.ts";
 import type { S3Store } from "../../../infra/store/s3-store.ts";
 
 /** Where the one file of a made-up artifact lies below the store's prefix. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { PlannedStage } from "../../../infra/plan/plan.ts";
+import type { PlannedStage } from "../../../infra/stage/planned.ts";
 import type { S3Store } from "../../../infra/store/s3-store.ts";
 import { makeUp } from "./artifacts.ts";
 import type { AutoScalingStandIn } from "./auto-scaling.ts";

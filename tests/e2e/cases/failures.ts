@@ -9,7 +9,7 @@ import type { Workspace } from "../workspace.ts";
 export function failures(workspace: Workspace): void {
   describe("what goes wrong leaves the host serving what it served", () => {
     it("a model that fails the golden prompt is rolled back on the host", async () => {
-      workspace.recipe({ ...quick, "golden.expect": "no model says this" });
+      workspace.recipe({ ...quick, "smokeTest.expect": "no model says this" });
       const { exitCode, output } = await workspace.up();
       expect(exitCode).not.toBe(0);
       expectClearError(output, "pi-0", /golden/i, /serves/i);

@@ -20,8 +20,8 @@ export function service(workspace: Workspace): void {
         "pruned",
         "recovered",
         "quantized",
-        "unpruned, of that size",
-        "unpruned, of that speed",
+        "baseline, same size",
+        "baseline, same speed",
       ]);
       const [base, pruned, recovered, quantized, ofThatSize] = report.models;
       expect(pruned?.perplexity).toBeGreaterThan(base?.perplexity ?? Infinity);

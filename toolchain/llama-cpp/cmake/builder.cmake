@@ -3,6 +3,14 @@
 
 include(${CMAKE_CURRENT_LIST_DIR}/build-less.cmake)
 
+# gcc 12 tells its optimiser that _tile_loadconfig reads eight bytes of its 64, so ggml's AMX kernels run with an empty
+# tile configuration: an illegal instruction in the first product of a quantized model. AVX-512 serves as well.
+include(CheckCXXCompilerFlag)
+check_cxx_compiler_flag(-mno-amx-tile PIPRESS_KNOWS_AMX)
+if(PIPRESS_KNOWS_AMX)
+  add_compile_options(-mno-amx-tile -mno-amx-int8 -mno-amx-bf16)
+endif()
+
 function(pipress_server_flags)
   # Prints llama-server's options as JSON, from the parser llama-server itself uses.
   add_executable(pipress-server-flags EXCLUDE_FROM_ALL ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/server-flags.cpp)

@@ -14,6 +14,6 @@ TOOLS = ("peft", "safetensors", "tokenizers", "torch", "transformers")
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """Parameters are those of `recover`; leaves speed.json."""
     keep_freed_memory()
-    result = measure(inputs["teacher"], inputs["model"], inputs["texts"], check_params("recover", spec.params))
+    result = measure(inputs["teacher"], inputs["model"], inputs["datasets"], check_params("recover", spec.params))
     (out / "speed.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return {name: value for name, value in result.items() if isinstance(value, int | float | str)}

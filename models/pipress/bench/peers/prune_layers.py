@@ -32,7 +32,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     inputs: `base`, the folder whose config.json the budget is counted by; `model`, its GGUF; `imatrix`, of the latter.
     """
     shape = shape_of(read_config(inputs["base"]))
-    target = shallower(shape, spec.params["parametersRemoved"] * shape.parameters)
+    target = shallower(shape, spec.params["pruningRatio"] * shape.parameters)
     model = inputs["model"] / "model.gguf"
     alike = similarities(statistics(spec.llama_cpp_bin, model, inputs["imatrix"] / "imatrix.gguf"))
     dropped = sorted(sorted(alike, key=alike.__getitem__, reverse=True)[: shape.layers - target.layers])
@@ -47,7 +47,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     return {
         "parametersBefore": shape.parameters,
         "parametersAfter": parameters,
-        "parametersRemoved": round(1 - parameters / shape.parameters, 4),
+        "pruningRatio": round(1 - parameters / shape.parameters, 4),
         "blocksRemoved": ", ".join(map(str, dropped)),
     }
 

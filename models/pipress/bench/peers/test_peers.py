@@ -41,7 +41,7 @@ def test_a_peer_leaves_an_artifact_and_is_not_asked_twice(job_spec: Any, monkeyp
     def run(spec: Any, inputs: dict[str, Path], out: Path) -> dict[str, float]:
         asked.append(spec.params)
         (out / "model.gguf").write_text("made")
-        return {"parametersRemoved": 0.1}
+        return {"pruningRatio": 0.1}
 
     module = ModuleType("pipress.bench.peers.fake")
     module.run = run  # type: ignore[attr-defined]
@@ -51,7 +51,7 @@ def test_a_peer_leaves_an_artifact_and_is_not_asked_twice(job_spec: Any, monkeyp
     make(spec)
     manifest = FileStore(spec["store"]).manifest(spec["key"])
     assert asked == [{"share": 0.1}]
-    assert manifest is not None and manifest["metrics"] == {"parametersRemoved": 0.1} and manifest["seconds"] >= 0
+    assert manifest is not None and manifest["metrics"] == {"pruningRatio": 0.1} and manifest["seconds"] >= 0
     assert (FileStore(spec["store"]).open(spec["key"]) / "model.gguf").read_text() == "made"
 
 
@@ -63,7 +63,9 @@ def test_torch_pruning_leaves_a_smaller_llama(
 
     out = tmp_path / "out"
     out.mkdir()
-    params = {"importance": importance, "parametersRemoved": 0.3, "calibrationTokens": 512, "sequenceLength": 64}
-    metrics = torch_pruning.run(make_spec("torch-pruning", **params), {"model": tiny_model, "texts": tiny_texts}, out)
-    assert metrics["parametersRemoved"] == pytest.approx(0.3, abs=0.12)
+    params = {"importance": importance, "pruningRatio": 0.3, "calibrationTokens": 512, "sequenceLength": 64}
+    metrics = torch_pruning.run(
+        make_spec("torch-pruning", **params), {"model": tiny_model, "datasets": tiny_texts}, out
+    )
+    assert metrics["pruningRatio"] == pytest.approx(0.3, abs=0.12)
     assert metrics["hiddenAfter"] == 64 if importance == "taylor" else metrics["hiddenAfter"] < 64

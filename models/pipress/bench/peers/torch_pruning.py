@@ -34,8 +34,8 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """Leaves the pruned model as a folder. Raises StageError where what comes out is no Llama."""
     p, source = spec.params, inputs["model"]
     shape = shape_of(read_config(source))
-    sequences = read_text(inputs["texts"] / "calibration.txt", source, p)
-    wanted, ratio = p["parametersRemoved"], p["parametersRemoved"]
+    sequences = read_text(inputs["datasets"] / "calibration.txt", source, p)
+    wanted, ratio = p["pruningRatio"], p["pruningRatio"]
     # The same for every share that is tried, and what takes the time.
     gradients = gradients_of(load_model(source, torch.float32), sequences) if p["importance"] == "taylor" else {}
     best: tuple[float, LlamaForCausalLM] | None = None
@@ -60,7 +60,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     return {
         "parametersBefore": shape.parameters,
         "parametersAfter": parameters,
-        "parametersRemoved": round(1 - parameters / shape.parameters, 4),
+        "pruningRatio": round(1 - parameters / shape.parameters, 4),
         "hiddenAfter": pruned.hidden,
         "headsAfter": pruned.heads,
         "ffnAfter": pruned.ffn,

@@ -8,7 +8,7 @@ import pytest
 from pipress.conftest import prose
 from pipress.digests import file_sha256
 from pipress.errors import StageError
-from pipress.stages import fetch_text
+from pipress.stages import fetch_dataset
 from pipress.texts.mediawiki import plain_text
 from pipress.texts.overlap import shared_share
 from pipress.texts.reading import read_documents, take_part
@@ -18,9 +18,9 @@ Source = Callable[[str, str], dict[str, Any]]
 
 def test_both_texts_come_out_apart(make_spec: Any, text_source: Source, tmp_path: Path) -> None:
     spec = make_spec(
-        "fetch-text", calibration=[text_source("a", prose(1, 99))], evaluation=[text_source("b", prose(2, 99))]
+        "fetch-dataset", calibration=[text_source("a", prose(1, 99))], evaluation=[text_source("b", prose(2, 99))]
     )
-    metrics = fetch_text.run(spec, {}, tmp_path)
+    metrics = fetch_dataset.run(spec, {}, tmp_path)
     assert (tmp_path / "calibration.txt").stat().st_size == metrics["calibrationBytes"]
     assert metrics["sharedShare"] == 0
 
@@ -29,10 +29,10 @@ def test_a_calibration_text_equal_to_the_evaluation_text_is_refused(
     make_spec: Any, text_source: Source, tmp_path: Path
 ) -> None:
     spec = make_spec(
-        "fetch-text", calibration=[text_source("a", prose(1, 99))], evaluation=[text_source("b", prose(1, 99))]
+        "fetch-dataset", calibration=[text_source("a", prose(1, 99))], evaluation=[text_source("b", prose(1, 99))]
     )
     with pytest.raises(StageError, match="100% of the evaluation text is in the calibration text too"):
-        fetch_text.run(spec, {}, tmp_path)
+        fetch_dataset.run(spec, {}, tmp_path)
 
 
 def test_a_page_of_the_evaluation_text_is_refused_as_calibration_text(
@@ -40,18 +40,18 @@ def test_a_page_of_the_evaluation_text_is_refused_as_calibration_text(
 ) -> None:
     whole = prose(1, 3000)
     page = whole[: len(whole) // 150]
-    assert shared_share(whole, page) < fetch_text.MAX_SHARED
-    spec = make_spec("fetch-text", calibration=[text_source("a", page)], evaluation=[text_source("b", whole)])
+    assert shared_share(whole, page) < fetch_dataset.MAX_SHARED
+    spec = make_spec("fetch-dataset", calibration=[text_source("a", page)], evaluation=[text_source("b", whole)])
     with pytest.raises(StageError, match="100% of the calibration text is in the evaluation text too"):
-        fetch_text.run(spec, {}, tmp_path)
+        fetch_dataset.run(spec, {}, tmp_path)
 
 
 def test_equal_texts_without_words_are_refused(make_spec: Any, text_source: Source, tmp_path: Path) -> None:
     spec = make_spec(
-        "fetch-text", calibration=[text_source("a", "… " * 999)], evaluation=[text_source("b", "… " * 999)]
+        "fetch-dataset", calibration=[text_source("a", "… " * 999)], evaluation=[text_source("b", "… " * 999)]
     )
     with pytest.raises(StageError, match="100% of the evaluation text"):
-        fetch_text.run(spec, {}, tmp_path)
+        fetch_dataset.run(spec, {}, tmp_path)
 
 
 def test_json_lines_are_documents(tmp_path: Path) -> None:
@@ -73,26 +73,28 @@ def test_parquet_is_refused_with_what_to_take_instead(tmp_path: Path) -> None:
 def test_two_parts_of_one_text_do_not_overlap(make_spec: Any, text_source: Source, tmp_path: Path) -> None:
     source = text_source("a", prose(1, 400))
     halves = [{**source, "part": part} for part in ({"to": 0.5}, {"from": 0.5})]
-    metrics = fetch_text.run(make_spec("fetch-text", calibration=halves[:1], evaluation=halves[1:]), {}, tmp_path)
+    metrics = fetch_dataset.run(make_spec("fetch-dataset", calibration=halves[:1], evaluation=halves[1:]), {}, tmp_path)
     assert metrics["sharedShare"] == 0
 
 
 def test_empty_text_is_refused(make_spec: Any, text_source: Source, tmp_path: Path) -> None:
-    spec = make_spec("fetch-text", calibration=[text_source("a", " \n\n ")], evaluation=[text_source("b", prose(1, 9))])
+    spec = make_spec(
+        "fetch-dataset", calibration=[text_source("a", " \n\n ")], evaluation=[text_source("b", prose(1, 9))]
+    )
     with pytest.raises(StageError, match="the calibration text is empty or almost so: 0 bytes"):
-        fetch_text.run(spec, {}, tmp_path)
+        fetch_dataset.run(spec, {}, tmp_path)
 
 
 def test_a_wrong_digest_is_refused_with_the_right_one(make_spec: Any, text_source: Source, tmp_path: Path) -> None:
     source = text_source("a", prose(1, 99))
     (tmp_path / "a").write_text(prose(3, 99))
     with pytest.raises(StageError, match=f"has the SHA-256 {file_sha256(tmp_path / 'a')}, the recipe says"):
-        fetch_text.run(make_spec("fetch-text", calibration=[source], evaluation=[source]), {}, tmp_path)
+        fetch_dataset.run(make_spec("fetch-dataset", calibration=[source], evaluation=[source]), {}, tmp_path)
 
 
 def test_a_text_without_a_source_is_refused(make_spec: Any, tmp_path: Path) -> None:
     with pytest.raises(StageError, match="a text names no source"):
-        fetch_text.run(make_spec("fetch-text", calibration=[{"format": "text"}], evaluation=[]), {}, tmp_path)
+        fetch_dataset.run(make_spec("fetch-dataset", calibration=[{"format": "text"}], evaluation=[]), {}, tmp_path)
 
 
 def test_packed_text_that_is_cut_off_is_one_clear_error(tmp_path: Path) -> None:

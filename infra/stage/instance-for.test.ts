@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import type { Manifest } from "../../store/manifest.ts";
-import { boxesNeeded, boxOf } from "./box-of.ts";
+import type { Manifest } from "../store/manifest.ts";
+import { instanceFor, instancesNeeded } from "./instance-for.ts";
 
 const stage = (name: string, isStored = false, params: Record<string, unknown> = {}) => ({
   stage: name,
@@ -18,19 +18,21 @@ it.each([
   ["baseline", "build"],
   ["evaluate", "build"],
   ["fetch", "build"],
-  ["fetch-text", undefined],
+  ["fetch-dataset", undefined],
   ["report", undefined],
-])("%s runs on %s", (name, box) => {
-  expect(boxOf(stage(name))).toBe(box);
+])("%s runs on %s", (name, instance) => {
+  expect(instanceFor(stage(name))).toBe(instance);
 });
 
 it("what begins with a folder of this machine runs on this machine", () => {
-  expect(boxOf(stage("fetch", false, { source: { local: { path: "/models/x" } } }))).toBeUndefined();
+  expect(instanceFor(stage("fetch", false, { source: { local: { path: "/models/x" } } }))).toBeUndefined();
 });
 
-it("a plan needs the boxes of its missing stages alone", () => {
+it("a plan needs the instances of its missing stages alone", () => {
   const all = (stored: string[]) =>
-    boxesNeeded(["fetch", "prune", "convert", "report"].map((name) => stage(name, stored.includes(name))));
+    instancesNeeded(
+      ["fetch", "prune", "convert", "report"].map((name) => stage(name, stored.includes(name))),
+    );
   expect(all([])).toEqual(new Set(["gpu", "build"]));
   expect(all(["fetch", "prune"])).toEqual(new Set(["build"]));
   expect(all(["fetch", "convert", "report"])).toEqual(new Set(["gpu"]));

@@ -3,7 +3,7 @@ import { UserError } from "../../common/user-error.ts";
 import { stageGraph } from "../plan/graph.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { predict, type PredictedStage, type Prediction } from "./predict.ts";
-import { checkTargets, type HostMemory } from "./targets.ts";
+import { checkLimits, type HostMemory } from "./limits.ts";
 
 const llama31Config = {
   hidden_size: 4096,
@@ -17,17 +17,17 @@ const llama31Config = {
 const recipe: Recipe = {
   name: "r",
   base: { source: {}, config: llama31Config },
-  texts: {},
+  datasets: {},
   steps: {
-    prune: { method: "ffn-activation", parametersRemoved: 0.16, calibrationTokens: 32768 },
+    prune: { method: "ffn-activation", pruningRatio: 0.16, calibrationTokens: 32768 },
     recover: { tokens: 100000 },
     convert: { type: "f16" },
-    imatrix: { chunks: 100, context: 512 },
+    imatrix: { chunks: 100, contextLength: 512 },
     quantize: { type: "Q4_K_S" },
-    evaluate: { chunks: 40, context: 512 },
+    evaluate: { chunks: 40, contextLength: 512 },
   },
-  golden: { prompt: "p", expect: "e", maxTokens: 8 },
-  server: { context: 4096, threads: 4, parallel: 1, minTokensPerSecond: 0 },
+  smokeTest: { prompt: "p", expect: "e", maxTokens: 8 },
+  server: { contextLength: 4096, threads: 4, parallel: 1, minTokensPerSecond: 0 },
 };
 
 const stagesOf = (changed: Recipe): PredictedStage[] =>
@@ -42,7 +42,7 @@ function predicted(changed: Recipe): Prediction {
 /** The problems of a recipe, as text; empty where there is none. */
 function problems(changed: Recipe, hosts: HostMemory[] = []): string[] {
   try {
-    checkTargets(changed, predicted(changed), hosts, changed.server);
+    checkLimits(changed, predicted(changed), hosts, changed.server);
     return [];
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
@@ -75,12 +75,12 @@ describe("predict", () => {
       },
     } as unknown as PredictedStage["artifact"];
     stages[0] = { ...(stages[0] as PredictedStage), artifact };
-    expect(predict(recipe, stages, { context: 4096 }, 2)?.base.layers).toBe(2);
+    expect(predict(recipe, stages, { contextLength: 4096 }, 2)?.base.layers).toBe(2);
   });
 
   it("predicts nothing while nobody knows the base model's shape", () => {
     const unknown = { ...recipe, base: { source: {} } };
-    expect(predict(unknown, stagesOf(unknown), { context: 4096 }, 2)).toBeUndefined();
+    expect(predict(unknown, stagesOf(unknown), { contextLength: 4096 }, 2)).toBeUndefined();
   });
 
   it("says that recovery takes days on two cores, and what the stages leave on the disk", () => {
@@ -91,34 +91,37 @@ describe("predict", () => {
   });
 });
 
-describe("checkTargets", () => {
-  it("says nothing of a recipe that keeps to its targets", () => {
+describe("checkLimits", () => {
+  it("says nothing of a recipe within its limits", () => {
     expect(
-      problems({ ...recipe, targets: { bytes: "3.99 GB", ramBytes: "6 GiB", tokensPerSecond: 0.9 } }),
+      problems({
+        ...recipe,
+        limits: { maxFileSize: "3.99 GB", maxMemory: "6 GiB", minTokensPerSecond: 0.9 },
+      }),
     ).toEqual([]);
   });
 
-  it("names every target that is missed, and the plan that misses none", () => {
+  it("names every limit that is missed, and the plan that misses none", () => {
     const unpruned = {
       ...recipe,
       steps: { ...recipe.steps, prune: undefined },
-      targets: { bytes: "3.99 GB", tokensPerSecond: 0.9 },
+      limits: { maxFileSize: "3.99 GB", minTokensPerSecond: 0.9 },
     } as Recipe;
     const found = problems(unpruned);
     expect(found).toHaveLength(2);
     expect(found[0]).toMatch(
-      /^r: targets.bytes: the file will have 4.69 GB, more than 3.99 GB — the nearest plan/,
+      /^r: limits.maxFileSize: the file will have 4.69 GB, more than 3.99 GB — the nearest plan/,
     );
     expect(found[1]).toMatch(
-      /^r: targets.tokensPerSecond: a Pi 4 will generate about 0.76 tokens\/s, fewer than 0.9/,
+      /^r: limits.minTokensPerSecond: a Pi 4 will generate about 0.76 tokens\/s, fewer than 0.9/,
     );
     expect(found[0]).toContain(
-      "prune: { method: ffn-second-order, parametersRemoved: 0.16 }, quantize.type: Q4_K_S",
+      "prune: { method: ffn-second-order, pruningRatio: 0.16 }, quantize.type: Q4_K_S",
     );
   });
 
   it("would rather quantize than prune where size is all that counts", () => {
-    const [found] = problems({ ...recipe, targets: { bytes: "3.9 GB" } });
+    const [found] = problems({ ...recipe, limits: { maxFileSize: "3.9 GB" } });
     expect(found).toContain("no pruning, quantize.type: IQ3_M");
   });
 
@@ -130,8 +133,8 @@ describe("checkTargets", () => {
     expect(problems(recipe, [{ ...host, memoryBytes: 8 * 2 ** 30 }])).toEqual([]);
   });
 
-  it("says so when no plan can keep to the targets", () => {
-    const [found] = problems({ ...recipe, targets: { tokensPerSecond: 5 } });
-    expect(found).toContain("no plan keeps to all of them: relax a target");
+  it("says so when no plan can meet the limits", () => {
+    const [found] = problems({ ...recipe, limits: { minTokensPerSecond: 5 } });
+    expect(found).toContain("no plan meets all of them: relax a limit");
   });
 });

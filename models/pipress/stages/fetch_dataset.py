@@ -1,9 +1,10 @@
-"""fetch-text: calibration and evaluation text, clean and kept apart."""
+"""fetch-dataset: calibration and evaluation text, clean and kept apart."""
 
 from pathlib import Path
 from typing import Any
 
 from pipress.errors import StageError
+from pipress.sizes import parse_size
 from pipress.sources.hugging_face import open_dataset_file
 from pipress.sources.local import open_local
 from pipress.sources.package_index import open_package_file
@@ -27,7 +28,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         if len(texts[use].encode()) < MIN_BYTES:
             raise StageError(
                 f"the {use} text is empty or almost so: {len(texts[use].strip().encode())} bytes",
-                f"name a source with more text under texts.{use}",
+                f"name a source with more text under datasets.{use}",
             )
         (out / f"{use}.txt").write_text(texts[use], encoding="utf-8")
         spec.report(0.9, f"{use} · {len(documents)} documents")
@@ -62,4 +63,5 @@ def _documents(text: dict[str, Any], spec: Spec) -> list[str]:
         raise StageError("a text names no source", "give it one of pypi, huggingFace, local")
     part = text.get("part", {})
     documents = read_documents(path, text["format"], text.get("field", "text"))
-    return take_part(documents, part.get("from", 0), part.get("to", 1), text.get("maxBytes"))
+    max_bytes = parse_size(text["maxSize"]) if "maxSize" in text else None
+    return take_part(documents, part.get("from", 0), part.get("to", 1), max_bytes)

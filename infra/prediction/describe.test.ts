@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Manifest } from "../store/manifest.ts";
-import { describePlan, type PlannedStage } from "./plan.ts";
+import type { PlannedStage } from "../stage/planned.ts";
+import { describePlan } from "./describe.ts";
 
 const stage = (name: string, artifact?: Manifest): PlannedStage => ({
   name,

@@ -1,0 +1,10 @@
+/** One instance of a stage in a recipe's chain, before keys are known. */
+export interface StageNode {
+  /** Unique in the plan, and the resource's name: `convert-base`. */
+  name: string;
+  /** The stage it is an instance of: `convert`. */
+  stage: string;
+  params: Record<string, unknown>;
+  /** Upstream instances by the name under which the stage knows them. */
+  inputs: Record<string, string>;
+}
