@@ -1,11 +1,16 @@
-import { existsSync, globSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { describe, expect, test } from "vitest";
 import { buildProgram } from "../../cli/program.ts";
 import { repoRoot } from "../../common/paths.ts";
 
-const documents = ["README.md", "CONTRIBUTING.md", ...globSync("docs/**/*.md", { cwd: repoRoot })];
+const documents = [
+  ...["README.md", "CONTRIBUTING.md"],
+  ...readdirSync(join(repoRoot, "docs"), { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(".md"))
+    .map((path) => join("docs", path)),
+];
 
 function read(path: string): string {
   return readFileSync(join(repoRoot, path), "utf8");
