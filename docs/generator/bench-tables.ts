@@ -6,8 +6,6 @@ import { repoRoot } from "../../common/paths.ts";
 import { formatBytes, formatDuration } from "../../common/units.ts";
 
 type Cell = string;
-/** `l` or `r` for each column. */
-type Alignment = string;
 
 /** The tables of docs/benchmarks.md and of the README, by the name that a page has them under. */
 export function benchTables(): Record<string, () => string> {
@@ -18,19 +16,20 @@ export function benchTables(): Record<string, () => string> {
     "8b-gpu": eightBGpuTable,
     fleet: fleetTable,
     store: storeTable,
-    pruning: pruningTable,
-    recovery: recoveryTable,
+    pruning: () => perplexityTable("pruning"),
+    recovery: () => perplexityTable("recovery"),
     minutes: minutesTable,
     quantization: quantizationTable,
     objective: objectiveTable,
-    board: boardTable,
-    "board-short": boardShortTable,
+    board: () =>
+      boardTable(["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q4_0", "Q3_K_M", "Q3_K_S", "IQ3_M"]),
+    "board-short": () => boardTable(["Q4_K_S", "Q3_K_S"]),
     figures: figuresTable,
   };
 }
 
-/** Markdown; prettier lines it up. */
-function table(head: Cell[], alignment: Alignment, rows: Cell[][]): string {
+/** Markdown, which prettier lines up. @param alignment `l` or `r` for each column */
+function table(head: Cell[], alignment: string, rows: Cell[][]): string {
   const line = (cells: Cell[]): string => `| ${cells.join(" | ")} |`;
   const rule = [...alignment].map((side) => (side === "r" ? "---:" : "---"));
   return [line(head), line(rule), ...rows.map(line)].join("\n");
@@ -48,6 +47,11 @@ function row(bench: Results, name: string, metric: string): Row {
   const match = bench.rows.find((candidate) => candidate.case === name && candidate.metric === metric);
   if (match === undefined) throw new Error(`bench/results/${bench.bench}.json has no ${metric} of ${name}`);
   return match;
+}
+
+/** Names of the cases, in the order in which they were measured. */
+function casesOf(bench: Results): string[] {
+  return [...new Set(bench.rows.map((one) => one.case))];
 }
 
 function runsTable(): string {
@@ -100,7 +104,7 @@ function eightBTable(): string {
 
 function eightBLayersTable(): string {
   const bench = results("8b");
-  const cases = [...new Set(bench.rows.map((one) => one.case))].filter((name) => name.endsWith("2 layers"));
+  const cases = casesOf(bench).filter((name) => name.endsWith("2 layers"));
   return table(
     ["two layers", "time", "predicted", "memory of its own"],
     "lrrr",
@@ -119,7 +123,7 @@ function eightBLayersTable(): string {
 
 function eightBGpuTable(): string {
   const bench = results("8b");
-  const cases = [...new Set(bench.rows.map((one) => one.case))].filter((name) => name.endsWith("on a GPU"));
+  const cases = casesOf(bench).filter((name) => name.endsWith("on a GPU"));
   return table(
     ["on one H100", "time", "predicted", "GPU memory", "speed"],
     "lrrrr",
@@ -139,7 +143,7 @@ function eightBGpuTable(): string {
 
 function fleetTable(): string {
   const bench = results("fleet");
-  const cases = [...new Set(bench.rows.map((one) => one.case))];
+  const cases = casesOf(bench);
   const pair = ({ value, baselineValue = 0 }: Row, format: (value: number) => string): Cell[] => [
     format(value),
     format(baselineValue),
@@ -190,14 +194,6 @@ const methodNames: Record<string, string> = {
   "torch-pruning": "Torch-Pruning, magnitude",
 };
 const ratios = ["5 %", "10 %", "20 %", "30 %"];
-
-function pruningTable(): string {
-  return perplexityTable("pruning");
-}
-
-function recoveryTable(): string {
-  return perplexityTable("recovery");
-}
 
 /** Perplexity by method and by how much was removed; the lowest of a column in bold. */
 function perplexityTable(section: string): string {
@@ -286,56 +282,23 @@ function objectiveTable(): string {
   );
 }
 
-/** A row of llama-bench on somebody's Raspberry Pi 4B. */
-interface BoardRow {
-  model: string;
-  type: string;
-  fileBytes: number;
-  /** Tokens a second of a prompt of 512 tokens, and of 128 generated ones. */
-  prompt: number;
-  generation: number;
-}
-
-function boardRows(): BoardRow[] {
+/** Rows of llama-bench on somebody's Raspberry Pi 4B: prompts of 512 tokens, 128 generated ones. */
+function boardTable(types: readonly string[]): string {
   const text = readFileSync(join(repoRoot, "bench", "published", "raspberry-pi-4b.csv"), "utf8");
-  return text
-    .trim()
-    .split("\n")
-    .slice(1)
-    .map((line) => {
-      const [model = "", type = "", , bytes, , , prompt, generation] = line.split(",");
-      return {
-        model,
-        type,
-        fileBytes: Number(bytes),
-        prompt: Number(prompt),
-        generation: Number(generation),
-      };
-    });
-}
-
-function boardTableOf(types: readonly string[]): string {
+  const rows = text.trim().split("\n").slice(1);
   return table(
     ["model", "type", "file", "prompt", "generation"],
     "llrrr",
-    boardRows()
-      .filter(({ type }) => types.includes(type))
-      .map(({ model, type, fileBytes, prompt, generation }) => [
+    rows
+      .map((row) => row.split(","))
+      .filter(([, type = ""]) => types.includes(type))
+      .map(([model = "", type = "", , bytes, , , ...speeds]) => [
         model,
         type,
-        formatBytes(fileBytes),
-        `${prompt.toFixed(1)} tokens/s`,
-        `${generation.toFixed(1)} tokens/s`,
+        formatBytes(Number(bytes)),
+        ...speeds.map((speed) => `${Number(speed).toFixed(1)} tokens/s`),
       ]),
   );
-}
-
-function boardTable(): string {
-  return boardTableOf(["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q4_0", "Q3_K_M", "Q3_K_S", "IQ3_M"]);
-}
-
-function boardShortTable(): string {
-  return boardTableOf(["Q4_K_S", "Q3_K_S"]);
 }
 
 /** What somebody wants to know first: does it fit, and how long does one wait? */

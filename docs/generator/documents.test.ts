@@ -53,6 +53,15 @@ describe.each(documents)("%s", (path) => {
   });
 });
 
+test("an unknown verb and an unknown option are seen", () => {
+  expect(["status --stack home", "jobs ls", "pulumi stack init home"].map(isKnown)).toEqual([
+    true,
+    true,
+    true,
+  ]);
+  expect(["stattus", "status --stak home", "jobs"].map(isKnown)).toEqual([false, false, true]);
+});
+
 /** GitHub's anchors of a page's headings. */
 function headings(text: string): string[] {
   return [...text.matchAll(/^#+ (.+)$/gm)].map((match) =>
