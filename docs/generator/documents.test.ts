@@ -53,6 +53,13 @@ describe.each(documents)("%s", (path) => {
   });
 });
 
+test("CONTRIBUTING's map names folders and files that exist", () => {
+  const rows = [...read("CONTRIBUTING.md").matchAll(/^\| `([^`]+)\/`.*\| `([^`]+)` +\|$/gm)];
+  expect(rows.length).toBeGreaterThan(15);
+  const paths = rows.map(([, folder = "", file = ""]) => join(folder, file));
+  expect(paths.filter((path) => !existsSync(join(repoRoot, path)))).toEqual([]);
+});
+
 test("an unknown verb and an unknown option are seen", () => {
   expect(["status --stack home", "jobs ls", "pulumi stack init home"].map(isKnown)).toEqual([
     true,
