@@ -39,7 +39,7 @@ async function targetOf(host: HostConfig, monitoring: boolean): Promise<ScrapeTa
   const common = { name, labels, ...(group !== undefined && { group }) };
   if (!("virtual" in host)) {
     const node = monitoring ? { node: hostAndPort(host.address, nodePort) } : {};
-    return { ...common, server: hostAndPort(host.address, host.service.port), ...node };
+    return { ...common, server: hostAndPort(host.address, host.server.port), ...node };
   }
   const machine = await read(name);
   if (machine === undefined)

@@ -17,8 +17,8 @@ export async function main(args: string[]): Promise<number> {
     cancel.abort();
   });
   const log = { status: () => undefined, info: say, warn: say };
-  const outcomes = await rollBack(hosts, config.rollout.parallel, log, cancel.signal);
-  for (const { host, said } of outcomes) console.log(`${host}: ${said}`);
+  const outcomes = await rollBack(hosts, config.rollout.concurrency, log, cancel.signal);
+  for (const { host, message } of outcomes) console.log(`${host}: ${message}`);
   if (outcomes.some(({ ok }) => ok))
     console.log(
       "`pulumi up` leaves it so; after `pulumi refresh`, or with another release, it goes forward again.",

@@ -23,12 +23,12 @@ export function rollouts(fleet: Fleet): void {
       expect(await stored()).toBe(before);
     });
 
-    it("stops a release that fails its gate at the canary; all three serve the old one", async () => {
+    it("stops a release that fails its health check at the canary; all three serve the old one", async () => {
       const before = await fleet.expectAllServe();
       fleet.configure({ recipe: { "smokeTest.expect": "^no model says this$" } });
       const { exitCode, output } = await fleet.workspace.up();
       expect(exitCode).not.toBe(0);
-      expectClearError(output, /wave-1: 1 of 1 host failed/, /golden prompt/, /pi-1, pi-2 were not touched/);
+      expectClearError(output, /wave-1: 1 of 1 host failed/, /smoke test/, /pi-1, pi-2 were not touched/);
       expect(await fleet.expectAllServe()).toEqual(before);
       fleet.configure();
       await fleet.expectConverges();
