@@ -100,7 +100,7 @@ export const groupsSchema = z.record(
 );
 
 /** A Raspberry Pi emulated on this machine: QEMU's Cortex-A72 with real systemd and sshd. */
-const virtualHost = strict({
+export const virtualHost = strict({
   name: virtualName,
   group: groupName.optional(),
   virtual: strict({
@@ -115,7 +115,7 @@ const virtualHost = strict({
 });
 
 /** A Raspberry Pi 4 reached over SSH. */
-const sshHost = strict({
+export const sshHost = strict({
   name: hostName,
   group: groupName.optional(),
   /** Host name or address that SSH connects to. */
