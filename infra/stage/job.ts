@@ -1,4 +1,5 @@
 import type { SshBuilderConfig } from "../config/schema.ts";
+import type { Manifest } from "../store/manifest.ts";
 import type { JobSpec } from "./job-spec.generated.ts";
 import type { PlannedStage } from "./planned.ts";
 
@@ -39,10 +40,4 @@ export function stageSpec(
 }
 
 /** The one JSON document that is printed when the artifact is in the store. */
-export interface JobResult {
-  key: string;
-  run: string;
-  files: Record<string, { sha256: string; bytes: number }>;
-  metrics: Record<string, number | string | boolean | null>;
-  seconds: number;
-}
+export type JobResult = Pick<Manifest, "key" | "run" | "files" | "metrics" | "seconds">;

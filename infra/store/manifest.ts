@@ -5,10 +5,7 @@ import type { Manifest } from "./manifest.generated.ts";
 export type { Manifest };
 
 /** A file of an artifact: its SHA-256 in hex and its size. */
-export interface FileDigest {
-  sha256: string;
-  bytes: number;
-}
+export type FileDigest = Manifest["files"][string];
 
 let validateManifest: ReturnType<typeof compileSchema> | undefined;
 

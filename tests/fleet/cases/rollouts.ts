@@ -1,6 +1,7 @@
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
+import { repoRoot } from "../../../common/paths.ts";
 import { expectClearError } from "../../e2e/scenario.ts";
 import { names, root, type Fleet } from "../fleet.ts";
 
@@ -40,8 +41,8 @@ export function rollouts(fleet: Fleet): void {
       await fleet.expectConverges();
       const { workspace } = fleet;
       const rollback = await execa(
-        "npm",
-        ["run", "--silent", "rollback", "--", "pi-2", "--config-file", workspace.configFile],
+        join(repoRoot, "pipress"),
+        ["rollback", "pi-2", "--config-file", workspace.configFile],
         { env: workspace.env, reject: false, all: true },
       );
       expect(rollback.exitCode, rollback.all).toBe(0);
