@@ -42,9 +42,12 @@ describe("resolveHosts", () => {
       ],
     });
     expect(far).toEqual({
-      ...{ name: "pi-1", group: "attic", address: "10.0.0.1", port: 22, user: "admin", hostKey },
-      agentSocket: "/run/agent",
-      bastion: { address: "gate", port: 22, user: "jump", hostKey },
+      ...{ name: "pi-1", group: "attic" },
+      machine: {
+        ...{ name: "pi-1", address: "10.0.0.1", port: 22, user: "admin", hostKey },
+        agentSocket: "/run/agent",
+        bastion: { address: "gate", port: 22, user: "jump", hostKey },
+      },
       ...{ build: "device", down: "fail", labels: { floor: "3", room: "roof" } },
       service: {
         ...{ contextLength: 4096, threads: 3, port: 9000 },
@@ -52,7 +55,8 @@ describe("resolveHosts", () => {
       },
     });
     expect(near).toEqual({
-      ...{ name: "pi-2", address: "10.0.0.2", port: 22, user: "pi", hostKey },
+      name: "pi-2",
+      machine: { name: "pi-2", address: "10.0.0.2", port: 22, user: "pi", hostKey },
       ...{ build: "release", down: "skip", labels: {} },
       service: { contextLength: 1024, threads: 4, port: 9000, flags: { "--batch-size": 512 } },
     });

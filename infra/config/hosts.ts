@@ -1,5 +1,6 @@
 import { UserError, type Problem } from "../../common/user-error.ts";
-import type { BastionConfig, ServiceConfig, WrittenHost } from "./host-schema.ts";
+import { defaultUser, type ServiceConfig, type WrittenHost } from "./host-schema.ts";
+import type { Machine } from "../ssh/machine.ts";
 import { nearest } from "../../common/nearest.ts";
 import type { StackConfig } from "./schema.ts";
 
@@ -18,14 +19,9 @@ export interface VirtualHostConfig extends Settings {
   virtual: { memory: number; cpus: number; disk: number };
 }
 
+/** A real host, and how it is reached. */
 export interface SshHostConfig extends Settings {
-  address: string;
-  port: number;
-  user: string;
-  hostKey: string;
-  privateKeyFile?: string;
-  agentSocket?: string;
-  bastion?: BastionConfig & { port: number };
+  machine: Machine;
 }
 
 export type HostConfig = VirtualHostConfig | SshHostConfig;
@@ -58,15 +54,16 @@ function resolveHost(host: WrittenHost, config: StackConfig): HostConfig {
   };
   if ("virtual" in host) return { ...settings, virtual: host.virtual };
   const bastion = host.bastion ?? group.bastion;
-  return {
-    ...settings,
+  const machine: Machine = {
+    name: host.name,
     address: host.address,
     port: host.port ?? group.port ?? 22,
-    user: host.user ?? group.user ?? "pi",
+    user: host.user ?? group.user ?? defaultUser,
     hostKey: host.hostKey,
     ...keyOf(hasKey(host) ? host : group),
-    ...(bastion && { bastion: { ...bastion, port: bastion.port ?? 22 } }),
+    ...(bastion && { bastion }),
   };
+  return { ...settings, machine };
 }
 
 /** Later ones win; the flags of all are one map. */
@@ -78,10 +75,7 @@ function mergeService(levels: readonly ServiceConfig[]): Settings["service"] {
   return Object.keys(flags).length > 0 ? { ...merged, flags } : merged;
 }
 
-interface Key {
-  privateKeyFile?: string;
-  agentSocket?: string;
-}
+type Key = Pick<Machine, "privateKeyFile" | "agentSocket">;
 
 function hasKey({ privateKeyFile, agentSocket }: Key): boolean {
   return privateKeyFile !== undefined || agentSocket !== undefined;

@@ -3,7 +3,7 @@ import type { HostConfig } from "../config/hosts.ts";
 import type { Toolchain } from "../../toolchain/toolchain.ts";
 import { VirtualPi } from "../virtual-pi/virtual-pi.ts";
 import { hostAndPort } from "../ssh/address.ts";
-import { connectionOf, type HostConnection } from "../ssh/connection.ts";
+import type { Machine } from "../ssh/machine.ts";
 
 /** What may listen on a host besides llama-server: node exporter, agent check, load balancer, lender of releases. */
 export type HostPort = "node" | "agent" | "endpoint" | "share";
@@ -25,7 +25,7 @@ export interface Host {
   address: string;
   /** Ports at which this machine reaches what is on the host, by name; `http` is llama-server. */
   ports: pulumi.Output<{ http: number } & Partial<Record<HostPort, number>>>;
-  connection: pulumi.Output<HostConnection>;
+  connection: pulumi.Output<Machine>;
   /** Base URL at which clients reach llama-server, without `/v1`. */
   endpoint: pulumi.Output<string>;
   /** The virtual machine, whose end ends everything on it. */
@@ -56,10 +56,10 @@ export function makeHost(
     return {
       ...common,
       isVirtual: false,
-      address: config.address,
+      address: config.machine.address,
       ports: pulumi.output({ http: service.port, ...further }),
-      connection: pulumi.output(connectionOf(config)),
-      endpoint: pulumi.output(`http://${hostAndPort(config.address, service.port)}`),
+      connection: pulumi.output(config.machine),
+      endpoint: pulumi.output(`http://${hostAndPort(config.machine.address, service.port)}`),
       readyWhen: [],
     };
   }

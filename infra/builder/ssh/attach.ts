@@ -4,11 +4,11 @@
  */
 import { text } from "node:stream/consumers";
 import { UserError } from "../../../common/user-error.ts";
+import { Session } from "../../ssh/session.ts";
 import { openStore } from "../../store/open-store.ts";
 import type { JobResult } from "../../stage/job.ts";
 import { follow } from "./follow.ts";
-import type { BoxJob } from "./box.ts";
-import { SshSession } from "./session.ts";
+import { builderMachine, type BoxJob } from "./box.ts";
 import { packSource } from "./source.ts";
 
 /** Prints the result document; returns the exit status. */
@@ -27,7 +27,7 @@ async function main(): Promise<number> {
     const { stage, run, files, metrics, seconds } = manifest;
     return print({ key, stage, run, files, metrics, seconds, artifact: store.locate(key) });
   }
-  const session = await SshSession.open(job.box);
+  const session = await Session.open(builderMachine(job.box));
   try {
     const { HF_TOKEN } = process.env;
     const environment: Record<string, string> = HF_TOKEN === undefined ? {} : { HF_TOKEN };

@@ -25,7 +25,8 @@ import { rootCredentials, s3ServerMissing, TestS3Server } from "../../store/test
 import { pythonEnvironment } from "../../../toolchain/bootstrap/python.ts";
 import { llamaCppPin } from "../../../toolchain/llama-cpp/pin.ts";
 import { cpuIdentity, hostRecipe, recipeDigest } from "../../../toolchain/llama-cpp/recipe.ts";
-import type { Box, BoxJob } from "./box.ts";
+import type { SshBuilderConfig } from "../../config/schema.ts";
+import type { BoxJob } from "./box.ts";
 import { runsAtWork } from "./runs-at-work.ts";
 
 const { folder: venv, python } = pythonEnvironment(cacheDir());
@@ -38,7 +39,7 @@ const missing = wanted ?? sshdMissing ?? s3ServerMissing ?? pythonMissing;
 const key = "ab".repeat(32);
 let sshd: TestSshd;
 let s3: TestS3Server;
-let box: Box;
+let box: SshBuilderConfig;
 let folder: string;
 
 beforeAll(async () => {

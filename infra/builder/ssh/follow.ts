@@ -1,16 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { explainSshFailure } from "../../ssh/ssh-failure.ts";
+import type { Session } from "../../ssh/session.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { formatDuration } from "../../../common/units.ts";
-import { hostOf, type BoxJob } from "./box.ts";
+import { builderMachine, type BoxJob } from "./box.ts";
 import { receiveSource, runStage, sourceMissing } from "./remote.ts";
-import type { Ending } from "./session.ts";
 import type { BoxSource } from "./source.ts";
-
-/** What `follow` needs of a session, so that tests can lose connections at will. */
-export interface Session {
-  run(command: string, input: string | Buffer, options?: { signal?: AbortSignal }): Promise<Ending>;
-}
 
 export interface FollowOptions {
   say: (line: string) => void;
@@ -24,10 +18,6 @@ export interface FollowOptions {
 /** A box that reboots is back within a quarter of an hour, a network mostly sooner. */
 const usualPatience = { first: 120, later: 1800 };
 
-/** What ssh says when trying again cannot help. */
-const hopeless =
-  /Host key verification failed|No .* host key is known|REMOTE HOST IDENTIFICATION|no matching host key type|Permission denied|Too many authentication failures|Bad configuration option|identity file .* not accessible/i;
-
 /**
  * Runs the stage on the box to its end. The command there is the same every time, and attaches to the job when it is at
  * work already: so after a lost connection it is simply run again.
@@ -36,7 +26,7 @@ const hopeless =
  */
 export async function follow(
   { box, spec, environment = {} }: BoxJob,
-  session: Session,
+  session: Pick<Session, "run">,
   source: BoxSource,
   { say, signal, patience = usualPatience, pause = 1 }: FollowOptions,
 ): Promise<{ code: number; stdout: string }> {
@@ -54,14 +44,15 @@ export async function follow(
       if (ending.kind === "ended" && ending.code === 0) continue;
       if (ending.kind === "ended")
         throw new UserError({
-          where: hostOf(box).name,
+          where: builderMachine(box).name,
           what: `the code could not be unpacked on ${box.address} (status ${ending.code})`,
           remedy: "check that there is room on the box and that it has tar",
         });
     }
     signal.throwIfAborted();
     if (ending.kind === "ended") return ending;
-    if (hopeless.test(ending.said)) throw explainSshFailure(hostOf(box), ending.said);
+    const { failure } = ending;
+    if (failure.isPermanent) throw failure;
     answered ||= ending.wasConnected;
     // One that is lost sooner each time than it was waited for is no connection to speak of.
     if (ending.wasConnected && Date.now() - began > wait * 1000) {
@@ -71,7 +62,7 @@ export async function follow(
     lostAt ??= Date.now();
     const silent = (Date.now() - lostAt) / 1000;
     if (silent > (answered ? patience.later : patience.first))
-      throw gaveUp(box, spec.name, ending.said, silent, answered);
+      throw answered ? gaveUp(box, spec.name, silent) : failure;
     say(
       `${spec.name} ${answered ? "lost the connection to" : "cannot reach"} ${box.address}; trying again in ${formatDuration(wait)}`,
     );
@@ -80,17 +71,9 @@ export async function follow(
   }
 }
 
-function gaveUp(
-  box: BoxJob["box"],
-  name: string,
-  said: string,
-  seconds: number,
-  answered: boolean,
-): UserError {
-  const failure = explainSshFailure(hostOf(box), said);
-  if (!answered) return failure;
+function gaveUp(box: BoxJob["box"], name: string, seconds: number): UserError {
   return new UserError({
-    where: hostOf(box).name,
+    where: builderMachine(box).name,
     what: `${box.address} has not answered for ${formatDuration(seconds)}`,
     remedy: `${name} goes on there if the box is up; run \`up\` again when it answers, and it is picked up`,
   });

@@ -1,5 +1,5 @@
 /** The command lines that are run on a box. Plain functions of their inputs: nothing here connects. */
-import type { Box } from "./box.ts";
+import type { SshBuilderConfig } from "../../config/schema.ts";
 
 /** Exit status by which the box says that it has not got the source yet. */
 export const sourceMissing = 79;
@@ -30,7 +30,7 @@ function inShell(script: readonly string[]): string {
 }
 
 /** Sets `cache` and `data` by the rules of `common/paths.ts`. */
-function folders({ folder }: Box): string[] {
+function folders({ folder }: SshBuilderConfig): string[] {
   if (folder !== undefined)
     return [
       `export PIPRESS_CACHE=${quote(`${folder}/cache`)} PIPRESS_DATA=${quote(`${folder}/data`)}`,
@@ -45,7 +45,7 @@ const byRule = [
 ];
 
 /** Makes the box ready and runs the stage whose spec comes on standard input. */
-export function runStage(box: Box, digest: string): string {
+export function runStage(box: SshBuilderConfig, digest: string): string {
   return inShell([
     ...folders(box),
     `source="$cache/box/${digest}"`,
@@ -55,7 +55,7 @@ export function runStage(box: Box, digest: string): string {
 }
 
 /** Looks at the box's jobs, `python -m pipress jobs ARGS`, with whichever source was sent last. */
-export function lookAtJobs(box: Box, args: readonly string[]): string {
+export function lookAtJobs(box: SshBuilderConfig, args: readonly string[]): string {
   return inShell([
     ...folders(box),
     'source=$(ls -dt "$cache"/box/*/ 2>/dev/null | head -n 1)',
@@ -65,7 +65,7 @@ export function lookAtJobs(box: Box, args: readonly string[]): string {
 }
 
 /** Unpacks the source from standard input; it appears in its place as a whole or not at all. */
-export function receiveSource(box: Box, digest: string): string {
+export function receiveSource(box: SshBuilderConfig, digest: string): string {
   return inShell([
     "set -e",
     ...folders(box),
@@ -78,7 +78,7 @@ export function receiveSource(box: Box, digest: string): string {
 }
 
 /** Prints the specs of the jobs at work, a line each. */
-export function printSpecs(box: Box): string {
+export function printSpecs(box: SshBuilderConfig): string {
   return inShell([
     ...folders(box),
     'for spec in "$data"/jobs/*/spec.json; do [ -f "$spec" ] && tr -d "\\n" < "$spec" && echo; done; true',

@@ -1,21 +1,19 @@
+import type { SshBuilderConfig } from "../../config/schema.ts";
+import { Session } from "../../ssh/session.ts";
 import type { JobSpec } from "../../stage/job.ts";
-import type { Box } from "./box.ts";
+import { builderMachine } from "./box.ts";
 import { printSpecs } from "./remote.ts";
-import { SshSession } from "./session.ts";
 
 /** A preview does not wait long for a box that is switched off. */
 const patienceMs = 15_000;
 
 /** The runs at work on the box, by key. A box that does not answer has none that anybody knows of. */
-export async function runsAtWork(box: Box): Promise<ReadonlyMap<string, string>> {
-  const session = await SshSession.open(box);
-  try {
-    const signal = AbortSignal.timeout(patienceMs);
-    const ending = await session.run(printSpecs(box), "", { signal, quiet: true });
-    return ending.kind === "ended" ? parseSpecs(ending.stdout) : new Map();
-  } finally {
-    await session.close();
-  }
+export async function runsAtWork(box: SshBuilderConfig): Promise<ReadonlyMap<string, string>> {
+  const options = { signal: AbortSignal.timeout(patienceMs), quiet: true };
+  const ending = await Session.use(builderMachine(box), (session) =>
+    session.run(printSpecs(box), "", options),
+  );
+  return ending.kind === "ended" ? parseSpecs(ending.stdout) : new Map();
 }
 
 /** Key and run of every line that is a spec; a file that was being written is no spec. */

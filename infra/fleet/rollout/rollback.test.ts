@@ -4,7 +4,8 @@ import { chooseHosts, rollBack } from "./rollback.ts";
 
 function host(name: string, group?: string): HostConfig {
   return {
-    ...{ name, address: "127.0.0.1", port: 1, user: "pi", hostKey: "ssh-ed25519 AAAA" },
+    name,
+    machine: { name, address: "127.0.0.1", port: 1, user: "pi", hostKey: "ssh-ed25519 AAAA" },
     ...{ build: "release", down: "fail", labels: {}, service: { port: 8080 } },
     ...(group !== undefined && { group }),
   };
