@@ -2,22 +2,22 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { lookAtJobs } from "../infra/builder/ssh/remote.ts";
 import { Session } from "../infra/ssh/session.ts";
-import { Desks } from "../infra/builder/aws/desk.ts";
-import { builderMachine } from "../infra/builder/ssh/box.ts";
+import { JobQueues } from "../infra/builder/aws/job-queues.ts";
+import { builderMachine } from "../infra/builder/ssh/machine.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
 import { cacheDir, repoRoot } from "../common/paths.ts";
 import { pythonEnvironment } from "../toolchain/bootstrap/python.ts";
 
-/** The desks of a stack's boxes on AWS. @param store URL of the bucket */
-export async function openDesks(store: string, stack: string): Promise<Desks> {
+/** The job queues of a stack's EC2 instances. @param store URL of the bucket */
+export async function openJobQueues(store: string, stack: string): Promise<JobQueues> {
   const { S3Store } = await import("../infra/store/s3-store.ts"); // the AWS SDK takes half a second to load
-  return new Desks(new S3Store(store), stack);
+  return new JobQueues(new S3Store(store), stack);
 }
 
 /**
  * Runs `python -m pipress jobs ARGS` where the stack's stages run.
  * @param show whether its output goes to this terminal instead of being returned
- * @throws UserError when a box cannot be reached
+ * @throws UserError when a builder machine cannot be reached
  */
 export async function runJobs(
   { builder }: StackConfig,

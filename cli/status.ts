@@ -7,7 +7,7 @@ import { formatStatus, parseJobs } from "../infra/fleet/status.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
 import { bootstrap } from "../toolchain/bootstrap/index.ts";
-import { openDesks, runJobs } from "./builder-jobs.ts";
+import { openJobQueues, runJobs } from "./builder-jobs.ts";
 import { pulumiJson } from "./run-pulumi.ts";
 import { DEFAULT_STACK, readStackConfig } from "./stack.ts";
 
@@ -18,17 +18,26 @@ export async function main(args: string[]): Promise<number> {
   const config = readStackConfig(stack);
   await bootstrap();
   const store = await openStore(config.store);
-  const desks = config.builder?.aws && (await openDesks(config.store ?? "", stack));
-  const [stages, jobs, report, boots] = await Promise.all([
+  const queues = config.builder?.aws && (await openJobQueues(config.store ?? "", stack));
+  const [stages, jobs, report, instances] = await Promise.all([
     planRecipe(loadRecipe(config.recipe), store, readToolchain()),
-    desks === undefined ? jobsOf(config) : byShortKey(await desks.lines()),
+    queues === undefined ? jobsOf(config) : byShortKey(await queues.lines()),
     lastReport(stack),
-    desks?.boots(),
+    queues?.instances(),
   ]);
   const { ssh, aws } = config.builder ?? {};
-  const builder = ssh?.address ?? (aws ? `boxes on AWS in ${aws.region}` : "this machine");
+  const builder = ssh?.address ?? (aws ? `EC2 instances in ${aws.region}` : "this machine");
   console.log(
-    formatStatus({ stack, recipe: config.recipe, store: store.url, builder, stages, jobs, report, boots }),
+    formatStatus({
+      stack,
+      recipe: config.recipe,
+      store: store.url,
+      builder,
+      stages,
+      jobs,
+      report,
+      instances,
+    }),
   );
   return 0;
 }

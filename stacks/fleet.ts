@@ -24,8 +24,7 @@ import { Rollout, type RolloutArgs } from "../infra/fleet/rollout/rollout.ts";
 import { Secret } from "../infra/provider/secret.ts";
 import { speedOnAws } from "../infra/prediction/machines.ts";
 import { Stage } from "../infra/stage/stage.ts";
-import { bringModel } from "../infra/store/bring-model.ts";
-import { openStore } from "../infra/store/open-store.ts";
+import { defaultStore, openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
 
 /** A model compressed by its recipe, and the hosts that serve it. */
@@ -38,7 +37,8 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const knownFlags = readKnownFlags(llamaCpp.release.dir);
   for (const { name, service } of fleet)
     checkServerFlags(service.flags ?? {}, knownFlags, `${name}: service.flags`, llamaCpp.version);
-  const store = await openStore(config.store);
+  const storeName = config.store ?? defaultStore;
+  const store = await openStore(storeName);
 
   const plan = await planRecipe(recipe, store, toolchain);
   const server = { ...recipe.server, ...config.service };
@@ -52,11 +52,11 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const huggingFaceToken = secretToken(config.huggingFaceToken);
   const builder =
     aws === undefined
-      ? makeBuilder(config, toolchain, store, huggingFaceToken)
+      ? makeBuilder(config, huggingFaceToken)
       : await (
           await import("./build.ts")
-        ).buildPart({ aws, plan, prediction, store: store.url, toolchain, huggingFaceToken });
-  const results = await declareStages(plan, builder);
+        ).buildPart({ aws, plan, prediction, store: store.url, huggingFaceToken });
+  const results = await declareStages(plan, builder, storeName);
   const quantized = resultOf(results, "quantize");
   const artifact = store.locate(keyOf(plan, "quantize"));
   const modelFile = "model.gguf";
@@ -76,7 +76,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     hosts,
     steps: config.rollout,
     releaseOf: ({ service }) => releaseWith(service),
-    modelFile: bringModel(store, quantized, modelFile, toolchain),
+    modelFile: { store: storeName, key: keyOf(plan, "quantize"), file: modelFile },
     apiKey: apiKey.value,
     monitoring: config.monitoring,
     ...(config.endpoint && { endpoint: config.endpoint }),
@@ -137,12 +137,13 @@ function furtherPorts(
 async function declareStages(
   plan: readonly PlannedStage[],
   builder: Builder,
+  store: string,
 ): Promise<Map<string, pulumi.Output<JobResult>>> {
   const stages = new Map<string, Stage>();
   for (const planned of plan) {
     const upstream = Object.values(planned.inputs).flatMap((input) => stages.get(input) ?? []);
     const run = await builder.runOf(planned);
-    stages.set(planned.name, new Stage(planned.name, { stage: planned, run, builder, upstream }));
+    stages.set(planned.name, new Stage(planned.name, { stage: planned, run, builder, store, upstream }));
   }
   return new Map([...stages].map(([name, { result }]) => [name, result]));
 }

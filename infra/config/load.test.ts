@@ -128,7 +128,7 @@ describe("parseStackConfig", () => {
   const onAws = (changes: object, rest: object = {}) =>
     problems({ recipe: "x", store: "s3://models/p", builder: { aws: { ...aws, ...changes }, ...rest } });
 
-  it("takes boxes on AWS with no more than a region and a limit", () => {
+  it("takes EC2 instances with no more than a region and a limit", () => {
     const { builder } = parseStackConfig({
       "pipress:recipe": "x",
       "pipress:store": "s3://models/p",
@@ -138,24 +138,24 @@ describe("parseStackConfig", () => {
       ...aws,
       gpu: { disk: 2e11 },
       onDemand: false,
-      maxHours: 24,
-      ...{ noProgress: 1800, gpuIdle: 1200, linger: 300 },
+      maxDuration: 86_400,
+      ...{ stallTimeout: 1800, gpuIdleTimeout: 1200, idleTimeout: 300 },
     });
     expect(builder?.aws?.gpu.types[0]).toBe("g6e.2xlarge");
   });
 
-  it("reports every mistake about boxes at once", () => {
+  it("reports every mistake about instances at once", () => {
     expect(
-      onAws({ maxCostUsd: undefined, region: "frankfurt", linger: "soon", gpu: { types: ["big"] } }),
+      onAws({ maxCostUsd: undefined, region: "frankfurt", idleTimeout: "soon", gpu: { types: ["big"] } }),
     ).toEqual([
       'pipress:builder.aws.region: must be a region such as "us-east-1"',
       'pipress:builder.aws.gpu.types[0]: must be an EC2 instance type such as "g6e.2xlarge"',
       "pipress:builder.aws.maxCostUsd: is required",
-      'pipress:builder.aws.linger: "soon" is not a time; write it as "90 s" or "10 minutes"',
+      'pipress:builder.aws.idleTimeout: "soon" is not a time; write it as "90 s" or "10 minutes"',
     ]);
   });
 
-  it("wants to know what a box costs, for every type", () => {
+  it("wants to know what an instance costs, for every type", () => {
     expect(onAws({ gpu: { types: ["g6e.2xlarge", "p6.48xlarge"] } })).toEqual([
       "pipress:builder.aws.gpu.types[1]: no price is known for p6.48xlarge in us-east-1; write it down: prices: { p6.48xlarge: { onDemand: …, spot: … } }",
     ]);
@@ -164,10 +164,10 @@ describe("parseStackConfig", () => {
     expect(onAws({ region: "eu-north-1" })).toHaveLength(8);
   });
 
-  it("refuses two builders, a folder as the store of boxes, and a prefix that no role can be limited to", () => {
+  it("refuses two builders, a folder as the store of instances, and a prefix that no role can be limited to", () => {
     expect(onAws({}, { ssh })).toEqual(["pipress:builder: names two builders, ssh and aws; keep one"]);
     expect(problems({ recipe: "x", builder: { aws } }).join()).toContain(
-      "because stages run on boxes on AWS",
+      "because stages run on EC2 instances",
     );
     expect(problems({ recipe: "x", store: "s3://models", builder: { aws } }).join()).toContain(
       "needs a prefix",

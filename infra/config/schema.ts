@@ -9,7 +9,7 @@ import { parseS3Url, s3UrlForm, s3UrlProblem } from "../store/s3-address.ts";
 /** A Linux machine that runs the stages, reached over SSH. It needs Python 3.11, a C++ compiler, cmake and ninja. */
 const sshBuilder = strict({
   ...access,
-  /** Folder on the box for tools, jobs and copies of artifacts. @default ~/.cache/pipress and ~/.local/share/pipress */
+  /** Folder on the builder machine for tools, jobs and copies of artifacts. @default ~/.cache/pipress and ~/.local/share/pipress */
   folder: z
     .string()
     .regex(/^\/[^'"\n]*$/, "must be an absolute path")
@@ -68,7 +68,7 @@ export const stackConfigSchema = strict({
   if (builder?.ssh !== undefined && builder.aws !== undefined)
     problem(["builder"], "names two builders, ssh and aws; keep one");
   if (store?.startsWith("s3:") !== true) {
-    const where = builder?.ssh?.address ?? (builder?.aws && "boxes on AWS");
+    const where = builder?.ssh?.address ?? (builder?.aws && "EC2 instances");
     if (where !== undefined)
       problem(
         ["store"],
@@ -78,7 +78,7 @@ export const stackConfigSchema = strict({
     if (!/^[A-Za-z0-9._/-]+$/.test(parseS3Url(store).prefix))
       problem(
         ["store"],
-        "needs a prefix of letters, digits, dots and dashes, to which the boxes' roles are limited",
+        "needs a prefix of letters, digits, dots and dashes, to which the instances' roles are limited",
       );
   }
 });

@@ -1,8 +1,7 @@
 import Table from "cli-table3";
-import type { Boot } from "../builder/aws/desk.ts";
 import { plainTable } from "../../common/plain-table.ts";
 import { formatDuration } from "../../common/units.ts";
-import { describeBoots } from "../builder/aws/boots.ts";
+import { describeInstances, type InstanceRecord } from "../builder/aws/instance-records.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import type { Report } from "./report.ts";
 
@@ -11,27 +10,27 @@ export interface Status {
   stack: string;
   recipe: string;
   store: string;
-  /** Where stages run: `this machine` or the box's address. */
+  /** Where stages run: `this machine` or the builder machine's address. */
   builder: string;
   stages: readonly PlannedStage[];
   /** What the builder says of its jobs, by the first twelve digits of their keys; undefined when it does not answer. */
   jobs: ReadonlyMap<string, string> | undefined;
   /** What the last `up` left in the state; undefined before the first. */
   report: Report | undefined;
-  /** Boxes on AWS that run or ran for it; undefined where its builder is another. */
-  boots?: readonly Boot[] | undefined;
+  /** EC2 instances that run or ran for it; undefined where its builder is another. */
+  instances?: readonly InstanceRecord[] | undefined;
 }
 
 /** Stages, builder, hosts and what was spent, a screenful. */
 export function formatStatus(status: Status): string {
-  const { stack, recipe, store, builder, jobs, report, boots = [] } = status;
+  const { stack, recipe, store, builder, jobs, report, instances = [] } = status;
   const answers = jobs === undefined ? " (does not answer)" : "";
   return [
     `stack ${stack}, recipe ${recipe}\nstore ${store}\nbuilder ${builder}${answers}`,
     stageTable(status),
-    ...(boots.length > 0 ? [bootTable(boots)] : []),
+    ...(instances.length > 0 ? [instanceTable(instances)] : []),
     report === undefined ? "hosts: nothing rolled out yet" : hostTable(report),
-    [spent(status.stages), ...(boots.length > 0 ? [describeBoots(boots)] : [])].join("\n"),
+    [spent(status.stages), ...(instances.length > 0 ? [describeInstances(instances)] : [])].join("\n"),
   ].join("\n\n");
 }
 
@@ -50,20 +49,20 @@ function stageTable({ stages, jobs }: Status): string {
   return table.toString();
 }
 
-/** How many boxes are shown: those that ran last. */
-const shownBoots = 8;
+/** How many instances are shown: those that ran last. */
+const shownInstances = 8;
 
-function bootTable(boots: readonly Boot[]): string {
+function instanceTable(records: readonly InstanceRecord[]): string {
   const table = new Table({
     ...plainTable,
-    head: ["box", "instance", "type", "", "ran", "cost", "state"],
+    head: ["instance", "id", "type", "", "ran", "cost", "state"],
     colAligns: ["left", "left", "left", "left", "right", "right", "left"],
   });
-  for (const { box, instance, type, lifecycle, began, until, costUsd, state, why } of boots.slice(
-    -shownBoots,
+  for (const { name, instance, type, lifecycle, began, until, costUsd, state, why } of records.slice(
+    -shownInstances,
   )) {
     const ran = formatDuration(until - began);
-    table.push([box, instance, type, lifecycle, ran, `$${costUsd.toFixed(2)}`, why ?? state]);
+    table.push([name, instance, type, lifecycle, ran, `$${costUsd.toFixed(2)}`, why ?? state]);
   }
   return table.toString();
 }

@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../../common/user-error.ts";
-import { follow } from "./follow.ts";
-import { receiveSource, runStage, sourceMissing } from "./remote.ts";
 import { explainFailure } from "../../ssh/failure.ts";
 import type { Ending } from "../../ssh/session.ts";
-import { builderMachine } from "./box.ts";
+import { follow } from "./follow.ts";
+import { builderMachine } from "./machine.ts";
+import { receiveSource, runStage, sourceMissing } from "./remote.ts";
 
-const box = { address: "gpu", port: 22, user: "me", hostKey: `ssh-ed25519 ${"A".repeat(68)}` };
+const machine = { address: "gpu", port: 22, user: "me", hostKey: `ssh-ed25519 ${"A".repeat(68)}` };
 const spec = {
   stage: "prune",
   name: "prune",
@@ -20,16 +20,16 @@ const spec = {
 };
 const source = { digest: "d1", archive: Buffer.from("packed") };
 function broken(message: string, wasConnected: boolean): Ending {
-  return { kind: "lost", failure: explainFailure(builderMachine(box), { own: message }), wasConnected };
+  return { kind: "lost", failure: explainFailure(builderMachine(machine), { own: message }), wasConnected };
 }
 const lost = broken("client_loop: send disconnect: Broken pipe", true);
 const refused = broken("ssh: connect to host gpu port 22: Connection refused", false);
 const ended = (code: number, stdout = ""): Ending => ({ kind: "ended", code, stdout });
 
 /** Follows over a session that ends as told, one ending after the other; the last one stays. */
-async function followed(endings: Ending[], patience = { first: 60, later: 60 }) {
+async function followed(endings: Ending[], timeout = { first: 60, later: 60 }) {
   const ran: { command: string; input: string | Buffer }[] = [];
-  const said: string[] = [];
+  const lines: string[] = [];
   const session = {
     run: (command: string, input: string | Buffer = "") => {
       ran.push({ command, input });
@@ -37,13 +37,13 @@ async function followed(endings: Ending[], patience = { first: 60, later: 60 }) 
     },
   };
   const options = {
-    say: (line: string) => said.push(line),
+    log: (line: string) => lines.push(line),
     signal: new AbortController().signal,
-    patience,
+    timeout,
     pause: 0,
   };
-  const result = await follow({ box, spec }, session, source, options).catch((error: unknown) => error);
-  return { result, ran, said };
+  const result = await follow({ machine, spec }, session, source, options).catch((error: unknown) => error);
+  return { result, ran, lines };
 }
 
 describe("follow", () => {
@@ -52,23 +52,23 @@ describe("follow", () => {
     expect((await followed([ended(1)])).result).toMatchObject({ code: 1 });
   });
 
-  it("sends the code once to a box that has not got it, then runs the stage", async () => {
+  it("sends the code once to a builder machine that has not got it, then runs the stage", async () => {
     const { result, ran } = await followed([ended(sourceMissing), ended(0), ended(0, "{}")]);
     expect(result).toMatchObject({ code: 0, stdout: "{}" });
     expect(ran.map(({ command }) => command)).toEqual([
-      runStage(box, "d1"),
-      receiveSource(box, "d1"),
-      runStage(box, "d1"),
+      runStage(machine, "d1"),
+      receiveSource(machine, "d1"),
+      runStage(machine, "d1"),
     ]);
     expect(ran[1]?.input).toBe(source.archive);
     expect(ran[0]?.input).toBe(JSON.stringify({ spec, environment: {} }));
   });
 
   it("runs the same command again after every lost connection, and says so", async () => {
-    const { result, ran, said } = await followed([refused, lost, refused, lost, ended(0, "{}")]);
+    const { result, ran, lines } = await followed([refused, lost, refused, lost, ended(0, "{}")]);
     expect(result).toMatchObject({ code: 0, stdout: "{}" });
     expect(new Set(ran.map(({ command }) => command)).size).toBe(1);
-    expect(said).toEqual([
+    expect(lines).toEqual([
       "prune cannot reach gpu; trying again in 0 s",
       "prune lost the connection to gpu; trying again in 0 s",
       "prune lost the connection to gpu; trying again in 0 s",
@@ -79,22 +79,22 @@ describe("follow", () => {
   it.each([
     ["Host key verification failed.", "wrong host key"],
     ["me@gpu: Permission denied (publickey).", "does not accept the key of user me"],
-  ])("does not try again when it cannot help: %s", async (output, message) => {
-    const { result, ran } = await followed([broken(output, false)]);
+  ])("does not try again when it cannot help: %s", async (message, explained) => {
+    const { result, ran } = await followed([broken(message, false)]);
     expect(result).toBeInstanceOf(UserError);
-    expect((result as UserError).message).toContain(message);
+    expect((result as UserError).message).toContain(explained);
     expect(ran).toHaveLength(1);
   });
 
-  it("gives a box up that never answered", async () => {
+  it("gives a builder machine up that never answered", async () => {
     const { result } = await followed([refused], { first: 0.05, later: 60 });
     expect((result as UserError).message).toMatch(/^builder: unreachable: nothing listens on gpu:22 — /);
   });
 
-  it("says that the job goes on when it gives up a box that had answered", async () => {
+  it("says that the job goes on when it gives up a builder machine that had answered", async () => {
     const { result } = await followed([lost, refused], { first: 60, later: 0.05 });
     expect((result as UserError).message).toMatch(
-      /gpu has not answered for 0 s — prune goes on there if the box is up/,
+      /gpu has not answered for 0 s — prune goes on there if the builder machine is up/,
     );
   });
 });

@@ -2,35 +2,35 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Session } from "../../ssh/session.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { formatDuration } from "../../../common/units.ts";
-import { builderMachine, type BoxJob } from "./box.ts";
+import { builderMachine, type MachineJob } from "./machine.ts";
 import { receiveSource, runStage, sourceMissing } from "./remote.ts";
-import type { BoxSource } from "./source.ts";
+import type { PackedSource } from "./source.ts";
 
 export interface FollowOptions {
-  say: (line: string) => void;
+  log: (line: string) => void;
   signal: AbortSignal;
-  /** Seconds without a connection after which the box is given up, before and after it has answered once. */
-  patience?: { first: number; later: number };
+  /** Seconds without a connection after which the builder machine is given up, before and after it has answered once. */
+  timeout?: { first: number; later: number };
   /** Seconds before the first new try; doubles up to half a minute. */
   pause?: number;
 }
 
-/** A box that reboots is back within a quarter of an hour, a network mostly sooner. */
-const usualPatience = { first: 120, later: 1800 };
+/** A builder machine that reboots is back within a quarter of an hour, a network mostly sooner. */
+const usualTimeout = { first: 120, later: 1800 };
 
 /**
- * Runs the stage on the box to its end. The command there is the same every time, and attaches to the job when it is at
+ * Runs the stage on the builder machine to its end. The command there is the same every time, and attaches to the job when it is at
  * work already: so after a lost connection it is simply run again.
  * @returns exit status and standard output of the command
- * @throws UserError when the box cannot be reached for longer than `patience`
+ * @throws UserError when the builder machine cannot be reached for longer than `timeout`
  */
 export async function follow(
-  { box, spec, environment = {} }: BoxJob,
+  { machine, spec, environment = {} }: MachineJob,
   session: Pick<Session, "run">,
-  source: BoxSource,
-  { say, signal, patience = usualPatience, pause = 1 }: FollowOptions,
+  source: PackedSource,
+  { log, signal, timeout = usualTimeout, pause = 1 }: FollowOptions,
 ): Promise<{ code: number; stdout: string }> {
-  const command = runStage(box, source.digest);
+  const command = runStage(machine, source.digest);
   const input = JSON.stringify({ spec, environment });
   let answered = false;
   let lostAt: number | undefined;
@@ -39,14 +39,14 @@ export async function follow(
     const began = Date.now();
     let ending = await session.run(command, input, { signal });
     if (ending.kind === "ended" && ending.code === sourceMissing) {
-      say(`${spec.name} sending the code (${source.digest}) to ${box.address}`);
-      ending = await session.run(receiveSource(box, source.digest), source.archive, { signal });
+      log(`${spec.name} sending the code (${source.digest}) to ${machine.address}`);
+      ending = await session.run(receiveSource(machine, source.digest), source.archive, { signal });
       if (ending.kind === "ended" && ending.code === 0) continue;
       if (ending.kind === "ended")
         throw new UserError({
-          where: builderMachine(box).name,
-          what: `the code could not be unpacked on ${box.address} (status ${ending.code})`,
-          remedy: "check that there is room on the box and that it has tar",
+          where: builderMachine(machine).name,
+          what: `the code could not be unpacked on ${machine.address} (status ${ending.code})`,
+          remedy: "check that there is room on the builder machine and that it has tar",
         });
     }
     signal.throwIfAborted();
@@ -61,20 +61,20 @@ export async function follow(
     }
     lostAt ??= Date.now();
     const silent = (Date.now() - lostAt) / 1000;
-    if (silent > (answered ? patience.later : patience.first))
-      throw answered ? gaveUp(box, spec.name, silent) : failure;
-    say(
-      `${spec.name} ${answered ? "lost the connection to" : "cannot reach"} ${box.address}; trying again in ${formatDuration(wait)}`,
+    if (silent > (answered ? timeout.later : timeout.first))
+      throw answered ? gaveUp(machine, spec.name, silent) : failure;
+    log(
+      `${spec.name} ${answered ? "lost the connection to" : "cannot reach"} ${machine.address}; trying again in ${formatDuration(wait)}`,
     );
     await sleep(wait * 1000, undefined, { signal });
     wait = Math.min(30, wait * 2);
   }
 }
 
-function gaveUp(box: BoxJob["box"], name: string, seconds: number): UserError {
+function gaveUp(machine: MachineJob["machine"], name: string, seconds: number): UserError {
   return new UserError({
-    where: builderMachine(box).name,
-    what: `${box.address} has not answered for ${formatDuration(seconds)}`,
-    remedy: `${name} goes on there if the box is up; run \`up\` again when it answers, and it is picked up`,
+    where: builderMachine(machine).name,
+    what: `${machine.address} has not answered for ${formatDuration(seconds)}`,
+    remedy: `${name} goes on there if the builder machine is up; run \`up\` again when it answers, and it is picked up`,
   });
 }

@@ -1,17 +1,17 @@
 import type { SshBuilderConfig } from "../../config/schema.ts";
 import { Session } from "../../ssh/session.ts";
 import type { JobSpec } from "../../stage/job.ts";
-import { builderMachine } from "./box.ts";
+import { builderMachine } from "./machine.ts";
 import { printSpecs } from "./remote.ts";
 
-/** A preview does not wait long for a box that is switched off. */
-const patienceMs = 15_000;
+/** A preview does not wait long for a builder machine that is switched off. */
+const timeoutMs = 15_000;
 
-/** The runs at work on the box, by key. A box that does not answer has none that anybody knows of. */
-export async function runsAtWork(box: SshBuilderConfig): Promise<ReadonlyMap<string, string>> {
-  const options = { signal: AbortSignal.timeout(patienceMs), quiet: true };
-  const ending = await Session.use(builderMachine(box), (session) =>
-    session.run(printSpecs(box), "", options),
+/** The runs at work on the builder machine, by key. A builder machine that does not answer has none that anybody knows of. */
+export async function runsAtWork(config: SshBuilderConfig): Promise<ReadonlyMap<string, string>> {
+  const options = { signal: AbortSignal.timeout(timeoutMs), quiet: true };
+  const ending = await Session.use(builderMachine(config), (session) =>
+    session.run(printSpecs(config), "", options),
   );
   return ending.kind === "ended" ? parseSpecs(ending.stdout) : new Map();
 }

@@ -17,14 +17,14 @@ function unpack(archive: Buffer): Map<string, string> {
 }
 
 describe("packSource", () => {
-  it("packs what a box needs and nothing of the tests, the same every time", () => {
+  it("packs what a builder machine needs and nothing of the tests, the same every time", () => {
     const { digest, archive } = packSource();
     expect(packSource().digest).toBe(digest);
     const files = unpack(gunzipSync(archive));
     const names = [...files.keys()];
     for (const name of [
       "models/pipress/stages/prune.py",
-      "models/pipress/box/prepare.py",
+      "models/pipress/builder/prepare.py",
       "models/schemas/recipe.schema.json",
       "models/requirements.lock",
       "toolchain/bootstrap/uv.lock",
@@ -33,7 +33,7 @@ describe("packSource", () => {
     ])
       expect(names).toContain(name);
     expect(names.filter((name) => /test|__pycache__/.test(name))).toEqual([]);
-    const settings = JSON.parse(files.get("box.json") ?? "") as { venv: string };
+    const settings = JSON.parse(files.get("builder.json") ?? "") as { venv: string };
     const lock = files.get("models/requirements.lock") ?? "";
     expect(settings.venv).toBe(createHash("sha256").update(lock).digest("hex").slice(0, 16));
   });

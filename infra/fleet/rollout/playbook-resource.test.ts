@@ -9,7 +9,7 @@ const inputs = {
   host: { name: "pi-0", address: "10.0.0.7", port: 22, user: "pi", hostKey: "ssh-ed25519 AAAA" },
   vars: { pipress_release: { settings: { context: 2048 } } },
   secretVars: { pipress_api_keys: ["x"] },
-  files: [{ sha256, bytes: 1, path: "/store/a" }],
+  files: [{ sha256, bytes: 1, source: "llama-server" }],
 };
 const call = {} as Call;
 
@@ -20,10 +20,10 @@ test("a changed variable is named, and the play runs again in place", () => {
   });
 });
 
-test("another path of the same file, or another key to get in, changes nothing on the host", () => {
+test("another source of the same file, or another key to get in, changes nothing on the host", () => {
   const news = {
     ...inputs,
-    files: [{ sha256, bytes: 1, path: "/elsewhere" }],
+    files: [{ sha256, bytes: 1, source: { store: "default", key: sha256, file: "model.gguf" } }],
     host: { ...inputs.host, privateKeyFile: "/key" },
   };
   expect(diffPlaybook(inputs, { drift: [] }, news).changes).toEqual({});
@@ -75,13 +75,13 @@ test("every illegal input is reported at once, by property path", async () => {
     ...inputs,
     playbook: "no/such.yml",
     host: { ...inputs.host, port: 0, hostKey: "AAAA" },
-    files: [{ sha256: "abc", bytes: -1, path: "relative" }],
+    files: [{ sha256: "abc", bytes: -1, source: "elsewhere" }],
   };
   const { failures } = (await playbookResource.check?.(bad, call)) ?? {};
   expect(failures?.map(({ property }) => property).sort()).toEqual([
     "files[0].bytes",
-    "files[0].path",
     "files[0].sha256",
+    "files[0].source",
     "host.hostKey",
     "host.port",
     "playbook",

@@ -3,14 +3,7 @@ import { ansibleDigest } from "../../ansible/digest.ts";
 import type { Recap } from "../../ansible/progress.ts";
 import type { MachineInput } from "../../ssh/machine.ts";
 import type { PlaybookOutcome } from "./playbook-resource.ts";
-
-/** A file of this machine that the play can pull by digest. */
-export interface ServedFileArgs {
-  sha256: pulumi.Input<string>;
-  bytes: pulumi.Input<number>;
-  /** Where it is on this machine; moving it changes nothing on the host. */
-  path: pulumi.Input<string>;
-}
+import type { ReleaseFile } from "./release-files.ts";
 
 /** Inputs of a playbook. */
 export interface PlaybookArgs {
@@ -29,7 +22,7 @@ export interface PlaybookArgs {
   /** Variables that are encrypted in state and never on a command line or in a log. */
   secretVars?: pulumi.Input<Record<string, unknown>>;
   /** Served to the host while the play runs, through its own SSH connection (variable `pipress_socket`). */
-  files?: pulumi.Input<pulumi.Input<ServedFileArgs>[]>;
+  files?: pulumi.Input<pulumi.Input<ReleaseFile>[]>;
   /** Whether a failed run fails the resource, or is reported in `outcome` for others to judge. @default "throw" */
   failures?: pulumi.Input<"throw" | "report">;
   /** What a host that does not answer means: a failed run, or one for the next `up`. @default "fail" */

@@ -1,4 +1,3 @@
-import { statSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { ansibleDigest } from "../../ansible/digest.ts";
 import type { RolloutConfig } from "../../config/rollout-schema.ts";
@@ -6,10 +5,12 @@ import { agentPort, type EndpointConfig } from "../endpoint.ts";
 import { addressFrom, hostAndPort } from "../../ssh/address.ts";
 import type { Host } from "../host.ts";
 import type { Release } from "../release.ts";
+import type { ArtifactFile } from "../../store/fetch-model-file.ts";
 import type { Toolchain } from "../../../toolchain/toolchain.ts";
 import { rollOutInWaves, type WavePlace } from "./in-waves.ts";
 import { chooseNeighbours, sharePort } from "./neighbours.ts";
 import { Playbook, type PlaybookArgs } from "./playbook.ts";
+import { serverFile, sourceFile } from "./release-files.ts";
 
 /** What the play on a host reports back (`set_stats` of the role inference_service). */
 export interface ServiceResults {
@@ -29,8 +30,8 @@ export interface RolloutArgs {
   steps: RolloutConfig;
   /** The release of each host: hosts with the same settings have the same one. */
   releaseOf: (host: Host) => pulumi.Output<Release>;
-  /** Where the release's model is on this machine. */
-  modelFile: pulumi.Input<string>;
+  /** Where the release's model is; a play that needs it fetches it. */
+  modelFile: pulumi.Input<ArtifactFile>;
   apiKey: pulumi.Output<string>;
   /** Whether hosts get the node exporter and the facts of their board. */
   monitoring: boolean;
@@ -104,20 +105,14 @@ function playbookArgs(
   { served, position }: WavePlace<Host>,
 ): Omit<PlaybookArgs, "playbook" | "contentDigest"> {
   const release = releaseOf(host);
-  const { llamaCpp } = toolchain;
-  const server = llamaCpp.release.files["llama-server"];
-  const source = {
-    sha256: llamaCpp.sourceSha256,
-    bytes: statSync(llamaCpp.sourceArchive).size,
-    path: llamaCpp.sourceArchive,
-  };
+  const source = sourceFile(toolchain);
   return {
     host: host.connection,
     vars: {
       pipress_release: release,
       pipress_build: host.build,
       pipress_virtual: host.isVirtual,
-      pipress_llama_cpp_version: llamaCpp.version,
+      pipress_llama_cpp_version: toolchain.llamaCpp.version,
       pipress_monitoring: monitoring,
       ...(steps.neighbours && { pipress_share_port: sharePort }),
       ...(endpoint && { pipress_agent_port: agentPort, pipress_drain_seconds: endpoint.drainSeconds }),
@@ -125,8 +120,8 @@ function playbookArgs(
     },
     routeVars: { pipress_neighbours: steps.neighbours ? lendersOf(host, position, served) : [] },
     files: [
-      pulumi.output(host.build === "device" ? source : { ...server }),
-      release.model.apply((model) => pulumi.output({ ...model, path: modelFile })),
+      pulumi.output(host.build === "device" ? source : serverFile(toolchain)),
+      release.model.apply((model) => pulumi.output({ ...model, source: modelFile })),
     ],
     failures: "report",
     whenDown: host.down,

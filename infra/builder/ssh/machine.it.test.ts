@@ -1,7 +1,7 @@
 /**
- * The builder against a real sshd on loopback and a real S3 server. Only the box's tools are put there by the test.
+ * The builder against a real sshd on loopback and a real S3 server. Only the builder machine's tools are put there by the test.
  *
- *   PIPRESS_IT=1 npx vitest run infra/builder/ssh/box.it.test.ts
+ *   PIPRESS_IT=1 npx vitest run infra/builder/ssh/machine.it.test.ts
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -26,7 +26,7 @@ import { pythonEnvironment } from "../../../toolchain/bootstrap/python.ts";
 import { llamaCppPin } from "../../../toolchain/llama-cpp/pin.ts";
 import { cpuIdentity, hostRecipe, recipeDigest } from "../../../toolchain/llama-cpp/recipe.ts";
 import type { SshBuilderConfig } from "../../config/schema.ts";
-import type { BoxJob } from "./box.ts";
+import type { MachineJob } from "./machine.ts";
 import { runsAtWork } from "./runs-at-work.ts";
 
 const { folder: venv, python } = pythonEnvironment(cacheDir());
@@ -39,15 +39,15 @@ const missing = wanted ?? sshdMissing ?? s3ServerMissing ?? pythonMissing;
 const key = "ab".repeat(32);
 let sshd: TestSshd;
 let s3: TestS3Server;
-let box: SshBuilderConfig;
+let machine: SshBuilderConfig;
 let folder: string;
 
 beforeAll(async () => {
   if (missing !== undefined) return;
-  folder = mkdtempSync(join(tmpdir(), "pipress box-"));
+  folder = mkdtempSync(join(tmpdir(), "pipress builder-"));
   putToolsInPlace(join(folder, "cache"));
   [sshd, s3] = await Promise.all([startSshd("builder", rootCredentials), TestS3Server.start()]);
-  box = { ...sshd.host, folder };
+  machine = { ...sshd.host, folder };
 });
 afterAll(async () => {
   if (missing !== undefined) return;
@@ -68,7 +68,7 @@ function putToolsInPlace(cache: string): void {
 }
 
 /** A stage that takes a moment: two small texts of this machine. */
-function textJob(of: string, run = "run-1"): BoxJob {
+function textJob(of: string, run = "run-1"): MachineJob {
   const source = (name: string, text: string) => {
     const path = join(folder, name);
     writeFileSync(path, text);
@@ -83,7 +83,7 @@ function textJob(of: string, run = "run-1"): BoxJob {
   return job({ stage: "fetch-dataset", name: "fetch-dataset", key: of, run, params });
 }
 
-function job(changes: Partial<BoxJob["spec"]>): BoxJob {
+function job(changes: Partial<MachineJob["spec"]>): MachineJob {
   const spec = {
     stage: "",
     name: "",
@@ -95,11 +95,11 @@ function job(changes: Partial<BoxJob["spec"]>): BoxJob {
     toolVersions: {},
     ...changes,
   };
-  return { box, spec: { ...spec, store: s3.url("p") } };
+  return { machine, spec: { ...spec, store: s3.url("p") } };
 }
 
 /** Starts the attaching process as the stage's command does. */
-function attach(of: BoxJob) {
+function attach(of: MachineJob) {
   return execa("node", ["--import", "tsx", "infra/builder/ssh/attach.ts"], {
     cwd: repoRoot,
     input: JSON.stringify(of),
@@ -110,10 +110,10 @@ function attach(of: BoxJob) {
 
 /** Collects what an attaching process says; the function returned waits until it has found the job at work. */
 function listen(process: ReturnType<typeof attach>): () => Promise<void> {
-  let said = "";
-  process.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
+  let output = "";
+  process.stderr.on("data", (chunk: Buffer) => (output += chunk.toString()));
   return () =>
-    until(() => said.includes("quantize is at work already: attaching"), "the job to be found at work");
+    until(() => output.includes("quantize is at work already: attaching"), "the job to be found at work");
 }
 
 async function until(condition: () => boolean, what: string): Promise<void> {
@@ -128,7 +128,7 @@ const jobFile = (of: string, name: string) => join(folder, "data", "jobs", of, n
 const readJob = (of: string, name: string): string =>
   existsSync(jobFile(of, name)) ? readFileSync(jobFile(of, name), "utf8") : "";
 
-/** Takes the box's one turn for heavy stages, so that a job waits until the process is ended. */
+/** Takes the builder machine's one turn for heavy stages, so that a job waits until the process is ended. */
 function keepBusy(): ChildProcess {
   mkdirSync(join(folder, "data", "jobs"), { recursive: true });
   // Not forked: a child would hold the lock after the process that is ended here.
@@ -138,7 +138,7 @@ function keepBusy(): ChildProcess {
 }
 
 describe.skipIf(missing)("a builder over SSH", { timeout: 600_000 }, () => {
-  it("gets the code, runs a stage, and leaves the artifact in the bucket; afterwards no box is needed", async () => {
+  it("gets the code, runs a stage, and leaves the artifact in the bucket; afterwards no builder machine is needed", async () => {
     const first = await attach(textJob(key));
     expect(first.stderr).toContain("fetch-dataset sending the code");
     expect(first.exitCode, first.stderr).toBe(0);
@@ -172,7 +172,7 @@ describe.skipIf(missing)("a builder over SSH", { timeout: 600_000 }, () => {
       await sleep(300);
       await sshd.start();
     }
-    expect(await runsAtWork(box)).toEqual(new Map([[of, "run-1"]]));
+    expect(await runsAtWork(machine)).toEqual(new Map([[of, "run-1"]]));
     await oneIsBack();
     const two = attach({ ...heavy, spec: { ...heavy.spec, run: "run-2" } });
     await listen(two)();
@@ -209,9 +209,12 @@ describe.skipIf(missing)("a builder over SSH", { timeout: 600_000 }, () => {
     expect((await one).stderr).toContain("is not in the store");
   });
 
-  it("refuses a box with another host key before anything is sent", async () => {
+  it("refuses a builder machine with another host key before anything is sent", async () => {
     const { hostKey } = await startOther();
-    const { exitCode, stderr } = await attach({ ...textJob("34".repeat(32)), box: { ...box, hostKey } });
+    const { exitCode, stderr } = await attach({
+      ...textJob("34".repeat(32)),
+      machine: { ...machine, hostKey },
+    });
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(/^builder: wrong host key: expected SHA256:.* nothing was sent/);
     expect(existsSync(join(folder, "data", "jobs", "34".repeat(32)))).toBe(false);

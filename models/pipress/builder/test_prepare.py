@@ -1,12 +1,12 @@
-"""Making a box ready, with what is asked for put in place by hand or left out."""
+"""Making a machine ready, with what is asked for put in place by hand or left out."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from pipress.box.prepare import Toolbox, prepare
-from pipress.box.run import complete
+from pipress.builder.prepare import Toolbox, prepare
+from pipress.builder.run import complete
 from pipress.errors import StageError
 from pipress.jobs.job import all_jobs
 
@@ -15,11 +15,11 @@ PIN = {"sha256": "ab" * 32, "archive": "a.tar.gz", "targets": ["llama-quantize"]
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """What was sent to the box, as far as it is looked at here."""
+    """What was sent to the machine, as far as it is looked at here."""
     (tmp_path / "source/toolchain/llama-cpp/cmake").mkdir(parents=True)
     (tmp_path / "source/toolchain/llama-cpp/cmake/a.cmake").write_text("set(A 1)")
     settings = {"uvVersion": "1.0", "venv": "cd" * 8, "llamaCpp": PIN}
-    (tmp_path / "source/box.json").write_text(json.dumps(settings))
+    (tmp_path / "source/builder.json").write_text(json.dumps(settings))
     return tmp_path / "source"
 
 
@@ -72,5 +72,5 @@ def test_a_box_without_compilers_says_which_packages_it_lacks(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StageError) as caught:
         prepare(source, tmp_path / "jobs", tmp_path / "cache")
-    assert caught.value.what == "the box lacks cmake, ninja-build, g++, gcc, util-linux"
+    assert caught.value.what == "the machine lacks cmake, ninja-build, g++, gcc, util-linux"
     assert caught.value.remedy.endswith("install -y --no-install-recommends cmake ninja-build g++ gcc util-linux")

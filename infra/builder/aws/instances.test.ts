@@ -1,19 +1,19 @@
-/** What is declared for boxes, with Pulumi's mocks: it proves what is asked of AWS, not what AWS makes of it. */
+/** What is declared for instances, with Pulumi's mocks: it proves what is asked of AWS, not what AWS makes of it. */
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 import { awsBuilder, type AwsBuilderConfig } from "../../config/aws-schema.ts";
 import { rules } from "../../policy-pack/rules.ts";
 import type { InstanceName } from "../../stage/instance-for.ts";
-import { declareBoxes } from "./boxes.ts";
-import { assumedByEc2, boxPolicy } from "./policies.ts";
+import { declareInstances } from "./instances.ts";
+import { assumedByEc2, instancePolicy } from "./policies.ts";
 import { counts, declared, type Declared } from "./testing/declared.ts";
 
 const config = (changes: Record<string, unknown> = {}): AwsBuilderConfig =>
-  awsBuilder.parse({ region: "us-east-1", maxCostUsd: 20, maxHours: 12, ...changes });
+  awsBuilder.parse({ region: "us-east-1", maxCostUsd: 20, maxDuration: "12 h", ...changes });
 
 function declare(needed: InstanceName[], aws = config(), token?: string): Promise<Declared[]> {
   return declared(() =>
-    declareBoxes({
+    declareInstances({
       aws,
       stack: "home",
       store: "s3://models/team/pipress?region=us-east-1",
@@ -36,8 +36,8 @@ const network = {
   "aws:ec2/routeTableAssociation:RouteTableAssociation": 4,
   "aws:ec2/securityGroup:SecurityGroup": 1,
 };
-const boxes = (count: number, groups = count) => ({
-  "pipress:aws:Box": count,
+const instances = (count: number, groups = count) => ({
+  "pipress:aws:Instance": count,
   "aws:iam/role:Role": count,
   "aws:iam/rolePolicy:RolePolicy": count,
   "aws:iam/instanceProfile:InstanceProfile": count,
@@ -68,11 +68,11 @@ const gpu = await declare(["gpu"]);
 const build = await declare(["build"]);
 const everything = await declare(["gpu", "build"], config({ onDemand: true }), token);
 
-describe("declareBoxes", () => {
-  it("declares a network and, for each box that is needed, a role, a template and a group of at most one", () => {
-    expect(counts(build)).toEqual({ ...network, ...boxes(1) });
-    expect(counts(gpu)).toEqual({ ...network, ...boxes(1) });
-    expect(counts(everything)).toEqual({ ...network, ...boxes(2, 4), "aws:ssm/parameter:Parameter": 1 });
+describe("declareInstances", () => {
+  it("declares a network and, for each instance that is needed, a role, a template and a group of at most one", () => {
+    expect(counts(build)).toEqual({ ...network, ...instances(1) });
+    expect(counts(gpu)).toEqual({ ...network, ...instances(1) });
+    expect(counts(everything)).toEqual({ ...network, ...instances(2, 4), "aws:ssm/parameter:Parameter": 1 });
   });
 
   it("makes every part a child of its component, on the provider of its region", () => {
@@ -108,14 +108,14 @@ describe("declareBoxes", () => {
         subnets.map((subnet) => [subnet.replace("Subnet", "RouteTableAssociation"), [table, subnet]]),
       ),
       "SecurityGroup pipress-home": [vpc],
-      "Box pipress-home-gpu": [],
+      "Instance pipress-home-gpu": [],
       [role]: [],
       "RolePolicy pipress-home-gpu": [role],
       "InstanceProfile pipress-home-gpu": [role],
       "LaunchTemplate pipress-home-gpu": ["InstanceProfile pipress-home-gpu", "SecurityGroup pipress-home"],
       "Group pipress-home-gpu-spot": ["LaunchTemplate pipress-home-gpu", ...subnets],
     });
-    expect(after(everything)["Box pipress-home-build"]).toEqual(["Parameter pipress-home-token"]);
+    expect(after(everything)["Instance pipress-home-build"]).toEqual(["Parameter pipress-home-token"]);
   });
 
   it("declares of the network and the role exactly this", () => {
@@ -153,9 +153,9 @@ describe("declareBoxes", () => {
     }
     expect(inputs("Role", "pipress-home-gpu")).toEqual({ assumeRolePolicy: JSON.stringify(assumedByEc2) });
     expect(inputs("InstanceProfile", "pipress-home-gpu")).toEqual({ role: "pipress-home-gpu" });
-    const policy = boxPolicy({
+    const policy = instancePolicy({
       store: { bucket: "models", prefix: "team/pipress" },
-      desk: "home/gpu",
+      queue: "home/gpu",
       stack: "home",
       region: "us-east-1",
       groups: ["pipress-home-gpu-spot"],
@@ -211,12 +211,12 @@ describe("declareBoxes", () => {
     expect(tagSpecifications).toMatchObject(
       ["instance", "volume", "network-interface"].map((resourceType) => ({
         resourceType,
-        tags: { "pipress:ttl-hours": "12", "pipress:box": "gpu", "pipress:stack": "home" },
+        tags: { "pipress:ttl-hours": "12", "pipress:instance": "gpu", "pipress:stack": "home" },
       })),
     );
   });
 
-  it("closes the box: IMDSv2 with one hop, encrypted disk, no key, no port, ended when it powers off", () => {
+  it("closes the instance: IMDSv2 with one hop, encrypted disk, no key, no port, ended when it powers off", () => {
     const resources = build;
     const { inputs } = only(resources, "LaunchTemplate");
     expect(inputs).toMatchObject({
@@ -237,23 +237,23 @@ describe("declareBoxes", () => {
     );
   });
 
-  it("says nothing secret in user data; the token lies in the Parameter Store, for the box that downloads alone", () => {
+  it("says nothing secret in user data; the token lies in the Parameter Store, for the instance that downloads alone", () => {
     const resources = everything;
     const parameter = only(resources, "Parameter");
     expect(parameter.inputs).toMatchObject({
       name: "/pipress/home/hugging-face-token",
       type: "SecureString",
     });
-    const script = (box: string) =>
+    const script = (instance: string) =>
       Buffer.from(
-        String(only(resources, "LaunchTemplate", `pipress-home-${box}`).inputs.userData),
+        String(only(resources, "LaunchTemplate", `pipress-home-${instance}`).inputs.userData),
         "base64",
       ).toString();
     expect(script("gpu") + script("build")).not.toContain(token);
     expect(script("build")).toContain('"tokenParameter":"/pipress/home/hugging-face-token"');
     expect(script("gpu")).not.toContain('tokenParameter":');
-    const policy = (box: string) =>
-      String(only(resources, "RolePolicy", `pipress-home-${box}`).inputs.policy);
+    const policy = (instance: string) =>
+      String(only(resources, "RolePolicy", `pipress-home-${instance}`).inputs.policy);
     expect(policy("build")).toContain("parameter/pipress/home/hugging-face-token");
     expect(policy("gpu")).not.toContain("ssm:GetParameter");
     expect(script("build").length).toBeLessThan(16_384);

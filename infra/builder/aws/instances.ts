@@ -4,30 +4,30 @@ import { Parameter } from "@pulumi/aws/ssm/parameter.js";
 import type * as pulumi from "@pulumi/pulumi";
 import type { AwsBuilderConfig } from "../../config/aws-schema.ts";
 import { parseS3Url } from "../../store/s3-address.ts";
-import type { Boxes } from "../aws-builder.ts";
 import { instanceNames, type InstanceName } from "../../stage/instance-for.ts";
-import { Box } from "./box.ts";
-import { deskName, groupKinds, groupName, tokenParameterName } from "./names.ts";
+import { Instance } from "./instance.ts";
+import { queueName, groupKinds, groupName, tokenParameterName } from "./names.ts";
 import { Network } from "./network.ts";
-import { boxPolicy } from "./policies.ts";
-import { boxSettings, userData, type BoxCode } from "./user-data.ts";
+import { instancePolicy } from "./policies.ts";
+import { instanceSettings, userData } from "./user-data.ts";
+import type { SourceObject } from "./job-queues.ts";
 
-/** What a stack's boxes are declared from. */
-export interface BoxesArgs {
+/** What a stack's instances are declared from. */
+export interface InstancesArgs {
   aws: AwsBuilderConfig;
   stack: string;
   /** URL of the bucket, `s3://…`. */
   store: string;
   needed: ReadonlySet<InstanceName>;
-  code: BoxCode;
+  code: SourceObject;
   huggingFaceToken: pulumi.Output<string> | undefined;
 }
 
 /** Zones to look for a free instance in; more of them bring little. */
 const maxZones = 4;
 
-/** Declares network, roles and boxes, and the token in the Parameter Store where the box that downloads needs one. */
-export async function declareBoxes(args: BoxesArgs): Promise<Boxes> {
+/** Declares network, roles and instances, and the token in the Parameter Store where the instance that downloads needs one. */
+export async function declareInstances(args: InstancesArgs): Promise<Map<InstanceName, Instance>> {
   const { aws, stack, store, needed, code, huggingFaceToken } = args;
   const provider = new Provider("aws", {
     region: aws.region,
@@ -53,29 +53,32 @@ export async function declareBoxes(args: BoxesArgs): Promise<Boxes> {
         )
       : undefined;
   const declared = instanceNames
-    .filter((box) => needed.has(box))
-    .map((box): [InstanceName, Box] => {
-      const hasToken = box === "build" && token !== undefined;
+    .filter((instance) => needed.has(instance))
+    .map((instance): [InstanceName, Instance] => {
+      const hasToken = instance === "build" && token !== undefined;
       const kinds = groupKinds.filter((kind) => kind === "spot" || aws.onDemand);
-      const boxArgs = {
-        box,
+      const instanceArgs = {
+        instance,
         stack,
-        types: aws[box].types,
-        diskBytes: aws[box].disk,
+        types: aws[instance].types,
+        diskBytes: aws[instance].disk,
         kinds,
-        policy: boxPolicy({
+        policy: instancePolicy({
           store: parseS3Url(store),
-          desk: deskName(stack, box),
+          queue: queueName(stack, instance),
           stack,
           region: aws.region,
-          groups: kinds.map((kind) => groupName(stack, box, kind)),
+          groups: kinds.map((kind) => groupName(stack, instance, kind)),
           tokenParameter: hasToken ? tokenParameterName(stack) : undefined,
         }),
-        userData: userData(boxSettings(aws, stack, store, box, hasToken), code),
-        maxHours: aws.maxHours,
+        userData: userData(instanceSettings(aws, stack, store, instance, hasToken), code),
+        maxDuration: aws.maxDuration,
         network,
       };
-      return [box, new Box(`${name}-${box}`, boxArgs, { providers, dependsOn: hasToken ? [token] : [] })];
+      return [
+        instance,
+        new Instance(`${name}-${instance}`, instanceArgs, { providers, dependsOn: hasToken ? [token] : [] }),
+      ];
     });
-  return Object.fromEntries(declared);
+  return new Map(declared);
 }

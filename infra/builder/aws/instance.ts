@@ -7,12 +7,13 @@ import * as pulumi from "@pulumi/pulumi";
 import type { InstanceName } from "../../stage/instance-for.ts";
 import { groupName, type GroupKind } from "./names.ts";
 import type { Network } from "./network.ts";
-import { assumedByEc2, type PolicyDocument } from "./policies.ts";
+import type { PolicyDocument } from "../../store/bucket-policy.ts";
+import { assumedByEc2 } from "./policies.ts";
 import { consentTag, ttlTag } from "./tags.ts";
 
-/** Inputs of a box. */
-export interface BoxArgs {
-  box: InstanceName;
+/** Inputs of an instance. */
+export interface InstanceArgs {
+  instance: InstanceName;
   stack: string;
   /** Instance types, the one to prefer first. */
   types: readonly string[];
@@ -23,24 +24,24 @@ export interface BoxArgs {
   policy: PolicyDocument;
   /** The script of its first boot; no secret is in it. */
   userData: string;
-  /** Hours after which a box is gone. */
-  maxHours: number;
+  /** How long after its start an instance is gone at the latest, seconds. */
+  maxDuration: number;
   network: Network;
 }
 
-/** Images by box, as public parameters that AWS keeps at the latest: Ubuntu 24.04, the GPU's with its driver. */
+/** Images by instance, as public parameters that AWS keeps at the latest: Ubuntu 24.04, the GPU's with its driver. */
 const images: Record<InstanceName, string> = {
   gpu: "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id",
   build: "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id",
 };
 
 /**
- * A box as Auto Scaling groups of at most one instance. They are declared asleep: whoever has a job for the box asks for it,
- * and its watchdog sends it home. A spot instance that AWS takes back is started again elsewhere by its group.
+ * An instance as Auto Scaling groups of at most one. They are declared with none: whoever has a job for the instance asks for
+ * it, and its watchdog ends it. A spot instance that AWS takes back is started again elsewhere by its group.
  */
-export class Box extends pulumi.ComponentResource {
-  constructor(name: string, args: BoxArgs, options?: pulumi.ComponentResourceOptions) {
-    super("pipress:aws:Box", name, {}, options);
+export class Instance extends pulumi.ComponentResource {
+  constructor(name: string, args: InstanceArgs, options?: pulumi.ComponentResourceOptions) {
+    super("pipress:aws:Instance", name, {}, options);
     const parent = { parent: this };
     const profile = this.createProfile(name, args.policy);
     const template = new LaunchTemplate(name, launchTemplate(name, args, profile.name), parent);
@@ -54,8 +55,8 @@ export class Box extends pulumi.ComponentResource {
     return new InstanceProfile(name, { role: role.name }, { parent: this });
   }
 
-  private createGroup(args: BoxArgs, template: LaunchTemplate, kind: GroupKind): void {
-    const name = groupName(args.stack, args.box, kind);
+  private createGroup(args: InstanceArgs, template: LaunchTemplate, kind: GroupKind): void {
+    const name = groupName(args.stack, args.instance, kind);
     new Group(
       name,
       {
@@ -68,13 +69,18 @@ export class Box extends pulumi.ComponentResource {
   }
 }
 
-/** What every instance of a box is like. */
-function launchTemplate(name: string, args: BoxArgs, profile: pulumi.Input<string>) {
-  const { box, stack, network, diskBytes, userData, maxHours } = args;
-  const tags = { Name: name, "pipress:stack": stack, "pipress:box": box, [ttlTag]: String(maxHours) };
+/** What every instance that a group starts is like. */
+function launchTemplate(name: string, args: InstanceArgs, profile: pulumi.Input<string>) {
+  const { instance, stack, network, diskBytes, userData, maxDuration } = args;
+  const tags = {
+    Name: name,
+    "pipress:stack": stack,
+    "pipress:instance": instance,
+    [ttlTag]: String(maxDuration / 3600),
+  };
   return {
     // Resolved when an instance starts: a new image changes nothing that is declared.
-    imageId: `resolve:ssm:${images[box]}`,
+    imageId: `resolve:ssm:${images[instance]}`,
     userData: Buffer.from(userData).toString("base64"),
     iamInstanceProfile: { name: profile },
     instanceInitiatedShutdownBehavior: "terminate",
@@ -111,23 +117,23 @@ function launchTemplate(name: string, args: BoxArgs, profile: pulumi.Input<strin
   };
 }
 
-/** A group of at most one instance, asleep. Spot takes whichever type and zone is least likely to be taken back at a good price. */
+/** A group of at most one instance, declared with none. Spot takes whichever type and zone is least likely to be taken back at a good price. */
 function groupOf(
-  { types, stack, maxHours }: BoxArgs,
+  { types, stack, maxDuration }: InstanceArgs,
   kind: GroupKind,
   templateId: pulumi.Input<string>,
   version: pulumi.Input<number>,
 ): GroupArgs {
   const tags = {
     "pipress:stack": stack,
-    [ttlTag]: String(maxHours),
+    [ttlTag]: String(maxDuration / 3600),
     ...(kind === "on-demand" && { [consentTag]: "yes" }),
   };
   return {
     minSize: 0,
     maxSize: 1,
     healthCheckType: "EC2",
-    // A box that goes away is ended with what it is doing: everything worth keeping is in the bucket.
+    // An instance that goes away is ended with what it is doing: everything worth keeping is in the bucket.
     forceDelete: true,
     mixedInstancesPolicy: {
       launchTemplate: {

@@ -1,22 +1,24 @@
-"""A box's part of the bucket: `boxes/<stack>/<box>/` with jobs, what became of them, logs, checkpoints and boots.
+"""An instance's job queue, `boxes/<stack>/<instance>/` in the bucket: jobs, statuses, logs, checkpoints, instances.
+
+The folders keep the names that they have in buckets of earlier versions.
 
 jobs/<key>.json         wanted: {"submission", "submittedAt", "spec", "stage"}; gone when done or failed
 status/<key>.json       what became of it: {"submission", "state", "line", "instance", "at", "error"?}
 logs/<key>.txt          the job's log so far
-checkpoints/<key>.tar   what a next box goes on from
-boots/<instance>.json   each box that ran: type, price, since when, until when, why it ended
+checkpoints/<key>.tar   what a next instance resumes from
+boots/<instance>.json   each instance that ran: type, price, since when, until when, why it ended
 """
 
 import json
 import time
 from typing import Any, Protocol
 
-# A box whose word on a job is older than this is no longer at work on it.
+# An instance whose word on a job is older than this is no longer at work on it.
 STALE_SECONDS = 60.0
 
 
 class Documents(Protocol):
-    """What a desk needs of a bucket: `Objects` on the box, boto3 where the operator is."""
+    """What a queue needs of a bucket: `Objects` on the instance, boto3 where the operator is."""
 
     def get(self, path: str) -> bytes | None: ...
 
@@ -27,11 +29,11 @@ class Documents(Protocol):
     def list(self, path: str) -> list[str]: ...
 
 
-class Desk:
-    """Jobs of one box, and what it says of them."""
+class JobQueue:
+    """Jobs of one instance, and what it says of them."""
 
-    def __init__(self, documents: Documents, box: str) -> None:
-        self.documents, self.root = documents, f"boxes/{box}"
+    def __init__(self, documents: Documents, name: str) -> None:
+        self.documents, self.root = documents, f"boxes/{name}"
 
     def log(self, key: str) -> str:
         return f"{self.root}/logs/{key}.txt"
@@ -44,7 +46,7 @@ class Desk:
         return self._read(f"jobs/{key}")
 
     def submit(self, key: str, job: dict[str, Any]) -> bool:
-        """Puts a job on the desk. Returns False when it lies there already."""
+        """Puts a job on the queue. Returns False when it lies there already."""
         return self._write(f"jobs/{key}", job, only_if_absent=True)
 
     def jobs(self) -> list[dict[str, Any]]:
@@ -53,7 +55,7 @@ class Desk:
         return sorted((job for job in found if job), key=lambda job: job["submittedAt"])
 
     def status(self, key: str) -> dict[str, Any] | None:
-        """What the box last said of a job."""
+        """What the instance last report of a job."""
         return self._read(f"status/{key}")
 
     def statuses(self) -> list[dict[str, Any]]:
@@ -63,11 +65,11 @@ class Desk:
         """Writes down how a job is: `working`, `interrupted`, `done` or `failed`."""
         spec = job["spec"]
         what = {"submission": job["submission"], "key": spec["key"], "name": spec["name"], "run": spec["run"]}
-        said = {**what, "state": state, "line": line, "instance": instance, "at": time.time(), **more}
-        self._write(f"status/{spec['key']}", said)
+        report = {**what, "state": state, "line": line, "instance": instance, "at": time.time(), **more}
+        self._write(f"status/{spec['key']}", report)
 
     def is_taken(self, job: dict[str, Any], instance: str) -> bool:
-        """Whether another box is at work on it."""
+        """Whether another instance is at work on it."""
         status = self.status(job["spec"]["key"])
         return (
             status is not None
@@ -77,17 +79,17 @@ class Desk:
             and time.time() - status["at"] < STALE_SECONDS
         )
 
-    def take_away(self, key: str) -> None:
+    def remove(self, key: str) -> None:
         """Nobody needs to work on it any more."""
         self.documents.delete(f"{self.root}/jobs/{key}.json")
 
-    def note_boot(self, boot: dict[str, Any]) -> None:
-        self._write(f"boots/{boot['instance']}", boot)
+    def note_instance(self, record: dict[str, Any]) -> None:
+        self._write(f"boots/{record['instance']}", record)
 
-    def boots(self) -> list[dict[str, Any]]:
-        """Every box that ran here, the first one first."""
-        found = [self._read(f"boots/{name}") for name in self._keys("boots")]
-        return sorted((boot for boot in found if boot), key=lambda boot: boot["began"])
+    def instances(self) -> list[dict[str, Any]]:
+        """Every instance that ran here, the first one first."""
+        records = [self._read(f"boots/{name}") for name in self._keys("boots")]
+        return sorted((record for record in records if record), key=lambda record: record["began"])
 
     def _keys(self, kind: str) -> list[str]:
         paths = self.documents.list(f"{self.root}/{kind}/")

@@ -1,7 +1,7 @@
-"""Puts the Python environment and llama.cpp's tools in place on a box, as a job: detached, logged, gone on with.
+"""Puts the Python environment and llama.cpp's tools in place on a machine, as a job: detached, logged, gone on with.
 
-Folders and stamps are those of bootstrap (`toolchain/bootstrap`, `toolchain/llama-cpp`), so that a box which is somebody's own
-machine as well uses one set of tools.
+Folders and stamps are those of bootstrap (`toolchain/bootstrap`, `toolchain/llama-cpp`), so that somebody's own machine
+uses one set of tools.
 """
 
 import hashlib
@@ -39,11 +39,11 @@ class Prepared:
 
 
 class Toolbox:
-    """What `box.json` in `source` asks for, and where it belongs below `cache`."""
+    """What `builder.json` in `source` asks for, and where it belongs below `cache`."""
 
     def __init__(self, source: Path, cache: Path) -> None:
         self.source, self.cache = source, cache
-        self.settings: dict[str, Any] = json.loads((source / "box.json").read_text(encoding="utf-8"))
+        self.settings: dict[str, Any] = json.loads((source / "builder.json").read_text(encoding="utf-8"))
         self.pin = self.settings["llamaCpp"]
         self.venv = cache / "venv" / self.settings["venv"]
         self.uv = cache / "uv" / self.settings["uvVersion"] / "uv"
@@ -68,7 +68,7 @@ class Toolbox:
         )
 
     def recipe(self) -> str:
-        """Digest of how llama.cpp is built for this CPU; the same as `recipeDigest` in toolchain/llama-cpp/recipe.ts."""
+        """Digest of how llama.cpp is built for this CPU; as `recipeDigest` in toolchain/llama-cpp/recipe.ts."""
         parts = [self.pin["sha256"], self.pin["targets"], self.pin["cmakeArgs"], cpu_identity()]
         digest = hashlib.sha256(json.dumps(parts, separators=(",", ":"), ensure_ascii=False).encode())
         for file in sorted((self.source / "toolchain/llama-cpp/cmake").iterdir()):
@@ -114,7 +114,7 @@ def _check_compilers() -> None:
     if missing:
         names = " ".join(missing)
         raise StageError(
-            f"the box lacks {', '.join(missing)}",
+            f"the machine lacks {', '.join(missing)}",
             f"on Debian or Ubuntu run there: sudo apt-get install -y --no-install-recommends {names}",
         )
 
