@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import type { JobQueues } from "../infra/builder/aws/job-queues.ts";
 import { instanceFor } from "../infra/stage/instance-for.ts";
 import { UserError } from "../common/user-error.ts";
@@ -9,30 +8,25 @@ import { openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
 import { bootstrap } from "../toolchain/bootstrap/index.ts";
 import { openJobQueues, runJobs } from "./builder-jobs.ts";
-import { DEFAULT_STACK, readStackConfig } from "./stack.ts";
+import { readStack, type StackOptions } from "./stack.ts";
 
 /** An instance uploads its job's log every twenty seconds. */
 const FOLLOW_MS = 5000;
 
-/** `npm run logs -- STAGE [--stack NAME]`: a stage's log, followed while its job is at work, wherever that is. */
-export async function main(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
-    options: { stack: { type: "string", default: DEFAULT_STACK } },
-    allowPositionals: true,
-  });
-  const config = readStackConfig(values.stack);
+/** `./pipress logs STAGE`: a stage's log, followed while its job is at work, wherever that is. */
+export async function logs(stageName: string, options: StackOptions): Promise<number> {
+  const { name: stack, config } = await readStack(options);
   await bootstrap();
   const stages = await planRecipe(loadRecipe(config.recipe), await openStore(config.store), readToolchain());
-  const stage = stages.find(({ name }) => positionals.length === 1 && name === positionals[0]);
+  const stage = stages.find(({ name }) => name === stageName);
   if (stage === undefined)
     throw new UserError({
       where: "logs",
-      what: positionals.length === 1 ? `the recipe has no stage "${positionals[0] ?? ""}"` : "name one stage",
+      what: `the recipe has no stage "${stageName}"`,
       remedy: `one of: ${stages.map(({ name }) => name).join(", ")}`,
     });
   if (config.builder?.aws !== undefined && instanceFor(stage) !== undefined)
-    return followQueue(await openJobQueues(config.store ?? "", values.stack), stage.name, stage.key);
+    return followQueue(await openJobQueues(config.store ?? "", stack), stage.name, stage.key);
   return (await runJobs(config, ["logs", "--follow", stage.key], true)).code;
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatBytes, formatDuration, parseBytes, parseDuration } from "./units.ts";
+import { formatBytes, formatDuration, formatUsd, parseBytes, parseDuration } from "./units.ts";
 
 describe("parseBytes", () => {
   it("reads decimal and binary units", () => {
@@ -12,6 +12,10 @@ describe("parseBytes", () => {
 });
 
 describe("formatting", () => {
+  it("writes dollars with their cents", () => {
+    expect(formatUsd(1.5)).toBe("$1.50");
+  });
+
   it("keeps three significant figures of a size", () => {
     expect(formatBytes(144_811_264)).toBe("145 MB");
     expect(formatBytes(3_990_000_000)).toBe("3.99 GB");

@@ -48,10 +48,60 @@ test("a download resumes where it was cut off", async () => {
   expect(transfers.at(-1)).toEqual({ file, sentTo: 1_000_000 });
 });
 
-test("a range beyond the end is refused and says how long the file is", async () => {
-  const response = await get(`/sha256/${sha256}`, { headers: { range: "bytes=1000000-" } });
-  expect(response.status).toBe(416);
-  expect(response.headers.get("content-range")).toBe("bytes */1000000");
+test.each([
+  ["bytes=0-3", "0-3"],
+  ["bytes=999996-", "999996-999999"],
+  ["bytes=4-9999999", "4-999999"],
+  ["bytes=-3", "999997-999999"],
+])("%s is that part of the file", async (range, part) => {
+  const response = await get(`/sha256/${sha256}`, { headers: { range } });
+  expect([response.status, response.headers.get("content-range")]).toEqual([206, `bytes ${part}/1000000`]);
+  const [start = 0, end = 0] = part.split("-").map(Number);
+  expect(response.headers.get("content-length")).toBe(String(end - start + 1));
+  expect((await bytesOf(response)).equals(content.subarray(start, end + 1))).toBe(true);
+});
+
+test.each(["lines=0-1", "bytes=0-1,4-5", "bytes=-", "bytes=a-b", ""])("`%s` gets the whole", async (range) => {
+  const response = await get(`/sha256/${sha256}`, { headers: { range } });
+  expect(response.status).toBe(200);
+  expect((await bytesOf(response)).equals(content)).toBe(true);
+});
+
+test.each(["bytes=1000000-", "bytes=-0", "bytes=5-2"])(
+  "%s cannot be satisfied, and the answer says how long the file is",
+  async (range) => {
+    const response = await get(`/sha256/${sha256}`, { headers: { range } });
+    expect(response.status).toBe(416);
+    expect(response.headers.get("content-range")).toBe("bytes */1000000");
+  },
+);
+
+test("a reader holding the same content gets the rest", async () => {
+  const headers = { range: "bytes=999999-", "if-range": `"${sha256}"` };
+  const response = await get(`/sha256/${sha256}`, { headers });
+  expect([response.status, response.headers.get("etag")]).toEqual([206, `"${sha256}"`]);
+  expect(response.headers.get("content-type")).toBe("application/octet-stream");
+});
+
+test("all that is sent keeps to the limit", async () => {
+  const limited = await startContentServer([file], undefined, 4_000_000);
+  const began = performance.now();
+  const response = await fetch(`http://127.0.0.1:${limited.port}/sha256/${sha256}`);
+  expect((await bytesOf(response)).equals(content)).toBe(true);
+  // The first of its four pieces goes at once.
+  expect(performance.now() - began).toBeGreaterThan(150);
+  await limited.close();
+});
+
+test("a file that went away since is not found", async () => {
+  const other = { ...file, path: join(folder, ".a b%20c") };
+  await writeFile(other.path, content);
+  const serving = await startContentServer([other]);
+  const url = `http://127.0.0.1:${serving.port}/sha256/${sha256}`;
+  expect((await bytesOf(await fetch(url))).equals(content)).toBe(true);
+  await rm(other.path);
+  expect((await fetch(url)).status).toBe(404);
+  await serving.close();
 });
 
 test("a reader holding other content gets the whole file instead of a splice", async () => {

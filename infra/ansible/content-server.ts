@@ -3,8 +3,8 @@ import { stat } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
+import send from "send";
 import { UserError } from "../../common/user-error.ts";
-import { parseRange } from "./range.ts";
 import { Throttle } from "./throttle.ts";
 
 /** One for all servers of this process: what is limited is the line that they share. */
@@ -22,6 +22,12 @@ export interface ServedFile {
 export interface Transfer {
   file: ServedFile;
   sentTo: number;
+}
+
+/** What `send` reports instead of answering: a range beyond the end, a file that went away. */
+interface HttpError extends Error {
+  status: number;
+  headers?: Record<string, string>;
 }
 
 export interface ContentServer {
@@ -50,7 +56,7 @@ export async function startContentServer(
     if (file === undefined) answer(response, 404, "no such file here\n");
     else if (request.method !== "GET" && request.method !== "HEAD")
       answer(response, 405, "GET or HEAD only\n");
-    else void sendFile(file, request, response, onTransfer, bytesPerSecond);
+    else sendFile(file, request, response, onTransfer, bytesPerSecond);
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -81,48 +87,41 @@ async function verifySize({ path, bytes, sha256 }: ServedFile): Promise<void> {
   });
 }
 
-async function sendFile(
+/** Sends what the reader asks for; `send` reads its headers, the bytes go out at the pace that is allowed. */
+function sendFile(
   file: ServedFile,
   request: IncomingMessage,
   response: ServerResponse,
   onTransfer: (transfer: Transfer) => void,
   bytesPerSecond: number | undefined,
-): Promise<void> {
-  const etag = `"${file.sha256}"`;
-  // If-Range: a reader that began with other content must not splice; ours never changes under its digest.
-  const resumable = (request.headers["if-range"] ?? etag) === etag;
-  const range = resumable ? parseRange(request.headers.range, file.bytes) : undefined;
-  const headers = {
-    "accept-ranges": "bytes",
-    "content-type": "application/octet-stream",
-    etag,
-  };
-  if (range === "unsatisfiable") {
-    response.writeHead(416, { ...headers, "content-range": `bytes */${file.bytes}` }).end();
-    return;
-  }
-  const { start, end } = range ?? { start: 0, end: file.bytes - 1 };
-  response.writeHead(range === undefined ? 200 : 206, {
-    ...headers,
-    "content-length": end - start + 1,
-    ...(range && { "content-range": `bytes ${start}-${end}/${file.bytes}` }),
+): void {
+  const reply = send(request, encodeURI(file.path), {
+    ...{ dotfiles: "allow", index: false },
+    ...{ etag: false, lastModified: false, cacheControl: false },
   });
-  if (request.method === "HEAD" || file.bytes === 0) {
-    response.end();
-    return;
-  }
-  let sentTo = start;
-  const body = createReadStream(file.path, { start, end, highWaterMark: 256 * 1024 });
-  async function* paced(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    for await (const chunk of chunks) {
-      await line.take(chunk.length, bytesPerSecond);
-      sentTo += chunk.length;
-      onTransfer({ file, sentTo });
-      yield chunk;
+  reply.on("headers", () => {
+    // A reader that began with other content must not splice (If-Range); ours never changes under its digest.
+    response.setHeader("etag", `"${file.sha256}"`);
+    response.setHeader("content-type", "application/octet-stream");
+  });
+  reply.on("error", ({ status, message, headers }: HttpError) => {
+    response.writeHead(status, headers).end(`${message}\n`);
+  });
+  reply.stream = (path: string, { start = 0, end }: { start?: number; end?: number } = {}) => {
+    let sentTo = start;
+    async function* paced(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+      for await (const chunk of chunks) {
+        await line.take(chunk.length, bytesPerSecond);
+        sentTo += chunk.length;
+        onTransfer({ file, sentTo });
+        yield chunk;
+      }
     }
-  }
-  // A reader that goes away resumes later; a file that cannot be read ends the response short, which the reader sees.
-  await pipeline(body, paced, response).catch(() => response.destroy());
+    const body = createReadStream(path, { start, end, highWaterMark: 256 * 1024 });
+    // A reader that goes away resumes later; a file that cannot be read ends the response short, which the reader sees.
+    pipeline(body, paced, response).catch(() => response.destroy());
+  };
+  reply.pipe(response);
 }
 
 function answer(response: ServerResponse, status: number, text: string): void {

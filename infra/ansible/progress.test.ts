@@ -15,13 +15,13 @@ function play(lines: readonly object[], expectedTasks?: number) {
   return progress;
 }
 
-const place = { role: "inference_service", task: "start and gate", host: "pi-0" };
+const place = { role: "server", task: "start and gate", host: "pi-0" };
 
 test("the status names host, role, task, how far it is and since when", () => {
   const task = { ...place, event: "task" };
-  expect(play([task, task, task], 14).status).toBe("pi-0: inference_service · start and gate (3/14, 12 s)");
-  expect(play([task]).status).toBe("pi-0: inference_service · start and gate (1, 4 s)");
-  expect(play([task, task], 1).status).toBe("pi-0: inference_service · start and gate (2, 8 s)");
+  expect(play([task, task, task], 14).status).toBe("pi-0: server · start and gate (3/14, 12 s)");
+  expect(play([task]).status).toBe("pi-0: server · start and gate (1, 4 s)");
+  expect(play([task, task], 1).status).toBe("pi-0: server · start and gate (2, 8 s)");
   expect(play([]).status).toBe("pi-0: connecting (0 s)");
 });
 
@@ -41,9 +41,9 @@ test("changes are told with the module's message, or the file in question", () =
     tasks: 0,
     seconds: 20,
     changedTasks: [
-      "inference_service: start and gate — tokens/s below the floor",
-      "inference_service: start and gate — /etc/x",
-      "inference_service: start and gate",
+      "server: start and gate — tokens/s below the floor",
+      "server: start and gate — /etc/x",
+      "server: start and gate",
     ],
   });
 });

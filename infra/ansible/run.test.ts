@@ -41,7 +41,7 @@ async function makeRun(tasks: string, changes: Partial<PlaybookRun> = {}): Promi
     secretVars: {},
     files: [],
     check: false,
-    parallel: 10,
+    concurrency: 10,
     signal: new AbortController().signal,
     log: { status: say, info: say, warn: say },
     logFolder: play.logFolder,

@@ -7,11 +7,11 @@ import { execa } from "execa";
 import { afterAll, expect, it } from "vitest";
 import { repoRoot } from "../../common/paths.ts";
 import { launcher } from "../stage/stage.ts";
-import type { StageJob } from "../stage/job.ts";
+import type { StageJob, StageSpec } from "../stage/job.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "pipress-launcher-"));
 const key = "ab".repeat(32);
-const spec = {
+const spec: StageSpec = {
   ...{ stage: "convert", name: "convert-base", key, run: "r1", forRelease: false, params: {} },
   ...{ inputs: {}, toolVersions: {} },
 };

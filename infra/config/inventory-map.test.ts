@@ -26,8 +26,12 @@ describe("hostsOfInventory", () => {
   it("maps Ansible's own variables and pipress's, and asks known_hosts for the key", async () => {
     const vars = {
       ...{ ansible_host: "10.0.0.7", ansible_port: "2222", ansible_user: "admin" },
-      ...{ ansible_ssh_private_key_file: "~/.ssh/pi", pipress_build: "device", pipress_labels: { ring: 2 } },
-      pipress_service: { contextLength: 1024 },
+      ...{
+        ansible_ssh_private_key_file: "~/.ssh/pi",
+        pipress_build: "onDevice",
+        pipress_labels: { ring: 2 },
+      },
+      pipress_server: { contextLength: 1024 },
     };
     const { hosts, problems } = await hostsOfInventory(
       listing({ "pi-1.local": vars }, { kitchen: ["pi-1.local"] }),
@@ -42,8 +46,8 @@ describe("hostsOfInventory", () => {
         where: "hosts.ini: pi-1.local",
         host: {
           ...{ name: "pi-1.local", group: "kitchen", address: "10.0.0.7", port: 2222, user: "admin" },
-          ...{ hostKey: "ssh-ed25519 BBBB", privateKeyFile: "~/.ssh/pi", build: "device" },
-          ...{ labels: { ring: "2" }, service: { contextLength: 1024 } },
+          ...{ hostKey: "ssh-ed25519 BBBB", privateKeyFile: "~/.ssh/pi", build: "onDevice" },
+          ...{ labels: { ring: "2" }, server: { contextLength: 1024 } },
         },
       },
     ]);
@@ -74,24 +78,24 @@ describe("hostsOfInventory", () => {
   });
 
   it("reports every problem of a host, each by the variable that was written", async () => {
-    const found = await problemsOf({
+    const problems = await problemsOf({
       ...{
         ansible_port: 70000,
         ansible_connection: "local",
         ansible_password: "x",
         ansible_user: "{{ me }}",
       },
-      ...{ ansible_ssh_common_args: "-J gate", pipress_service: { prot: 1 }, pipress_down: "maybe" },
+      ...{ ansible_ssh_common_args: "-J gate", pipress_server: { prot: 1 }, pipress_unreachable: "maybe" },
     });
-    expect(found.map((line) => line.replace(/^hosts\.ini: pi-1\./, ""))).toEqual([
+    expect(problems.map((line) => line.replace(/^hosts\.ini: pi-1\./, ""))).toEqual([
       'ansible_connection: is "local"',
       "ansible_password: passwords are not used",
       "ansible_ssh_common_args: arguments of ssh are not taken over",
       "ansible_user: holds a template, which ansible-inventory does not resolve",
       "pipress_host_key: is not set, and known_hosts has no key of pi-1 port 70000",
       "ansible_port: must be a port, 1 to 65535",
-      'pipress_down: Invalid option: expected one of "skip"|"fail"',
-      'pipress_service.prot: unknown key; did you mean "port"?',
+      'pipress_unreachable: Invalid option: expected one of "skip"|"fail"',
+      'pipress_server.prot: unknown key; did you mean "port"?',
     ]);
   });
 

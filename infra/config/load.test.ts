@@ -27,12 +27,12 @@ describe("parseStackConfig", () => {
     });
     expect(config).toEqual({
       recipe: "smollm2-135m",
-      service: {},
+      server: {},
       groups: {},
       monitoring: false,
       rollout: {
-        ...{ canary: { count: 1 }, shares: [], maxFailures: { count: 0 } },
-        ...{ soak: 60, parallel: 10, stageFirst: true, neighbours: false, down: "fail" },
+        ...{ canary: { count: 1 }, steps: [], maxFailures: { count: 0 } },
+        ...{ soak: 60, concurrency: 10, prefetch: true, peerToPeer: false, unreachable: "fail" },
       },
       hosts: [{ name: "pi-0", virtual: { memory: 2 ** 30, cpus: 2, disk: 8 * 2 ** 30 } }],
     });
@@ -41,23 +41,23 @@ describe("parseStackConfig", () => {
   it("reads waves as numbers or shares and the soak as a time", () => {
     const { rollout } = parseStackConfig({
       "pipress:recipe": "x",
-      "pipress:rollout": '{"canary":2,"shares":["25 %","50%"],"soak":"1.5 h","orderBy":"ring"}',
+      "pipress:rollout": '{"canary":2,"steps":["25 %","50%"],"soak":"1.5 h","orderBy":"ring"}',
     });
     expect(rollout).toMatchObject({
       canary: { count: 2 },
-      shares: [{ share: 0.25 }, { share: 0.5 }],
+      steps: [{ share: 0.25 }, { share: 0.5 }],
       soak: 5400,
     });
-    expect(problems({ recipe: "x", rollout: { canary: "some", soak: "soon", shares: ["120 %"] } })).toEqual([
+    expect(problems({ recipe: "x", rollout: { canary: "some", soak: "soon", steps: ["120 %"] } })).toEqual([
       'pipress:rollout.canary: "some" is neither a number of hosts nor a share such as "20 %"',
-      'pipress:rollout.shares[0]: "120 %" is neither a number of hosts nor a share such as "20 %"',
+      'pipress:rollout.steps[0]: "120 %" is neither a number of hosts nor a share such as "20 %"',
       'pipress:rollout.soak: "soon" is not a time; write it as "90 s" or "10 minutes"',
     ]);
   });
 
   it("reports every problem at once, each by its config path", () => {
     const found = problems({
-      service: { port: 70000 },
+      server: { port: 70000 },
       hosts: [
         { name: "pi-0", virtual: { memory: "lots" } },
         { name: "Pi_1", address: "pi-1", hostKey: "nonsense" },
@@ -68,13 +68,13 @@ describe("parseStackConfig", () => {
     expect(found.join("\n")).toContain('pipress:hosts[0].virtual.memory: "lots" is not a size');
     expect(found.join("\n")).toContain("pipress:hosts[1].name: must be lower-case");
     expect(found.join("\n")).toContain("pipress:hosts[1].hostKey: must be a public host key");
-    expect(found.join("\n")).toContain("pipress:service.port: ");
+    expect(found.join("\n")).toContain("pipress:server.port: ");
   });
 
   it("names the nearest known key for an unknown one, at any depth", () => {
-    expect(problems({ recipe: "x", hsots: "[]", service: { prot: 1, zzzzzzzz: 2 } })).toEqual([
-      'pipress:service.prot: unknown key; did you mean "port"?',
-      "pipress:service.zzzzzzzz: unknown key; known here: port, contextLength, threads, parallel, minTokensPerSecond, cacheType, flags",
+    expect(problems({ recipe: "x", hsots: "[]", server: { prot: 1, zzzzzzzz: 2 } })).toEqual([
+      'pipress:server.prot: unknown key; did you mean "port"?',
+      "pipress:server.zzzzzzzz: unknown key; known here: port, contextLength, threads, parallel, minTokensPerSecond, cacheType, flags",
       'pipress:hsots: unknown key; did you mean "hosts"?',
     ]);
     expect(problems({ recipe: "x", hosts: [{ name: "pi-0", virtual: { memroy: "1 GiB" } }] })).toEqual([

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { awsBuilder } from "./aws-schema.ts";
-import { endpointSchema, groupsSchema, hostSchema, serviceSchema } from "./host-schema.ts";
+import { endpointSchema, groupsSchema, hostSchema, serverSchema } from "./host-schema.ts";
 import { rolloutSchema } from "./rollout-schema.ts";
 import { strict } from "../../common/strict.ts";
 import { access } from "../ssh/machine.ts";
@@ -54,7 +54,7 @@ export const stackConfigSchema = strict({
   /** Settings by group, below those of a host. */
   groups: groupsSchema.default({}),
   /** Settings of llama-server on all hosts, below those of group and host. */
-  service: serviceSchema.default({}),
+  server: serverSchema.default({}),
   /** An OpenAI-compatible endpoint in front of all hosts. */
   endpoint: endpointSchema.optional(),
   /** Whether hosts get Debian's node exporter and hand it the facts of their board. @default false */

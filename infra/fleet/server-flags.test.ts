@@ -1,14 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../common/user-error.ts";
 import { readToolchain } from "../../toolchain/toolchain.ts";
-import { checkServerFlags, readKnownFlags, type ServerFlags } from "./server-flags.ts";
+import type { ServerFlags } from "../config/server-settings.ts";
+import { checkServerFlags, readKnownFlags } from "./server-flags.ts";
 
 // The options of the pinned build itself.
 const known = readKnownFlags(readToolchain().llamaCpp.release.dir);
 
 function problemsOf(flags: ServerFlags): string[] {
   try {
-    checkServerFlags(flags, known, "pipress:service.flags", "b1");
+    checkServerFlags(flags, known, "pipress:server.flags", "b1");
     return [];
   } catch (error) {
     return (error as UserError).problems.map(({ what, remedy }) => `${what} — ${remedy}`);

@@ -26,7 +26,7 @@ describe("formatStatus", () => {
         hosts: [
           {
             host: "pi-0",
-            endpoint: "http://pi",
+            baseUrl: "http://pi/v1",
             tokensPerSecond: 4.25,
             loadSeconds: 1,
             answer: "",
@@ -45,8 +45,8 @@ describe("formatStatus", () => {
       "prune | bbbbbbbbbbbb | prune 45 % · layer 3",
       "quantize | cccccccccccc | missing: the next `up` makes it",
       "",
-      "host | release | tokens/s | endpoint",
-      "pi-0 | dddddddddddd | 4.3 | http://pi",
+      "host | release | tokens/s | base URL",
+      "pi-0 | dddddddddddd | 4.3 | http://pi/v1",
       "",
       "spent on what is in the store: 54 s of work, $0.50",
     ]);

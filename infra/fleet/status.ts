@@ -1,6 +1,6 @@
 import Table from "cli-table3";
 import { plainTable } from "../../common/plain-table.ts";
-import { formatDuration } from "../../common/units.ts";
+import { formatDuration, formatUsd } from "../../common/units.ts";
 import { describeInstances, type InstanceRecord } from "../builder/aws/instance-records.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import type { Report } from "./report.ts";
@@ -62,19 +62,19 @@ function instanceTable(records: readonly InstanceRecord[]): string {
     -shownInstances,
   )) {
     const ran = formatDuration(until - began);
-    table.push([name, instance, type, lifecycle, ran, `$${costUsd.toFixed(2)}`, why ?? state]);
+    table.push([name, instance, type, lifecycle, ran, formatUsd(costUsd), why ?? state]);
   }
   return table.toString();
 }
 
 function hostTable({ release, hosts }: Report): string {
-  const table = new Table({ ...plainTable, head: ["host", "release", "tokens/s", "endpoint"] });
-  for (const { host, tokensPerSecond, endpoint, ...served } of hosts)
+  const table = new Table({ ...plainTable, head: ["host", "release", "tokens/s", "base URL"] });
+  for (const { host, tokensPerSecond, baseUrl, ...served } of hosts)
     table.push([
       host,
       (served.release ?? release).slice(0, 12),
       tokensPerSecond?.toFixed(1) ?? "",
-      served.problem ?? endpoint,
+      served.problem ?? baseUrl,
     ]);
   return table.toString();
 }
@@ -84,7 +84,7 @@ function spent(stages: readonly PlannedStage[]): string {
   const sum = (part: (of: (typeof made)[number]) => number) =>
     made.reduce((total, of) => total + part(of), 0);
   const time = formatDuration(sum(({ seconds }) => seconds));
-  return `spent on what is in the store: ${time} of work, $${sum(({ costUsd }) => costUsd).toFixed(2)}`;
+  return `spent on what is in the store: ${time} of work, ${formatUsd(sum(({ costUsd }) => costUsd))}`;
 }
 
 /** The lines of `pipress jobs ls`, `696dc03ed1d0  quantize 45 % · …`, by key. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { StageName } from "../stage/node.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { awsBuilder } from "../config/aws-schema.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -16,7 +17,7 @@ const aws = (changes: Record<string, unknown> = {}) =>
   });
 const stage = (name: string, isStored = false) => ({
   name,
-  stage: name,
+  stage: name as StageName,
   params: {},
   artifact: isStored ? ({} as Manifest) : undefined,
 });

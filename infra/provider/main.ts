@@ -3,7 +3,7 @@ import { jobQueueResource } from "../builder/aws/job-queue-resource.ts";
 import { playbookResource } from "../fleet/rollout/playbook-resource.ts";
 import { waveResource } from "../fleet/rollout/wave-resource.ts";
 import { secretResource } from "./secret-resource.ts";
-import { virtualPiResource } from "./virtual-pi.ts";
+import { virtualPiResource } from "../virtual-pi/resource.ts";
 
 await serve({
   name: "pipress",

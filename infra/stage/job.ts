@@ -1,20 +1,12 @@
 import type { SshBuilderConfig } from "../config/schema.ts";
+import type { Manifest } from "../store/manifest.ts";
+import type { JobSpec } from "./job-spec.generated.ts";
 import type { PlannedStage } from "./planned.ts";
 
+export type { JobSpec };
+
 /** What a stage is, wherever it runs: nothing in it depends on a machine. */
-export interface StageSpec {
-  stage: string;
-  name: string;
-  key: string;
-  run: string;
-  /** Whether the release waits for it: it goes before stages that only measure. */
-  forRelease: boolean;
-  params: Record<string, unknown>;
-  /** Keys of the upstream stages, by the name under which this stage knows them. */
-  inputs: Record<string, string>;
-  /** Versions of the tools that the key depends on. */
-  toolVersions: Record<string, string>;
-}
+export type StageSpec = Omit<JobSpec, "store" | "jobs" | "tools">;
 
 /** How the launcher reaches the builder; undefined for this machine. */
 export interface BuilderAddress {
@@ -40,15 +32,6 @@ export interface StageJob {
   builder?: BuilderAddress;
 }
 
-/** What the job runner (`python -m pipress stage run`) reads on standard input; `models/schemas/spec.schema.json`. */
-export interface JobSpec extends StageSpec {
-  /** URL. */
-  store: string;
-  /** Folder of the jobs. */
-  jobs: string;
-  tools: { llamaCppBin: string; convertScript: string };
-}
-
 export function stageSpec(
   { stage, name, key, params, inputKeys, toolVersions, forRelease }: PlannedStage,
   run: string,
@@ -57,10 +40,4 @@ export function stageSpec(
 }
 
 /** The one JSON document that is printed when the artifact is in the store. */
-export interface JobResult {
-  key: string;
-  run: string;
-  files: Record<string, { sha256: string; bytes: number }>;
-  metrics: Record<string, number | string | boolean | null>;
-  seconds: number;
-}
+export type JobResult = Pick<Manifest, "key" | "run" | "files" | "metrics" | "seconds">;

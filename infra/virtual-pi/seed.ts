@@ -1,4 +1,4 @@
-import { buildTar } from "./tar.ts";
+import { packTar } from "../../common/tar.ts";
 
 export interface Seed {
   /** Host name. */
@@ -17,7 +17,7 @@ const pi = 1000;
 
 /** What makes one virtual Pi differ from another: a tar that its initramfs unpacks onto the root disk once. */
 export function buildSeed(seed: Seed): Buffer {
-  return buildTar([
+  return packTar([
     { path: "etc/hostname", content: `${seed.name}\n`, mode: 0o644 },
     { path: "etc/hosts", content: `127.0.0.1 localhost\n127.0.1.1 ${seed.name}\n`, mode: 0o644 },
     { path: "etc/machine-id", content: `${seed.machineId}\n`, mode: 0o444 },

@@ -36,7 +36,7 @@ def _stage() -> int:
         print_result(run_stage(spec))
     except Interrupted:
         say(f"{name} goes on without you. To pick it up, run the same command again;")
-        say(f"to stop it: npm run jobs -- stop {name}")
+        say(f"to stop it: ./pipress jobs stop {name}")
         return 130
     except StageError as error:
         say(f"{name}: {error}")

@@ -103,7 +103,7 @@ describe("an object that is not what the manifest says", () => {
     const made = plan.find(({ key }) => key === stage.inputKeys["model"]);
     const key = made?.key ?? "";
     await store.put(madeUpFile(key), Buffer.from(damage(made?.name ?? "")));
-    const remedy = `run \`npm run store -- rm ${key.slice(0, 12)} --store '${store.url}' --yes\`, then \`up\` again`;
+    const remedy = `run \`./pipress store rm ${key.slice(0, 12)} --store '${store.url}' --yes\`, then \`up\` again`;
     await expectError(up, { store: store.url }, message, remedy);
     expect(await store.manifest(stage.key)).toBeUndefined();
   });

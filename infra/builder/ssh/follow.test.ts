@@ -8,7 +8,7 @@ import { receiveSource, runStage, sourceMissing } from "./remote.ts";
 
 const machine = { address: "gpu", port: 22, user: "me", hostKey: `ssh-ed25519 ${"A".repeat(68)}` };
 const spec = {
-  stage: "prune",
+  stage: "prune" as const,
   name: "prune",
   key: "ab".repeat(32),
   run: "r",

@@ -85,7 +85,7 @@ function textJob(of: string, run = "run-1"): MachineJob {
 
 function job(changes: Partial<MachineJob["spec"]>): MachineJob {
   const spec = {
-    stage: "",
+    stage: "fetch" as const,
     name: "",
     key,
     run: "run-1",

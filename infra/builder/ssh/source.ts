@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { repoRoot } from "../../../common/paths.ts";
-import { buildTar, type TarEntry } from "../../virtual-pi/tar.ts";
+import { packTar, type TarFile } from "../../../common/tar.ts";
 import { UV_VERSION } from "../../../toolchain/bootstrap/pins.ts";
 import { llamaCppPin } from "../../../toolchain/llama-cpp/pin.ts";
 import { cmakePlaceholder, hostRecipe } from "../../../toolchain/llama-cpp/recipe.ts";
@@ -28,17 +28,17 @@ const parts = [
 /** Packs the code as it is in this clone, so that a stage's key and what runs under it cannot differ. */
 export function packSource(root = repoRoot): PackedSource {
   const files = parts.flatMap((part) => filesOf(root, part)).sort();
-  const entries = files.map((path): TarEntry => ({
+  const entries = files.map((path): TarFile => ({
     path,
     mode: 0o644,
-    content: readFileSync(join(root, path), "utf8"),
+    content: readFileSync(join(root, path)),
   }));
   entries.push({
     path: "builder.json",
     mode: 0o644,
     content: JSON.stringify(builderSettings(root), null, 2),
   });
-  const archive = buildTar(entries);
+  const archive = packTar(entries);
   return {
     digest: createHash("sha256").update(archive).digest("hex").slice(0, 16),
     archive: gzipSync(archive),

@@ -37,8 +37,8 @@ const schema = z.strictObject({
   secretVars: z.record(z.string(), z.unknown()).default({}),
   files: z.array(releaseFileSchema).default([]),
   failures: z.enum(["throw", "report"]).default("throw"),
-  whenDown: z.enum(["fail", "skip"]).default("fail"),
-  parallel: z.int().min(1).default(10),
+  unreachable: z.enum(["fail", "skip"]).default("fail"),
+  concurrency: z.int().min(1).default(10),
   bytesPerSecond: z.number().min(1).optional(),
 });
 
@@ -89,7 +89,7 @@ export function diffPlaybook(inputs: Props, state: Props, news: Props): DiffResu
 function withoutRoute(inputs: Props): Props {
   const { files, host, ...rest } = inputs as { files?: unknown; host?: unknown };
   return {
-    ...(omit(rest, ["routeVars", "failures", "whenDown", "parallel", "bytesPerSecond"]) as Props),
+    ...(omit(rest, ["routeVars", "failures", "unreachable", "concurrency", "bytesPerSecond"]) as Props),
     files: Array.isArray(files) ? files.map((file) => omit(file, ["source"])) : files,
     host: omit(host, routeKeys),
   };
@@ -115,8 +115,8 @@ async function converge(id: string, given: Props, call: Call, state?: Props): Pr
     return { recap, results, drift: [], outcome: outcome("done") };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const unreachable = error instanceof ConnectionFailure && !error.isPermanent;
-    const skipped = unreachable && inputs.whenDown === "skip";
+    const isUnreachable = error instanceof ConnectionFailure && !error.isPermanent;
+    const skipped = isUnreachable && inputs.unreachable === "skip";
     const kept = { ...state, results: state?.results ?? {} };
     if (!call.signal.aborted && (skipped || inputs.failures === "report")) {
       call.log.warn(skipped ? `${error.message}; skipped until the next \`up\`` : error.message);
@@ -185,8 +185,8 @@ export interface HostRun {
   secretVars: Record<string, unknown>;
   files: readonly ServedFile[];
   check: boolean;
-  /** Hosts at work at the same time, at most. */
-  parallel: number;
+  /** Maximum concurrent hosts, over all plays. */
+  concurrency: number;
   bytesPerSecond?: number | undefined;
   expectedTasks?: number | undefined;
 }

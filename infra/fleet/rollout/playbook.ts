@@ -26,9 +26,9 @@ export interface PlaybookArgs {
   /** Whether a failed run fails the resource, or is reported in `outcome` for others to judge. @default "throw" */
   failures?: pulumi.Input<"throw" | "report">;
   /** What a host that does not answer means: a failed run, or one for the next `up`. @default "fail" */
-  whenDown?: pulumi.Input<"fail" | "skip">;
+  unreachable?: pulumi.Input<"fail" | "skip">;
   /** Plays of all hosts that may run at the same time as this one. @default 10 */
-  parallel?: pulumi.Input<number>;
+  concurrency?: pulumi.Input<number>;
   /** What this machine sends to all hosts together at most. @default no limit */
   bytesPerSecond?: pulumi.Input<number>;
 }

@@ -70,12 +70,12 @@ def judge(seen: Seen, limits: Limits) -> End | None:
     if seen.now - seen.changed > limits.stall_timeout_seconds:
         return End(
             f"the job has made no progress for {_minutes(limits.stall_timeout_seconds)}",
-            blame="see its log (`npm run logs`), then run `up` again: it goes on from its checkpoint",
+            blame="see its log (`./pipress logs STAGE`), then run `up` again: it goes on from its checkpoint",
         )
     if seen.gpu_busy is not None and seen.now - seen.gpu_busy > limits.gpu_idle_timeout_seconds:
         return End(
             f"the GPU has had nothing to do for {_minutes(limits.gpu_idle_timeout_seconds)}",
-            blame="see its log (`npm run logs`): does the stage find the GPU?",
+            blame="see its log (`./pipress logs STAGE`): does the stage find the GPU?",
         )
     return None
 

@@ -46,7 +46,7 @@ def main(jobs: Path) -> int:
         return 130
     except StageError as error:
         say(f"{name}: {error}")
-        say(f"{name}: log: npm run logs -- {name}")
+        say(f"{name}: log: ./pipress logs {name}")
         return 1
     return 0
 

@@ -145,7 +145,7 @@ def test_ctrl_c_says_what_goes_on_and_how_to_pick_it_up(job_spec: Any, attach: A
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 130
     assert "quantize goes on without you. To pick it up, run the same command again;" in err
-    assert "npm run jobs -- stop quantize" in err
+    assert "./pipress jobs stop quantize" in err
     assert job.is_at_work()
     stop_job(Path(spec["jobs"]), "quantize")
     assert not job.is_at_work()
