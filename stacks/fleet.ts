@@ -19,7 +19,7 @@ import { checkLimits } from "../infra/prediction/limits.ts";
 import { memoryMax } from "../infra/prediction/memory.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { makeRelease } from "../infra/fleet/release.ts";
-import { checkServerFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
+import { checkFleetFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
 import { hostFigures, modelFigures, type Report } from "../infra/fleet/report.ts";
 import { peerPort } from "../infra/fleet/rollout/peers.ts";
 import { Rollout, type RolloutArgs } from "../infra/fleet/rollout/rollout.ts";
@@ -37,8 +37,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const fleet = await loadFleet(config, toolchain.ansiblePlaybook, recipe);
   const { llamaCpp } = toolchain;
   const knownFlags = readKnownFlags(llamaCpp.release.dir);
-  for (const { where, server } of fleet)
-    checkServerFlags(server.flags, knownFlags, `${where}.server.flags`, llamaCpp.version);
+  checkFleetFlags(config, fleet, knownFlags, llamaCpp.version);
   const storeName = config.store ?? defaultStore;
   const store = await openStore(storeName);
 

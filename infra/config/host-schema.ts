@@ -72,7 +72,7 @@ const settings = {
 export const groupsSchema = z.record(groupName, strict({ ...sharedAccess, ...settings }));
 
 /** A Raspberry Pi emulated on this machine: QEMU's Cortex-A72 with real systemd and sshd. */
-const virtualHost = strict({
+export const virtualHost = strict({
   name: virtualName,
   group: groupName.optional(),
   virtual: strict({
@@ -87,7 +87,7 @@ const virtualHost = strict({
 });
 
 /** A Raspberry Pi 4 reached over SSH. */
-const sshHost = strict({
+export const sshHost = strict({
   name: hostName,
   group: groupName.optional(),
   ...access,

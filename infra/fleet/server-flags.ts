@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { nearest } from "../../common/nearest.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
+import type { HostConfig } from "../config/hosts.ts";
+import type { StackConfig } from "../config/schema.ts";
 import type { ServerFlags } from "../config/server-settings.ts";
 
 /** Options of llama-server by name, with the number of values each takes: `server-flags.json` of the pinned build. */
@@ -74,7 +76,27 @@ export function readKnownFlags(releaseFolder: string): KnownFlags {
 }
 
 /**
- * Checks a host's further options against the pinned build.
+ * Checks the further options of a stack, of its groups and of its hosts, each by the path under which it is written.
+ * @throws UserError as `checkServerFlags`
+ */
+export function checkFleetFlags(
+  { server, groups }: Pick<StackConfig, "server" | "groups">,
+  fleet: readonly HostConfig[],
+  known: KnownFlags,
+  version: string,
+): void {
+  const levels = [
+    { where: "pipress:server", server },
+    ...Object.entries(groups).map(([name, group]) => ({ where: `pipress:groups.${name}.server`, ...group })),
+    // What is left is a host's own.
+    ...fleet.map((host) => ({ where: `${host.where}.server`, server: host.server })),
+  ];
+  for (const level of levels)
+    checkServerFlags(level.server?.flags ?? {}, known, `${level.where}.flags`, version);
+}
+
+/**
+ * Checks further options against the pinned build.
  * @param where config path of the flags
  * @param version build, e.g. `b11434`
  * @throws UserError with every option that the build does not know, that takes another number of values, or that is refused

@@ -89,6 +89,6 @@ function spent(stages: readonly PlannedStage[]): string {
 
 /** The lines of `pipress jobs ls`, `696dc03ed1d0  quantize 45 % · …`, by key. */
 export function parseJobs(lines: string): Map<string, string> {
-  const found = [...lines.matchAll(/^([0-9a-f]{12}) {2}(.+)$/gm)];
-  return new Map(found.map(([, key = "", state = ""]) => [key, state]));
+  const jobs = [...lines.matchAll(/^([0-9a-f]{12}) {2}(.+)$/gm)];
+  return new Map(jobs.map(([, key = "", state = ""]) => [key, state]));
 }

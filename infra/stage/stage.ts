@@ -17,10 +17,10 @@ export interface StageArgs {
 }
 
 /**
- * Starts `infra/builder/run-stage.ts` without naming a folder. A command without `dir` runs where its plugin runs, and
- * the engine starts plugins in the folder of the program, `stacks/`. From there Node finds the nearest package.json, as
- * for any `#` import, and tsx in the node_modules beside it: so the command is the same in every clone, and works
- * with the official CLI, which sets no variable of ours.
+ * Starts `infra/builder/run-stage.ts` without naming a folder. A command without `dir` runs in its plugin's folder, which is
+ * the program's, `stacks/`, as the engine starts plugins there (seen with 3.250, also with `pulumi -C`). Node looks for
+ * `#run-stage` in the nearest package.json above that folder, and for tsx in the node_modules beside it. So the command is the
+ * same in every clone, and the official CLI runs it too, without any variable of ours.
  */
 export const launcher = `node --import tsx --eval 'import("#run-stage")'`;
 

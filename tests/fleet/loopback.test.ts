@@ -175,7 +175,7 @@ describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
     await up({ release: "four" });
   });
 
-  it("skips a host that is down and brings it up to date when it is back", async () => {
+  it("skips an unreachable host and brings it up to date when it is back", async () => {
     await hosts[2]?.stop();
     const shown = await up({ release: "five", unreachable: "skip" });
     expect(served()).toEqual(["five", "five", "four", "five"]);
@@ -185,7 +185,7 @@ describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
     expect(served()).toEqual(["five", "five", "five", "five"]);
   });
 
-  it("counts a host that is down as failed where the configuration says so", async () => {
+  it("counts an unreachable host as failed where the configuration says so", async () => {
     await hosts[0]?.stop();
     const shown = await failingUp({ release: "six" });
     expect(shown).toMatch(/staged \/ pi-0: pi-0: unreachable/);
@@ -213,7 +213,7 @@ describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
     expect(served()).toEqual(["eight", "eight", "eight", "eight"]);
   });
 
-  it("goes on where it was when everything that the up consists of was killed behind the canary", async () => {
+  it("resumes when everything that the up consists of was killed behind the canary", async () => {
     const run = await withFleet({ release: "nine" }, () =>
       Promise.resolve({ up: project.start("up", "--yes", "--skip-preview") }),
     );

@@ -26,6 +26,8 @@ import { pythonEnvironment } from "../../../toolchain/bootstrap/python.ts";
 import { llamaCppPin } from "../../../toolchain/llama-cpp/pin.ts";
 import { cpuIdentity, hostRecipe, recipeDigest } from "../../../toolchain/llama-cpp/recipe.ts";
 import type { SshBuilderConfig } from "../../config/schema.ts";
+import type { StageJob } from "../../stage/job.ts";
+import { launcher } from "../../stage/stage.ts";
 import type { MachineJob } from "./machine.ts";
 import { runsAtWork } from "./runs-at-work.ts";
 
@@ -100,9 +102,11 @@ function job(changes: Partial<MachineJob["spec"]>): MachineJob {
 
 /** Starts the attaching process as the stage's command does. */
 function attach(of: MachineJob) {
-  return execa("node", ["--import", "tsx", "infra/builder/ssh/attach.ts"], {
+  const { store, ...spec } = of.spec;
+  const stage: StageJob = { spec, store, builder: { ssh: of.machine } };
+  return execa("sh", ["-c", launcher], {
     cwd: repoRoot,
-    input: JSON.stringify(of),
+    input: JSON.stringify(stage),
     env: rootCredentials,
     reject: false,
   });
@@ -143,7 +147,7 @@ describe.skipIf(missing)("a builder over SSH", { timeout: 600_000 }, () => {
     expect(first.stderr).toContain("fetch-dataset sending the code");
     expect(first.exitCode, first.stderr).toBe(0);
     const result = JSON.parse(first.stdout) as Record<string, unknown>;
-    expect(result).toMatchObject({ key, run: "run-1", artifact: `s3://artifacts/p/artifacts/${key}` });
+    expect(result).toMatchObject({ key, run: "run-1" });
     expect(Object.keys(result["files"] as object).sort()).toEqual(["calibration.txt", "evaluation.txt"]);
 
     await sshd.stop();

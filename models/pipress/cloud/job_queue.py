@@ -61,7 +61,7 @@ class JobQueue:
     def statuses(self) -> list[dict[str, Any]]:
         return [status for key in self._keys("status") if (status := self._read(f"status/{key}"))]
 
-    def say(self, job: dict[str, Any], state: str, line: str, instance: str, **more: Any) -> None:
+    def report(self, job: dict[str, Any], state: str, line: str, instance: str, **more: Any) -> None:
         """Writes down how a job is: `working`, `interrupted`, `done` or `failed`."""
         spec = job["spec"]
         what = {"submission": job["submission"], "key": spec["key"], "name": spec["name"], "run": spec["run"]}

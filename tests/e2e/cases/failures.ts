@@ -35,8 +35,8 @@ export function failures(workspace: Workspace): void {
       expectClearError(output, "pi-0", /digest|sha-?256/i);
       rmSync(modelPath);
       writeFileSync(modelPath, good);
-      const mended = await workspace.up();
-      expect(mended.exitCode, mended.output).toBe(0);
+      const fixed = await workspace.up();
+      expect(fixed.exitCode, fixed.output).toBe(0);
       await workspace.onHost("pi-0", "rm -f /var/lib/pipress/aside");
       await expectStillServing(workspace);
     });

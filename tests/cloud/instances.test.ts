@@ -1,6 +1,6 @@
 /**
  * The life of a stack whose stages run on AWS, on the real engine, with a stand-in for the AWS provider, for Auto Scaling and
- * for the boxes: what they would make is made up here, on a real S3 server.
+ * for the instances: what they would make is made up here, on a real S3 server.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { instanceFor } from "../../infra/stage/instance-for.ts";
@@ -14,30 +14,30 @@ import type { PlannedStep, Workspace } from "../e2e/workspace.ts";
 import { makeWorkspace } from "./pulumi-home.ts";
 import { makeUp } from "./stand-ins/artifacts.ts";
 import { AutoScalingStandIn } from "./stand-ins/auto-scaling.ts";
-import { BoxStandIn } from "./stand-ins/boxes.ts";
+import { InstanceStandIn } from "./stand-ins/instances.ts";
 
 let s3: TestS3Server;
 let autoscaling: AutoScalingStandIn;
 let workspace: Workspace;
 let store: S3Store;
-let boxes: BoxStandIn;
+let instances: InstanceStandIn;
 
 beforeAll(async () => {
   Object.assign(process.env, rootCredentials);
   [s3, autoscaling] = await Promise.all([TestS3Server.start(), AutoScalingStandIn.start()]);
   store = new S3Store(s3.url("p"));
   workspace = await makeWorkspace(autoscaling);
-  boxes = new BoxStandIn(store, autoscaling);
+  instances = new InstanceStandIn(store, autoscaling);
 });
 
 afterAll(async () => {
-  await boxes.stop();
+  await instances.stop();
   await workspace.pulumi("destroy", "--yes", "--skip-preview");
   workspace.remove();
   await Promise.all([s3.stop(), autoscaling.stop()]);
 });
 
-/** Sets the stack up for a recipe with changes, what runs on no box being there already; returns its plan. */
+/** Sets the stack up for a recipe with changes, what runs on no instance being there already; returns its plan. */
 async function configure(changes: Record<string, unknown> = {}, aws: object = {}): Promise<PlannedStage[]> {
   workspace.recipe({ ...config, ...changes });
   workspace.configure({
@@ -62,11 +62,12 @@ const config = {
 
 const of = (steps: readonly PlannedStep[], op: string): string[] =>
   steps
-    .filter((step) => step.op === op && /Box$|Group$|Network$/.test(step.type))
+    .filter((step) => step.op === op && /Instance$|JobQueue$|Group$|Network$/.test(step.type))
     .map(({ name }) => name)
     .sort();
 
 const both = [
+  "job-queue",
   "pipress-dev",
   "pipress-dev",
   "pipress-dev-build",
@@ -76,11 +77,11 @@ const both = [
 ];
 
 describe("a stack whose stages run on AWS", () => {
-  it("shows boxes and cost before anything exists, and refuses what costs more than it may", async () => {
+  it("shows instances and cost before anything exists, and refuses what costs more than it may", async () => {
     await configure();
     const { output, exitCode } = await workspace.pulumi("preview");
     expect(exitCode, output).toBe(0);
-    expect(output).toMatch(/on AWS +box +type +hours +spot +on demand/);
+    expect(output).toMatch(/on AWS +instance +type +hours +spot +on demand/);
     expect(output).toMatch(/recover +gpu +g6e\.2xlarge/);
     expect(output).toMatch(/sum +\d+\.\d\d +\$\d+\.\d\d/);
     expect(of(await workspace.preview(), "create")).toEqual(both);
@@ -90,14 +91,14 @@ describe("a stack whose stages run on AWS", () => {
     expect(refused.output).toMatch(/maxCostUsd: the plan is predicted to cost \$\d/);
   });
 
-  it("runs every stage on its box, and the next preview deletes the boxes", async () => {
+  it("runs every stage on its instance, and the next preview deletes the instances", async () => {
     const plan = await configure();
     const { output, exitCode } = await workspace.up();
     expect(exitCode, output).toBe(0);
     for (const stage of plan) expect(await store.manifest(stage.key), stage.name).toBeDefined();
     const on = Object.fromEntries(plan.map((stage) => [stage.name, instanceFor(stage)]));
-    expect(Object.fromEntries(boxes.worked)).toEqual(
-      Object.fromEntries(Object.entries(on).filter(([, box]) => box !== undefined)),
+    expect(Object.fromEntries(instances.worked)).toEqual(
+      Object.fromEntries(Object.entries(on).filter(([, instance]) => instance !== undefined)),
     );
     expect([...autoscaling.capacity.keys()].sort()).toEqual([
       "pipress-dev-build-spot",
@@ -110,8 +111,8 @@ describe("a stack whose stages run on AWS", () => {
     expect(await workspace.preview()).toEqual([]);
   });
 
-  it("brings back the build box alone for another quantization, both for another recovery", async () => {
-    const build = ["pipress-dev", "pipress-dev", "pipress-dev-build", "pipress-dev-build-spot"];
+  it("brings back the build instance alone for another quantization, both for another recovery", async () => {
+    const build = ["job-queue", "pipress-dev", "pipress-dev", "pipress-dev-build", "pipress-dev-build-spot"];
     await configure({ "steps.quantize.type": "Q5_K_M" });
     expect(of(await workspace.preview(), "create")).toEqual(build);
     await configure({ "steps.recover.rank": 4 });

@@ -4,9 +4,9 @@ import type { S3Store } from "../../../infra/store/s3-store.ts";
 import { makeUp } from "./artifacts.ts";
 import type { AutoScalingStandIn } from "./auto-scaling.ts";
 
-/** Stands in for the boxes of the stack `dev`: while its group is asked for one, it takes jobs from its desk and makes artifacts up. */
-export class BoxStandIn {
-  /** Which box worked on each stage, by name. */
+/** Stands in for the instances of the stack `dev`: while its group is asked for one, it takes jobs from its job queue and makes artifacts up. */
+export class InstanceStandIn {
+  /** Which instance worked on each stage, by name. */
   readonly worked = new Map<string, string>();
   private readonly ended = new AbortController();
   private readonly working: Promise<void>;
@@ -25,17 +25,20 @@ export class BoxStandIn {
 
   private async work(): Promise<void> {
     while (!this.ended.signal.aborted) {
-      for (const box of this.running())
-        for (const path of await this.store.paths(`boxes/dev/${box}/jobs/`)) await this.take(box, path);
+      for (const instance of this.running())
+        for (const path of await this.store.paths(`boxes/dev/${instance}/jobs/`))
+          await this.take(instance, path);
       await sleep(300);
     }
   }
 
   private running(): string[] {
-    return ["gpu", "build"].filter((box) => this.autoscaling.capacity.get(`pipress-dev-${box}-spot`) === 1);
+    return ["gpu", "build"].filter(
+      (instance) => this.autoscaling.capacity.get(`pipress-dev-${instance}-spot`) === 1,
+    );
   }
 
-  private async take(box: string, path: string): Promise<void> {
+  private async take(instance: string, path: string): Promise<void> {
     const job = JSON.parse((await this.store.text(path)) ?? "{}") as {
       submission: string;
       spec: PlannedStage & { run: string; inputs: Record<string, string> };
@@ -45,6 +48,6 @@ export class BoxStandIn {
     const status = { submission, key: spec.key, state: "done", line: "", at: Date.now() / 1000 };
     await this.store.put(path.replace("/jobs/", "/status/"), Buffer.from(JSON.stringify(status)));
     await this.store.drop(path);
-    this.worked.set(job.spec.name, box);
+    this.worked.set(job.spec.name, instance);
   }
 }
