@@ -8,7 +8,8 @@ import structPb from "google-protobuf/google/protobuf/struct_pb.js";
 
 import { UserError } from "../../common/user-error.ts";
 import { diffProps } from "./detailed-diff.ts";
-import { type EngineLog, formatSeconds, withHeartbeat } from "./engine-log.ts";
+import { formatDuration } from "../../common/units.ts";
+import { type EngineLog, withHeartbeat } from "./engine-log.ts";
 import {
   type Call,
   type CheckFailure,
@@ -254,7 +255,7 @@ function limited(cancel: AbortSignal, seconds: number): AbortSignal {
   const limit = new AbortController();
   const expire = (): void => {
     limit.abort(
-      new UserError({ where: "customTimeouts", what: `not done within ${formatSeconds(seconds)}` }),
+      new UserError({ where: "customTimeouts", what: `not done within ${formatDuration(seconds)}` }),
     );
   };
   setTimeout(expire, seconds * 1000).unref();

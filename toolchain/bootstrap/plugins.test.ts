@@ -28,7 +28,7 @@ describe("the command plugin", () => {
   it("is the drop-in, by a link into this clone, where the engine had to be built", async () => {
     expect(await ensureCommandPlugin(ctx(), engine("modules"))).toBe("drop-in");
     expect(readlinkSync(join(folder, "pulumi-resource-command"))).toMatch(
-      /infra\/command-provider\/pulumi-resource-command$/,
+      /infra\/provider\/command\/pulumi-resource-command$/,
     );
     expect(installedCommandPlugin(cacheDir)).toBe("drop-in");
   });

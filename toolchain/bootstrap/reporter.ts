@@ -1,4 +1,4 @@
-import { elapsed } from "./elapsed.ts";
+import { formatDuration } from "../../common/units.ts";
 
 /** Between two lines of one task's progress where every line stays on the screen (no terminal). */
 const QUIET_MS = 5000;
@@ -33,7 +33,7 @@ export class Reporter {
 
   /** Time since the task started, for people. */
   elapsed(): string {
-    return elapsed(Date.now() - this.started);
+    return formatDuration((Date.now() - this.started) / 1000);
   }
 
   stop(): void {

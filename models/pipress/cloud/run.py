@@ -21,10 +21,10 @@ from pipress.cloud.documents import BucketDocuments
 from pipress.cloud.launch import NO_CAPACITY, Groups, explain_launch
 from pipress.errors import StageError
 from pipress.jobs.attach import SILENCE_SECONDS, Interrupted, interrupt, print_result, result_document, say
-from pipress.jobs.times import format_seconds
 from pipress.store.s3_address import parse_s3_url
 from pipress.store.s3_client import open_bucket
 from pipress.store.store import open_store
+from pipress.units import format_duration
 
 POLL_SECONDS = 3.0
 # How often AWS is asked after a box that has not said anything yet.
@@ -112,7 +112,7 @@ class _Following:
                 self._say(status["line"])
                 self.asked_since = time.time()
             else:
-                waited = format_seconds(time.time() - self.began)
+                waited = format_duration(time.time() - self.began)
                 self._say(f"{name} waiting for a box ({self.groups.asked}, {waited})")
                 self._see_to_a_box()
             time.sleep(POLL_SECONDS)
@@ -141,7 +141,7 @@ class _Following:
             if now - self.asked_since > FIRST_WORD_SECONDS:
                 self.groups.give_up()
                 raise StageError(
-                    f"no box has reported within {format_seconds(FIRST_WORD_SECONDS)}",
+                    f"no box has reported within {format_duration(FIRST_WORD_SECONDS)}",
                     f"look at {self.desk.root}/boots/ in the bucket for a box's own log, then run `up` again",
                 )
         except (exceptions.ClientError, exceptions.BotoCoreError) as error:

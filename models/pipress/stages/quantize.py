@@ -14,8 +14,8 @@ from pipress.quantization.llama_quantize import quantize
 from pipress.quantization.search import TEXT_BYTES, Found, Search
 from pipress.quantization.source_model import Mix, SourceModel
 from pipress.quantization.types import BLOCKS, NEED_IMATRIX, TENSORS_NEED_IMATRIX, UNQUANTIZED
-from pipress.sizes import parse_size
 from pipress.spec import Metrics, Spec
+from pipress.units import parse_size
 from pipress.weights.license import carry_license, read_license
 
 TOOLS = ("llama.cpp",)
