@@ -1,7 +1,7 @@
 """Puts the Python environment and llama.cpp's tools in place on a box, as a job: detached, logged, gone on with.
 
-Folders and stamps are those of bootstrap (`toolchain/bootstrap`, `toolchain/llama-cpp`), so that a box which is somebody's own
-machine as well uses one set of tools.
+Folders and stamps are those of bootstrap (`toolchain/bootstrap`, `toolchain/llama-cpp`), so that a box which is
+somebody's own machine as well uses one set of tools.
 """
 
 import hashlib
@@ -68,7 +68,7 @@ class Toolbox:
         )
 
     def recipe(self) -> str:
-        """Digest of how llama.cpp is built for this CPU; the same as `recipeDigest` in toolchain/llama-cpp/recipe.ts."""
+        """Digest of how llama.cpp is built for this CPU; as `recipeDigest` in toolchain/llama-cpp/recipe.ts."""
         parts = [self.pin["sha256"], self.pin["targets"], self.pin["cmakeArgs"], cpu_identity()]
         digest = hashlib.sha256(json.dumps(parts, separators=(",", ":"), ensure_ascii=False).encode())
         for file in sorted((self.source / "toolchain/llama-cpp/cmake").iterdir()):
