@@ -37,8 +37,8 @@ export async function downloadVerified(
   const part = `${file}.part`;
   const have = existsSync(part) ? statSync(part).size : 0;
   await transfer(url, part, have, options);
-  const found = await sha256OfFile(part);
-  if (found !== sha256) {
+  const actual = await sha256OfFile(part);
+  if (actual !== sha256) {
     rmSync(part);
     throw new Error(`${url}: SHA-256 is ${found}, expected ${sha256}; refusing to use it`);
   }
