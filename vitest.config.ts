@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["{bench,cli,common,infra,stacks,tests,toolchain}/**/*.test.ts"],
+    include: ["{bench,cli,common,docs,infra,stacks,tests,toolchain}/**/*.test.ts"],
     exclude: ["tests/e2e/**", "tests/fleet/**", "tests/cloud/**", "node_modules/**"],
   },
 });

@@ -10,7 +10,7 @@ import yaml
 
 ANSIBLE = Path(__file__).resolve().parent
 PACKAGE = ANSIBLE / "module_utils/pipress_host"
-ROLES = [path for path in sorted(ANSIBLE.glob("roles/*/vars/main.yml")) if "module_utils" in path.read_text()]
+ROLES = [path for path in sorted(ANSIBLE.glob("roles/*/vars/main.yml")) if "_modules:" in path.read_text()]
 
 
 @pytest.mark.parametrize("path", ROLES, ids=lambda path: path.parts[-3])

@@ -1,15 +1,11 @@
-import { compileSchema } from "../infra/store/manifest.ts";
+import { compileSchema } from "../common/json-schema.ts";
 import type { Recipe } from "../infra/recipe/recipe.ts";
 
 let validateRecipe: ReturnType<typeof compileSchema> | undefined;
 
 /** A step's parameters with the schema's defaults, as they are in a recipe once it is loaded. */
-export function withDefaults(
-  recipe: Recipe,
-  stage: string,
-  params: Record<string, unknown>,
-): Record<string, unknown> {
-  const whole = structuredClone(recipe) as unknown as Record<string, Record<string, unknown>>;
+export function withDefaults(recipe: Recipe, stage: string, params: object): Record<string, unknown> {
+  const whole = structuredClone(recipe) as unknown as Record<string, object>;
   const [part, key] =
     stage === "fetch" ? ["base"] : stage === "fetch-dataset" ? ["datasets"] : (["steps", stage] as const);
   if (key === undefined) whole[part] = structuredClone(params);
@@ -19,5 +15,8 @@ export function withDefaults(
     throw new Error(
       `bench: ${stage} takes no ${JSON.stringify(params)}: ${validateRecipe.errors?.[0]?.message}`,
     );
-  return (key === undefined ? whole[part] : whole.steps?.[key]) as Record<string, unknown>;
+  return (key === undefined ? whole[part] : (whole.steps as Record<string, object>)[key]) as Record<
+    string,
+    unknown
+  >;
 }

@@ -3,22 +3,22 @@ import { execa } from "execa";
 import { lookAtJobs } from "../infra/builder/ssh/remote.ts";
 import { SshSession } from "../infra/builder/ssh/session.ts";
 import { explainSshFailure } from "../infra/ssh/ssh-failure.ts";
-import { Desks } from "../infra/builder/aws/desk.ts";
-import { hostOf } from "../infra/builder/ssh/box.ts";
+import { JobQueues } from "../infra/builder/aws/job-queues.ts";
+import { hostOf } from "../infra/builder/ssh/machine.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
 import { cacheDir, repoRoot } from "../common/paths.ts";
 import { pythonEnvironment } from "../toolchain/bootstrap/python.ts";
 
-/** The desks of a stack's boxes on AWS. @param store URL of the bucket */
-export async function openDesks(store: string, stack: string): Promise<Desks> {
+/** The job queues of a stack's EC2 instances. @param store URL of the bucket */
+export async function openJobQueues(store: string, stack: string): Promise<JobQueues> {
   const { S3Store } = await import("../infra/store/s3-store.ts"); // the AWS SDK takes half a second to load
-  return new Desks(new S3Store(store), stack);
+  return new JobQueues(new S3Store(store), stack);
 }
 
 /**
  * Runs `python -m pipress jobs ARGS` where the stack's stages run.
  * @param show whether its output goes to this terminal instead of being returned
- * @throws UserError when a box cannot be reached
+ * @throws UserError when a builder machine cannot be reached
  */
 export async function runJobs(
   { builder }: StackConfig,
@@ -37,7 +37,7 @@ export async function runJobs(
   const session = await SshSession.open(builder.ssh);
   try {
     const ending = await session.run(lookAtJobs(builder.ssh, args), "", { show, quiet: !show });
-    if (ending.kind === "lost") throw explainSshFailure(hostOf(builder.ssh), ending.said);
+    if (ending.kind === "lost") throw explainSshFailure(hostOf(builder.ssh), ending.message);
     return ending;
   } finally {
     await session.close();

@@ -1,10 +1,11 @@
 import { bootstrap } from "../toolchain/bootstrap/index.ts";
 import { environment } from "./environment.ts";
 
-/** `npm run --silent env`: prints `export` lines for `eval`, after which plain `pulumi` works in that shell. */
-export async function main(): Promise<number> {
+/** `./pipress env`: prints `export` lines for `eval`, after which plain `pulumi` works in that shell. */
+export async function env({ stack }: { stack?: string }): Promise<number> {
   await bootstrap();
-  for (const [name, value] of Object.entries(environment())) console.log(exportLine(name, value));
+  const variables = { ...environment(), ...(stack !== undefined && { PULUMI_STACK: stack }) };
+  for (const [name, value] of Object.entries(variables)) console.log(exportLine(name, value));
   return 0;
 }
 

@@ -38,7 +38,7 @@ export function environment(user: NodeJS.ProcessEnv = process.env): Record<strin
   // What is not in place could not be downloaded either: say so at once instead of after its retries.
   if (installedCommandPlugin(cache) === "drop-in")
     variables.PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION = "true";
-  // How many hosts are at work at a time is for `rollout.parallel` to say, not for the number of this machine's cores.
+  // How many hosts are at work at a time is for `rollout.concurrency` to say, not for the number of this machine's cores.
   if (user.PULUMI_PARALLEL === undefined) variables.PULUMI_PARALLEL = "256";
   if (user.PULUMI_BACKEND_URL === undefined) variables.PULUMI_BACKEND_URL = fileBackend();
   if (user.PULUMI_CONFIG_PASSPHRASE === undefined && user.PULUMI_CONFIG_PASSPHRASE_FILE === undefined) {

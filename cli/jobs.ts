@@ -1,19 +1,24 @@
-import { join } from "node:path";
-import { execa } from "execa";
-import { cacheDir, repoRoot } from "../common/paths.ts";
 import { bootstrap } from "../toolchain/bootstrap/index.ts";
-import { pythonEnvironment } from "../toolchain/bootstrap/python.ts";
+import { runJobs } from "./builder-jobs.ts";
+import { readStack, type StackOptions } from "./stack.ts";
 
-/** `npm run jobs -- ls|logs|stop ...`: looks at and stops the detached jobs of stages. */
-export async function main(args: string[]): Promise<number> {
+/** `./pipress jobs ls`: the jobs of stages where the stack's stages run. */
+export function list(options: StackOptions): Promise<number> {
+  return jobs(options, "ls");
+}
+
+/** `./pipress jobs logs NAME`. */
+export function log(name: string, options: StackOptions & { follow?: true }): Promise<number> {
+  return jobs(options, "logs", name, ...(options.follow ? ["--follow"] : []));
+}
+
+/** `./pipress jobs stop NAME`. */
+export function stop(name: string, options: StackOptions): Promise<number> {
+  return jobs(options, "stop", name);
+}
+
+async function jobs(options: StackOptions, ...args: string[]): Promise<number> {
+  const { config } = await readStack(options);
   await bootstrap();
-  const { python } = pythonEnvironment(cacheDir());
-  const models = join(repoRoot, "models");
-  const PYTHONPATH = [models, process.env.PYTHONPATH].filter(Boolean).join(":");
-  const job = await execa(python, ["-m", "pipress", "jobs", ...args], {
-    stdio: "inherit",
-    reject: false,
-    env: { PYTHONPATH },
-  });
-  return job.exitCode ?? 1;
+  return (await runJobs(config, args, true)).code;
 }

@@ -1,52 +1,46 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
+import type { JobQueues } from "../infra/builder/aws/job-queues.ts";
 import { instanceFor } from "../infra/stage/instance-for.ts";
-import type { Desks } from "../infra/builder/aws/desk.ts";
 import { UserError } from "../common/user-error.ts";
 import { planRecipe } from "../infra/prediction/forecast.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
 import { bootstrap } from "../toolchain/bootstrap/index.ts";
-import { openDesks, runJobs } from "./builder-jobs.ts";
-import { DEFAULT_STACK, readStackConfig } from "./stack.ts";
+import { openJobQueues, runJobs } from "./builder-jobs.ts";
+import { readStack, type StackOptions } from "./stack.ts";
 
-/** A box uploads its job's log every twenty seconds. */
+/** An instance uploads its job's log every twenty seconds. */
 const FOLLOW_MS = 5000;
 
-/** `npm run logs -- STAGE [--stack NAME]`: a stage's log, followed while its job is at work, wherever that is. */
-export async function main(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
-    options: { stack: { type: "string", default: DEFAULT_STACK } },
-    allowPositionals: true,
-  });
-  const config = readStackConfig(values.stack);
+/** `./pipress logs STAGE`: a stage's log, followed while its job is at work, wherever that is. */
+export async function logs(stageName: string, options: StackOptions): Promise<number> {
+  const { name: stack, config } = await readStack(options);
   await bootstrap();
   const stages = await planRecipe(loadRecipe(config.recipe), await openStore(config.store), readToolchain());
-  const stage = stages.find(({ name }) => positionals.length === 1 && name === positionals[0]);
+  const stage = stages.find(({ name }) => name === stageName);
   if (stage === undefined)
     throw new UserError({
       where: "logs",
-      what: positionals.length === 1 ? `the recipe has no stage "${positionals[0] ?? ""}"` : "name one stage",
+      what: `the recipe has no stage "${stageName}"`,
       remedy: `one of: ${stages.map(({ name }) => name).join(", ")}`,
     });
   if (config.builder?.aws !== undefined && instanceFor(stage) !== undefined)
-    return followDesk(await openDesks(config.store ?? "", values.stack), stage.name, stage.key);
+    return followQueue(await openJobQueues(config.store ?? "", stack), stage.name, stage.key);
   return (await runJobs(config, ["logs", "--follow", stage.key], true)).code;
 }
 
-/** Prints a log as its box uploads it, for as long as the job is on its desk. */
-async function followDesk(desks: Desks, name: string, key: string): Promise<number> {
+/** Prints a log as its instance uploads it, for as long as the job is in its queue. */
+async function followQueue(queues: JobQueues, name: string, key: string): Promise<number> {
   let shown = 0;
   for (;;) {
-    const isWanted = (await desks.runs()).has(key);
-    const text = await desks.log(key);
+    const isWanted = (await queues.runs()).has(key);
+    const text = await queues.log(key);
     if (text === undefined && !isWanted)
       throw new UserError({
         where: "logs",
         what: `${name} has no log`,
-        remedy: "it has not run on a box of this stack",
+        remedy: "it has not run on an instance of this stack",
       });
     process.stdout.write(text?.slice(shown) ?? "");
     shown = text?.length ?? 0;

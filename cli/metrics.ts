@@ -8,28 +8,35 @@ import { buildScrapeConfig, nodePort, type ScrapeTarget } from "../infra/fleet/p
 import { read } from "../infra/virtual-pi/resource.ts";
 import { bootstrap } from "../toolchain/bootstrap/index.ts";
 import { pulumiJson } from "./run-pulumi.ts";
-import { readArguments, readStack } from "./stack-config.ts";
+import { hostsOf, readStack, type StackOptions } from "./stack.ts";
 
-/** `npm run metrics -- FOLDER [--stack STACK]`: writes what Prometheus and Grafana need to watch the fleet. */
-export async function main(args: string[]): Promise<number> {
-  const { name, stackArgs, configArgs } = readArguments(args, "npm run metrics -- FOLDER [--stack STACK]");
+/** `./pipress metrics FOLDER`: writes what Prometheus and Grafana need to watch the fleet. */
+export async function metrics(path: string, options: StackOptions): Promise<number> {
+  const { fullName, config } = await readStack(options);
   await bootstrap();
-  const { config, fleet } = await readStack(configArgs);
-  const { apiKey } = await pulumiJson(["stack", "output", "--json", "--show-secrets", ...stackArgs]);
-  if (typeof apiKey !== "string")
+  const hosts = await hostsOf(config);
+  const { apiKey } = await pulumiJson<{ apiKey?: string }>([
+    "stack",
+    "output",
+    "--json",
+    "--show-secrets",
+    "--stack",
+    fullName,
+  ]);
+  if (apiKey === undefined)
     throw new UserError({
       where: "metrics",
       what: "the stack has no API key yet",
-      remedy: "run `pulumi up` first",
+      remedy: "run `./pipress up` first",
     });
-  const folder = resolve(name);
+  const folder = resolve(path);
   mkdirSync(folder, { recursive: true });
   const keyFile = join(folder, "api-key");
-  const targets = await Promise.all(fleet.map((host) => targetOf(host, config.monitoring)));
+  const targets = await Promise.all(hosts.map((host) => targetOf(host, config.monitoring)));
   writeFileSync(keyFile, apiKey, { mode: 0o600 });
   writeFileSync(join(folder, "prometheus.yml"), buildScrapeConfig(targets, keyFile));
   writeFileSync(join(folder, "grafana-dashboard.json"), `${JSON.stringify(buildDashboard(), null, 2)}\n`);
-  console.log(`prometheus --config.file=${join(folder, "prometheus.yml")}   # ${fleet.length} hosts`);
+  console.log(`prometheus --config.file=${join(folder, "prometheus.yml")}   # ${hosts.length} hosts`);
   console.log(`import ${join(folder, "grafana-dashboard.json")} in Grafana`);
   return 0;
 }
@@ -39,14 +46,14 @@ async function targetOf(host: HostConfig, monitoring: boolean): Promise<ScrapeTa
   const common = { name, labels, ...(group !== undefined && { group }) };
   if (!("virtual" in host)) {
     const node = monitoring ? { node: hostAndPort(host.address, nodePort) } : {};
-    return { ...common, server: hostAndPort(host.address, host.service.port), ...node };
+    return { ...common, server: hostAndPort(host.address, host.server.port), ...node };
   }
   const machine = await read(name);
   if (machine === undefined)
     throw new UserError({
       where: name,
       what: "there is no such virtual Pi here",
-      remedy: "`pulumi up` makes it",
+      remedy: "`./pipress up` makes it",
     });
   const { address, ports } = machine;
   return {

@@ -1,8 +1,19 @@
 import { bootstrap } from "../toolchain/bootstrap/index.ts";
 import { runPulumi } from "./run-pulumi.ts";
+import { selectedStack } from "./stack.ts";
 
-/** `npm run pulumi -- ARGS`: `pulumi ARGS` with the engine, backend and environment that bootstrap set up. */
-export async function main(args: string[]): Promise<number> {
+/** `./pipress pulumi ARGS`: pulumi with the engine, state and environment that bootstrap set up. */
+export async function pulumi(args: readonly string[]): Promise<number> {
   await bootstrap();
+  return runPulumi(args);
+}
+
+/**
+ * `./pipress up` and the other operations on a stack.
+ * @param args operation and options of pulumi
+ * @param isStackNamed whether they name a stack; else one must be selected, because pulumi would ask or fail in other words
+ */
+export async function operate(args: readonly string[], isStackNamed: boolean): Promise<number> {
+  await (isStackNamed ? bootstrap() : selectedStack());
   return runPulumi(args);
 }

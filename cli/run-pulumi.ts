@@ -3,12 +3,13 @@ import { constants } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { cacheDir, repoRoot } from "../common/paths.ts";
+import { UserError } from "../common/user-error.ts";
 import { chosenEngine } from "../toolchain/engine/index.ts";
 import { findOnPath } from "../toolchain/bootstrap/find-on-path.ts";
 import { environment } from "./environment.ts";
 import { removeStaleLocks } from "./stale-locks.ts";
 
-/** Signals closer together than this are one press of Ctrl-C: the terminal sends it to us, and npm passes it on to us again. */
+/** Signals closer together than this are one press of Ctrl-C: the terminal sends it to us, and `npm start` passes it on to us again. */
 const ONE_PRESS_MS = 500;
 
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -20,7 +21,7 @@ const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
  * a session of its own and gets the signal from here. It dies with this process, also when that is killed.
  */
 export function runPulumi(args: readonly string[]): Promise<number> {
-  const pulumi = join(chosenEngine(cacheDir())?.bin ?? "", "pulumi");
+  const pulumi = pulumiPath();
   const setpriv = findOnPath("setpriv");
   const dieWithUs = setpriv === undefined ? [] : [setpriv, "--pdeathsig", "KILL", "--"];
   const [command = pulumi, ...rest] = [...dieWithUs, pulumi, ...args];
@@ -30,10 +31,10 @@ export function runPulumi(args: readonly string[]): Promise<number> {
   }
   const child = spawn(command, rest, { cwd: repoRoot, env, stdio: "inherit", detached: true });
 
-  let last = 0;
+  let lastForwarded = 0;
   const forward = (signal: NodeJS.Signals) => {
-    if (signal === "SIGINT" && Date.now() - last < ONE_PRESS_MS) return;
-    last = Date.now();
+    if (signal === "SIGINT" && Date.now() - lastForwarded < ONE_PRESS_MS) return;
+    lastForwarded = Date.now();
     child.kill(signal);
   };
   for (const signal of FORWARDED) process.on(signal, forward);
@@ -47,26 +48,23 @@ export function runPulumi(args: readonly string[]): Promise<number> {
   });
 }
 
-/** What `pulumi ARGS` prints as JSON. Rejects when it fails; `quiet` keeps its messages to itself. */
-export async function pulumiJson(
-  args: readonly string[],
-  { quiet = false } = {},
-): Promise<Record<string, unknown>> {
-  const pulumi = join(chosenEngine(cacheDir())?.bin ?? "", "pulumi");
-  const { stdout } = await execa(pulumi, args, {
-    cwd: repoRoot,
-    env: environment(),
-    stderr: quiet ? "ignore" : "inherit",
-  });
-  return JSON.parse(stdout) as Record<string, unknown>;
+/** What `pulumi ARGS` prints as JSON. @throws UserError with pulumi's own words when it fails */
+export async function pulumiJson<Value>(args: readonly string[]): Promise<Value> {
+  return JSON.parse(await pulumiText(args)) as Value;
 }
 
-/** A stack's whole state as text, secrets still encrypted. */
-export async function pulumiExport(stack: string): Promise<string> {
-  const pulumi = join(chosenEngine(cacheDir())?.bin ?? "", "pulumi");
-  const { stdout } = await execa(pulumi, ["stack", "export", "--stack", stack], {
+/** What `pulumi ARGS` prints. @throws UserError with pulumi's own words when it fails */
+export async function pulumiText(args: readonly string[]): Promise<string> {
+  const { stdout, stderr, exitCode } = await execa(pulumiPath(), args, {
     cwd: repoRoot,
     env: environment(),
+    reject: false,
   });
-  return stdout;
+  if (exitCode === 0) return stdout;
+  const command = ["pulumi", ...args].join(" ").replace(/ -.*/, "");
+  throw new UserError({ where: command, what: stderr.trim().replace(/^error: /, "") });
+}
+
+function pulumiPath(): string {
+  return join(chosenEngine(cacheDir())?.bin ?? "", "pulumi");
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// The front door of every npm verb: `node cli/run.mjs VERB [ARGS]`. It has no dependencies, so that it can run in
-// a fresh clone: it checks Node, installs node modules when they are missing or differ from package-lock.json, then
-// loads that script's module through tsx in this same process (no extra process between the terminal and the work, so
+// The front door of `./pipress` and of every npm script: `node cli/run.mjs NAME [ARGS]`. It has no dependencies, so that it
+// can run in a fresh clone: it checks Node, installs node modules when they are missing or differ from package-lock.json,
+// then loads that name's module through tsx in this same process (no extra process between the terminal and the work, so
 // Ctrl-C and exit codes need no forwarding).
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
@@ -12,18 +12,11 @@ import { fileURLToPath } from "node:url";
 const MINIMUM_NODE = 20;
 const repoRoot = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** npm script -> module and the arguments that go before the user's own. */
-const VERBS = {
+/** `pipress` or an npm script -> module and the arguments that go before the user's own. */
+const MODULES = {
+  pipress: ["cli/main.ts"],
   start: ["cli/start.ts"],
   bootstrap: ["toolchain/bootstrap/main.ts"],
-  pulumi: ["cli/pulumi.ts"],
-  env: ["cli/env.ts"],
-  jobs: ["cli/jobs.ts"],
-  store: ["cli/store.ts"],
-  status: ["cli/status.ts"],
-  logs: ["cli/logs.ts"],
-  rollback: ["cli/rollback.ts"],
-  metrics: ["cli/metrics.ts"],
   lint: ["tests/checks/lint.ts"],
   test: ["tests/checks/test.ts"],
   "test:unit": ["tests/checks/test.ts", "unit"],
@@ -96,23 +89,23 @@ async function ensureNodeModules() {
   else if (code !== 0) process.exit(code);
 }
 
-const [verb, ...args] = process.argv.slice(2);
+const [name, ...args] = process.argv.slice(2);
 if (Number.parseInt(process.versions.node, 10) < MINIMUM_NODE) {
   console.error(`node: this is ${process.version} — install Node.js ${MINIMUM_NODE} or newer`);
   process.exit(1);
 }
-if (verb === "--install") {
+if (name === "--install") {
   if (!nodeModulesMatchLock()) await installNodeModules();
   process.exit(0);
 }
-const target = Object.hasOwn(VERBS, verb ?? "") ? VERBS[verb] : undefined;
+const target = Object.hasOwn(MODULES, name ?? "") ? MODULES[name] : undefined;
 if (target === undefined) {
-  console.error(`usage: node cli/run.mjs VERB [ARGS], VERB one of: ${Object.keys(VERBS).join(", ")}`);
+  console.error(`usage: node cli/run.mjs NAME [ARGS], NAME one of: ${Object.keys(MODULES).join(", ")}`);
   process.exit(2);
 }
 await ensureNodeModules();
 const { register } = await import("tsx/esm/api");
 register();
 const { main } = await import(join(repoRoot, target[0]));
-const { runVerb } = await import("./verb.ts");
-await runVerb(main, [...target.slice(1), ...args]);
+const { runMain } = await import("./run-main.ts");
+await runMain(main, [...target.slice(1), ...args]);

@@ -1,33 +1,153 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
+import { nearest } from "../common/nearest.ts";
+import { repoRoot } from "../common/paths.ts";
+import { UserError } from "../common/user-error.ts";
+import { loadFleet } from "../infra/config/fleet.ts";
+import type { HostConfig } from "../infra/config/hosts.ts";
 import { parseStackConfig } from "../infra/config/load.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
-import { UserError } from "../common/user-error.ts";
-import { repoRoot } from "../common/paths.ts";
+import { bootstrap } from "../toolchain/bootstrap/index.ts";
+import { readToolchain } from "../toolchain/toolchain.ts";
+import { pulumiJson, pulumiText } from "./run-pulumi.ts";
 
-/** The stack that verbs look at when none is named. */
-export const DEFAULT_STACK = "dev";
-
-/** What a stack's `Pulumi.<stack>.yaml` says, as text by key: how Pulumi hands it to the program. */
-export function readStackFile(stack: string): Record<string, string> {
-  const path = join(repoRoot, `Pulumi.${stack}.yaml`);
-  if (!existsSync(path))
-    throw new UserError({
-      where: path,
-      what: `there is no stack "${stack}"`,
-      remedy: "name one that has such a file, with --stack",
-    });
-  const { config = {} } = (parse(readFileSync(path, "utf8")) ?? {}) as { config?: Record<string, unknown> };
-  return Object.fromEntries(
-    Object.entries(config).map(([key, value]) => [
-      key,
-      typeof value === "string" ? value : JSON.stringify(value),
-    ]),
-  );
+/** What the command line says about the stack that a verb works on. */
+export interface StackOptions {
+  /** As pulumi takes it: `home` or `organization/pipress/home`. @default the selected stack */
+  stack?: string | undefined;
+  /** @default `Pulumi.<stack>.yaml` beside the program */
+  configFile?: string | undefined;
 }
 
-/** The checked configuration of a stack, without running it. @throws UserError with every problem */
-export function readStackConfig(stack: string): StackConfig {
-  return parseStackConfig(readStackFile(stack));
+/** A stack and what is configured for it. */
+export interface Stack {
+  /** As pulumi takes it, e.g. `organization/pipress/home`. */
+  fullName: string;
+  /** The last part of that, by which the program knows it. */
+  name: string;
+  config: StackConfig;
+}
+
+/** No verb needs it, so that none needs the passphrase for it. */
+const TOKEN = "pipress:huggingFaceToken";
+
+/**
+ * The stack a verb works on, with its checked configuration. A stack that is named is read before bootstrap has run, so that
+ * a slip in its name or file is answered at once.
+ * @throws UserError with every problem
+ */
+export async function readStack(options: StackOptions): Promise<Stack> {
+  const fullName = options.stack ?? (await selectedStack());
+  const values = await readStackFile(
+    options.configFile ?? fileOf(fullName),
+    (key) => key !== TOKEN,
+    (file) => decryptedValues(fullName, file),
+  );
+  return { fullName, name: shortName(fullName), config: parseStackConfig(values) };
+}
+
+/** One value of a stack's configuration, unchecked, e.g. of `pipress:store`. */
+export async function readStackValue(key: string, options: StackOptions): Promise<string | undefined> {
+  const stack = options.stack ?? (await selectedStack());
+  const values = await readStackFile(
+    options.configFile ?? fileOf(stack),
+    (other) => other === key,
+    (file) => decryptedValues(stack, file),
+  );
+  return values[key];
+}
+
+/**
+ * What a stack file says, as Pulumi hands it to the program: text by key.
+ * @param isNeeded which keys are needed
+ * @param decrypt asks Pulumi for all values; called only where a needed one is encrypted
+ */
+export async function readStackFile(
+  file: string,
+  isNeeded: (key: string) => boolean,
+  decrypt: (file: string) => Promise<Record<string, string>>,
+): Promise<Record<string, string>> {
+  const needed = Object.entries(parseStackFile(file)).filter(([key]) => isNeeded(key));
+  const decrypted = needed.some(([, value]) => holdsSecret(value)) ? await decrypt(file) : {};
+  return Object.fromEntries(needed.map(([key, value]) => [key, decrypted[key] ?? textOf(value)]));
+}
+
+function parseStackFile(file: string): Record<string, unknown> {
+  if (!existsSync(file)) throw new UserError({ where: file, what: "there is no such file" });
+  try {
+    const { config } = (parse(readFileSync(file, "utf8")) ?? {}) as { config?: Record<string, unknown> };
+    return config ?? {};
+  } catch (error) {
+    const [what = ""] = (error as Error).message.split("\n");
+    throw new UserError({
+      where: file,
+      what,
+      remedy: "it must be a stack's configuration, as pulumi writes it",
+    });
+  }
+}
+
+async function decryptedValues(stack: string, file: string): Promise<Record<string, string>> {
+  await bootstrap();
+  const options = ["--json", "--show-secrets", "--stack", stack, "--config-file", file];
+  const entries = await pulumiJson<Record<string, { value: string }>>(["config", ...options]);
+  return Object.fromEntries(Object.entries(entries).map(([key, { value }]) => [key, value]));
+}
+
+/** Whether a value, or a part of it, is encrypted: Pulumi writes `secure: v1:…` in its place. */
+function holdsSecret(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { secure } = value as { secure?: unknown };
+  return typeof secure === "string" || Object.values(value).some(holdsSecret);
+}
+
+/** As Pulumi hands over what is no text. */
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+function fileOf(stack: string): string {
+  const name = shortName(stack);
+  const file = join(repoRoot, `Pulumi.${name}.yaml`);
+  if (existsSync(file)) return file;
+  const known = namesOfStackFiles();
+  const candidate = nearest(name, known);
+  throw new UserError({
+    where: `Pulumi.${name}.yaml`,
+    what: `there is no stack "${name}"`,
+    remedy: candidate === undefined ? `one of: ${known.join(", ")}` : `did you mean "${candidate}"?`,
+  });
+}
+
+/** The stacks that have a file beside the program. */
+export function namesOfStackFiles(): string[] {
+  return readdirSync(repoRoot).flatMap((file) => /^Pulumi\.(.+)\.yaml$/.exec(file)?.[1] ?? []);
+}
+
+/** `organization/pipress/home` -> `home`. */
+function shortName(stack: string): string {
+  return stack.split("/").at(-1) ?? stack;
+}
+
+/** The stack that pulumi works on where none is named. @throws UserError where none is selected */
+export async function selectedStack(): Promise<string> {
+  await bootstrap();
+  try {
+    const options = ["--show-name", "--fully-qualify-stack-names", "--non-interactive"];
+    return (await pulumiText(["stack", ...options])).trim();
+  } catch (error) {
+    if (!(error instanceof UserError) || !error.message.includes("no stack selected")) throw error;
+    throw new UserError({
+      where: "stack",
+      what: "none is selected",
+      remedy:
+        "name one with --stack, or select it: `./pipress pulumi stack select NAME` (`npm start` makes and selects dev)",
+    });
+  }
+}
+
+/** All hosts of a stack, those of its inventory included. */
+export async function hostsOf(config: StackConfig): Promise<HostConfig[]> {
+  return loadFleet(config, readToolchain().ansiblePlaybook);
 }

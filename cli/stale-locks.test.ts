@@ -12,9 +12,9 @@ afterEach(() => {
 });
 
 function lock(stack: string, content: object): string {
-  const place = join(folder, ".pulumi", "locks", "organization", "pipress", stack);
-  mkdirSync(place, { recursive: true });
-  const file = join(place, "0b8f.json");
+  const stackFolder = join(folder, ".pulumi", "locks", "organization", "pipress", stack);
+  mkdirSync(stackFolder, { recursive: true });
+  const file = join(stackFolder, "0b8f.json");
   writeFileSync(file, JSON.stringify(content));
   return file;
 }

@@ -14,7 +14,14 @@ export async function main(): Promise<number> {
     const code = await runPulumi(args);
     if (code !== 0) return code;
   }
-  const outputs = await pulumiJson(["stack", "output", "--json", "--stack", STACK, "--show-secrets"]);
-  console.log(`\n${formatSummary(outputs as unknown as FleetOutputs)}`);
+  const outputs = await pulumiJson<FleetOutputs>([
+    "stack",
+    "output",
+    "--json",
+    "--stack",
+    STACK,
+    "--show-secrets",
+  ]);
+  console.log(`\n${formatSummary(outputs)}`);
   return 0;
 }

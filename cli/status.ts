@@ -1,4 +1,3 @@
-import { parseArgs } from "node:util";
 import { UserError } from "../common/user-error.ts";
 import { planRecipe } from "../infra/prediction/forecast.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
@@ -7,28 +6,35 @@ import { formatStatus, parseJobs } from "../infra/fleet/status.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
 import { bootstrap } from "../toolchain/bootstrap/index.ts";
-import { openDesks, runJobs } from "./builder-jobs.ts";
+import { openJobQueues, runJobs } from "./builder-jobs.ts";
 import { pulumiJson } from "./run-pulumi.ts";
-import { DEFAULT_STACK, readStackConfig } from "./stack.ts";
+import { readStack, type StackOptions } from "./stack.ts";
 
-/** `npm run status -- [--stack NAME]`: stages, jobs, hosts and what was spent, from the store, the builder and the state. */
-export async function main(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options: { stack: { type: "string", default: DEFAULT_STACK } } });
-  const { stack } = values;
-  const config = readStackConfig(stack);
+/** `./pipress status`: stages, jobs, hosts and what was spent, from the store, the builder and the state. */
+export async function status(options: StackOptions): Promise<number> {
+  const { fullName, name: stack, config } = await readStack(options);
   await bootstrap();
   const store = await openStore(config.store);
-  const desks = config.builder?.aws && (await openDesks(config.store ?? "", stack));
-  const [stages, jobs, report, boots] = await Promise.all([
+  const queues = config.builder?.aws && (await openJobQueues(config.store ?? "", stack));
+  const [stages, jobs, report, instances] = await Promise.all([
     planRecipe(loadRecipe(config.recipe), store, readToolchain()),
-    desks === undefined ? jobsOf(config) : byShortKey(await desks.lines()),
-    lastReport(stack),
-    desks?.boots(),
+    queues === undefined ? jobsOf(config) : byShortKey(await queues.lines()),
+    lastReport(fullName),
+    queues?.instances(),
   ]);
   const { ssh, aws } = config.builder ?? {};
-  const builder = ssh?.address ?? (aws ? `boxes on AWS in ${aws.region}` : "this machine");
+  const builder = ssh?.address ?? (aws ? `EC2 instances in ${aws.region}` : "this machine");
   console.log(
-    formatStatus({ stack, recipe: config.recipe, store: store.url, builder, stages, jobs, report, boots }),
+    formatStatus({
+      stack,
+      recipe: config.recipe,
+      store: store.url,
+      builder,
+      stages,
+      jobs,
+      report,
+      instances,
+    }),
   );
   return 0;
 }
@@ -50,9 +56,11 @@ async function jobsOf(config: Parameters<typeof runJobs>[0]): Promise<Map<string
 /** The report of the last `up`; a stack that has none, or is not there yet, has no hosts to show. */
 async function lastReport(stack: string): Promise<Report | undefined> {
   try {
-    const { report } = await pulumiJson(["stack", "output", "--json", "--stack", stack], { quiet: true });
-    return report as Report | undefined;
-  } catch {
+    const outputs = await pulumiJson<{ report?: Report }>(["stack", "output", "--json", "--stack", stack]);
+    return outputs.report;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    if (!error.message.includes("no stack named")) console.error(error.message); // e.g. another passphrase
     return undefined;
   }
 }

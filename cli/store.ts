@@ -1,6 +1,5 @@
 import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
-import { parseArgs } from "node:util";
 import { formatBytes } from "../common/units.ts";
 import { UserError } from "../common/user-error.ts";
 import { repoRoot } from "../common/paths.ts";
@@ -11,52 +10,80 @@ import { openStore } from "../infra/store/open-store.ts";
 import type { Store } from "../infra/store/store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
 import { bootstrap } from "../toolchain/bootstrap/index.ts";
-import { pulumiExport, pulumiJson } from "./run-pulumi.ts";
-import { DEFAULT_STACK, readStackFile } from "./stack.ts";
+import { pulumiJson, pulumiText } from "./run-pulumi.ts";
+import { namesOfStackFiles, readStackValue, type StackOptions } from "./stack.ts";
 
-const usage = "npm run store -- ls | gc [--yes] | rm KEY [--yes], each with --store URL or --stack NAME";
-
-/**
- * `npm run store -- ls|gc|rm`: what is in a store, who uses it, and the removal of what nobody uses. `gc` and `rm` only say
- * what they would remove until they are called with `--yes`.
- */
-export async function main(args: string[]): Promise<number> {
-  const { action, key, yes, storeUrl } = parseArguments(args);
-  await bootstrap();
-  const store = await openStore(storeUrl);
-  if (action === "rm") return removeOne(store, key, yes);
-  const items = judge(await store.list(), await findUsers(store));
-  if (action === "ls") return show(store, items);
-  return collect(store, items, yes);
+/** Which store a verb works on: `--store`, else the stack's. */
+export interface StoreOptions extends StackOptions {
+  store?: string;
 }
 
-function parseArguments(args: readonly string[]) {
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      options: {
-        yes: { type: "boolean", default: false },
-        store: { type: "string" },
-        stack: { type: "string" },
-      },
-      allowPositionals: true,
-    });
-    const [action = "", key = "", ...rest] = positionals;
-    if (!["ls", "gc", "rm"].includes(action) || rest.length > 0 || (action === "rm") !== (key !== ""))
-      throw new TypeError("unknown arguments");
-    const { yes, store, stack = DEFAULT_STACK } = values;
-    return { action, key, yes, storeUrl: store ?? readStackFile(stack)["pipress:store"] };
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    throw new UserError({ where: "store", what: error.message, remedy: usage });
+/** `gc` and `rm` only say what they would remove until they are called with `--yes`. */
+export interface RemovalOptions extends StoreOptions {
+  yes?: true;
+}
+
+/** `./pipress store ls`: what is in a store, and who uses it. */
+export async function list(options: StoreOptions): Promise<number> {
+  const store = await open(options);
+  const items = judge(await store.list(), await findUsers(store));
+  for (const item of items) console.log(await describe(store, item));
+  console.log(`${String(items.length)} items, ${sizeOf(items)} in ${store.url}`);
+  return 0;
+}
+
+/** `./pipress store gc`: removes what nobody uses. */
+export async function collect({ yes, ...options }: RemovalOptions): Promise<number> {
+  const store = await open(options);
+  const garbage = judge(await store.list(), await findUsers(store)).filter((item) => item.garbage);
+  for (const item of garbage) {
+    console.log(await describe(store, item));
+    if (yes) await store.remove(item);
   }
+  const items = `${String(garbage.length)} items, ${sizeOf(garbage)}`;
+  if (garbage.length === 0) console.log("nothing to remove: every artifact is used by a recipe or a stack");
+  else if (yes) console.log(`removed ${items}`);
+  else console.log(`would remove ${items}; nothing is removed without --yes`);
+  return 0;
+}
+
+/** `./pipress store rm KEY`: removes one artifact. @param start the first digits of its key */
+export async function remove(start: string, { yes, ...options }: RemovalOptions): Promise<number> {
+  const store = await open(options);
+  const matches = (await store.list()).filter(
+    ({ kind, key }) => kind === "artifact" && key.startsWith(start),
+  );
+  const [item, second] = matches;
+  if (item === undefined || second !== undefined)
+    throw new UserError({
+      where: `store rm ${start}`,
+      what:
+        item === undefined
+          ? "no artifact has such a key"
+          : `${String(matches.length)} artifacts have keys that start so`,
+      remedy: "`./pipress store ls` lists them; give more of the key",
+    });
+  if (yes) await store.remove(item);
+  const outcome = yes ? "removed" : "would remove (nothing is removed without --yes)";
+  console.log(`${outcome} ${store.locate(item.key)}, ${formatBytes(item.bytes)}`);
+  return 0;
+}
+
+async function open(options: StoreOptions): Promise<Store> {
+  const url = options.store ?? (await readStackValue("pipress:store", options));
+  await bootstrap();
+  return openStore(url);
+}
+
+function sizeOf(items: readonly JudgedItem[]): string {
+  return formatBytes(items.reduce((sum, { bytes }) => sum + bytes, 0));
 }
 
 /** Who uses which key: every recipe in `models/recipes/`, every recipe a stack names, and every stack's state. */
 async function findUsers(store: Store): Promise<Users> {
   const users = new Map<string, string[]>();
   const toolchain = readToolchain();
-  for (const recipe of recipesInUse()) {
+  for (const recipe of await recipesInUse()) {
     const plan = await planRecipe(loadRecipe(recipe), store, toolchain);
     addUser(
       users,
@@ -64,24 +91,21 @@ async function findUsers(store: Store): Promise<Users> {
       `recipe ${basename(recipe, ".yaml")}`,
     );
   }
-  const stacks = (await pulumiJson(["stack", "ls", "--all", "--json"])) as unknown as { name: string }[];
+  const stacks = await pulumiJson<{ name: string }[]>(["stack", "ls", "--all", "--json"]);
   for (const { name } of stacks)
-    addUser(users, keysIn(await pulumiExport(name)), `stack ${name.split("/").at(-1)}`);
+    addUser(
+      users,
+      keysIn(await pulumiText(["stack", "export", "--stack", name])),
+      `stack ${name.split("/").at(-1)}`,
+    );
   return users;
 }
 
-function recipesInUse(): Set<string> {
+/** Also of stacks that this backend does not know. */
+async function recipesInUse(): Promise<Set<string>> {
   const own = readdirSync(join(repoRoot, "models", "recipes")).map((file) => basename(file, ".yaml"));
-  const stacks = readdirSync(repoRoot).flatMap((file) => /^Pulumi\.(.+)\.yaml$/.exec(file)?.[1] ?? []);
-  const named = stacks.flatMap((stack) => readStackFile(stack)["pipress:recipe"] ?? []);
-  return new Set([...own, ...named]);
-}
-
-async function show(store: Store, items: readonly JudgedItem[]): Promise<number> {
-  for (const item of items) console.log(await describe(store, item));
-  const total = items.reduce((sum, { bytes }) => sum + bytes, 0);
-  console.log(`${String(items.length)} items, ${formatBytes(total)} in ${store.url}`);
-  return 0;
+  const ofStacks = namesOfStackFiles().map((stack) => readStackValue("pipress:recipe", { stack }));
+  return new Set([...own, ...(await Promise.all(ofStacks)).filter((recipe) => recipe !== undefined)]);
 }
 
 /** `696dc03ed1d0  quantize   96.4 MB  2026-11-23  recipe smollm2-135m`. */
@@ -102,39 +126,4 @@ async function nameOf(store: Store, key: string): Promise<string> {
     if (error instanceof UserError) return "(damaged)";
     throw error;
   }
-}
-
-async function collect(store: Store, items: readonly JudgedItem[], yes: boolean): Promise<number> {
-  const garbage = items.filter((item) => item.garbage);
-  const size = formatBytes(garbage.reduce((sum, { bytes }) => sum + bytes, 0));
-  if (garbage.length === 0) console.log("nothing to remove: every artifact is used by a recipe or a stack");
-  for (const item of garbage) {
-    console.log(await describe(store, item));
-    if (yes) await store.remove(item);
-  }
-  if (garbage.length > 0)
-    console.log(
-      yes
-        ? `removed ${String(garbage.length)} items, ${size}`
-        : `would remove ${String(garbage.length)} items, ${size}; nothing is removed without --yes`,
-    );
-  return 0;
-}
-
-async function removeOne(store: Store, start: string, yes: boolean): Promise<number> {
-  const found = (await store.list()).filter(({ kind, key }) => kind === "artifact" && key.startsWith(start));
-  const [item, second] = found;
-  if (item === undefined || second !== undefined)
-    throw new UserError({
-      where: `store rm ${start}`,
-      what:
-        item === undefined
-          ? "no artifact has such a key"
-          : `${String(found.length)} artifacts have keys that start so`,
-      remedy: "`npm run store -- ls` lists them; give more of the key",
-    });
-  if (yes) await store.remove(item);
-  const did = yes ? "removed" : "would remove (nothing is removed without --yes)";
-  console.log(`${did} ${store.locate(item.key)}, ${formatBytes(item.bytes)}`);
-  return 0;
 }

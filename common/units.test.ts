@@ -1,9 +1,12 @@
 import { describe, expect, it } from "vitest";
 import table from "./units.json" with { type: "json" };
-import { formatBytes, formatDuration, parseBytes, parseDuration } from "./units.ts";
+import { formatBytes, formatDuration, formatUsd, parseBytes, parseDuration } from "./units.ts";
 
 // The same table tests models/pipress/units.py: both languages say the same of the same number.
 describe("units", () => {
+  it("writes dollars with their cents", () => {
+    expect(formatUsd(1.5)).toBe("$1.50");
+  });
   it.each(table.bytes)("says %s bytes as %s", (bytes, text) => {
     expect(formatBytes(Number(bytes))).toBe(text);
   });

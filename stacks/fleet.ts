@@ -4,28 +4,29 @@ import { makeBuilder } from "../infra/builder/make-builder.ts";
 import { secretToken } from "../infra/builder/hugging-face-token.ts";
 import type { JobResult } from "../infra/stage/job.ts";
 import { loadFleet } from "../infra/config/fleet.ts";
-import type { HostConfig } from "../infra/config/hosts.ts";
 import { parseStackConfig } from "../infra/config/load.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
+import { resolveServer, type ServerSettings } from "../infra/config/server-settings.ts";
 import { endpointPorts, makeEndpoint } from "../infra/fleet/endpoint.ts";
 import { makeHost, type HostPort } from "../infra/fleet/host.ts";
 import { nodePort } from "../infra/fleet/prometheus.ts";
 import type { PlannedStage } from "../infra/stage/planned.ts";
 import { planRecipe } from "../infra/prediction/forecast.ts";
 import { describePlan, describeRelease } from "../infra/prediction/describe.ts";
-import { predict } from "../infra/prediction/predict.ts";
-import { checkLimits, knownMemories } from "../infra/prediction/limits.ts";
+import { predict, releaseShape } from "../infra/prediction/predict.ts";
+import { distinctSettings } from "../infra/prediction/host-settings.ts";
+import { checkLimits } from "../infra/prediction/limits.ts";
+import { memoryMax } from "../infra/prediction/memory.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { makeRelease } from "../infra/fleet/release.ts";
-import { checkServerFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
+import { checkFleetFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
 import { hostFigures, modelFigures, type Report } from "../infra/fleet/report.ts";
-import { sharePort } from "../infra/fleet/rollout/neighbours.ts";
+import { peerPort } from "../infra/fleet/rollout/peers.ts";
 import { Rollout, type RolloutArgs } from "../infra/fleet/rollout/rollout.ts";
 import { Secret } from "../infra/provider/secret.ts";
 import { speedOnAws } from "../infra/prediction/machines.ts";
 import { Stage } from "../infra/stage/stage.ts";
-import { bringModel } from "../infra/store/bring-model.ts";
-import { openStore } from "../infra/store/open-store.ts";
+import { defaultStore, openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
 
 /** A model compressed by its recipe, and the hosts that serve it. */
@@ -33,50 +34,51 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const config = parseStackConfig(pulumi.runtime.allConfig());
   const recipe = loadRecipe(config.recipe);
   const toolchain = readToolchain();
-  const fleet = await loadFleet(config, toolchain.ansiblePlaybook);
+  const fleet = await loadFleet(config, toolchain.ansiblePlaybook, recipe);
   const { llamaCpp } = toolchain;
   const knownFlags = readKnownFlags(llamaCpp.release.dir);
-  for (const { name, service } of fleet)
-    checkServerFlags(service.flags ?? {}, knownFlags, `${name}: service.flags`, llamaCpp.version);
-  const store = await openStore(config.store);
+  checkFleetFlags(config, fleet, knownFlags, llamaCpp.version);
+  const storeName = config.store ?? defaultStore;
+  const store = await openStore(storeName);
 
   const plan = await planRecipe(recipe, store, toolchain);
-  const server = { ...recipe.server, ...config.service };
+  const server = resolveServer(recipe.server, config.server);
   const aws = config.builder?.aws;
   const prediction = predict(recipe, plan, server, aws && speedOnAws(aws));
   await pulumi.log.info(describePlan(plan, prediction?.stages));
-  const memories = knownMemories(fleet);
-  await pulumi.log.info(describeRelease(recipe, prediction, memories, server));
-  if (prediction) checkLimits(recipe, prediction, memories, server);
+  const settings = distinctSettings(fleet, server);
+  await pulumi.log.info(describeRelease(recipe, prediction, settings));
+  if (prediction) checkLimits(recipe, prediction, settings);
 
   const huggingFaceToken = secretToken(config.huggingFaceToken);
   const builder =
     aws === undefined
-      ? makeBuilder(config, toolchain, store, huggingFaceToken)
+      ? makeBuilder(config, huggingFaceToken)
       : await (
           await import("./build.ts")
-        ).buildPart({ aws, plan, prediction, store: store.url, toolchain, huggingFaceToken });
-  const results = await declareStages(plan, builder);
+        ).buildPart({ aws, plan, prediction, store: store.url, huggingFaceToken });
+  const results = await declareStages(plan, builder, storeName);
   const quantized = resultOf(results, "quantize");
-  const artifact = store.locate(keyOf(plan, "quantize"));
   const modelFile = "model.gguf";
 
-  const releaseWith = (service: HostConfig["service"]) =>
-    quantized.apply(({ files }) =>
-      makeRelease({
-        model: fileOf(files, modelFile),
+  const releaseWith = (settings: ServerSettings) =>
+    pulumi.all([resultOf(results, "fetch"), quantized]).apply(([fetched, { files }]) => {
+      const model = fileOf(files, modelFile);
+      return makeRelease({
+        model,
         server: fileOf(toolchain.llamaCpp.release.files, "llama-server"),
-        settings: { ...recipe.server, ...service },
-        golden: recipe.smokeTest,
-      }),
-    );
+        settings,
+        memoryMax: memoryMax(releaseShape(fetched, plan), model.bytes, settings),
+        smokeTest: recipe.smokeTest,
+      });
+    });
   const apiKey = new Secret("api-key", { bytes: 32 });
   const hosts = fleet.map((host) => makeHost(host, furtherPorts(config, host.name), toolchain));
   const args: RolloutArgs = {
     hosts,
     steps: config.rollout,
-    releaseOf: ({ service }) => releaseWith(service),
-    modelFile: bringModel(store, quantized, modelFile, toolchain),
+    releaseOf: (host) => releaseWith(host.server),
+    modelFile: { store: storeName, key: keyOf(plan, "quantize"), file: modelFile },
     apiKey: apiKey.value,
     monitoring: config.monitoring,
     ...(config.endpoint && { endpoint: config.endpoint }),
@@ -85,38 +87,32 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   // It was named by the recipe once; with another recipe its hosts would have been taken for new ones.
   const rollout = new Rollout("fleet", args, [recipe.name]);
 
-  const endpoint =
-    config.endpoint &&
-    makeEndpoint(config.endpoint, hosts, ({ service }) => service.parallel ?? recipe.server.parallel);
+  const endpoint = config.endpoint && makeEndpoint(config.endpoint, hosts);
 
-  const figures = hosts.flatMap(({ name, endpoint }) => {
+  const figures = hosts.flatMap(({ name, baseUrl }) => {
     const playbook = rollout.playbooks.get(name);
     if (playbook === undefined) return [];
     return pulumi
-      .all([endpoint, playbook.results, playbook.outcome])
-      .apply(([at, served, outcome]) => hostFigures(name, at, served, outcome));
+      .all([baseUrl, playbook.results, playbook.outcome])
+      .apply(([url, results, outcome]) => hostFigures(name, url, results, outcome));
   });
   const report = pulumi
-    .all([
-      releaseWith({ port: 8080, ...config.service }).digest,
-      pulumi.all(Object.fromEntries(results)),
-      pulumi.all(figures),
-    ])
-    .apply(([digest, found, served]): Report => ({
+    .all([releaseWith(server).digest, pulumi.all(Object.fromEntries(results)), pulumi.all(figures)])
+    .apply(([digest, stageResults, hostReports]): Report => ({
       recipe: recipe.name,
       release: digest,
-      stages: plan.map(({ name, key }) => ({ name, key, seconds: found[name]?.seconds ?? 0 })),
-      models: modelFigures(new Map(Object.entries(found))),
-      hosts: served,
+      stages: plan.map(({ name, key }) => ({ name, key, seconds: stageResults[name]?.seconds ?? 0 })),
+      models: modelFigures(new Map(Object.entries(stageResults))),
+      hosts: hostReports,
     }));
 
   return {
-    endpoint: endpoint ?? hosts[0]?.endpoint,
-    endpoints: Object.fromEntries(hosts.map(({ name, endpoint }) => [name, endpoint])),
+    baseUrl: endpoint ?? hosts[0]?.baseUrl,
+    baseUrls: Object.fromEntries(hosts.map(({ name, baseUrl }) => [name, baseUrl])),
     hosts: Object.fromEntries(hosts.map(({ name, connection }) => [name, connection])),
     apiKey: apiKey.value,
-    artifact,
-    reportPage: `${store.locate(keyOf(plan, "report"))}/report.html`,
+    modelPath: `${store.locate(keyOf(plan, "quantize"))}/${modelFile}`,
+    reportUrl: `${store.locate(keyOf(plan, "report"))}/report.html`,
     report,
   };
 }
@@ -128,7 +124,7 @@ function furtherPorts(
 ): Partial<Record<HostPort, number>> {
   return {
     ...(monitoring && { node: nodePort }),
-    ...(rollout.neighbours && { share: sharePort }),
+    ...(rollout.peerToPeer && { peers: peerPort }),
     ...endpointPorts(endpoint, host),
   };
 }
@@ -137,12 +133,13 @@ function furtherPorts(
 async function declareStages(
   plan: readonly PlannedStage[],
   builder: Builder,
+  store: string,
 ): Promise<Map<string, pulumi.Output<JobResult>>> {
   const stages = new Map<string, Stage>();
   for (const planned of plan) {
     const upstream = Object.values(planned.inputs).flatMap((input) => stages.get(input) ?? []);
     const run = await builder.runOf(planned);
-    stages.set(planned.name, new Stage(planned.name, { stage: planned, run, builder, upstream }));
+    stages.set(planned.name, new Stage(planned.name, { stage: planned, run, builder, store, upstream }));
   }
   return new Map([...stages].map(([name, { result }]) => [name, result]));
 }

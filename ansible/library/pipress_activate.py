@@ -1,13 +1,13 @@
 #!/usr/bin/python
-"""Makes a staged release the one that serves, and reports what its gate said."""
+"""Makes a staged release the one that serves, and reports what its health check found."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pipress_activate
-short_description: Activate a staged release behind its gate
+short_description: Activate a staged release with a health check
 description:
-  - Does nothing where the release serves and passed its gate with the files that lie there now.
+  - Does nothing where the release serves and passed its health check with the files that lie there now.
   - Otherwise starts /usr/local/lib/pipress/activate as a transient systemd unit and waits for its verdict. That unit
     goes on to a good end, the new release or the one before, when this module's connection breaks.
 options:
@@ -33,8 +33,8 @@ from ansible.module_utils.pipress_host.service import SystemdService
 def explain(verdict: dict[str, Any]) -> str:
     """One sentence for the user about a release that did not pass."""
     return (
-        f"release {verdict['release'][:12]} did not pass its gate: {verdict['reason']}; {what_serves(verdict)} — mend the model or "
-        "the golden prompt and run `pulumi up` again; `journalctl -u pipress-llama` on the host has the details"
+        f"release {verdict['release'][:12]} failed its health check: {verdict['reason']}; {what_serves(verdict)} — fix the model or "
+        "the smoke test and run `pulumi up` again; `journalctl -u pipress-llama` on the host has the details"
     )
 
 

@@ -96,7 +96,7 @@ def main() -> None:
         module.fail_json(
             state="failed",
             msg=f"llama-server does not compile on this host: {last} — the whole log is {log}; "
-            "or set `build: release` for the host",
+            "or set `build: prebuilt` for the host",
         )
     (folder / f"{key}.told").unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ options:
   bytes: {type: int, required: true, description: Size of the file.}
   label: {type: str, required: true, description: "What messages call the file."}
   socket: {type: path, required: true, description: Unix socket on the host behind which it is served.}
-  neighbours: {type: list, elements: str, default: [], description: "Hosts that may have it, as C(address:port)."}
+  peers: {type: list, elements: str, default: [], description: "Hosts that may have it, as C(address:port)."}
   executable: {type: bool, default: false, description: Whether the file is a program.}
 author: [pipress]
 """
@@ -38,7 +38,7 @@ def main() -> None:
             "bytes": {"type": "int", "required": True},
             "label": {"type": "str", "required": True},
             "socket": {"type": "path", "required": True},
-            "neighbours": {"type": "list", "elements": "str", "default": []},
+            "peers": {"type": "list", "elements": "str", "default": []},
             "executable": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -52,7 +52,7 @@ def main() -> None:
         outcome = {"changed": not fine, "state": state}
     else:
         try:
-            outcome = fetch(store, wanted, given["socket"], given["neighbours"])
+            outcome = fetch(store, wanted, given["socket"], given["peers"])
         except HostError as problem:
             module.fail_json(msg=str(problem))
     path = store / wanted.sha256

@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: pipress_rollback
 short_description: Go back to the release before
 description:
-  - Activates the release before as any other, behind its gate, as a unit of the host that outlives this connection.
+  - Activates the release before as any other, with a health check, as a unit of the host that outlives this connection.
     The release that is left is marked bad on the host; one that is marked bad is not gone back to.
 options:
   root: {type: path, required: true, description: Folder of releases and store.}
@@ -55,7 +55,7 @@ def main() -> None:
         )
     if not verdict["ok"]:
         module.fail_json(
-            msg=f"release {verdict['release'][:12]} did not pass its gate any more: {verdict['reason']}; "
+            msg=f"release {verdict['release'][:12]} no longer passes its health check: {verdict['reason']}; "
             f"{what_serves(verdict)}",
             verdict=verdict,
         )

@@ -1,6 +1,6 @@
 import { prunedShape, type Pruning } from "../../infra/prediction/pruned-shape.ts";
-import { parameterCount, shapeOfConfig, type LlamaConfig } from "../../infra/prediction/shape.ts";
-import type { Recipe } from "../../infra/recipe/recipe.ts";
+import { parameterCount, shapeOfConfig } from "../../infra/prediction/shape.ts";
+import type { ModelConfig, Recipe } from "../../infra/recipe/recipe.generated.ts";
 import { withDefaults } from "../step-defaults.ts";
 
 /** Scores are not what is measured there: enough text to go through every layer. */
@@ -15,7 +15,7 @@ const FEW_LAYERS = 2;
 /** A model with random weights, and stages that it goes through one after the other. */
 export interface Part {
   name: PartName;
-  config: LlamaConfig;
+  config: ModelConfig;
   /** Parameters by stage, in their order. */
   steps: Record<string, Record<string, unknown>>;
   /** What is written for the stages to read. */
@@ -39,24 +39,24 @@ export const usualParts = partNames.filter((name) => name !== "gpu");
  * @param recipe with the lines of config.json that sizes follow from
  */
 export function partsOf(recipe: Recipe, layers: number | undefined): Part[] {
-  const config = recipe.base.config as unknown as LlamaConfig;
+  const config = recipe.base.config as ModelConfig;
   const few = { ...config, num_hidden_layers: FEW_LAYERS };
-  const { prune, convert, quantize, recover = {} } = recipe.steps;
+  const { prune, convert, quantize, recover } = recipe.steps;
   const calibrationTokens = Number(prune?.calibrationTokens);
-  const recovered = RECOVERY_STEPS * Number(recover.batchSize) * Number(recover.sequenceLength);
+  const recovered = RECOVERY_STEPS * Number(recover?.batchSize) * Number(recover?.sequenceLength);
   const note = `, ${String(FEW_LAYERS)} layers`;
   return [
     {
       name: "release",
       config: { ...config, ...(layers !== undefined && { num_hidden_layers: layers }) },
-      steps: { prune: { ...prune, ...QUICK }, convert, quantize },
+      steps: { prune: { ...prune, ...QUICK }, convert: { ...convert }, quantize: { ...quantize } },
       ...{ textTokens: FEW_TOKENS, gpu: false, note: "" },
     },
     {
       name: "prune",
       config: few,
       steps: {
-        prune: { ...prune, pruningRatio: sameWidth(prune as unknown as Pruning, config, few) },
+        prune: { ...prune, pruningRatio: sameWidth(prune as Pruning, config, few) },
       },
       ...{ textTokens: calibrationTokens, gpu: false, note },
     },
@@ -69,7 +69,7 @@ export function partsOf(recipe: Recipe, layers: number | undefined): Part[] {
     {
       name: "gpu",
       config,
-      steps: { prune: prune ?? {}, recover: { ...recover, tokens: recovered } },
+      steps: { prune: { ...prune }, recover: { ...recover, tokens: recovered } },
       textTokens: Math.max(2 * recovered, calibrationTokens),
       ...{ gpu: true, note: " on a GPU" },
     },
@@ -77,7 +77,7 @@ export function partsOf(recipe: Recipe, layers: number | undefined): Part[] {
 }
 
 /** The share of the few layers' parameters that leaves the FFN as wide as the recipe's share leaves the whole model's. */
-function sameWidth(pruning: Pruning, whole: LlamaConfig, few: LlamaConfig): number {
+function sameWidth(pruning: Pruning, whole: ModelConfig, few: ModelConfig): number {
   const { ffnSize } = prunedShape(shapeOfConfig(whole), pruning);
   const shape = shapeOfConfig(few);
   return 1 - parameterCount({ ...shape, ffnSize }) / parameterCount(shape);

@@ -20,7 +20,7 @@ const MIXED_SIZE = "400 kB";
 
 /** @param recipe whose model and texts are taken; its evaluation text has to be a single source */
 export function materials(runner: Runner, recipe: Recipe, chunks: number): Materials {
-  const { calibration, evaluation } = recipe.datasets as Record<"calibration" | "evaluation", object[]>;
+  const { calibration, evaluation } = recipe.datasets;
   const [news] = evaluation;
   const heldOut = [{ ...news, part: { from: 0.5 } }];
   const base = runner.stage("fetch", "fetch", recipe.base);

@@ -16,7 +16,7 @@ export function recover(
   { base, apart }: Materials,
   tokens: number,
 ): Step {
-  const distillation = { ...(recipe.steps.recover?.distillation as object), klWeight: 1 };
+  const distillation = { ...recipe.steps.recover?.distillation, klWeight: 1 };
   const params = { ...recipe.steps.recover, distillation, tokens };
   return runner.stage(`recover-${name}`, "recover", params, { model, teacher: base, datasets: apart });
 }

@@ -59,12 +59,7 @@ export class Runner {
   }
 
   /** A stage; `params` as a recipe writes them, the schema fills in the rest. */
-  stage(
-    name: string,
-    stage: string,
-    params: Record<string, unknown>,
-    inputs: Readonly<Record<string, Step>> = {},
-  ): Step {
+  stage(name: string, stage: string, params: object, inputs: Readonly<Record<string, Step>> = {}): Step {
     return this.step(name, stage, false, withDefaults(this.place.recipe, stage, params), inputs);
   }
 
@@ -131,7 +126,7 @@ export class Runner {
   private async run(step: Step): Promise<void> {
     const { python, llamaCpp } = this.place.toolchain;
     const spec: JobSpec = {
-      stage: step.stage,
+      stage: step.stage as JobSpec["stage"], // or a peer's module
       name: step.name,
       key: step.key,
       run: randomUUID(),

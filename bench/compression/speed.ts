@@ -18,7 +18,7 @@ export async function benchSpeed(
 ): Promise<Row[]> {
   say("speed: ours and the plain loop, by turns");
   const { model } = prunedModel(runner, found, 0.1, "ffn-activation", found.mixed);
-  const { batchSize, sequenceLength } = recipe.steps.recover as { batchSize: number; sequenceLength: number };
+  const { batchSize = 0, sequenceLength = 0 } = recipe.steps.recover ?? {};
   const params = { ...recipe.steps.recover, tokens: STEPS * batchSize * sequenceLength };
   const inputs = { teacher: found.base, model, datasets: found.apart };
   const { metrics } = await runner.measure(runner.peer("train-speed", "plain-training", params, inputs));

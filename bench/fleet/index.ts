@@ -12,7 +12,7 @@ import { rollOutWithPlainAnsible } from "./with-plain-ansible.ts";
 import { beside, thisRun, writeResults, type Row } from "../results.ts";
 
 const SIZES = [1, 10, 50];
-/** Hosts at work at the same time, and Ansible's forks: the default of `rollout.parallel`. */
+/** Hosts at work at the same time, and Ansible's forks: the default of `rollout.concurrency`. */
 const PARALLEL = 10;
 const PLAIN = "ansible-playbook with the same forks, hosts and tasks";
 

@@ -25,8 +25,17 @@ export function makeTrivialRelease(folder: string, modelBytes = 1_000_000): Triv
   const release = makeRelease({
     model,
     server,
-    settings: { contextLength: 2048, threads: 4, parallel: 1, port: 8080, minTokensPerSecond: 0 },
-    golden: { prompt: "What is the capital of France?", expect: "Paris", maxTokens: 16 },
+    settings: {
+      contextLength: 2048,
+      threads: 4,
+      parallel: 1,
+      port: 8080,
+      minTokensPerSecond: 0,
+      cacheType: "f16",
+      flags: {},
+    },
+    memoryMax: 2 ** 30,
+    smokeTest: { prompt: "What is the capital of France?", expect: "Paris", maxTokens: 16 },
   });
   return {
     files: [model, server],

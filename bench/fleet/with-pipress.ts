@@ -22,11 +22,11 @@ export async function rollOutWithPipress(
   hosts: readonly PlayHost[],
   release: TrivialRelease,
   rootOf: (host: PlayHost) => string,
-  parallel: number,
+  concurrency: number,
 ): Promise<Ups> {
   const steps: RolloutConfig = {
-    ...{ canary: { count: 1 }, shares: [], soak: 0, maxFailures: { count: 0 }, parallel },
-    ...{ stageFirst: true, neighbours: false, down: "fail" },
+    ...{ canary: { count: 1 }, steps: [], soak: 0, maxFailures: { count: 0 }, concurrency },
+    ...{ prefetch: true, peerToPeer: false, unreachable: "fail" },
   };
   const fleet = hosts.map((host) => ({ name: host.name, labels: {}, connection: host, root: rootOf(host) }));
   const project = await makeProject(`
@@ -36,7 +36,7 @@ export async function rollOutWithPipress(
     const files = ${JSON.stringify(release.files)};
     const declare = (host, playbook, suffix, after) => new Playbook(host.name + suffix, {
       playbook, contentDigest: "1", host: host.connection, vars: { ...shared, pipress_root: host.root }, files,
-      failures: "report", parallel: ${parallel},
+      failures: "report", concurrency: ${concurrency},
     }, { dependsOn: after });
     rollOutInWaves({
       hosts: ${JSON.stringify(fleet)},

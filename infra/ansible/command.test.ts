@@ -45,8 +45,8 @@ test("the inventory has every host's variables, and how it is reached by its nam
 });
 
 test("text with braces stays text", () => {
-  expect(literal({ golden: { prompt: "say {{ x }}" }, n: 1, list: ["{% if %}", "plain"] })).toEqual({
-    golden: { prompt: { __ansible_unsafe: "say {{ x }}" } },
+  expect(literal({ smokeTest: { prompt: "say {{ x }}" }, n: 1, list: ["{% if %}", "plain"] })).toEqual({
+    smokeTest: { prompt: { __ansible_unsafe: "say {{ x }}" } },
     n: 1,
     list: [{ __ansible_unsafe: "{% if %}" }, "plain"],
   });

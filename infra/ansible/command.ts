@@ -34,7 +34,7 @@ export interface InventoryHost {
  * user of this machine could read them.
  *
  * @param check only look: report what would change, change nothing
- * @param forks hosts at work at the same time
+ * @param forks maximum concurrent hosts
  */
 export function playbookCommand(
   paths: PlaybookPaths,

@@ -19,8 +19,8 @@ export interface Play {
   ansibleFolder: string;
   /** Only look: report what would change, change nothing. */
   check: boolean;
-  /** Hosts at work at the same time, at most. */
-  parallel: number;
+  /** Maximum concurrent hosts, over all plays. */
+  concurrency: number;
   /** Where the logs of hosts go; they stay where a host fails. */
   logFolder: string;
 }
@@ -37,7 +37,7 @@ export interface PlayMember {
   show: (status: string) => void;
 }
 
-/** What hosts are at work take these, whichever plays they are in. */
+/** Limits how many hosts run tasks at once, across all plays. */
 const slots = new Slots();
 
 /**
@@ -50,11 +50,11 @@ export function playOnHosts<Member extends PlayMember>(
   members: readonly Member[],
   signal: AbortSignal,
 ): Promise<Map<Member, Problem | undefined>> {
-  const forks = Math.min(play.parallel, members.length);
+  const forks = Math.min(play.concurrency, members.length);
   const waits = (): void => {
     for (const { name, show } of members) show(`${name}: waiting for its turn`);
   };
-  return slots.use(play.parallel, forks, signal, () => runPlay(play, members, forks, signal), waits);
+  return slots.use(play.concurrency, forks, signal, () => runPlay(play, members, forks, signal), waits);
 }
 
 async function runPlay<Member extends PlayMember>(
@@ -90,7 +90,7 @@ class HostPart<Member extends PlayMember> {
   readonly #playbook: string;
   readonly #log: RunLog;
   readonly #ticker: NodeJS.Timeout;
-  /** Ansible has told how the play ended. */
+  /** Ansible has reported how the play ended. */
   #over = false;
 
   private constructor(playbook: string, member: Member, log: RunLog) {

@@ -15,23 +15,23 @@ function play(lines: readonly object[], expectedTasks?: number) {
   return progress;
 }
 
-const place = { role: "inference_service", task: "start and gate", host: "pi-0" };
+const common = { role: "server", task: "activate the release", host: "pi-0" };
 
 test("the status names host, role, task, how far it is and since when", () => {
-  const task = { ...place, event: "task" };
-  expect(play([task, task, task], 14).status).toBe("pi-0: inference_service · start and gate (3/14, 12 s)");
-  expect(play([task]).status).toBe("pi-0: inference_service · start and gate (1, 4 s)");
-  expect(play([task, task], 1).status).toBe("pi-0: inference_service · start and gate (2, 8 s)");
+  const task = { ...common, event: "task" };
+  expect(play([task, task, task], 14).status).toBe("pi-0: server · activate the release (3/14, 12 s)");
+  expect(play([task]).status).toBe("pi-0: server · activate the release (1, 4 s)");
+  expect(play([task, task], 1).status).toBe("pi-0: server · activate the release (2, 8 s)");
   expect(play([]).status).toBe("pi-0: connecting (0 s)");
 });
 
 test("changes are told with the module's message, or the file in question", () => {
   const { recap } = play([
-    { ...place, event: "changed", msg: "tokens/s below the floor" },
-    { ...place, event: "changed", diff: [{ before_header: "/etc/x (content)", after_header: "/etc/x" }] },
-    { ...place, event: "changed" },
-    { ...place, event: "ok" },
-    { ...place, event: "skipped" },
+    { ...common, event: "changed", msg: "tokens/s below the floor" },
+    { ...common, event: "changed", diff: [{ before_header: "/etc/x (content)", after_header: "/etc/x" }] },
+    { ...common, event: "changed" },
+    { ...common, event: "ok" },
+    { ...common, event: "skipped" },
   ]);
   expect(recap).toEqual({
     ok: 1,
@@ -41,18 +41,18 @@ test("changes are told with the module's message, or the file in question", () =
     tasks: 0,
     seconds: 20,
     changedTasks: [
-      "inference_service: start and gate — tokens/s below the floor",
-      "inference_service: start and gate — /etc/x",
-      "inference_service: start and gate",
+      "server: activate the release — tokens/s below the floor",
+      "server: activate the release — /etc/x",
+      "server: activate the release",
     ],
   });
 });
 
 test("the first failure counts; one that the play ignores does not", () => {
   const progress = play([
-    { ...place, event: "failed", msg: "expected", ignored: true },
-    { ...place, event: "failed", msg: "the reason" },
-    { ...place, event: "failed", msg: "what followed from it" },
+    { ...common, event: "failed", msg: "expected", ignored: true },
+    { ...common, event: "failed", msg: "the reason" },
+    { ...common, event: "failed", msg: "what followed from it" },
   ]);
   expect(progress.failure?.msg).toBe("the reason");
   expect(progress.recap.failed).toBe(2);

@@ -63,7 +63,7 @@ export class PlaybookProgress {
     return { ...this.#recap, seconds: Math.round(this.#elapsed) };
   }
 
-  /** `pi-0: inference_service · start and gate (3/14, 12 s)`. */
+  /** `pi-0: server · activate the release (3/14, 12 s)`. */
   get status(): string {
     const { tasks } = this.#recap;
     const known = this.#expected !== undefined && tasks <= this.#expected;

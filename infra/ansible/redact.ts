@@ -3,10 +3,10 @@ const shortest = 6;
 
 /** A function that replaces every secret string found anywhere in `secrets` by `[secret]`. */
 export function redactor(secrets: unknown): (text: string) => string {
-  const found = [...new Set(strings(secrets))]
+  const hidden = [...new Set(strings(secrets))]
     .filter((text) => text.length >= shortest)
     .sort((a, b) => b.length - a.length);
-  return (text) => found.reduce((hidden, one) => hidden.replaceAll(one, "[secret]"), text);
+  return (text) => hidden.reduce((redacted, secret) => redacted.replaceAll(secret, "[secret]"), text);
 }
 
 function strings(value: unknown): string[] {

@@ -41,7 +41,7 @@ async function makeRun(tasks: string, changes: Partial<PlaybookRun> = {}): Promi
     secretVars: {},
     files: [],
     check: false,
-    parallel: 10,
+    concurrency: 10,
     signal: new AbortController().signal,
     log: { status: say, info: say, warn: say },
     logFolder: play.logFolder,
@@ -96,13 +96,13 @@ test(
   "a failing task's own message is the error, without secrets, and its log stays",
   async () => {
     const run = await makeRun(
-      `- name: start and gate\n  ansible.builtin.fail: { msg: "port 8080 is taken (key {{ key }})" }`,
+      `- name: start the server\n  ansible.builtin.fail: { msg: "port 8080 is taken (key {{ key }})" }`,
       { secretVars: { key: "s3cr3t-api-key" } },
     );
     const failure = runPlaybook(run);
     await expect(failure).rejects.toBeInstanceOf(PlaybookFailed);
     await expect(failure).rejects.toThrow(
-      /^pi-0 \/ start and gate: port 8080 is taken \(key \[secret\]\) — log: .*\.log$/,
+      /^pi-0 \/ start the server: port 8080 is taken \(key \[secret\]\) — log: .*\.log$/,
     );
     const [log = ""] = await logs();
     const text = await readFile(join(run.logFolder, log), "utf8");

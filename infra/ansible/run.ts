@@ -3,7 +3,7 @@ import { formatBytes } from "../../common/units.ts";
 import type { Problem } from "../../common/user-error.ts";
 import type { ResourceLog } from "../plugin/handler.ts";
 import { Connections } from "../ssh/connections.ts";
-import { Gathering } from "./gathering.ts";
+import { Batches } from "./batches.ts";
 import type { PlayHost } from "../ssh/host.ts";
 import { type Play, playOnHosts, type PlayMember } from "./play.ts";
 import { PlaybookFailed } from "./playbook-failed.ts";
@@ -31,29 +31,29 @@ export interface Outcome {
   results: Record<string, unknown>;
 }
 
-/** A host on its way into a play that it shares with others. */
-interface Companion extends PlayMember {
+/** A host that is played on in a batch with others. */
+interface BatchMember extends PlayMember {
   play: Play;
   signal: AbortSignal;
 }
 
 /**
- * For how long nobody may have come before those who are there begin: less than it takes to find out that a host is off,
- * and enough for a slow controller that connects to hundreds.
+ * Milliseconds without another host after which a batch begins without those that are missing: less than it takes to find
+ * out that a host is off, and enough for a slow controller that connects to hundreds.
  */
-const patience = 5000;
+const batchTimeout = 5000;
 
 /**
  * Starting Ansible and preparing its modules costs more than playing on one host, so hosts that begin the same play at
  * about the same time share one.
  */
-const plays = new Gathering<Companion, Problem | undefined>(async (members) => {
+const batches = new Batches<BatchMember, Problem | undefined>(async (members) => {
   const [first] = members;
   if (first === undefined) return new Map();
   return playOnHosts(first.play, members, first.signal);
-}, patience);
+}, batchTimeout);
 
-/** From one wave's gate to the next play on the same host it is seconds. */
+/** From the end of a wave to the next play on the same host it is seconds. */
 const connections = new Connections(60_000);
 
 /** Ends the connections that are kept for a next play. */
@@ -69,14 +69,14 @@ export function closeConnections(): Promise<void> {
  * @throws PlaybookFailed with the failing task's own message
  */
 export async function runPlaybook(run: PlaybookRun): Promise<Outcome> {
-  const { ansiblePlaybook, playbook, ansibleFolder, check, parallel, logFolder } = run;
+  const { ansiblePlaybook, playbook, ansibleFolder, check, concurrency, logFolder } = run;
   const { host, vars, secretVars, signal, log } = run;
-  const play: Play = { ansiblePlaybook, playbook, ansibleFolder, check, parallel, logFolder };
-  const ticket = plays.announce(JSON.stringify(play), signal);
+  const play: Play = { ansiblePlaybook, playbook, ansibleFolder, check, concurrency, logFolder };
+  const entry = batches.expect(JSON.stringify(play), signal);
   const progress = new PlaybookProgress(host.name, run.expectedTasks);
   try {
     await withHost(run, progress, async ({ paths: ssh, contentSocket }) => {
-      const problem = await ticket.join({
+      const problem = await entry.join({
         ...{ name: host.name, ssh, secretVars, progress, play },
         vars: { ...vars, pipress_socket: contentSocket },
         signal,
@@ -88,7 +88,7 @@ export async function runPlaybook(run: PlaybookRun): Promise<Outcome> {
     });
     return { recap: progress.recap, results: progress.results };
   } finally {
-    ticket.leave();
+    entry.leave();
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Variables as they are to mean: text with `{{` or `{%` in it (a golden prompt, an API key) is marked so that Ansible
+ * Variables as they are to mean: text with `{{` or `{%` in it (the smoke test's prompt, an API key) is marked so that Ansible
  * passes it on instead of running it as a template.
  */
 export function literal(value: unknown): unknown {

@@ -1,7 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/schema.ts";
-import type { Store } from "../store/store.ts";
-import type { Toolchain } from "../../toolchain/toolchain.ts";
 import type { Builder } from "../stage/builder.ts";
 import { LocalBuilder } from "./local-builder.ts";
 import { SshBuilder } from "./ssh-builder.ts";
@@ -12,11 +10,9 @@ import { SshBuilder } from "./ssh-builder.ts";
  */
 export function makeBuilder(
   { builder }: StackConfig,
-  toolchain: Toolchain,
-  store: Store,
   huggingFaceToken: pulumi.Output<string> | undefined,
 ): Builder {
   return builder?.ssh === undefined
-    ? new LocalBuilder(toolchain, store, huggingFaceToken)
-    : new SshBuilder(builder.ssh, store, huggingFaceToken);
+    ? new LocalBuilder(huggingFaceToken)
+    : new SshBuilder(builder.ssh, huggingFaceToken);
 }

@@ -11,34 +11,34 @@ const instanceType = z
 const dollars = z.number().positive();
 
 /** An EC2 instance: types to choose from, the first one being what costs are predicted for, and its disk. */
-const box = (types: string[], disk: string) =>
+const instance = (types: string[], disk: string) =>
   strict({
     types: z.array(instanceType).min(1).default(types),
     disk: size.prefault(disk),
   }).prefault({});
 
 /**
- * Boxes on AWS that exist while a stage needs them. Credentials come from where every AWS tool looks for them.
+ * EC2 instances that exist while a stage needs them. Credentials come from where every AWS tool looks for them.
  */
 export const awsBuilder = strict({
-  /** Region of the boxes; best that of the bucket. */
+  /** Region of the instances; best that of the bucket. */
   region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must be a region such as "us-east-1"'),
   /** For pruning and recovery. @default types with an L40S (48 GB), disk 200 GB */
-  gpu: box(["g6e.2xlarge", "g6e.4xlarge", "g6e.xlarge", "g6e.8xlarge"], "200 GB"),
+  gpu: instance(["g6e.2xlarge", "g6e.4xlarge", "g6e.xlarge", "g6e.8xlarge"], "200 GB"),
   /** For everything else. @default types with 16 cores and 64 GB of memory, disk 200 GB */
-  build: box(["m7i.4xlarge", "m6i.4xlarge", "m7a.4xlarge", "m6a.4xlarge"], "200 GB"),
-  /** Whether a box may be started on demand when AWS has no spot instance free. @default false */
+  build: instance(["m7i.4xlarge", "m6i.4xlarge", "m7a.4xlarge", "m6a.4xlarge"], "200 GB"),
+  /** Whether an instance may be started on demand when AWS has no spot instance free. @default false */
   onDemand: z.boolean().default(false),
-  /** A plan that is predicted to cost more is refused, and no box may cost more, US dollars. */
+  /** A plan that is predicted to cost more is refused, and no instance may cost more, US dollars. */
   maxCostUsd: dollars,
-  /** Hours after which a box ends, whatever it is doing. @default 24 */
-  maxHours: z.number().positive().max(168).default(24),
-  /** A box ends when its job has made no progress for so long. @default "30 minutes" */
-  noProgress: duration.prefault("30 minutes"),
-  /** A GPU box ends when its GPU has had nothing to do for so long while a job is at work. @default "20 minutes" */
-  gpuIdle: duration.prefault("20 minutes"),
-  /** A box ends when it has had no job for so long. @default "5 minutes" */
-  linger: duration.prefault("5 minutes"),
+  /** How long an instance may run, whatever it is doing; a week at most. @default "24 h" */
+  maxDuration: duration.refine((seconds) => seconds <= 7 * 86_400, "must be a week at most").prefault("24 h"),
+  /** An instance ends when its job has made no progress for so long. @default "30 minutes" */
+  stallTimeout: duration.prefault("30 minutes"),
+  /** A GPU instance ends when its GPU has been idle for so long while a job is at work. @default "20 minutes" */
+  gpuIdleTimeout: duration.prefault("20 minutes"),
+  /** An instance ends when it has had no job for so long. @default "5 minutes" */
+  idleTimeout: duration.prefault("5 minutes"),
   /** Prices by instance type over those of infra/config/ec2-prices.json, US dollars an hour. */
   prices: z.record(instanceType, strict({ onDemand: dollars, spot: dollars })).default({}),
 }).superRefine(({ region, gpu, build, prices }, context) => {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { duration } from "./duration.ts";
 import { size } from "./size.ts";
 import { strict } from "./strict.ts";
 
@@ -52,7 +53,7 @@ const bastion = strict({
 });
 
 /** Settings of llama-server, over those of the recipe. */
-export const serviceSchema = strict({
+export const serverSchema = strict({
   /** Port llama-server listens on. @default 8080 */
   port: port.optional(),
   /** Tokens of context. */
@@ -76,20 +77,20 @@ export const serviceSchema = strict({
     .optional(),
 });
 
-export type ServiceConfig = z.infer<typeof serviceSchema>;
+export type ServerConfig = z.infer<typeof serverSchema>;
 
-/** What may stand at a host, at its group, and (as `service`) at the stack: the nearest wins. */
+/** What may stand at a host, at its group, and (as `server`) at the stack: the nearest wins. */
 const settings = {
-  /** Where llama-server comes from: the cross-built release, or compiled on the host. @default "release" */
-  build: z.enum(["release", "device"]).optional(),
+  /** Where llama-server comes from: cross-compiled beforehand, or compiled on the host. @default "prebuilt" */
+  build: z.enum(["prebuilt", "onDevice"]).optional(),
   /**
    * What a host means for its wave when it does not answer: it is left out until the next `up` (`skip`), or it counts
-   * as failed (`fail`). @default that of `rollout.down`
+   * as failed (`fail`). @default that of `rollout.unreachable`
    */
-  down: z.enum(["skip", "fail"]).optional(),
+  unreachable: z.enum(["skip", "fail"]).optional(),
   /** Free text by name; `rollout.orderBy` names one. */
   labels: z.record(z.string().min(1), z.union([z.string(), z.number()]).transform(String)).optional(),
-  service: serviceSchema.optional(),
+  server: serverSchema.optional(),
 };
 
 /** Settings that the hosts of one group share. */
@@ -99,7 +100,7 @@ export const groupsSchema = z.record(
 );
 
 /** A Raspberry Pi emulated on this machine: QEMU's Cortex-A72 with real systemd and sshd. */
-const virtualHost = strict({
+export const virtualHost = strict({
   name: virtualName,
   group: groupName.optional(),
   virtual: strict({
@@ -114,7 +115,7 @@ const virtualHost = strict({
 });
 
 /** A Raspberry Pi 4 reached over SSH. */
-const sshHost = strict({
+export const sshHost = strict({
   name: hostName,
   group: groupName.optional(),
   /** Host name or address that SSH connects to. */
@@ -154,8 +155,8 @@ export const endpointSchema = strict({
   port: port.default(8000),
   /** File on this machine with certificate chain and key in PEM; without it clients speak plain HTTP. */
   certificate: z.string().min(1).optional(),
-  /** Seconds that requests may take to end before a host is switched. @default 300 */
-  drainSeconds: z.int().min(0).max(3600).default(300),
+  /** How long requests may take to end before a host is switched, at most an hour. @default "5 minutes" */
+  drainTimeout: duration.default(300).pipe(z.number().max(3600, "must be at most 1 hour")),
 });
 
 /** A host as it is written down, before group and stack have filled what it leaves open. */

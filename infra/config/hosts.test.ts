@@ -10,31 +10,32 @@ function resolve(config: Record<string, unknown>) {
   return resolveHosts(
     parsed.hosts.map((host, index) => ({ where: `pipress:hosts[${index}]`, host })),
     parsed,
+    { server: { contextLength: 512, threads: 2, parallel: 1, minTokensPerSecond: 0.5 } },
   );
 }
 
 describe("resolveHosts", () => {
-  it("takes each setting from the host, else from its group, else from the stack, else the default", () => {
+  it("takes each setting from the host, else from its group, else from the stack, else from the recipe, else the default", () => {
     const [far, near, virtual] = resolve({
-      service: { contextLength: 1024, threads: 4, port: 9000, flags: { "--batch-size": 512 } },
+      server: { contextLength: 1024, threads: 4, port: 9000, flags: { "--batch-size": 512 } },
       groups: {
         attic: {
           user: "admin",
           privateKeyFile: "~/.ssh/attic",
           bastion: { address: "gate", user: "jump", hostKey },
-          build: "device",
+          build: "onDevice",
           labels: { floor: 3, room: "attic" },
-          service: { contextLength: 2048, threads: 3 },
+          server: { contextLength: 2048, threads: 3 },
         },
       },
-      rollout: { down: "skip" },
+      rollout: { unreachable: "skip" },
       hosts: [
         {
-          ...{ name: "pi-1", address: "10.0.0.1", hostKey, group: "attic", down: "fail" },
+          ...{ name: "pi-1", address: "10.0.0.1", hostKey, group: "attic", unreachable: "fail" },
           ...{
             agentSocket: "/run/agent",
             labels: { room: "roof" },
-            service: { contextLength: 4096, flags: { "--no-warmup": true } },
+            server: { contextLength: 4096, flags: { "--no-warmup": true } },
           },
         },
         { name: "pi-2", address: "10.0.0.2", hostKey },
@@ -45,18 +46,37 @@ describe("resolveHosts", () => {
       ...{ name: "pi-1", group: "attic", address: "10.0.0.1", port: 22, user: "admin", hostKey },
       agentSocket: "/run/agent",
       bastion: { address: "gate", port: 22, user: "jump", hostKey },
-      ...{ build: "device", down: "fail", labels: { floor: "3", room: "roof" } },
-      service: {
-        ...{ contextLength: 4096, threads: 3, port: 9000 },
+      ...{ build: "onDevice", unreachable: "fail", labels: { floor: "3", room: "roof" } },
+      where: "pipress:hosts[0]",
+      server: {
+        ...{
+          contextLength: 4096,
+          threads: 3,
+          port: 9000,
+          parallel: 1,
+          minTokensPerSecond: 0.5,
+          cacheType: "f16",
+        },
         flags: { "--batch-size": 512, "--no-warmup": true },
       },
     });
     expect(near).toEqual({
       ...{ name: "pi-2", address: "10.0.0.2", port: 22, user: "pi", hostKey },
-      ...{ build: "release", down: "skip", labels: {} },
-      service: { contextLength: 1024, threads: 4, port: 9000, flags: { "--batch-size": 512 } },
+      ...{ build: "prebuilt", unreachable: "skip", labels: {} },
+      where: "pipress:hosts[1]",
+      server: {
+        ...{
+          contextLength: 1024,
+          threads: 4,
+          port: 9000,
+          parallel: 1,
+          minTokensPerSecond: 0.5,
+          cacheType: "f16",
+        },
+        flags: { "--batch-size": 512 },
+      },
     });
-    expect(virtual).toMatchObject({ name: "pi-3", virtual: { cpus: 2 }, service: { port: 9000 } });
+    expect(virtual).toMatchObject({ name: "pi-3", virtual: { cpus: 2 }, server: { port: 9000 } });
   });
 
   it("names every host that is there twice and every group that nobody is in", () => {

@@ -1,16 +1,20 @@
 import { UserError, type Problem } from "../../common/user-error.ts";
-import type { BastionConfig, ServiceConfig, WrittenHost } from "./host-schema.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+import type { BastionConfig, WrittenHost } from "./host-schema.ts";
 import { nearest } from "../../common/nearest.ts";
 import type { StackConfig } from "./schema.ts";
+import { resolveServer, type ServerSettings } from "./server-settings.ts";
 
-/** What every host has once group and stack have filled in what its own entry leaves open. */
+/** What every host has once group, stack and recipe have filled in what its own entry leaves open. */
 export interface Settings {
   name: string;
   group?: string;
   labels: Record<string, string>;
-  build: "release" | "device";
-  down: "skip" | "fail";
-  service: ServiceConfig & { port: number };
+  build: "prebuilt" | "onDevice";
+  unreachable: "skip" | "fail";
+  server: ServerSettings;
+  /** Where the host is written down, e.g. `pipress:hosts[1]` or `inventory.ini: pi-1`. */
+  where: string;
 }
 
 export interface VirtualHostConfig extends Settings {
@@ -37,24 +41,33 @@ export interface PlacedHost {
 }
 
 /**
- * The fleet: each host's own settings over those of its group over those of the stack.
+ * The fleet: each host's own settings over those of its group, over those of the stack, over the recipe's.
  * @throws UserError with every name used twice and every group that nobody is in
  */
-export function resolveHosts(placed: readonly PlacedHost[], config: StackConfig): HostConfig[] {
-  const problems = [...repeatedNames(placed), ...idleGroups(placed, config)];
+export function resolveHosts(
+  placed: readonly PlacedHost[],
+  config: StackConfig,
+  recipe: Pick<Recipe, "server">,
+): HostConfig[] {
+  const problems = [...repeatedNames(placed), ...unusedGroups(placed, config)];
   if (problems.length > 0) throw new UserError(problems);
-  return placed.map(({ host }) => resolveHost(host, config));
+  return placed.map((entry) => resolveHost(entry, config, recipe));
 }
 
-function resolveHost(host: WrittenHost, config: StackConfig): HostConfig {
+function resolveHost(
+  { host, where }: PlacedHost,
+  config: StackConfig,
+  recipe: Pick<Recipe, "server">,
+): HostConfig {
   const group = (host.group === undefined ? undefined : config.groups[host.group]) ?? {};
   const settings: Settings = {
     name: host.name,
     ...(host.group !== undefined && { group: host.group }),
     labels: { ...group.labels, ...host.labels },
-    build: host.build ?? group.build ?? "release",
-    down: host.down ?? group.down ?? config.rollout.down,
-    service: mergeService([config.service, group.service ?? {}, host.service ?? {}]),
+    build: host.build ?? group.build ?? "prebuilt",
+    unreachable: host.unreachable ?? group.unreachable ?? config.rollout.unreachable,
+    server: resolveServer(recipe.server, config.server, group.server, host.server),
+    where,
   };
   if ("virtual" in host) return { ...settings, virtual: host.virtual };
   const bastion = host.bastion ?? group.bastion;
@@ -67,15 +80,6 @@ function resolveHost(host: WrittenHost, config: StackConfig): HostConfig {
     ...keyOf(hasKey(host) ? host : group),
     ...(bastion && { bastion: { ...bastion, port: bastion.port ?? 22 } }),
   };
-}
-
-/** Later ones win; the flags of all are one map. */
-function mergeService(levels: readonly ServiceConfig[]): Settings["service"] {
-  const flags = Object.assign({}, ...levels.map((level) => level.flags)) as NonNullable<
-    ServiceConfig["flags"]
-  >;
-  const merged = Object.assign({ port: 8080 }, ...levels) as Settings["service"];
-  return Object.keys(flags).length > 0 ? { ...merged, flags } : merged;
 }
 
 interface Key {
@@ -106,7 +110,7 @@ function repeatedNames(placed: readonly PlacedHost[]): Problem[] {
 }
 
 /** A group with settings and without hosts is a misspelt one. */
-function idleGroups(placed: readonly PlacedHost[], { groups }: StackConfig): Problem[] {
+function unusedGroups(placed: readonly PlacedHost[], { groups }: StackConfig): Problem[] {
   const used = [...new Set(placed.flatMap(({ host }) => host.group ?? []))];
   return Object.keys(groups)
     .filter((name) => !used.includes(name))

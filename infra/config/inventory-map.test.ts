@@ -19,8 +19,12 @@ describe("hostsOfInventory", () => {
   it("maps Ansible's own variables and pipress's, and asks known_hosts for the key", () => {
     const vars = {
       ...{ ansible_host: "10.0.0.7", ansible_port: "2222", ansible_user: "admin" },
-      ...{ ansible_ssh_private_key_file: "~/.ssh/pi", pipress_build: "device", pipress_labels: { ring: 2 } },
-      pipress_service: { contextLength: 1024 },
+      ...{
+        ansible_ssh_private_key_file: "~/.ssh/pi",
+        pipress_build: "onDevice",
+        pipress_labels: { ring: 2 },
+      },
+      pipress_server: { contextLength: 1024 },
     };
     const { hosts, problems } = hostsOfInventory(
       listing({ "pi-1.local": vars }, { kitchen: ["pi-1.local"] }),
@@ -34,8 +38,8 @@ describe("hostsOfInventory", () => {
         where: "hosts.ini: pi-1.local",
         host: {
           ...{ name: "pi-1.local", group: "kitchen", address: "10.0.0.7", port: 2222, user: "admin" },
-          ...{ hostKey: "ssh-ed25519 BBBB", privateKeyFile: "~/.ssh/pi", build: "device" },
-          ...{ labels: { ring: "2" }, service: { contextLength: 1024 } },
+          ...{ hostKey: "ssh-ed25519 BBBB", privateKeyFile: "~/.ssh/pi", build: "onDevice" },
+          ...{ labels: { ring: "2" }, server: { contextLength: 1024 } },
         },
       },
     ]);
@@ -74,7 +78,7 @@ describe("hostsOfInventory", () => {
           ansible_password: "x",
           ansible_user: "{{ me }}",
         },
-        ...{ ansible_ssh_common_args: "-J gate", pipress_service: { prot: 1 }, pipress_down: "maybe" },
+        ...{ ansible_ssh_common_args: "-J gate", pipress_server: { prot: 1 }, pipress_unreachable: "maybe" },
       }).map((line) => line.replace(/^hosts\.ini: pi-1\./, "")),
     ).toEqual([
       'ansible_connection: is "local"',
@@ -83,8 +87,8 @@ describe("hostsOfInventory", () => {
       "ansible_user: holds a template, which ansible-inventory does not resolve",
       "pipress_host_key: is not set, and known_hosts has no key of pi-1 port 70000",
       "ansible_port: Too big: expected number to be <=65535",
-      'pipress_down: Invalid option: expected one of "skip"|"fail"',
-      'pipress_service.prot: unknown key; did you mean "port"?',
+      'pipress_unreachable: Invalid option: expected one of "skip"|"fail"',
+      'pipress_server.prot: unknown key; did you mean "port"?',
     ]);
   });
 

@@ -40,9 +40,9 @@ const variables: Record<string, readonly string[]> = {
   bastion: ["pipress_bastion"],
   group: ["pipress_group"],
   build: ["pipress_build"],
-  down: ["pipress_down"],
+  unreachable: ["pipress_unreachable"],
   labels: ["pipress_labels"],
-  service: ["pipress_service"],
+  server: ["pipress_server"],
 };
 
 /** Variables under which Ansible would connect in a way that pipress does not; left out silently, the host would not answer. */

@@ -27,12 +27,12 @@ describe("parseStackConfig", () => {
     });
     expect(config).toEqual({
       recipe: "smollm2-135m",
-      service: {},
+      server: {},
       groups: {},
       monitoring: false,
       rollout: {
-        ...{ canary: { count: 1 }, shares: [], maxFailures: { count: 0 } },
-        ...{ soak: 60, parallel: 10, stageFirst: true, neighbours: false, down: "fail" },
+        ...{ canary: { count: 1 }, steps: [], maxFailures: { count: 0 } },
+        ...{ soak: 60, concurrency: 10, prefetch: true, peerToPeer: false, unreachable: "fail" },
       },
       hosts: [{ name: "pi-0", virtual: { memory: 2 ** 30, cpus: 2, disk: 8 * 2 ** 30 } }],
     });
@@ -41,23 +41,23 @@ describe("parseStackConfig", () => {
   it("reads waves as numbers or shares and the soak as a time", () => {
     const { rollout } = parseStackConfig({
       "pipress:recipe": "x",
-      "pipress:rollout": '{"canary":2,"shares":["25 %","50%"],"soak":"1.5 h","orderBy":"ring"}',
+      "pipress:rollout": '{"canary":2,"steps":["25 %","50%"],"soak":"1.5 h","orderBy":"ring"}',
     });
     expect(rollout).toMatchObject({
       canary: { count: 2 },
-      shares: [{ share: 0.25 }, { share: 0.5 }],
+      steps: [{ share: 0.25 }, { share: 0.5 }],
       soak: 5400,
     });
-    expect(problems({ recipe: "x", rollout: { canary: "some", soak: "soon", shares: ["120 %"] } })).toEqual([
+    expect(problems({ recipe: "x", rollout: { canary: "some", soak: "soon", steps: ["120 %"] } })).toEqual([
       'pipress:rollout.canary: "some" is neither a number of hosts nor a share such as "20 %"',
-      'pipress:rollout.shares[0]: "120 %" is neither a number of hosts nor a share such as "20 %"',
+      'pipress:rollout.steps[0]: "120 %" is neither a number of hosts nor a share such as "20 %"',
       'pipress:rollout.soak: "soon" is not a time; write it as "90 s" or "10 minutes"',
     ]);
   });
 
   it("reports every problem at once, each by its config path", () => {
     const found = problems({
-      service: { port: 70000 },
+      server: { port: 70000 },
       hosts: [
         { name: "pi-0", virtual: { memory: "lots" } },
         { name: "Pi_1", address: "pi-1", hostKey: "nonsense" },
@@ -68,13 +68,13 @@ describe("parseStackConfig", () => {
     expect(found.join("\n")).toContain('pipress:hosts[0].virtual.memory: "lots" is not a size');
     expect(found.join("\n")).toContain("pipress:hosts[1].name: must be lower-case");
     expect(found.join("\n")).toContain("pipress:hosts[1].hostKey: must be a public key");
-    expect(found.join("\n")).toContain("pipress:service.port: ");
+    expect(found.join("\n")).toContain("pipress:server.port: ");
   });
 
   it("names the nearest known key for an unknown one, at any depth", () => {
-    expect(problems({ recipe: "x", hsots: "[]", service: { prot: 1, zzzzzzzz: 2 } })).toEqual([
-      'pipress:service.prot: unknown key; did you mean "port"?',
-      "pipress:service.zzzzzzzz: unknown key; known here: port, contextLength, threads, parallel, minTokensPerSecond, cacheType, flags",
+    expect(problems({ recipe: "x", hsots: "[]", server: { prot: 1, zzzzzzzz: 2 } })).toEqual([
+      'pipress:server.prot: unknown key; did you mean "port"?',
+      "pipress:server.zzzzzzzz: unknown key; known here: port, contextLength, threads, parallel, minTokensPerSecond, cacheType, flags",
       'pipress:hsots: unknown key; did you mean "hosts"?',
     ]);
     expect(problems({ recipe: "x", hosts: [{ name: "pi-0", virtual: { memroy: "1 GiB" } }] })).toEqual([
@@ -104,7 +104,7 @@ describe("parseStackConfig", () => {
   const onAws = (changes: object, rest: object = {}) =>
     problems({ recipe: "x", store: "s3://models/p", builder: { aws: { ...aws, ...changes }, ...rest } });
 
-  it("takes boxes on AWS with no more than a region and a limit", () => {
+  it("takes EC2 instances with no more than a region and a limit", () => {
     const { builder } = parseStackConfig({
       "pipress:recipe": "x",
       "pipress:store": "s3://models/p",
@@ -114,24 +114,24 @@ describe("parseStackConfig", () => {
       ...aws,
       gpu: { disk: 2e11 },
       onDemand: false,
-      maxHours: 24,
-      ...{ noProgress: 1800, gpuIdle: 1200, linger: 300 },
+      maxDuration: 86_400,
+      ...{ stallTimeout: 1800, gpuIdleTimeout: 1200, idleTimeout: 300 },
     });
     expect(builder?.aws?.gpu.types[0]).toBe("g6e.2xlarge");
   });
 
-  it("reports every mistake about boxes at once", () => {
+  it("reports every mistake about instances at once", () => {
     expect(
-      onAws({ maxCostUsd: undefined, region: "frankfurt", linger: "soon", gpu: { types: ["big"] } }),
+      onAws({ maxCostUsd: undefined, region: "frankfurt", idleTimeout: "soon", gpu: { types: ["big"] } }),
     ).toEqual([
       'pipress:builder.aws.region: must be a region such as "us-east-1"',
       'pipress:builder.aws.gpu.types[0]: must be an EC2 instance type such as "g6e.2xlarge"',
       "pipress:builder.aws.maxCostUsd: is required",
-      'pipress:builder.aws.linger: "soon" is not a time; write it as "90 s" or "10 minutes"',
+      'pipress:builder.aws.idleTimeout: "soon" is not a time; write it as "90 s" or "10 minutes"',
     ]);
   });
 
-  it("wants to know what a box costs, for every type", () => {
+  it("wants to know what an instance costs, for every type", () => {
     expect(onAws({ gpu: { types: ["g6e.2xlarge", "p6.48xlarge"] } })).toEqual([
       "pipress:builder.aws.gpu.types[1]: no price is known for p6.48xlarge in us-east-1; write it down: prices: { p6.48xlarge: { onDemand: …, spot: … } }",
     ]);
@@ -140,10 +140,10 @@ describe("parseStackConfig", () => {
     expect(onAws({ region: "eu-north-1" })).toHaveLength(8);
   });
 
-  it("refuses two builders, a folder as the store of boxes, and a prefix that no role can be limited to", () => {
+  it("refuses two builders, a folder as the store of instances, and a prefix that no role can be limited to", () => {
     expect(onAws({}, { ssh })).toEqual(["pipress:builder: names two builders, ssh and aws; keep one"]);
     expect(problems({ recipe: "x", builder: { aws } }).join()).toContain(
-      "because stages run on boxes on AWS",
+      "because stages run on EC2 instances",
     );
     expect(problems({ recipe: "x", store: "s3://models", builder: { aws } }).join()).toContain(
       "needs a prefix",

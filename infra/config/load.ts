@@ -7,7 +7,7 @@ import { stackConfigSchema, type StackConfig } from "./schema.ts";
 const namespace = "pipress";
 
 /** Keys whose values are written as YAML maps or lists; Pulumi hands them over as JSON text. */
-const structured = new Set(["builder", "endpoint", "groups", "hosts", "monitoring", "rollout", "service"]);
+const structured = new Set(["builder", "endpoint", "groups", "hosts", "monitoring", "rollout", "server"]);
 
 /**
  * Checks a stack's whole configuration at once.

@@ -26,13 +26,13 @@ const quota = z
 
 const defaults = {
   canary: { count: 1 },
-  shares: [] as Quota[],
+  steps: [] as Quota[],
   soak: 60,
   maxFailures: { count: 0 },
-  parallel: 10,
-  stageFirst: true,
-  neighbours: false,
-  down: "fail" as const,
+  concurrency: 10,
+  prefetch: true,
+  peerToPeer: false,
+  unreachable: "fail" as const,
 };
 
 /** In which steps a release reaches the fleet, and what stops it. */
@@ -40,23 +40,23 @@ export const rolloutSchema = strict({
   /** Hosts that get a release first. @default 1 */
   canary: quota.default(defaults.canary),
   /** How much of the fleet has it after each of the next waves, the canary included; a last wave brings the rest. @example ["10 %", "50 %"] @default [] */
-  shares: z.array(quota).default(defaults.shares),
+  steps: z.array(quota).default(defaults.steps),
   /** Label by whose value hosts are ordered, numbers by size; those without it come last. @default the order of `hosts` */
   orderBy: z.string().min(1).optional(),
   /** Time a wave has to stay healthy before the next one begins. @default "1 minute" */
   soak: duration.default(defaults.soak),
   /** Hosts of a wave that may fail without stopping the rollout. @default 0 */
   maxFailures: quota.default(defaults.maxFailures),
-  /** Hosts at work at the same time. @default 10 */
-  parallel: z.int().min(1).max(1000).default(defaults.parallel),
+  /** Maximum concurrent hosts. @default 10 */
+  concurrency: z.int().min(1).max(1000).default(defaults.concurrency),
   /** What this machine sends to all hosts together at most, in a second. @example "5 MB" @default no limit */
   bandwidth: size.pipe(z.number().min(1000, "must be at least 1 kB a second")).optional(),
   /** Whether every host has fetched the release before the first is switched; of no effect with one host. @default true */
-  stageFirst: z.boolean().default(true),
-  /** Whether hosts lend what they have fetched to hosts of later waves, on port 9112, to whoever asks for it by its digest. @default false */
-  neighbours: z.boolean().default(false),
+  prefetch: z.boolean().default(true),
+  /** Whether hosts serve what they have fetched to hosts of later waves, by digest, on port 9112. @default false */
+  peerToPeer: z.boolean().default(false),
   /** What becomes of a host that does not answer; see the same key of a host. @default "fail" */
-  down: z.enum(["skip", "fail"]).default(defaults.down),
+  unreachable: z.enum(["skip", "fail"]).default(defaults.unreachable),
 }).default(defaults);
 
 export type RolloutConfig = z.infer<typeof rolloutSchema>;

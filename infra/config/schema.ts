@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { awsBuilder } from "./aws-schema.ts";
-import { endpointSchema, groupsSchema, hostKey, hostSchema, port, serviceSchema } from "./host-schema.ts";
+import { endpointSchema, groupsSchema, hostKey, hostSchema, port, serverSchema } from "./host-schema.ts";
 import { rolloutSchema } from "./rollout-schema.ts";
 import { strict } from "./strict.ts";
 import { parseS3Url, s3UrlForm, s3UrlProblem } from "../store/s3-address.ts";
@@ -17,7 +17,7 @@ const sshBuilder = strict({
   /** Socket of an SSH agent other than the one in SSH_AUTH_SOCK. */
   agentSocket: z.string().min(1).optional(),
   hostKey,
-  /** Folder on the box for tools, jobs and copies of artifacts. @default ~/.cache/pipress and ~/.local/share/pipress */
+  /** Folder on the builder machine for tools, jobs and copies of artifacts. @default ~/.cache/pipress and ~/.local/share/pipress */
   folder: z
     .string()
     .regex(/^\/[^'"\n]*$/, "must be an absolute path")
@@ -62,7 +62,7 @@ export const stackConfigSchema = strict({
   /** Settings by group, below those of a host. */
   groups: groupsSchema.default({}),
   /** Settings of llama-server on all hosts, below those of group and host. */
-  service: serviceSchema.default({}),
+  server: serverSchema.default({}),
   /** An OpenAI-compatible endpoint in front of all hosts. */
   endpoint: endpointSchema.optional(),
   /** Whether hosts get Debian's node exporter and hand it the facts of their board. @default false */
@@ -76,7 +76,7 @@ export const stackConfigSchema = strict({
   if (builder?.ssh !== undefined && builder.aws !== undefined)
     problem(["builder"], "names two builders, ssh and aws; keep one");
   if (store?.startsWith("s3:") !== true) {
-    const where = builder?.ssh?.address ?? (builder?.aws && "boxes on AWS");
+    const where = builder?.ssh?.address ?? (builder?.aws && "EC2 instances");
     if (where !== undefined)
       problem(
         ["store"],
@@ -86,7 +86,7 @@ export const stackConfigSchema = strict({
     if (!/^[A-Za-z0-9._/-]+$/.test(parseS3Url(store).prefix))
       problem(
         ["store"],
-        "needs a prefix of letters, digits, dots and dashes, to which the boxes' roles are limited",
+        "needs a prefix of letters, digits, dots and dashes, to which the instances' roles are limited",
       );
   }
 });

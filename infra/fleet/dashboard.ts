@@ -13,7 +13,7 @@ export const graphs: readonly Graph[] = [
     queries: {
       "{{host}}":
         'rate(llamacpp:tokens_predicted_total{host=~"$host"}[5m]) / (rate(llamacpp:tokens_predicted_seconds_total{host=~"$host"}[5m]) > 0)',
-      "{{host}} at its gate": 'pipress_gate_tokens_per_second{host=~"$host"}',
+      "{{host}} at its health check": 'pipress_health_check_tokens_per_second{host=~"$host"}',
     },
   },
   {

@@ -3,7 +3,7 @@ import { endpointSchema } from "../config/host-schema.ts";
 import type { Host } from "./host.ts";
 import { endpointHost, endpointPorts } from "./endpoint.ts";
 
-const fleet = [{ name: "pi-0", port: 8080, isVirtual: true }] as unknown as Host[];
+const fleet = [{ name: "pi-0", server: { port: 8080 }, isVirtual: true }] as unknown as Host[];
 
 test("the endpoint needs a host of the fleet by its name, and a port of its own there", () => {
   expect(() => endpointHost(endpointSchema.parse({ host: "pi-9" }), fleet)).toThrow(

@@ -49,7 +49,7 @@ export function endpointHost(
       what: `the fleet has no host "${host}"`,
       remedy: `one of ${fleet.map(({ name }) => name).join(", ")}, or a map of name, address and hostKey`,
     });
-  if (member.port === port)
+  if (member.server.port === port)
     throw new UserError({
       where: "pipress:endpoint.port",
       what: `llama-server listens on port ${port} of ${host} already`,
@@ -62,12 +62,8 @@ export function endpointHost(
   };
 }
 
-/** Declares HAProxy in front of all hosts; returns the base URL for clients, without `/v1`. */
-export function makeEndpoint(
-  config: EndpointConfig,
-  fleet: readonly Host[],
-  parallelOf: (host: Host) => number,
-): pulumi.Output<string> {
+/** Declares HAProxy in front of all hosts; returns the base URL for OpenAI clients, with `/v1`. */
+export function makeEndpoint(config: EndpointConfig, fleet: readonly Host[]): pulumi.Output<string> {
   const { connection, address, member } = endpointHost(config, fleet);
   const inside = member?.isVirtual ?? false;
   const servers = fleet.map((host) =>
@@ -76,7 +72,7 @@ export function makeEndpoint(
       address: addressFrom(inside, host),
       port: http,
       agentPort: agent ?? agentPort,
-      parallel: parallelOf(host),
+      parallel: host.server.parallel,
     })),
   );
   const { port, certificate } = config;
@@ -96,9 +92,11 @@ export function makeEndpoint(
       ...(member?.machine && { deletedWith: member.machine }),
     },
   );
-  const reached = member?.isVirtual ? member.ports.apply(({ endpoint = port }) => endpoint) : port;
+  const publicPort = member?.isVirtual ? member.ports.apply(({ endpoint = port }) => endpoint) : port;
   const scheme = certificate === undefined ? "http" : "https";
-  return pulumi.all([address, reached]).apply(([at, on]) => `${scheme}://${hostAndPort(at, on)}`);
+  return pulumi
+    .all([address, publicPort])
+    .apply(([host, port]) => `${scheme}://${hostAndPort(host, port)}/v1`);
 }
 
 function readCertificate(file: string): string {

@@ -5,8 +5,8 @@ import { VirtualPi } from "../virtual-pi/virtual-pi.ts";
 import { hostAndPort } from "../ssh/address.ts";
 import { connectionOf, type HostConnection } from "../ssh/connection.ts";
 
-/** What may listen on a host besides llama-server: node exporter, agent check, load balancer, lender of releases. */
-export type HostPort = "node" | "agent" | "endpoint" | "share";
+/** What may listen on a host besides llama-server: node exporter, agent check, load balancer, file server for peers. */
+export type HostPort = "node" | "agent" | "endpoint" | "peers";
 
 /** A host of the fleet, real or virtual. */
 export interface Host {
@@ -15,19 +15,17 @@ export interface Host {
   isVirtual: boolean;
   build: HostConfig["build"];
   /** What it means for its wave when it does not answer. */
-  down: HostConfig["down"];
+  unreachable: HostConfig["unreachable"];
   labels: HostConfig["labels"];
-  /** Settings of llama-server that differ from the recipe's. */
-  service: HostConfig["service"];
-  /** Port of llama-server on the host itself. */
-  port: number;
+  /** Settings of llama-server. */
+  server: HostConfig["server"];
   /** Address at which this machine reaches the host. */
   address: string;
   /** Ports at which this machine reaches what is on the host, by name; `http` is llama-server. */
   ports: pulumi.Output<{ http: number } & Partial<Record<HostPort, number>>>;
   connection: pulumi.Output<HostConnection>;
-  /** Base URL at which clients reach llama-server, without `/v1`. */
-  endpoint: pulumi.Output<string>;
+  /** Base URL for OpenAI clients: llama-server with `/v1`. */
+  baseUrl: pulumi.Output<string>;
   /** The virtual machine, whose end ends everything on it. */
   machine?: VirtualPi;
   readyWhen: readonly pulumi.Resource[];
@@ -42,24 +40,23 @@ export function makeHost(
   further: Readonly<Partial<Record<HostPort, number>>>,
   toolchain: Toolchain,
 ): Host {
-  const { name, group, build, down, labels, service } = config;
+  const { name, group, build, unreachable, labels, server } = config;
   const common = {
     name,
     ...(group !== undefined && { group }),
     build,
-    down,
+    unreachable,
     labels,
-    service,
-    port: service.port,
+    server,
   };
   if (!("virtual" in config)) {
     return {
       ...common,
       isVirtual: false,
       address: config.address,
-      ports: pulumi.output({ http: service.port, ...further }),
+      ports: pulumi.output({ http: server.port, ...further }),
       connection: pulumi.output(connectionOf(config)),
-      endpoint: pulumi.output(`http://${hostAndPort(config.address, service.port)}`),
+      baseUrl: pulumi.output(`http://${hostAndPort(config.address, server.port)}/v1`),
       readyWhen: [],
     };
   }
@@ -70,7 +67,7 @@ export function makeHost(
     cpus,
     diskGiB: Math.floor(disk / 2 ** 30),
     imageDigest: toolchain.virtualPiImage.digest,
-    forwards: { http: service.port, ...further },
+    forwards: { http: server.port, ...further },
   });
   const { address, sshPort, user, privateKeyFile, hostKey, ports } = machine;
   return {
@@ -80,7 +77,7 @@ export function makeHost(
     ports: ports.apply(({ http = 0, ...others }) => ({ http, ...others })),
     machine,
     connection: pulumi.output({ name, address, port: sshPort, user, privateKeyFile, hostKey }),
-    endpoint: pulumi.interpolate`http://${address}:${ports.apply(({ http }) => http)}`,
+    baseUrl: pulumi.interpolate`http://${address}:${ports.apply(({ http }) => http)}/v1`,
     readyWhen: [machine],
   };
 }

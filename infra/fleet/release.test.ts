@@ -1,11 +1,13 @@
 import { describe, expect, it } from "vitest";
+import { resolveServer } from "../config/server-settings.ts";
 import { makeRelease } from "./release.ts";
 
 const parts = {
   model: { sha256: "aa", bytes: 1 },
   server: { sha256: "bb", bytes: 2, path: "/somewhere/llama-server" },
-  settings: { contextLength: 512, threads: 4, parallel: 1, port: 8080, minTokensPerSecond: 0 },
-  golden: { prompt: "p", expect: "e", maxTokens: 8 },
+  settings: resolveServer({ contextLength: 512, threads: 4, parallel: 1, minTokensPerSecond: 0 }),
+  memoryMax: 2 ** 30,
+  smokeTest: { prompt: "p", expect: "e", maxTokens: 8 },
 };
 
 describe("makeRelease", () => {
@@ -15,7 +17,7 @@ describe("makeRelease", () => {
     expect(makeRelease(parts).server).toEqual({ sha256: "bb", bytes: 2 });
   });
 
-  it.each(["model", "server", "settings", "golden"] as const)("changes with the %s", (part) => {
+  it.each(["model", "server", "settings", "smokeTest"] as const)("changes with the %s", (part) => {
     const changed = { ...parts, [part]: { ...parts[part], bytes: 9 } };
     expect(makeRelease(changed as never).digest).not.toBe(makeRelease(parts).digest);
   });

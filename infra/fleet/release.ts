@@ -1,24 +1,7 @@
-import type { FileDigest } from "../store/manifest.ts";
-import type { SmokeTest } from "../recipe/recipe.ts";
+import type { ServerSettings } from "../config/server-settings.ts";
+import type { SmokeTest } from "../recipe/recipe.generated.ts";
 import { digestOf } from "../stage/canonical.ts";
-import type { ServerFlags } from "./server-flags.ts";
-
-/** How llama-server is started; names follow its flags. */
-export interface ServerSettings {
-  /** Tokens of context (`--ctx-size`). */
-  contextLength: number;
-  /** Threads (`--threads`). */
-  threads: number;
-  /** Requests served at once (`--parallel`). */
-  parallel: number;
-  port: number;
-  /** Tokens per second below which the gate refuses the release. */
-  minTokensPerSecond: number;
-  /** Type of the KV cache (`--cache-type-k`, `--cache-type-v`); `f16` where it is left out. */
-  cacheType?: "f16" | "q8_0";
-  /** Further options by their long names. */
-  flags?: ServerFlags;
-}
+import type { FileDigest } from "../store/manifest.ts";
 
 /** What a host serves: weights, server and settings under one digest. */
 export interface Release {
@@ -26,7 +9,9 @@ export interface Release {
   model: FileDigest;
   server: FileDigest;
   settings: ServerSettings;
-  golden: SmokeTest;
+  /** Memory that the service may take, in bytes. */
+  memoryMax: number;
+  smokeTest: SmokeTest;
 }
 
 /** Puts a release together; equal parts give an equal digest, wherever they lie on this machine. */

@@ -1,7 +1,7 @@
 import type { JobResult } from "../stage/job.ts";
 import { baselineEvaluations, evaluations } from "../plan/graph.ts";
 import type { PlaybookOutcome } from "./rollout/playbook-resource.ts";
-import type { ServiceResults } from "./rollout/rollout.ts";
+import type { ServerResults } from "./rollout/rollout.ts";
 
 /** A stage as the report lists it. */
 export interface StageFigures {
@@ -11,7 +11,7 @@ export interface StageFigures {
   seconds: number;
 }
 
-/** The model at one point of its way from the base to the release, or the unpruned model as a rival of that. */
+/** The model at one point of its way from the base to the release, or the unpruned base as its baseline. */
 export interface ModelFigures {
   label: (typeof labels)[keyof typeof labels];
   fileBytes: number;
@@ -22,11 +22,12 @@ export interface ModelFigures {
   kld?: number;
 }
 
-/** The release on one host, as its gate measured it. */
+/** The release on one host, as its health check measured it. */
 export interface HostFigures {
   host: string;
-  endpoint: string;
-  /** Digest of what it serves, as far as its last play told. */
+  /** Base URL for OpenAI clients, with `/v1`. */
+  baseUrl: string;
+  /** Digest of what it serves, as far as its last play reported. */
   release?: string;
   tokensPerSecond?: number;
   /** Of the release that this one took the place of. */
@@ -50,8 +51,8 @@ export interface Report {
 /** What a host's last play reported, and how that play ended. */
 export function hostFigures(
   host: string,
-  endpoint: string,
-  results: Partial<ServiceResults>,
+  baseUrl: string,
+  results: Partial<ServerResults>,
   outcome: PlaybookOutcome,
 ): HostFigures {
   const { release, tokensPerSecond, tokensPerSecondBefore, loadSeconds, answer, warnings = [] } = results;
@@ -60,7 +61,7 @@ export function hostFigures(
   const { status, reason = "" } = outcome;
   return {
     host,
-    endpoint,
+    baseUrl,
     ...known,
     warnings,
     ...(status !== "done" && { problem: `${status}: ${reason}` }),
@@ -77,7 +78,7 @@ const labels = {
   "evaluate-baseline-speed": "baseline, same speed",
 } as const;
 
-/** Collects the evaluations of a recipe, in the order in which the model went through them; its rivals come last. */
+/** Collects the evaluations of a recipe, in the order in which the model went through them; baselines come last. */
 export function modelFigures(results: ReadonlyMap<string, JobResult>): ModelFigures[] {
   return [...evaluations, ...baselineEvaluations].flatMap((name) => {
     const metrics = results.get(name)?.metrics;

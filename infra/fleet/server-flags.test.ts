@@ -1,14 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../common/user-error.ts";
 import { readToolchain } from "../../toolchain/toolchain.ts";
-import { checkServerFlags, readKnownFlags, type ServerFlags } from "./server-flags.ts";
+import { resolveHosts } from "../config/hosts.ts";
+import { stackConfigSchema } from "../config/schema.ts";
+import type { ServerFlags } from "../config/server-settings.ts";
+import { checkFleetFlags, checkServerFlags, readKnownFlags } from "./server-flags.ts";
 
 // The options of the pinned build itself.
 const known = readKnownFlags(readToolchain().llamaCpp.release.dir);
 
 function problemsOf(flags: ServerFlags): string[] {
   try {
-    checkServerFlags(flags, known, "pipress:service.flags", "b1");
+    checkServerFlags(flags, known, "pipress:server.flags", "b1");
     return [];
   } catch (error) {
     return (error as UserError).problems.map(({ what, remedy }) => `${what} — ${remedy}`);
@@ -45,5 +48,24 @@ describe("checkServerFlags", () => {
     const problems = problemsOf(flags);
     expect(problems.map((line) => line.split(" ", 1)[0])).toEqual(Object.keys(flags));
     expect(problems[0]).toBe("--rpc is left out of this build — leave it out");
+  });
+});
+
+describe("checkFleetFlags", () => {
+  const bad = { flags: { "--nothing-like-it": true } };
+  const server = { contextLength: 512, threads: 4, parallel: 1, minTokensPerSecond: 0 };
+
+  it.each([
+    ["pipress:server", { server: bad }],
+    ["pipress:groups.attic.server", { groups: { attic: { server: bad } } }],
+    ["pipress:hosts[0].server", { hosts: [{ name: "pi-0", group: "attic", virtual: {}, server: bad }] }],
+  ])("names the place where an option is written: %s", (where, written) => {
+    const hosts = [{ name: "pi-0", group: "attic", virtual: {} }];
+    const config = stackConfigSchema.parse({ recipe: "x", hosts, ...written });
+    const placed = config.hosts.map((host, index) => ({ where: `pipress:hosts[${index}]`, host }));
+    const check = () => {
+      checkFleetFlags(config, resolveHosts(placed, config, { server }), known, "b1");
+    };
+    expect(check).toThrow(`${where}.flags.--nothing-like-it: llama-server b1 does not know`);
   });
 });

@@ -2,12 +2,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { nearest } from "../../common/nearest.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
+import type { HostConfig } from "../config/hosts.ts";
+import type { StackConfig } from "../config/schema.ts";
+import type { ServerFlags } from "../config/server-settings.ts";
 
 /** Options of llama-server by name, with the number of values each takes: `server-flags.json` of the pinned build. */
 export type KnownFlags = Readonly<Record<string, { values: number }>>;
-
-/** Further options of llama-server by their long names; `true` for one that takes no value. */
-export type ServerFlags = Readonly<Record<string, string | number | true>>;
 
 const setting = "has a setting of its own";
 const leftOut = "is left out of this build";
@@ -15,7 +15,7 @@ const opens = "would let clients reach files, programs or the network";
 
 /** Options that a configuration may not set, and why. */
 const refused: Record<string, string> = {
-  ...fromList("is set by the role inference_service, for the service to be found, guarded and watched", [
+  ...fromList("is set by the role server", [
     ...[
       "--model",
       "--host",
@@ -76,7 +76,27 @@ export function readKnownFlags(releaseFolder: string): KnownFlags {
 }
 
 /**
- * Checks a host's further options against the pinned build.
+ * Checks the further options of a stack, of its groups and of its hosts, each by the path under which it is written.
+ * @throws UserError as `checkServerFlags`
+ */
+export function checkFleetFlags(
+  { server, groups }: Pick<StackConfig, "server" | "groups">,
+  fleet: readonly HostConfig[],
+  known: KnownFlags,
+  version: string,
+): void {
+  const levels = [
+    { where: "pipress:server", server },
+    ...Object.entries(groups).map(([name, group]) => ({ where: `pipress:groups.${name}.server`, ...group })),
+    // What is left is a host's own.
+    ...fleet.map((host) => ({ where: `${host.where}.server`, server: host.server })),
+  ];
+  for (const level of levels)
+    checkServerFlags(level.server?.flags ?? {}, known, `${level.where}.flags`, version);
+}
+
+/**
+ * Checks further options against the pinned build.
  * @param where config path of the flags
  * @param version build, e.g. `b11434`
  * @throws UserError with every option that the build does not know, that takes another number of values, or that is refused
@@ -91,11 +111,11 @@ export function checkServerFlags(
     const at = `${where}.${flag}`;
     const reason = refused[flag];
     if (reason !== undefined) return [{ where: at, what: `${flag} ${reason}`, remedy: "leave it out" }];
-    const found = known[flag];
-    if (found === undefined) return [unknownFlag(at, flag, known, version)];
+    const option = known[flag];
+    if (option === undefined) return [unknownFlag(at, flag, known, version)];
     const expected = value === true ? 0 : 1;
-    if (found.values === expected) return [];
-    return [{ where: at, what: `${flag} takes ${found.values} values`, remedy: remedyFor(found.values) }];
+    if (option.values === expected) return [];
+    return [{ where: at, what: `${flag} takes ${option.values} values`, remedy: remedyFor(option.values) }];
   });
   if (problems.length > 0) throw new UserError(problems);
 }

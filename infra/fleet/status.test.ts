@@ -26,7 +26,7 @@ describe("formatStatus", () => {
         hosts: [
           {
             host: "pi-0",
-            endpoint: "http://pi",
+            baseUrl: "http://pi/v1",
             tokensPerSecond: 4.25,
             loadSeconds: 1,
             answer: "",
@@ -45,8 +45,8 @@ describe("formatStatus", () => {
       "prune | bbbbbbbbbbbb | prune 45 % · layer 3",
       "quantize | cccccccccccc | missing: the next `up` makes it",
       "",
-      "host | release | tokens/s | endpoint",
-      "pi-0 | dddddddddddd | 4.3 | http://pi",
+      "host | release | tokens/s | base URL",
+      "pi-0 | dddddddddddd | 4.3 | http://pi/v1",
       "",
       "spent on what is in the store: 54 s of work, $0.50",
     ]);
@@ -65,18 +65,25 @@ describe("formatStatus", () => {
     expect(text).toContain("hosts: nothing rolled out yet");
   });
 
-  it("shows boxes on AWS that run or ran, why they ended, and what they have cost", () => {
-    const boot = { type: "g6e.2xlarge", lifecycle: "spot", began: 0, until: 5400, usdPerHour: 2, costUsd: 3 };
-    const boots = [
-      { ...boot, box: "gpu" as const, instance: "i-1", state: "ended" as const, why: "its jobs are done" },
+  it("shows EC2 instances that run or ran, why they ended, and what they have cost", () => {
+    const record = {
+      type: "g6e.2xlarge",
+      lifecycle: "spot",
+      began: 0,
+      until: 5400,
+      usdPerHour: 2,
+      costUsd: 3,
+    };
+    const instances = [
+      { ...record, name: "gpu" as const, instance: "i-1", state: "ended" as const, why: "its jobs are done" },
     ];
     const text = formatStatus({
-      ...{ stack: "s", recipe: "r", store: "s3://b/p", builder: "boxes on AWS in us-east-1", stages: [] },
-      ...{ jobs: new Map(), report: undefined, boots },
+      ...{ stack: "s", recipe: "r", store: "s3://b/p", builder: "EC2 instances in us-east-1", stages: [] },
+      ...{ jobs: new Map(), report: undefined, instances },
     });
     expect(text.replace(/ {2,}/g, " | ")).toContain(
       "gpu | i-1 | g6e.2xlarge | spot | 1 h 30 min | $3.00 | its jobs are done",
     );
-    expect(text).toContain("boxes of this stack have cost $3.00 so far");
+    expect(text).toContain("instances of this stack have cost $3.00 so far");
   });
 });

@@ -1,8 +1,7 @@
 import Table from "cli-table3";
-import type { Boot } from "../builder/aws/desk.ts";
 import { plainTable } from "../../common/plain-table.ts";
-import { formatDuration } from "../../common/units.ts";
-import { describeBoots } from "../builder/aws/boots.ts";
+import { formatDuration, formatUsd } from "../../common/units.ts";
+import { describeInstances, type InstanceRecord } from "../builder/aws/instance-records.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import type { Report } from "./report.ts";
 
@@ -11,27 +10,27 @@ export interface Status {
   stack: string;
   recipe: string;
   store: string;
-  /** Where stages run: `this machine` or the box's address. */
+  /** Where stages run: `this machine` or the builder machine's address. */
   builder: string;
   stages: readonly PlannedStage[];
   /** What the builder says of its jobs, by the first twelve digits of their keys; undefined when it does not answer. */
   jobs: ReadonlyMap<string, string> | undefined;
   /** What the last `up` left in the state; undefined before the first. */
   report: Report | undefined;
-  /** Boxes on AWS that run or ran for it; undefined where its builder is another. */
-  boots?: readonly Boot[] | undefined;
+  /** EC2 instances that run or ran for it; undefined where its builder is another. */
+  instances?: readonly InstanceRecord[] | undefined;
 }
 
 /** Stages, builder, hosts and what was spent, a screenful. */
 export function formatStatus(status: Status): string {
-  const { stack, recipe, store, builder, jobs, report, boots = [] } = status;
+  const { stack, recipe, store, builder, jobs, report, instances = [] } = status;
   const answers = jobs === undefined ? " (does not answer)" : "";
   return [
     `stack ${stack}, recipe ${recipe}\nstore ${store}\nbuilder ${builder}${answers}`,
     stageTable(status),
-    ...(boots.length > 0 ? [bootTable(boots)] : []),
+    ...(instances.length > 0 ? [instanceTable(instances)] : []),
     report === undefined ? "hosts: nothing rolled out yet" : hostTable(report),
-    [spent(status.stages), ...(boots.length > 0 ? [describeBoots(boots)] : [])].join("\n"),
+    [spent(status.stages), ...(instances.length > 0 ? [describeInstances(instances)] : [])].join("\n"),
   ].join("\n\n");
 }
 
@@ -50,32 +49,32 @@ function stageTable({ stages, jobs }: Status): string {
   return table.toString();
 }
 
-/** How many boxes are shown: those that ran last. */
-const shownBoots = 8;
+/** How many instances are shown: those that ran last. */
+const shownInstances = 8;
 
-function bootTable(boots: readonly Boot[]): string {
+function instanceTable(records: readonly InstanceRecord[]): string {
   const table = new Table({
     ...plainTable,
-    head: ["box", "instance", "type", "", "ran", "cost", "state"],
+    head: ["instance", "id", "type", "", "ran", "cost", "state"],
     colAligns: ["left", "left", "left", "left", "right", "right", "left"],
   });
-  for (const { box, instance, type, lifecycle, began, until, costUsd, state, why } of boots.slice(
-    -shownBoots,
+  for (const { name, instance, type, lifecycle, began, until, costUsd, state, why } of records.slice(
+    -shownInstances,
   )) {
     const ran = formatDuration(until - began);
-    table.push([box, instance, type, lifecycle, ran, `$${costUsd.toFixed(2)}`, why ?? state]);
+    table.push([name, instance, type, lifecycle, ran, formatUsd(costUsd), why ?? state]);
   }
   return table.toString();
 }
 
 function hostTable({ release, hosts }: Report): string {
-  const table = new Table({ ...plainTable, head: ["host", "release", "tokens/s", "endpoint"] });
-  for (const { host, tokensPerSecond, endpoint, ...served } of hosts)
+  const table = new Table({ ...plainTable, head: ["host", "release", "tokens/s", "base URL"] });
+  for (const { host, tokensPerSecond, baseUrl, ...served } of hosts)
     table.push([
       host,
       (served.release ?? release).slice(0, 12),
       tokensPerSecond?.toFixed(1) ?? "",
-      served.problem ?? endpoint,
+      served.problem ?? baseUrl,
     ]);
   return table.toString();
 }
@@ -85,11 +84,11 @@ function spent(stages: readonly PlannedStage[]): string {
   const sum = (part: (of: (typeof made)[number]) => number) =>
     made.reduce((total, of) => total + part(of), 0);
   const time = formatDuration(sum(({ seconds }) => seconds));
-  return `spent on what is in the store: ${time} of work, $${sum(({ costUsd }) => costUsd).toFixed(2)}`;
+  return `spent on what is in the store: ${time} of work, ${formatUsd(sum(({ costUsd }) => costUsd))}`;
 }
 
 /** The lines of `pipress jobs ls`, `696dc03ed1d0  quantize 45 % · …`, by key. */
 export function parseJobs(lines: string): Map<string, string> {
-  const found = [...lines.matchAll(/^([0-9a-f]{12}) {2}(.+)$/gm)];
-  return new Map(found.map(([, key = "", state = ""]) => [key, state]));
+  const jobs = [...lines.matchAll(/^([0-9a-f]{12}) {2}(.+)$/gm)];
+  return new Map(jobs.map(([, key = "", state = ""]) => [key, state]));
 }

@@ -2,10 +2,10 @@ import { describe, expect, it } from "vitest";
 import { formatSummary, type FleetOutputs } from "./table.ts";
 
 const outputs: FleetOutputs = {
-  endpoint: "http://127.0.0.1:18080",
+  baseUrl: "http://127.0.0.1:18080/v1",
   apiKey: "k3y",
-  artifact: "/store/artifacts/ab",
-  reportPage: "/store/artifacts/cd/report.html",
+  modelPath: "/store/artifacts/ab/model.gguf",
+  reportUrl: "/store/artifacts/cd/report.html",
   report: {
     recipe: "r",
     release: "d1",
@@ -17,7 +17,7 @@ const outputs: FleetOutputs = {
     hosts: [
       {
         host: "pi-0",
-        endpoint: "",
+        baseUrl: "",
         tokensPerSecond: 2.24,
         loadSeconds: 5,
         answer: "Paris",
@@ -34,7 +34,7 @@ describe("formatSummary", () => {
     expect(text).toMatch(/quantized +96\.0 MB +36 % +33\.30 +0\.40 +0\.211/);
   });
 
-  it("says how long each stage took, how fast each host is, and how to call the endpoint", () => {
+  it("says how long each stage took, how fast each host is, and how to call it", () => {
     const text = formatSummary(outputs);
     expect(text).toMatch(/recover +3 min 05 s +0123456789ab/);
     expect(text).toContain("pi-0: 2.2 tokens/s, ready 5 s after start\n  note: no Pi");
@@ -46,7 +46,7 @@ describe("formatSummary", () => {
   it("sets a host's speed beside that of the release before", () => {
     const host = {
       host: "pi-1",
-      endpoint: "",
+      baseUrl: "",
       tokensPerSecond: 2.5,
       tokensPerSecondBefore: 1.9,
       warnings: [],
@@ -56,13 +56,13 @@ describe("formatSummary", () => {
   });
 
   it("says why a host did not get the release", () => {
-    const host = { host: "pi-1", endpoint: "", warnings: [], problem: "skipped: pi-1: unreachable" };
+    const host = { host: "pi-1", baseUrl: "", warnings: [], problem: "skipped: pi-1: unreachable" };
     const text = formatSummary({ ...outputs, report: { ...outputs.report, hosts: [host] } });
     expect(text).toContain("pi-1: no figures\n  note: skipped: pi-1: unreachable");
   });
 
   it("shows no call for a stack without hosts", () => {
-    const text = formatSummary({ ...outputs, endpoint: undefined, report: { ...outputs.report, hosts: [] } });
+    const text = formatSummary({ ...outputs, baseUrl: undefined, report: { ...outputs.report, hosts: [] } });
     expect(text).not.toContain("curl");
   });
 });

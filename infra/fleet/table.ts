@@ -5,19 +5,22 @@ import type { HostFigures, ModelFigures, Report } from "./report.ts";
 
 /** The outputs of a fleet stack, as `pulumi stack output --json --show-secrets` prints them. */
 export interface FleetOutputs {
-  endpoint?: string;
+  /** For OpenAI clients, with `/v1`; absent in a stack without hosts. */
+  baseUrl?: string;
   apiKey?: string;
-  artifact: string;
-  /** The recipe's report.html; open it in a browser. */
-  reportPage: string;
+  /** URL or path of model.gguf. */
+  modelPath: string;
+  /** URL or path of report.html; open it in a browser. */
+  reportUrl: string;
   report: Report;
 }
 
 /** The summary at the end of `npm start`. */
-export function formatSummary({ endpoint, apiKey, artifact, reportPage, report }: FleetOutputs): string {
+export function formatSummary({ baseUrl, apiKey, modelPath, reportUrl, report }: FleetOutputs): string {
   const hosts = report.hosts.map(hostLines);
-  const files = `artifact  ${artifact}\nreport    ${reportPage}`;
-  const call = endpoint && apiKey ? [`endpoint  ${endpoint}`, callExample(endpoint, apiKey)] : [];
+  const files = `model     ${modelPath}
+report    ${reportUrl}`;
+  const call = baseUrl && apiKey ? [`base URL  ${baseUrl}`, callExample(baseUrl, apiKey)] : [];
   return [stageTable(report), modelTable(report.models), hosts.join("\n"), files, ...call]
     .filter(Boolean)
     .join("\n\n");
@@ -62,9 +65,9 @@ function stageTable({ stages }: Report): string {
   return table.toString();
 }
 
-function callExample(endpoint: string, apiKey: string): string {
+function callExample(baseUrl: string, apiKey: string): string {
   return [
-    `curl ${endpoint}/v1/chat/completions \\`,
+    `curl ${baseUrl}/chat/completions \\`,
     `  -H 'Authorization: Bearer ${apiKey}' -H 'Content-Type: application/json' \\`,
     `  -d '{"messages":[{"role":"user","content":"What is the capital of France?"}],"max_tokens":32}'`,
   ].join("\n");

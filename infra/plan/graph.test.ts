@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import type { Recipe } from "../recipe/recipe.ts";
 import { stageGraph, upstreamOf } from "./graph.ts";
 
-const recipe: Recipe = {
+/** No more of each step than its graph depends on. */
+const recipe = {
   name: "r",
   base: { source: { path: "/m" } },
   datasets: {},
@@ -16,11 +17,15 @@ const recipe: Recipe = {
   },
   smokeTest: { prompt: "p", expect: "e", maxTokens: 8 },
   server: { contextLength: 512, threads: 4, parallel: 1, minTokensPerSecond: 0 },
-};
+} as unknown as Recipe;
+
+type Steps = { [Step in keyof Recipe["steps"]]?: object | undefined };
+
+const withSteps = (steps: Steps): Recipe => ({ ...recipe, steps: { ...recipe.steps, ...steps } }) as Recipe;
 
 /** `name <- inputs` of every node, for reading at a glance. */
-const edges = (steps: Partial<Recipe["steps"]>): string[] =>
-  stageGraph({ ...recipe, steps: { ...recipe.steps, ...steps } }).map(({ name, inputs }) =>
+const edges = (steps: Steps): string[] =>
+  stageGraph(withSteps(steps)).map(({ name, inputs }) =>
     `${name} <- ${Object.values(inputs).join(" ")}`.trim(),
   );
 
@@ -116,9 +121,9 @@ describe("stageGraph", () => {
   });
 
   it("trains and measures the unpruned model too where the recipe asks for a control, with the same parameters", () => {
-    const steps = { ...recipe.steps, recover: { tokens: 1024, control: true } };
-    const nodes = stageGraph({ ...recipe, steps });
-    expect(edges({ recover: steps.recover }).filter((edge) => /^\S*control/.test(edge))).toEqual([
+    const recover = { tokens: 1024, control: true };
+    const nodes = stageGraph(withSteps({ recover }));
+    expect(edges({ recover }).filter((edge) => /^\S*control/.test(edge))).toEqual([
       "recover-control <- fetch fetch fetch-dataset",
       "convert-control <- recover-control",
       "evaluate-control <- convert-control fetch-dataset evaluate-base",

@@ -1,5 +1,5 @@
 import type { Recipe } from "../recipe/recipe.ts";
-import type { StageNode } from "../stage/node.ts";
+import type { StageName, StageNode } from "../stage/node.ts";
 
 /** Which measurements of the way from the base to the release a report sets side by side, in that order. */
 export const evaluations = [
@@ -35,7 +35,7 @@ export function stageGraph(recipe: Recipe, options: GraphOptions = {}): StageNod
 function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): StageNode[] {
   const { steps } = recipe;
   const nodes: StageNode[] = [];
-  const add = (name: string, stage: string, params: object, inputs: Record<string, string>): string => {
+  const add = (name: string, stage: StageName, params: object, inputs: Record<string, string>): string => {
     nodes.push({ name, stage, params: params as Record<string, unknown>, inputs });
     return name;
   };
@@ -99,8 +99,8 @@ function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): Stage
 
 /** Names of a stage and of all that it is made from; `nodes` in an order in which each comes after its inputs. */
 export function upstreamOf(nodes: readonly StageNode[], name: string): Set<string> {
-  const found = new Set([name]);
+  const names = new Set([name]);
   for (const node of [...nodes].reverse())
-    if (found.has(node.name)) for (const input of Object.values(node.inputs)) found.add(input);
-  return found;
+    if (names.has(node.name)) for (const input of Object.values(node.inputs)) names.add(input);
+  return names;
 }

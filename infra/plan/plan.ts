@@ -20,7 +20,10 @@ export async function planStages(
     const code = readStageCode(node.stage);
     const toolVersions = selectPins(pins, code.tools);
     const inputKeys = Object.fromEntries(
-      Object.entries(node.inputs).map(([as, name]) => [as, keys.get(name) ?? unreachable(node.name, name)]),
+      Object.entries(node.inputs).map(([alias, name]) => [
+        alias,
+        keys.get(name) ?? unreachable(node.name, name),
+      ]),
     );
     const key = stageKey({ ...node, code: code.digest, tools: toolVersions, inputs: inputKeys });
     keys.set(node.name, key);

@@ -8,6 +8,59 @@ import type { ResourceLog } from "./handler.ts";
 /** Seconds without a word after which a resource in work shows that it is still alive. */
 const quietSeconds = 8;
 
+/** Status lines that may wait for the engine. Of more the oldest go: only the latest is on display anyway. */
+const maxWaiting = 100;
+
+/** One line on its way to the engine. */
+export interface LogLine {
+  severity: "info" | "warning";
+  message: string;
+  /** On display until the next line, then gone. */
+  ephemeral: boolean;
+}
+
+/** The log of one resource. Lines are sent one after the other, so that they arrive in order. */
+export class OrderedLog implements ResourceLog {
+  readonly #send: (line: LogLine) => Promise<void>;
+  #waiting: LogLine[] = [];
+  #sending: Promise<void> | undefined;
+
+  constructor(send: (line: LogLine) => Promise<void>) {
+    this.#send = send;
+  }
+
+  readonly status = (message: string): void => {
+    this.#add({ severity: "info", message, ephemeral: true });
+  };
+
+  readonly info = (message: string): void => {
+    this.#add({ severity: "info", message, ephemeral: false });
+  };
+
+  readonly warn = (message: string): void => {
+    this.#add({ severity: "warning", message, ephemeral: false });
+  };
+
+  /** Resolves once every line so far has reached the engine. */
+  async flushed(): Promise<void> {
+    await this.#sending;
+  }
+
+  #add(line: LogLine): void {
+    this.#waiting.push(line);
+    if (this.#waiting.length > 2 * maxWaiting) {
+      const cut = this.#waiting.length - maxWaiting;
+      this.#waiting = this.#waiting.filter(({ ephemeral }, index) => index >= cut || !ephemeral);
+    }
+    this.#sending ??= this.#drain().finally(() => (this.#sending = undefined));
+  }
+
+  async #drain(): Promise<void> {
+    for (let line = this.#waiting.shift(); line !== undefined; line = this.#waiting.shift())
+      await this.#send(line);
+  }
+}
+
 /** Sends log lines to the engine, which shows them beside the resource they belong to. */
 export class EngineLog {
   readonly #client: InstanceType<typeof engineGrpc.EngineClient> | undefined;
@@ -19,33 +72,28 @@ export class EngineLog {
   }
 
   /** The log of one resource. */
-  forResource(urn: string): ResourceLog {
-    const { INFO, WARNING } = enginePb.LogSeverity;
-    return {
-      status: (message) => {
-        this.#send(INFO, urn, message, true);
-      },
-      info: (message) => {
-        this.#send(INFO, urn, message, false);
-      },
-      warn: (message) => {
-        this.#send(WARNING, urn, message, false);
-      },
-    };
+  forResource(urn: string): OrderedLog {
+    return new OrderedLog((line) => this.#send(urn, line));
   }
 
-  #send(severity: 0 | 1 | 2 | 3, urn: string, message: string, ephemeral: boolean): void {
-    if (this.#client === undefined) {
+  #send(urn: string, { severity, message, ephemeral }: LogLine): Promise<void> {
+    const client = this.#client;
+    if (client === undefined) {
       process.stderr.write(`${message}\n`);
-      return;
+      return Promise.resolve();
     }
+    const { INFO, WARNING } = enginePb.LogSeverity;
     const request = new enginePb.LogRequest();
-    request.setSeverity(severity);
+    request.setSeverity(severity === "info" ? INFO : WARNING);
     request.setUrn(urn);
     request.setMessage(message);
     request.setEphemeral(ephemeral);
     // A line that cannot be delivered (the engine is going down) is no reason to fail the work it speaks of.
-    this.#client.log(request, () => undefined);
+    return new Promise((resolve) => {
+      client.log(request, () => {
+        resolve();
+      });
+    });
   }
 }
 

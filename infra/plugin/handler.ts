@@ -61,10 +61,10 @@ export interface Existing {
 
 /**
  * One custom resource type. All methods may throw; a UserError's message reaches the user as it is.
- * Values marked secret by the program arrive unwrapped unless the provider sets `acceptSecrets`.
+ * Values marked secret by the program arrive unwrapped; the engine marks the outputs of the same names again.
  */
 export interface ResourceHandler {
-  /** Validates and completes inputs. Must cope with unknowns at preview (see `isUnknown`). */
+  /** Validates and completes inputs. Must cope with unknowns at preview (see `hasUnknowns`). */
   check?(inputs: Props, call: Call, old?: Props): CheckResult | Promise<CheckResult>;
   /** Which inputs differ. Default: every differing input is an update in place. No I/O. */
   diff?(existing: Existing, inputs: Props, call: Call): DiffResult | Promise<DiffResult>;
@@ -96,8 +96,8 @@ export interface ProviderDefinition {
   /** By type token, e.g. `pipress:index:Secret`. */
   resources: Record<string, ResourceHandler>;
   functions?: Record<string, FunctionHandler>;
-  /** Handlers want secret markers kept in inputs and state (see values.ts). Default false. */
-  acceptSecrets?: boolean;
+  /** Where other types and functions of the package can be had: the remedy in the error about one. */
+  elsewhere?: string;
 }
 
 /**

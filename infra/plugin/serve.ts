@@ -43,7 +43,7 @@ function endWithEngine(service: ProviderService, engineAddress: string | undefin
     clearInterval(timer);
     end();
   }, 1000);
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, end);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, end);
   if (engineAddress === undefined) return;
   const [host, port] = engineAddress.split(":");
   const probe = connect({ host, port: Number(port) }, () => probe.destroy());

@@ -25,7 +25,10 @@ const thing: ResourceHandler = {
   }),
   create: (inputs, call) => {
     call.log.status("half done");
+    call.signal.throwIfAborted();
     if (inputs.fail === "user") throw new UserError({ where: "thing", what: "is broken", remedy: "mend it" });
+    if (inputs.fail === "at length")
+      throw new UserError({ where: "thing", what: `failed:\n${"ü\n".repeat(500_000)}the reason` });
     if (inputs.fail === "halfway") throw new InitializationFailed("id", { n: 1 }, "stopped halfway");
     return Promise.resolve({ id: "id", state: { name: call.name, value: secret("x") } });
   },
@@ -54,7 +57,7 @@ beforeAll(async () => {
   });
   const log = new EngineLog(`127.0.0.1:${await listen(engine)}`);
   const service = new ProviderService(
-    { name: "test", version: "1.2.3", resources: { "test:index:Thing": thing } },
+    { name: "test", version: "1.2.3", resources: { "test:index:Thing": thing }, elsewhere: "ask the vendor" },
     log,
   );
   const provider = new grpc.Server();
@@ -85,9 +88,10 @@ function struct(value: Record<string, structPb.JavaScriptValue>): structPb.Struc
 function create(
   inputs: Record<string, structPb.JavaScriptValue>,
   preview = false,
+  of = urn,
 ): Promise<providerPb.CreateResponse> {
   const request = new providerPb.CreateRequest();
-  request.setUrn(urn);
+  request.setUrn(of);
   request.setProperties(struct(inputs));
   request.setPreview(preview);
   return new Promise((resolve, reject) => {
@@ -121,9 +125,10 @@ test("create returns id and outputs, secrets marked, and asks to be read before 
   expect(response.getRefreshBeforeUpdate()).toBe(true);
 });
 
-test("progress reaches the engine as a status of its resource", async () => {
+test("progress reaches the engine as a status of its resource, before the resource is done", async () => {
+  logged.length = 0;
   await create({});
-  await expect.poll(() => logged).toContainEqual({ message: "half done", urn, ephemeral: true });
+  expect(logged).toContainEqual({ message: "half done", urn, ephemeral: true });
 });
 
 test("nothing is made at preview", async () => {
@@ -134,6 +139,19 @@ test("nothing is made at preview", async () => {
 
 test("a user's mistake arrives as its message alone", async () => {
   await expect(create({ fail: "user" })).rejects.toMatchObject({ details: "thing: is broken — mend it" });
+});
+
+test("a message too long for gRPC arrives with its beginning and its end", async () => {
+  const error = await create({ fail: "at length" }).catch((caught: unknown) => caught as grpc.ServiceError);
+  expect((error as grpc.ServiceError).details).toMatch(
+    /^thing: failed:\nü\n[^]*\n… \(left out\)\n[^]*the reason$/,
+  );
+});
+
+test("a type that is not served is the user's mistake, and the error says who serves it", async () => {
+  await expect(create({}, false, "urn:pulumi:dev::p::test:index:Other::other")).rejects.toMatchObject({
+    details: "test:index:Other: plugin test 1.2.3 has no such resource type — ask the vendor",
+  });
 });
 
 test("something half made arrives with its id and state, so that the engine remembers it", async () => {
@@ -194,4 +212,5 @@ test("cancel ends the work in progress with the handler's own message", async ()
   });
   client.cancel(new emptyPb.Empty(), () => undefined);
   await expect(updated).rejects.toMatchObject({ details: "thing: cancelled" });
+  await expect(create({})).rejects.toMatchObject({ details: "cancelled" });
 });

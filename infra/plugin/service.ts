@@ -6,10 +6,10 @@ import anyPb from "google-protobuf/google/protobuf/any_pb.js";
 import emptyPb from "google-protobuf/google/protobuf/empty_pb.js";
 import structPb from "google-protobuf/google/protobuf/struct_pb.js";
 
+import { formatDuration } from "../../common/units.ts";
 import { UserError } from "../../common/user-error.ts";
 import { diffProps } from "./detailed-diff.ts";
-import { formatDuration } from "../../common/units.ts";
-import { type EngineLog, withHeartbeat } from "./engine-log.ts";
+import { type EngineLog, type OrderedLog, withHeartbeat } from "./engine-log.ts";
 import {
   type Call,
   type CheckFailure,
@@ -28,7 +28,7 @@ type Request = grpc.ServerUnaryCall<unknown, unknown>;
 /** Translates the engine's gRPC calls into calls of resource handlers, and their answers back. */
 export class ProviderService {
   readonly #definition: ProviderDefinition;
-  #log: EngineLog;
+  readonly #log: EngineLog;
   readonly #cancel = new AbortController();
   readonly #working = new Set<Promise<unknown>>();
 
@@ -101,7 +101,7 @@ export class ProviderService {
 
   #handshake(): providerPb.ProviderHandshakeResponse {
     const response = new providerPb.ProviderHandshakeResponse();
-    response.setAcceptSecrets(this.#definition.acceptSecrets ?? false);
+    response.setAcceptSecrets(false);
     response.setAcceptResources(false);
     response.setAcceptOutputs(false);
     return response;
@@ -109,7 +109,7 @@ export class ProviderService {
 
   #configure(): providerPb.ConfigureResponse {
     const response = new providerPb.ConfigureResponse();
-    response.setAcceptsecrets(this.#definition.acceptSecrets ?? false);
+    response.setAcceptsecrets(false);
     response.setSupportspreview(true);
     return response;
   }
@@ -152,7 +152,7 @@ export class ProviderService {
     if (preview) {
       response.setProperties(toStruct(handler.previewCreate?.(inputs, call) ?? inputs));
     } else {
-      const { id, state } = await withHeartbeat(call.log, (log) => handler.create(inputs, { ...call, log }));
+      const { id, state } = await work(call, (each) => handler.create(inputs, each));
       response.setId(id);
       response.setProperties(toStruct(state));
     }
@@ -168,11 +168,10 @@ export class ProviderService {
       inputs: fromStruct(request.getInputs()),
       state: fromStruct(request.getProperties()),
     };
-    const { read } = handler;
     const result =
-      read === undefined
+      handler.read === undefined
         ? { state: existing.state }
-        : await withHeartbeat(call.log, (log) => read.call(handler, existing, { ...call, log }));
+        : await work(call, async (each) => handler.read?.(existing, each));
     if (result === undefined) return response;
     response.setId(existing.id);
     response.setProperties(toStruct(result.state));
@@ -193,14 +192,13 @@ export class ProviderService {
       state: fromStruct(request.getOlds()),
     };
     const news = fromStruct(request.getNews());
-    const { update } = handler;
     const response = new providerPb.UpdateResponse();
-    if (preview) response.setProperties(toStruct(handler.previewUpdate?.(existing, news, call) ?? news));
-    else if (update === undefined) throw new Error(`${call.name}: this type has no update in place`);
-    else {
-      const work = (log: Call["log"]): Promise<Props> =>
-        update.call(handler, existing, news, { ...call, log });
-      response.setProperties(toStruct(await withHeartbeat(call.log, work)));
+    if (preview) {
+      response.setProperties(toStruct(handler.previewUpdate?.(existing, news, call) ?? news));
+    } else {
+      const state = await work(call, async (each) => handler.update?.(existing, news, each));
+      if (state === undefined) throw new Error(`${call.name}: this type has no update in place`);
+      response.setProperties(toStruct(state));
     }
     response.setRefreshBeforeUpdate(handler.refreshBeforeUpdate ?? false);
     return response;
@@ -213,27 +211,37 @@ export class ProviderService {
       inputs: fromStruct(request.getOldInputs()),
       state: fromStruct(request.getProperties()),
     };
-    await withHeartbeat(call.log, async (log) => handler.delete?.(existing, { ...call, log }));
+    await work(call, async (each) => handler.delete?.(existing, each));
     return new emptyPb.Empty();
   }
 
   async #invoke(request: providerPb.InvokeRequest): Promise<providerPb.InvokeResponse> {
     const token = request.getTok();
     const run = this.#definition.functions?.[token];
-    if (run === undefined) throw new Error(`${this.#definition.name} has no function ${token}`);
+    if (run === undefined) throw this.#notServed("function", token);
     const response = new providerPb.InvokeResponse();
-    response.setReturn(toStruct(await run(fromStruct(request.getArgs()), this.#call("", {}))));
+    const args = fromStruct(request.getArgs());
+    response.setReturn(toStruct(await work(this.#call("", {}), (call) => run(args, call))));
     return response;
   }
 
-  #resolve(urn: string, options: CallOptions): { handler: ResourceHandler; call: Call } {
+  #notServed(kind: string, token: string): UserError {
+    const { name, version, elsewhere } = this.#definition;
+    return new UserError({
+      where: token,
+      what: `plugin ${name} ${version} has no such ${kind}`,
+      remedy: elsewhere,
+    });
+  }
+
+  #resolve(urn: string, options: CallOptions): { handler: ResourceHandler; call: OwnCall } {
     const type = urn.split("::")[2]?.split("$").at(-1) ?? "";
     const handler = this.#definition.resources[type];
-    if (handler === undefined) throw new Error(`${this.#definition.name} has no resource type ${type}`);
+    if (handler === undefined) throw this.#notServed("resource type", type);
     return { handler, call: this.#call(urn, options) };
   }
 
-  #call(urn: string, { preview = false, timeoutSeconds = 0 }: CallOptions): Call {
+  #call(urn: string, { preview = false, timeoutSeconds = 0 }: CallOptions): OwnCall {
     return {
       urn,
       name: urn.split("::").slice(3).join("::"),
@@ -241,6 +249,18 @@ export class ProviderService {
       signal: limited(this.#cancel.signal, timeoutSeconds),
       log: this.#log.forResource(urn),
     };
+  }
+}
+
+/** A call whose log can be waited for. */
+type OwnCall = Call & { log: OrderedLog };
+
+/** Runs a handler's work: a heartbeat breaks its silence, and it is answered when its last line is on display. */
+async function work<T>(call: OwnCall, run: (call: Call) => Promise<T>): Promise<T> {
+  try {
+    return await withHeartbeat(call.log, (log) => run({ ...call, log }));
+  } finally {
+    await call.log.flushed();
   }
 }
 
@@ -317,24 +337,41 @@ function propertyDiff({ kind, replace = false, input = true }: PropertyChange): 
 /** A user's mistake keeps its message; a bug keeps its stack, since somebody has to find it. */
 function toServiceError(error: unknown): Partial<grpc.StatusObject> {
   if (error instanceof InitializationFailed) return initializationFailed(error);
-  if (error instanceof UserError) return { code: grpc.status.UNKNOWN, details: error.message };
-  const details = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { code: grpc.status.UNKNOWN, details };
+  return { code: grpc.status.UNKNOWN, details: fitted(describe(error)) };
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // The reason of a signal that the engine's cancel has aborted.
+  if (error.name === "AbortError") return "cancelled";
+  return error instanceof UserError ? error.message : (error.stack ?? error.message);
+}
+
+/**
+ * gRPC carries an error's text in a header of at most 64 KiB, percent-encoded: up to three bytes for one. Of a longer
+ * text the middle goes; what it is about stands at the beginning, and the reason mostly at the end.
+ */
+function fitted(text: string): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= 16 * 1024) return text;
+  const [head, tail] = [bytes.subarray(0, 2 * 1024), bytes.subarray(-14 * 1024)];
+  return `${head.toString()}\n… (left out)\n${tail.toString()}`;
 }
 
 /** Carries id and state inside the error; Go's gRPC reads such details from this one metadata key. */
 function initializationFailed(error: InitializationFailed): Partial<grpc.StatusObject> {
+  const message = fitted(error.message);
   const detail = new providerPb.ErrorResourceInitFailed();
   detail.setId(error.id);
   detail.setProperties(toStruct(error.state));
-  detail.setReasonsList([error.message]);
+  detail.setReasonsList([message]);
   const any = new anyPb.Any();
   any.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
   const status = new statusPb.Status();
   status.setCode(grpc.status.UNKNOWN);
-  status.setMessage(error.message);
+  status.setMessage(message);
   status.addDetails(any);
   const metadata = new grpc.Metadata();
   metadata.add("grpc-status-details-bin", Buffer.from(status.serializeBinary()));
-  return { code: grpc.status.UNKNOWN, details: error.message, metadata };
+  return { code: grpc.status.UNKNOWN, details: message, metadata };
 }

@@ -20,7 +20,7 @@ const goodTemplate = {
 };
 
 describe("the policy pack, a launch template", () => {
-  it("finds nothing wrong with a box as this program declares it", () => {
+  it("finds nothing wrong with an instance as this program declares it", () => {
     expect(found(launchTemplate, goodTemplate)).toEqual([]);
   });
 
@@ -28,17 +28,17 @@ describe("the policy pack, a launch template", () => {
     [
       "without a time to live",
       { tagSpecifications: [] },
-      "box-has-a-time-to-live: has no tag pipress:ttl-hours",
+      "instance-has-a-time-to-live: has no tag pipress:ttl-hours",
     ],
     [
       "without a watchdog",
       { userData: base64("#!/bin/bash\nsleep 1\n") },
-      "box-has-a-watchdog: its user data",
+      "instance-has-a-watchdog: its user data",
     ],
     [
       "that would stop instead of ending",
       { instanceInitiatedShutdownBehavior: "stop" },
-      "box-has-a-watchdog: does not",
+      "instance-has-a-watchdog: does not",
     ],
     ["with IMDSv1", { metadataOptions: { httpTokens: "optional" } }, "imdsv2-only: takes requests"],
     ["without metadata options", { metadataOptions: undefined }, "imdsv2-only: takes requests"],
@@ -73,8 +73,8 @@ describe("the policy pack", () => {
     );
     expect(new Set(names)).toEqual(
       new Set([
-        "box-has-a-time-to-live",
-        "box-has-a-watchdog",
+        "instance-has-a-time-to-live",
+        "instance-has-a-watchdog",
         "on-demand-gpu-needs-consent",
         "imdsv2-only",
         "disks-are-encrypted",

@@ -22,7 +22,7 @@ const isAccelerated = (type: unknown): boolean => /^(g|p|trn|inf|dl)[a-z]*\d/.te
 
 export const rules: readonly Rule[] = [
   {
-    name: "box-has-a-time-to-live",
+    name: "instance-has-a-time-to-live",
     description: `Whatever starts instances says with the tag ${ttlTag} when they end at the latest.`,
     check: (type, props) => {
       const missing = `has no tag ${ttlTag}: nobody knows when it must be gone`;
@@ -35,7 +35,7 @@ export const rules: readonly Rule[] = [
     },
   },
   {
-    name: "box-has-a-watchdog",
+    name: "instance-has-a-watchdog",
     description: "Whatever starts instances starts the watchdog on them, and terminates one that powers off.",
     check: (type, props) => {
       if (type !== instance && type !== launchTemplate) return [];
@@ -151,7 +151,7 @@ export const rules: readonly Rule[] = [
   {
     name: "no-ssh-key",
     description:
-      "Nobody logs in to a box with a key: Session Manager is there for that, and writes down who did.",
+      "Nobody logs in to an instance with a key: Session Manager is there for that, and writes down who did.",
     check: (type, props) =>
       (type === instance || type === launchTemplate) && props.keyName !== undefined
         ? ["names an SSH key"]

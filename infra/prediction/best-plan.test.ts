@@ -3,7 +3,7 @@ import { stageGraph } from "../plan/graph.ts";
 import { loadRecipe, type Recipe } from "../recipe/recipe.ts";
 import { compareWithBest } from "./best-plan.ts";
 import { configuredShape, predictFrom } from "./predict.ts";
-import type { HostMemory } from "./limits.ts";
+import type { HostMemory } from "./host-settings.ts";
 
 const recipe = loadRecipe("llama-3.1-8b");
 const { prune, quantize, ...otherSteps } = recipe.steps;
@@ -11,12 +11,9 @@ const { prune, quantize, ...otherSteps } = recipe.steps;
 function comparison(changed: Recipe, hosts: HostMemory[] = []): string | undefined {
   const base = configuredShape(changed);
   if (base === undefined) throw new Error("the recipe says no shape");
-  return compareWithBest(
-    changed,
-    predictFrom(base, stageGraph(changed), changed.server, 2),
-    hosts,
-    changed.server,
-  );
+  return compareWithBest(changed, predictFrom(base, stageGraph(changed), changed.server, 2), [
+    { server: changed.server, hosts },
+  ]);
 }
 
 describe("compareWithBest", () => {
@@ -35,7 +32,7 @@ describe("compareWithBest", () => {
     const unrefitted = {
       ...recipe,
       steps: { ...recipe.steps, prune: { ...prune, method: "ffn-activation", reconstruct: false } },
-    };
+    } as Recipe;
     expect(comparison(unrefitted)).toContain(
       "of: prune: { method: ffn-second-order, pruningRatio: 0.16 }, quantize.type: Q4_K_S",
     );
@@ -50,9 +47,9 @@ describe("compareWithBest", () => {
   it("proposes nothing that a known host has no memory for", () => {
     const speedAlone = { ...recipe, limits: { minTokensPerSecond: 0.5 } };
     expect(comparison(speedAlone)).toContain("no pruning, quantize.type: Q8_0");
-    expect(comparison(speedAlone, [{ name: "pi-0", memoryBytes: 8 * 2 ** 30 }])).toContain(
-      "no pruning, quantize.type: Q6_K",
-    );
+    expect(
+      comparison(speedAlone, [{ name: "pi-0", where: "pipress:hosts[0]", memoryBytes: 8 * 2 ** 30 }]),
+    ).toContain("no pruning, quantize.type: Q6_K");
   });
 
   it("says nothing of a recipe that misses its limits, which is refused", () => {
@@ -62,7 +59,10 @@ describe("compareWithBest", () => {
   it("says nothing of types whose loss only measuring tells", () => {
     const steps = { ...otherSteps, quantize: { objective: { maxFileSize: "4 GB" } } };
     expect(comparison({ ...recipe, steps })).toBeUndefined();
-    const overridden = { ...recipe.steps, quantize: { ...quantize, tensorTypes: { ffn_down: "Q6_K" } } };
+    const overridden = {
+      ...recipe.steps,
+      quantize: { ...quantize, tensorTypes: { ffn_down: "Q6_K" as const } },
+    };
     expect(comparison({ ...recipe, steps: overridden })).toBeUndefined();
   });
 });

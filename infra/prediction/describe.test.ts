@@ -1,11 +1,17 @@
 import { describe, expect, it } from "vitest";
 import type { Manifest } from "../store/manifest.ts";
+import type { StageName } from "../stage/node.ts";
 import type { PlannedStage } from "../stage/planned.ts";
-import { describePlan } from "./describe.ts";
+import { loadRecipe } from "../recipe/recipe.ts";
+import { stageGraph } from "../plan/graph.ts";
+import { describePlan, describeRelease } from "./describe.ts";
+import type { HostsAlike } from "./host-settings.ts";
+import { configuredShape, predictFrom } from "./predict.ts";
+import type { ModelShape } from "./shape.ts";
 
 const stage = (name: string, artifact?: Manifest): PlannedStage => ({
   name,
-  stage: name,
+  stage: name as StageName,
   params: {},
   inputs: {},
   inputKeys: {},
@@ -34,5 +40,26 @@ describe("describePlan", () => {
 
   it("says no more than that where nothing can be predicted", () => {
     expect(describePlan(stages)).toMatch(/^2 of 3 stages will run\n/);
+  });
+});
+
+describe("describeRelease", () => {
+  const recipe = loadRecipe("llama-3.1-8b");
+  const prediction = predictFrom(configuredShape(recipe) as ModelShape, stageGraph(recipe), recipe.server, 1);
+  const memoryOf = (settings: readonly HostsAlike[]): string[] =>
+    describeRelease(recipe, prediction, settings)
+      .split("\n")
+      .filter((line) => line.startsWith("  memory"));
+  const alike = (contextLength: number, ...names: string[]): HostsAlike => ({
+    server: { contextLength },
+    hosts: names.map((name) => ({ name, where: "pipress:hosts[0]" })),
+  });
+
+  it("says what memory a host needs, once for every distinct setting of the server", () => {
+    expect(memoryOf([alike(4096)])).toEqual(["  memory  4.66 GB on a host, with 4096 tokens of context"]);
+    expect(memoryOf([alike(4096, "pi-0", "pi-2"), alike(1024, "pi-1")])).toEqual([
+      "  memory  4.66 GB on pi-0, pi-2, with 4096 tokens of context",
+      "  memory  4.25 GB on pi-1, with 1024 tokens of context",
+    ]);
   });
 });

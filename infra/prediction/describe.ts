@@ -2,31 +2,32 @@ import { formatBytes, formatDuration } from "../../common/units.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import { compareWithBest } from "./best-plan.ts";
-import type { CacheSettings } from "./memory.ts";
 import type { Prediction } from "./predict.ts";
 import { formatSpeed } from "./speed.ts";
-import type { HostMemory } from "./limits.ts";
+import type { HostsAlike } from "./host-settings.ts";
+import { describeSettings, memoryWith } from "./limits.ts";
 import type { StageCost } from "./stage-costs.ts";
 
 /**
  * What a recipe is predicted to give, as `preview` says it.
- * @param hosts those whose memory is known
- * @param server how llama-server is started on the hosts
+ * @param settings of llama-server on the hosts
  */
 export function describeRelease(
   recipe: Recipe,
   prediction: Prediction | undefined,
-  hosts: readonly HostMemory[],
-  server: CacheSettings,
+  settings: readonly HostsAlike[],
 ): string {
   if (prediction === undefined)
     return "size, memory and speed: known once the base model is fetched, or now with base.config in the recipe";
   const { release } = prediction;
-  const comparison = compareWithBest(recipe, prediction, hosts, server);
+  const comparison = compareWithBest(recipe, prediction, settings);
   return [
     "predicted for the release",
     `  file    ${formatBytes(release.fileBytes)}`,
-    `  memory  ${formatBytes(release.memoryBytes)} on a host, with ${server.contextLength} tokens of context`,
+    ...settings.map(
+      ({ server, hosts }) =>
+        `  memory  ${formatBytes(memoryWith(prediction, server))} ${describeSettings(server, hosts, settings)}`,
+    ),
     `  speed   about ${formatSpeed(release.tokensPerSecond)} tokens/s on a Raspberry Pi 4 (a model, not a measurement)`,
     ...(comparison === undefined ? [] : [`  plan    ${comparison}`]),
   ].join("\n");

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { stageGraph } from "../plan/graph.ts";
-import { loadRecipe } from "../recipe/recipe.ts";
+import { loadRecipe, type Recipe } from "../recipe/recipe.ts";
 import { equalSpeedType } from "./equal-speed.ts";
 
 describe("equalSpeedType", () => {
@@ -8,8 +8,8 @@ describe("equalSpeedType", () => {
   const typeFor = (prune: object | undefined, type: string): string | undefined => {
     const recipe = {
       ...llama,
-      steps: { ...llama.steps, prune: prune as Record<string, unknown>, quantize: { type } },
-    };
+      steps: { ...llama.steps, prune, quantize: { type } },
+    } as Recipe;
     return equalSpeedType(recipe, stageGraph(recipe));
   };
 

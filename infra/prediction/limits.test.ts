@@ -1,9 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../common/user-error.ts";
 import { stageGraph } from "../plan/graph.ts";
+import { resolveHosts } from "../config/hosts.ts";
+import { stackConfigSchema } from "../config/schema.ts";
+import { resolveServer } from "../config/server-settings.ts";
 import type { Recipe } from "../recipe/recipe.ts";
+import { memoryMax, SYSTEM_BYTES } from "./memory.ts";
 import { predict, type PredictedStage, type Prediction } from "./predict.ts";
-import { checkLimits, type HostMemory } from "./limits.ts";
+import { distinctSettings, type HostsAlike } from "./host-settings.ts";
+import { checkLimits } from "./limits.ts";
 
 const llama31Config = {
   hidden_size: 4096,
@@ -14,7 +19,7 @@ const llama31Config = {
   vocab_size: 128256,
 };
 
-const recipe: Recipe = {
+const recipe = {
   name: "r",
   base: { source: {}, config: llama31Config },
   datasets: {},
@@ -28,7 +33,7 @@ const recipe: Recipe = {
   },
   smokeTest: { prompt: "p", expect: "e", maxTokens: 8 },
   server: { contextLength: 4096, threads: 4, parallel: 1, minTokensPerSecond: 0 },
-};
+} as unknown as Recipe;
 
 const stagesOf = (changed: Recipe): PredictedStage[] =>
   stageGraph(changed).map((node) => ({ ...node, artifact: undefined }));
@@ -40,9 +45,12 @@ function predicted(changed: Recipe): Prediction {
 }
 
 /** The problems of a recipe, as text; empty where there is none. */
-function problems(changed: Recipe, hosts: HostMemory[] = []): string[] {
+function problems(
+  changed: Recipe,
+  settings: HostsAlike[] = [{ server: changed.server, hosts: [] }],
+): string[] {
   try {
-    checkLimits(changed, predicted(changed), hosts, changed.server);
+    checkLimits(changed, predicted(changed), settings);
     return [];
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
@@ -107,34 +115,62 @@ describe("checkLimits", () => {
       steps: { ...recipe.steps, prune: undefined },
       limits: { maxFileSize: "3.99 GB", minTokensPerSecond: 0.9 },
     } as Recipe;
-    const found = problems(unpruned);
-    expect(found).toHaveLength(2);
-    expect(found[0]).toMatch(
+    const messages = problems(unpruned);
+    expect(messages).toHaveLength(2);
+    expect(messages[0]).toMatch(
       /^r: limits.maxFileSize: the file will have 4.69 GB, more than 3.99 GB — the nearest plan/,
     );
-    expect(found[1]).toMatch(
+    expect(messages[1]).toMatch(
       /^r: limits.minTokensPerSecond: a Pi 4 will generate about 0.76 tokens\/s, fewer than 0.9/,
     );
-    expect(found[0]).toContain(
+    expect(messages[0]).toContain(
       "prune: { method: ffn-second-order, pruningRatio: 0.16 }, quantize.type: Q4_K_S",
     );
   });
 
   it("would rather quantize than prune where size is all that counts", () => {
-    const [found] = problems({ ...recipe, limits: { maxFileSize: "3.9 GB" } });
-    expect(found).toContain("no pruning, quantize.type: IQ3_M");
+    const [message] = problems({ ...recipe, limits: { maxFileSize: "3.9 GB" } });
+    expect(message).toContain("no pruning, quantize.type: IQ3_M");
   });
 
   it("refuses a host that the model does not fit, with 1 GiB for the system", () => {
-    const host = { name: "pi-0", memoryBytes: 5 * 2 ** 30 };
-    expect(problems(recipe, [host]).join()).toMatch(
-      /^host pi-0: model, KV cache and buffers will take .* the nearest plan/,
+    const host = { name: "pi-0", where: "pipress:hosts[0]", memoryBytes: 5 * 2 ** 30 };
+    const { server } = recipe;
+    expect(problems(recipe, [{ server, hosts: [host] }]).join()).toMatch(
+      /^pipress:hosts\[0\]: with 4096 tokens of context, model, KV cache and buffers may take .* but pi-0 has 5.37 GB of memory — the nearest plan/,
     );
-    expect(problems(recipe, [{ ...host, memoryBytes: 8 * 2 ** 30 }])).toEqual([]);
+    expect(problems(recipe, [{ server, hosts: [{ ...host, memoryBytes: 8 * 2 ** 30 }] }])).toEqual([]);
+  });
+
+  it("checks each host under its own settings: one with a long context is refused where the stack's fits", () => {
+    const config = stackConfigSchema.parse({
+      recipe: "r",
+      server: { contextLength: 2048 },
+      hosts: [
+        { name: "pi-0", virtual: { memory: "6 GiB" } },
+        { name: "pi-1", virtual: { memory: "6 GiB" }, server: { contextLength: 32768 } },
+      ],
+    });
+    const placed = config.hosts.map((host, index) => ({ where: `pipress:hosts[${index}]`, host }));
+    const fleet = resolveHosts(placed, config, recipe);
+    const settings = distinctSettings(fleet, resolveServer(recipe.server, config.server));
+    const messages = problems(recipe, settings);
+    expect(messages).toHaveLength(1);
+    expect(messages[0]).toMatch(
+      /^pipress:hosts\[1\]: with 32768 tokens of context, .* pi-1 has 6.44 GB of memory/,
+    );
+    expect(problems({ ...recipe, limits: { maxMemory: "5 GB" } }, settings).join("\n")).toMatch(
+      /r: limits.maxMemory: it will take .* on pi-1, with 32768 tokens of context, more than 5.00 GB/,
+    );
+
+    // The unit's limit comes from the same numbers: what is refused is what would not fit beside the system.
+    const { shape, release } = predicted(recipe);
+    const limits = fleet.map(({ server }) => memoryMax(shape, release.fileBytes, server) + SYSTEM_BYTES);
+    expect(limits.map((bytes) => bytes <= 6 * 2 ** 30)).toEqual([true, false]);
   });
 
   it("says so when no plan can meet the limits", () => {
-    const [found] = problems({ ...recipe, limits: { minTokensPerSecond: 5 } });
-    expect(found).toContain("no plan meets all of them: relax a limit");
+    const [message] = problems({ ...recipe, limits: { minTokensPerSecond: 5 } });
+    expect(message).toContain("no plan meets all of them: relax a limit");
   });
 });

@@ -1,47 +1,26 @@
 import { formatBytes, parseBytes } from "../../common/units.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import type { Recipe } from "../recipe/recipe.ts";
-import type { CacheSettings } from "./memory.ts";
+import type { HostMemory, HostsAlike } from "./host-settings.ts";
+import { memoryMax, RESERVE_BYTES, serverMemory, SYSTEM_BYTES, type CacheSettings } from "./memory.ts";
 import { bestPlan, describeCandidate, frameOf, type Limits } from "./plans.ts";
 import type { Prediction } from "./predict.ts";
 
-/** Memory of a host that its system needs for itself; as the role `preflight` reckons. */
-const SYSTEM_BYTES = 2 ** 30;
-
-/** A host whose memory is known before anything runs. */
-export interface HostMemory {
-  name: string;
-  memoryBytes: number;
-}
-
-/** Hosts whose memory the configuration says: the virtual ones. A real one is judged by the role `preflight`. */
-export function knownMemories(hosts: readonly ConfiguredHost[]): HostMemory[] {
-  return hosts.flatMap(({ name, virtual }) => (virtual ? [{ name, memoryBytes: virtual.memory }] : []));
-}
-
-/** What `knownMemories` reads of a host's configuration. */
-interface ConfiguredHost {
-  name: string;
-  virtual?: { memory: number };
-}
+/** Hosts that a message names. */
+const NAMED_HOSTS = 3;
 
 /**
- * Compares what is predicted with the recipe's limits and the hosts' memory.
- * @param hosts those whose memory is known
+ * Compares what is predicted with the recipe's limits and the memory of each host under its own settings.
  * @throws UserError with every limit that is missed, each naming the plan that meets all of them at the least expected loss
  */
-export function checkLimits(
-  recipe: Recipe,
-  prediction: Prediction,
-  hosts: readonly HostMemory[],
-  server: CacheSettings,
-): void {
+export function checkLimits(recipe: Recipe, prediction: Prediction, settings: readonly HostsAlike[]): void {
   const misses = [
-    ...missedLimits(recipe.name, prediction, numbersOf(recipe.limits)),
-    ...hosts.flatMap((host) => tooLarge(host, prediction)),
+    ...missedLimits(recipe, prediction, settings),
+    ...settings.flatMap(({ server, hosts }) => hosts.flatMap((host) => tooLarge(host, prediction, server))),
   ];
   if (misses.length === 0) return;
-  const best = bestPlan(prediction.base, frameOf(recipe, server), limitsOf(recipe, hosts));
+  const frame = frameOf(recipe, mostDemanding(prediction, settings));
+  const best = bestPlan(prediction.base, frame, limitsOf(recipe, settings));
   const remedy =
     best === undefined
       ? "no plan meets all of them: relax a limit, shorten the context, or take a smaller model"
@@ -49,56 +28,92 @@ export function checkLimits(
   throw new UserError(misses.map((miss) => ({ ...miss, remedy })));
 }
 
-/** What a release must meet: the recipe's limits, and the memory that known hosts have beside their system. */
-export function limitsOf({ limits }: Recipe, hosts: readonly HostMemory[]): Limits {
-  const numbers = numbersOf(limits);
-  const room = Math.min(...hosts.map(({ memoryBytes }) => memoryBytes - SYSTEM_BYTES));
-  return { ...numbers, memoryBytes: Math.min(numbers.memoryBytes ?? Infinity, room) };
+/** Memory of llama-server with a release under some settings, in bytes. */
+export function memoryWith({ shape, release }: Prediction, server: CacheSettings): number {
+  return serverMemory(shape, release.fileBytes, server);
 }
 
-/** A recipe's limits as numbers. */
-function numbersOf({ maxFileSize, maxMemory, minTokensPerSecond }: Recipe["limits"] = {}): Limits {
-  const size = (text: string | undefined): number | undefined =>
-    text === undefined ? undefined : parseBytes(text);
+/** The settings under which a release takes the most memory: those that a plan's memory is told for. */
+export function mostDemanding(prediction: Prediction, settings: readonly HostsAlike[]): CacheSettings {
+  return settings
+    .map(({ server }) => server)
+    .reduce((most, other) => (memoryWith(prediction, other) > memoryWith(prediction, most) ? other : most));
+}
+
+/** What a release must meet: the recipe's limits, and the memory that known hosts have beside their reserve. */
+export function limitsOf({ limits }: Recipe, settings: readonly HostsAlike[]): Limits {
+  const { maxFileSize, maxMemory, minTokensPerSecond } = limitsInBytes(limits);
   return {
-    fileBytes: size(maxFileSize),
-    memoryBytes: size(maxMemory),
+    fileBytes: maxFileSize,
     tokensPerSecond: minTokensPerSecond,
+    memory: settings.map(({ server, hosts }) => ({
+      server,
+      bytes: Math.min(maxMemory, ...hosts.map(({ memoryBytes = Infinity }) => memoryBytes - RESERVE_BYTES)),
+    })),
   };
 }
 
-function missedLimits(recipe: string, { release }: Prediction, limits: Limits): Problem[] {
-  const { fileBytes = Infinity, memoryBytes = Infinity, tokensPerSecond = 0 } = limits;
+/** A recipe's limits as numbers; what it leaves out limits nothing. */
+function limitsInBytes({ maxFileSize, maxMemory, minTokensPerSecond = 0 }: Recipe["limits"] = {}) {
+  const bytes = (size: string | undefined): number => parseBytes(size ?? "") ?? Infinity;
+  return { maxFileSize: bytes(maxFileSize), maxMemory: bytes(maxMemory), minTokensPerSecond };
+}
+
+function missedLimits(recipe: Recipe, prediction: Prediction, settings: readonly HostsAlike[]): Problem[] {
+  const { fileBytes, tokensPerSecond } = prediction.release;
+  const { maxFileSize, maxMemory, minTokensPerSecond } = limitsInBytes(recipe.limits);
   const missed: Problem[] = [];
   const miss = (limit: keyof NonNullable<Recipe["limits"]>, what: string): void => {
-    missed.push({ where: `${recipe}: limits.${limit}`, what });
+    missed.push({ where: `${recipe.name}: limits.${limit}`, what });
   };
-  if (release.fileBytes > fileBytes)
+  if (fileBytes > maxFileSize)
     miss(
       "maxFileSize",
-      `the file will have ${formatBytes(release.fileBytes)}, more than ${formatBytes(fileBytes)}`,
+      `the file will have ${formatBytes(fileBytes)}, more than ${formatBytes(maxFileSize)}`,
     );
-  if (release.memoryBytes > memoryBytes)
-    miss(
-      "maxMemory",
-      `it will take ${formatBytes(release.memoryBytes)} of memory, more than ${formatBytes(memoryBytes)}`,
-    );
-  if (release.tokensPerSecond < tokensPerSecond)
+  for (const { server, hosts } of settings) {
+    const memory = memoryWith(prediction, server);
+    if (memory > maxMemory)
+      miss(
+        "maxMemory",
+        `it will take ${formatBytes(memory)} of memory ${describeSettings(server, hosts, settings)}, ` +
+          `more than ${formatBytes(maxMemory)}`,
+      );
+  }
+  if (tokensPerSecond < minTokensPerSecond)
     miss(
       "minTokensPerSecond",
-      `a Pi 4 will generate about ${release.tokensPerSecond.toFixed(2)} tokens/s, fewer than ${tokensPerSecond}`,
+      `a Pi 4 will generate about ${tokensPerSecond.toFixed(2)} tokens/s, fewer than ${minTokensPerSecond}`,
     );
   return missed;
 }
 
-function tooLarge({ name, memoryBytes }: HostMemory, { release }: Prediction): Problem[] {
-  if (release.memoryBytes + SYSTEM_BYTES <= memoryBytes) return [];
+function tooLarge(
+  { name, where, memoryBytes = Infinity }: HostMemory,
+  { shape, release }: Prediction,
+  server: CacheSettings,
+): Problem[] {
+  const needed = memoryMax(shape, release.fileBytes, server);
+  if (needed + SYSTEM_BYTES <= memoryBytes) return [];
   return [
     {
-      where: `host ${name}`,
+      where,
       what:
-        `model, KV cache and buffers will take ${formatBytes(release.memoryBytes)} and the system ` +
-        `${formatBytes(SYSTEM_BYTES)}, but it has ${formatBytes(memoryBytes)} of memory`,
+        `with ${server.contextLength} tokens of context, model, KV cache and buffers may take ${formatBytes(needed)} ` +
+        `and the system ${formatBytes(SYSTEM_BYTES)}, but ${name} has ${formatBytes(memoryBytes)} of memory`,
     },
   ];
+}
+
+/** Settings as a message tells them from those of other hosts: `on pi-1, pi-2, with 4096 tokens of context`. */
+export function describeSettings(
+  { contextLength, cacheType = "f16" }: CacheSettings,
+  hosts: readonly HostMemory[],
+  all: readonly HostsAlike[],
+): string {
+  const names = hosts.slice(0, NAMED_HOSTS).map(({ name }) => name);
+  const more = hosts.length - names.length;
+  const which = all.length === 1 ? "a host" : names.join(", ") + (more > 0 ? ` and ${more} more` : "");
+  const cache = cacheType === "f16" ? "" : ` in a ${cacheType} cache`;
+  return `on ${which}, with ${contextLength} tokens of context${cache}`;
 }

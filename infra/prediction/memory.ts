@@ -22,6 +22,13 @@ const PROCESS_BYTES = 15e6;
 /** What the tokenizer takes as hash tables in memory, over what it takes in the file. */
 const TOKENIZER_FACTOR = 10;
 
+/** What a service may take beyond the prediction: requests at work, and what the prediction is off by. */
+const ROOM_BYTES = 512 * 2 ** 20;
+/** Memory that the system of a host needs; the role `preflight` asks for as much. */
+export const SYSTEM_BYTES = 512 * 2 ** 20;
+/** Memory that a host must have beside what llama-server is predicted to take. */
+export const RESERVE_BYTES = ROOM_BYTES + SYSTEM_BYTES;
+
 /** The settings of llama-server that its memory depends on. */
 export interface CacheSettings {
   /** Tokens of context, over all parallel requests. */
@@ -42,6 +49,11 @@ export function serverMemory(shape: ModelShape, fileBytes: number, server: Cache
     shape.tokenizerBytes * TOKENIZER_FACTOR +
     PROCESS_BYTES
   );
+}
+
+/** Memory that the service of a release may take, in bytes: `MemoryMax` of its unit. */
+export function memoryMax(shape: ModelShape, fileBytes: number, server: CacheSettings): number {
+  return Math.ceil(serverMemory(shape, fileBytes, server)) + ROOM_BYTES;
 }
 
 /** Keys and values of every layer and token. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { StageName } from "../stage/node.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { awsBuilder } from "../config/aws-schema.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -8,7 +9,7 @@ const aws = (changes: Record<string, unknown> = {}) =>
   awsBuilder.parse({
     region: "eu-north-9",
     maxCostUsd: 20,
-    linger: "10 minutes",
+    idleTimeout: "10 minutes",
     gpu: { types: ["g9.large"], disk: "0 GB" },
     build: { types: ["m9.large"], disk: "730 GB" },
     prices: { "g9.large": { onDemand: 4, spot: 2 }, "m9.large": { onDemand: 1, spot: 0.5 } },
@@ -16,14 +17,14 @@ const aws = (changes: Record<string, unknown> = {}) =>
   });
 const stage = (name: string, isStored = false) => ({
   name,
-  stage: name,
+  stage: name as StageName,
   params: {},
   artifact: isStored ? ({} as Manifest) : undefined,
 });
 const hour = { seconds: 3600, bytes: 0 };
 const costs = new Map([
   ["prune", hour],
-  ["recover", { seconds: 7200 - 200, bytes: 2e10 }], // 200 s of it between box and bucket
+  ["recover", { seconds: 7200 - 200, bytes: 2e10 }], // 200 s of it between instance and bucket
   ["quantize", hour],
 ]);
 

@@ -44,7 +44,7 @@ export function planCost(
     const stages = plan.filter((stage) => stage.artifact === undefined && instanceFor(stage) === instance);
     if (stages.length === 0) continue;
     const line = lineOf(instance, aws);
-    cost.lines.push(line(`start and end of the ${instance} instance`, startSeconds + aws.linger));
+    cost.lines.push(line(`start and end of the ${instance} instance`, startSeconds + aws.idleTimeout));
     for (const { name } of stages) {
       const predicted = costs.get(name);
       if (predicted === undefined) cost.unknown.push(name);

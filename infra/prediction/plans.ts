@@ -1,7 +1,7 @@
 import { formatBytes } from "../../common/units.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Recipe } from "../recipe/recipe.ts";
-import type { CacheSettings } from "./memory.ts";
+import { serverMemory, type CacheSettings } from "./memory.ts";
 import { predictRelease, type ReleasePrediction } from "./predict.ts";
 import { prunedShape, type Pruning } from "./pruned-shape.ts";
 import { divergence, expectedLoss, MEASURED_SHARE, measuredMethods } from "./quality.ts";
@@ -13,8 +13,14 @@ import { standardTypes } from "./standard-types.ts";
 /** What a release must meet, sizes in bytes; what is left out does not matter. */
 export interface Limits {
   fileBytes?: number | undefined;
-  memoryBytes?: number | undefined;
+  memory?: readonly MemoryLimit[];
   tokensPerSecond?: number | undefined;
+}
+
+/** The most memory that llama-server may take, started in one way. */
+export interface MemoryLimit {
+  server: CacheSettings;
+  bytes: number;
 }
 
 /** A way to make a release: how it is pruned, if it is, and into what it is quantized. */
@@ -46,26 +52,28 @@ const proposed = measuredMethods.filter((method) => method !== "mixed");
 /** Shares that are tried, in steps of 1 %. What more costs was not measured; a smaller model is the better way there. */
 const shares = Array.from({ length: 100 * MEASURED_SHARE }, (_, index) => (index + 1) / 100);
 
-/** Whether a release keeps to its limits. */
-export function keepsTo(release: ReleasePrediction, limits: Limits): boolean {
+/** Whether a release of a model of that shape meets its limits. */
+export function meets(shape: ModelShape, release: ReleasePrediction, limits: Limits): boolean {
+  const { fileBytes } = release;
+  const { memory = [] } = limits;
   return (
-    release.fileBytes <= (limits.fileBytes ?? Infinity) &&
-    release.memoryBytes <= (limits.memoryBytes ?? Infinity) &&
-    release.tokensPerSecond >= (limits.tokensPerSecond ?? 0)
+    fileBytes <= (limits.fileBytes ?? Infinity) &&
+    release.tokensPerSecond >= (limits.tokensPerSecond ?? 0) &&
+    memory.every(({ server, bytes }) => serverMemory(shape, fileBytes, server) <= bytes)
   );
 }
 
 /**
- * The plan that keeps to the limits at the least expected loss, of all methods, shares and those types whose loss is known.
+ * The plan that meets the limits at the least expected loss, of all methods, shares and those types whose loss is known.
  * @returns undefined when none does
  */
 export function bestPlan(base: ModelShape, frame: PlanFrame, limits: Limits): CandidatePlan | undefined {
   const types = standardTypes(frame.imatrix).filter((type) => divergence[type] !== undefined);
-  const plans = candidateShapes(base).flatMap(({ shape, ways }) =>
+  const plans = candidateShapes(base).flatMap(({ shape, prunings }) =>
     types.flatMap((type): CandidatePlan[] => {
       const release = predictRelease(shape, { type, imatrix: frame.imatrix }, frame.server);
-      if (!keepsTo(release, limits)) return [];
-      return ways.map((pruning) => ({
+      if (!meets(shape, release, limits)) return [];
+      return prunings.map((pruning) => ({
         ...{ type, pruning, release },
         loss: lossOf(base, shape, type, pruning && { ...pruning, reconstruct: true }, frame.recovers),
       }));
@@ -87,10 +95,10 @@ export function lossOf(
   return expectedLoss(type, pruning && { method: pruning.method, refitted, removed, recovers });
 }
 
-/** Every shape that can be had, with the ways to get there: methods differ in what is lost, seldom in what is left. */
-function candidateShapes(base: ModelShape): { shape: ModelShape; ways: (Pruning | undefined)[] }[] {
-  const found = new Map([
-    [JSON.stringify(base), { shape: base, ways: [undefined] as (Pruning | undefined)[] }],
+/** Every shape that can be had, with the prunings that lead to it: methods differ in what is lost, seldom in what is left. */
+function candidateShapes(base: ModelShape): { shape: ModelShape; prunings: (Pruning | undefined)[] }[] {
+  const candidates = new Map([
+    [JSON.stringify(base), { shape: base, prunings: [undefined] as (Pruning | undefined)[] }],
   ]);
   for (const method of proposed)
     for (const pruningRatio of shares) {
@@ -98,11 +106,12 @@ function candidateShapes(base: ModelShape): { shape: ModelShape; ways: (Pruning 
       const shape = shapeAfter(base, pruning);
       if (shape === undefined) continue;
       const key = JSON.stringify(shape);
-      const { ways } = found.get(key) ?? { ways: [] };
+      const { prunings } = candidates.get(key) ?? { prunings: [] };
       // The first share of several that come to the same.
-      if (!ways.some((way) => way?.method === method)) found.set(key, { shape, ways: [...ways, pruning] });
+      if (!prunings.some((known) => known?.method === method))
+        candidates.set(key, { shape, prunings: [...prunings, pruning] });
     }
-  return [...found.values()];
+  return [...candidates.values()];
 }
 
 function shapeAfter(base: ModelShape, pruning: Pruning): ModelShape | undefined {

@@ -1,15 +1,15 @@
 import { availableParallelism } from "node:os";
 import { parseBytes } from "../../common/units.ts";
-import type { Recipe } from "../recipe/recipe.ts";
+import type { Quantize, Recipe } from "../recipe/recipe.generated.ts";
+import type { JobResult } from "../stage/job.ts";
 import type { StageNode } from "../stage/node.ts";
 import type { PlannedStage } from "../stage/planned.ts";
-import type { BlockType } from "./block-types.ts";
 import { fileBytes } from "./file-size.ts";
 import { serverMemory, type CacheSettings } from "./memory.ts";
 import { prunedShape, type Pruning } from "./pruned-shape.ts";
 import type { Quantization } from "./quantize-types.ts";
 import { standardTypeUnder } from "./standard-types.ts";
-import { shapeOfConfig, shapeOfFetched, type LlamaConfig, type ModelShape } from "./shape.ts";
+import { shapeOfConfig, shapeOfFetched, type ModelShape } from "./shape.ts";
 import { tokensPerSecond } from "./speed.ts";
 import { stageCost, type Speed, type StageCost } from "./stage-costs.ts";
 
@@ -30,6 +30,8 @@ export interface ModelPrediction extends ReleasePrediction {
 /** What is known about a recipe before anything runs. */
 export interface Prediction {
   base: ModelShape;
+  /** Shape of the release's model. */
+  shape: ModelShape;
   release: ReleasePrediction;
   /** Every GGUF on the way, by stage: `convert-base`, `quantize`. */
   models: Map<string, ModelPrediction>;
@@ -62,7 +64,7 @@ export function predict(
 
 /** The shape that the recipe itself says its base has; undefined where it does not. */
 export function configuredShape({ base: { config } }: Recipe): ModelShape | undefined {
-  return config && shapeOfConfig(config as unknown as LlamaConfig);
+  return config && shapeOfConfig(config);
 }
 
 /** Follows a base model of a known shape through the stages. */
@@ -72,21 +74,37 @@ export function predictFrom(
   server: CacheSettings,
   speedOf: SpeedOf | number,
 ): Prediction {
-  const shapes = new Map<string, ModelShape>();
+  const shapes = shapesOf(base, stages);
   const models = new Map<string, ModelPrediction>();
   const costs = new Map<string, StageCost>();
   for (const { name, stage, params, inputs } of stages) {
     const speed = typeof speedOf === "number" ? speedOf : speedOf({ stage, params });
     const before = shapes.get(inputs.model ?? "") ?? base;
-    const after = stage === "prune" ? prunedShape(before, params as unknown as Pruning) : before;
-    shapes.set(name, after);
+    const after = shapes.get(name) ?? base;
     const quantization = quantizationOf({ stage, params, inputs }, after, models);
     if (quantization) models.set(name, { ...predictRelease(after, quantization, server), quantization });
     costs.set(name, stageCost({ stage, params, before, after, quantization }, speed));
   }
   const release = models.get("quantize");
   if (release === undefined) throw new Error('the plan has no stage "quantize"');
-  return { base, release, models, stages: costs };
+  return { base, shape: shapes.get("quantize") ?? base, release, models, stages: costs };
+}
+
+/** Shape of the release's model, from what `fetch` measured on the base. */
+export function releaseShape(fetched: Pick<JobResult, "metrics">, stages: readonly StageNode[]): ModelShape {
+  const base = shapeOfFetched(fetched);
+  if (base === undefined) throw new Error("the artifact of `fetch` does not say the model's shape");
+  return shapesOf(base, stages).get("quantize") ?? base;
+}
+
+/** Shape of the model after each stage. */
+function shapesOf(base: ModelShape, stages: readonly StageNode[]): Map<string, ModelShape> {
+  const shapes = new Map<string, ModelShape>();
+  for (const { name, stage, params, inputs } of stages) {
+    const before = shapes.get(inputs.model ?? "") ?? base;
+    shapes.set(name, stage === "prune" ? prunedShape(before, params as unknown as Pruning) : before);
+  }
+  return shapes;
 }
 
 /** Size, memory and speed of one model. */
@@ -104,13 +122,7 @@ export function predictRelease(
 }
 
 /** The parameters of `convert` and `quantize` that decide types. */
-interface TypeParams {
-  type?: string;
-  tensorTypes?: Record<string, BlockType>;
-  outputTensorType?: BlockType;
-  tokenEmbeddingType?: BlockType;
-  objective?: { maxFileSize?: string };
-}
+type TypeParams = Omit<Quantize, "type"> & { type?: string };
 
 /** Other names of llama-quantize for the same types. */
 const aliases: Record<string, Quantization["type"]> = { Q3_K: "Q3_K_M", Q4_K: "Q4_K_M", Q5_K: "Q5_K_M" };

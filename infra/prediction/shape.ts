@@ -1,3 +1,4 @@
+import type { ModelConfig } from "../recipe/recipe.generated.ts";
 import type { JobResult } from "../stage/job.ts";
 
 /** What everything predicted follows from: the sizes of a Llama-architecture model. */
@@ -15,18 +16,6 @@ export interface ModelShape {
   tokenizerBytes: number;
 }
 
-/** The lines of a model's config.json that sizes follow from, under Hugging Face's names. */
-export interface LlamaConfig {
-  hidden_size: number;
-  intermediate_size: number;
-  num_hidden_layers: number;
-  num_attention_heads: number;
-  num_key_value_heads?: number;
-  head_dim?: number;
-  vocab_size: number;
-  tie_word_embeddings?: boolean;
-}
-
 /**
  * Bytes of tokenizer in a GGUF per entry of the vocabulary, until the model has been fetched: 36 for SmolLM2, as for most
  * byte-level BPE; Llama 3 lists more merges than tokens and has 58, which in a file of gigabytes is nothing.
@@ -34,7 +23,7 @@ export interface LlamaConfig {
 const TOKENIZER_BYTES_PER_ENTRY = 36;
 
 /** The shape that a config.json describes; what it leaves out has the defaults of the Llama architecture. */
-export function shapeOfConfig(config: LlamaConfig): ModelShape {
+export function shapeOfConfig(config: ModelConfig): ModelShape {
   return {
     layers: config.num_hidden_layers,
     hiddenSize: config.hidden_size,

@@ -1,18 +1,7 @@
+import { needImatrix } from "../recipe/quantize-problems.ts";
 import { fileBytes } from "./file-size.ts";
 import { startingTypes, type QuantizeType } from "./quantize-types.ts";
 import type { ModelShape } from "./shape.ts";
-
-/** Types that llama-quantize refuses without an importance matrix. */
-const needImatrix: readonly QuantizeType[] = [
-  "IQ1_S",
-  "IQ1_M",
-  "IQ2_XXS",
-  "IQ2_XS",
-  "IQ2_S",
-  "IQ2_M",
-  "IQ3_XXS",
-  "Q2_K_S",
-];
 
 /** Types of llama-quantize that can be had, with or without an importance matrix. */
 export function standardTypes(imatrix: boolean): QuantizeType[] {

@@ -1,15 +1,14 @@
 import { expect, test } from "vitest";
 import type { Call } from "../plugin/handler.ts";
-import { isSecret, unwrapSecrets } from "../plugin/values.ts";
+import { secret } from "../plugin/values.ts";
 import { secretResource } from "./secret-resource.ts";
 
 const call = {} as Call;
 
 test("a secret is as long as asked, in base64url, marked secret, and never the same twice", async () => {
   const [one, two] = await Promise.all([1, 2].map(() => secretResource.create({ bytes: 32 }, call)));
-  expect(isSecret(one?.state.value)).toBe(true);
-  expect(unwrapSecrets(one?.state.value)).toMatch(/^[A-Za-z0-9_-]{43}$/);
-  expect(unwrapSecrets(one?.state.value)).not.toBe(unwrapSecrets(two?.state.value));
+  expect(one?.state.value).toEqual(secret(expect.stringMatching(/^[A-Za-z0-9_-]{43}$/)));
+  expect(one?.state.value).not.toEqual(two?.state.value);
   expect(one?.id).not.toBe(two?.id);
 });
 

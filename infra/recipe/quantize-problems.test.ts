@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { quantizeProblems } from "./quantize-problems.ts";
+import type { Recipe } from "./recipe.generated.ts";
 
 const problemsOf = (quantize: Record<string, unknown>, imatrix?: Record<string, unknown>): string[] =>
-  quantizeProblems({ convert: {}, evaluate: {}, quantize, imatrix }, "r.yaml").map(
+  quantizeProblems({ quantize, imatrix } as unknown as Recipe["steps"], "r.yaml").map(
     ({ where, what }) => `${where} ${what}`,
   );
 

@@ -1,8 +1,8 @@
 import type { Problem } from "../../common/user-error.ts";
-import type { Recipe } from "./recipe.ts";
+import type { Recipe } from "./recipe.generated.ts";
 
 /** File types that llama-quantize refuses without an importance matrix. */
-const needImatrix = ["IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ3_XXS", "Q2_K_S"];
+export const needImatrix = ["IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ3_XXS", "Q2_K_S"];
 
 /** File types under which llama-quantize passes over types for single tensors in silence. */
 const unquantized = ["F32", "F16", "BF16"];
@@ -15,37 +15,29 @@ const maxBlocks = 200;
 
 /** What the schema cannot say of a recipe's quantization, because it takes two steps to see it. */
 export function quantizeProblems({ quantize, imatrix }: Recipe["steps"], file: string): Problem[] {
-  const { type, objective, tensorTypes, outputTensorType, tokenEmbeddingType } = quantize as QuantizeParams;
+  const { type, objective, tensorTypes, outputTensorType, tokenEmbeddingType } = quantize;
   const problems: Problem[] = [];
-  const say = (key: string, what: string, remedy: string) =>
+  const addProblem = (key: string, what: string, remedy: string) =>
     problems.push({ where: `${file}: steps.quantize.${key}`, what, remedy });
 
   if (imatrix === undefined && type !== undefined && needImatrix.includes(type))
-    say("type", `${type} needs an importance matrix`, "add the step `imatrix`");
+    addProblem("type", `${type} needs an importance matrix`, "add the step `imatrix`");
   if (imatrix === undefined && objective !== undefined)
-    say("objective", "the search needs an importance matrix", "add the step `imatrix`");
+    addProblem("objective", "the search needs an importance matrix", "add the step `imatrix`");
   if (
     type !== undefined &&
     unquantized.includes(type) &&
     (tensorTypes ?? outputTensorType ?? tokenEmbeddingType)
   )
-    say("type", `${type} takes no types for single tensors`, "take a quantized type, e.g. Q8_0");
+    addProblem("type", `${type} takes no types for single tensors`, "take a quantized type, e.g. Q8_0");
   for (const pattern of Object.keys(tensorTypes ?? {}))
     if (!matchesSomeTensor(pattern))
-      say(
+      addProblem(
         `tensorTypes.${pattern}`,
         "matches no tensor of a Llama",
         `names look like blk.0.attn_v.weight; matrices are ${blockTensors.join(", ")}, token_embd and output`,
       );
   return problems;
-}
-
-interface QuantizeParams {
-  type?: string;
-  objective?: object;
-  tensorTypes?: Record<string, string>;
-  outputTensorType?: string;
-  tokenEmbeddingType?: string;
 }
 
 function matchesSomeTensor(pattern: string): boolean {

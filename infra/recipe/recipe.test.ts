@@ -37,11 +37,13 @@ describe("loadRecipe", () => {
       .replace("pruningRatio: 0.10", "pruningRatoi: 0.10")
       .replace("type: Q4_K_M", "type: Q4_K_X")
       .replace("rank: 16", "rank: 0");
-    const found = problems(text).join("\n");
-    expect(found).toContain("mine.yaml: steps.prune.pruningRatio: is required");
-    expect(found).toContain('mine.yaml: steps.prune.pruningRatoi: unknown key; did you mean "pruningRatio"?');
-    expect(found).toContain("mine.yaml: steps.quantize.type: must be one of F32, ");
-    expect(found).toContain("mine.yaml: steps.recover.rank: must be >= 1");
+    const messages = problems(text).join("\n");
+    expect(messages).toContain("mine.yaml: steps.prune.pruningRatio: is required");
+    expect(messages).toContain(
+      'mine.yaml: steps.prune.pruningRatoi: unknown key; did you mean "pruningRatio"?',
+    );
+    expect(messages).toContain("mine.yaml: steps.quantize.type: must be one of F32, ");
+    expect(messages).toContain("mine.yaml: steps.recover.rank: must be >= 1");
   });
 
   it("says what stands for one another, and what takes two steps to see", () => {
@@ -65,12 +67,12 @@ describe("loadRecipe", () => {
       .replace("modelName: Llama", "modelName: Small-Llama")
       .replace("Built with Llama", "Built at home")
       .replace("3.99 GB\n", "3.99 gigs\n");
-    const found = problems(text);
-    expect(found).toHaveLength(4);
-    expect(found.join("\n")).toContain("base.source.huggingFace.revision: must match");
-    expect(found.join("\n")).toContain("base.license.modelName: must match");
-    expect(found.join("\n")).toContain("base.license.attribution: must match");
-    expect(found.join("\n")).toContain("limits.maxFileSize: must match");
+    const messages = problems(text);
+    expect(messages).toHaveLength(4);
+    expect(messages.join("\n")).toContain("base.source.huggingFace.revision: must match");
+    expect(messages.join("\n")).toContain("base.license.modelName: must match");
+    expect(messages.join("\n")).toContain("base.license.attribution: must match");
+    expect(messages.join("\n")).toContain("limits.maxFileSize: must match");
   });
 
   it("explains a pattern by what it is for", () => {

@@ -2,47 +2,14 @@ import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { basename, isAbsolute, join, resolve } from "node:path";
 import type { ErrorObject } from "ajv";
 import { parse, YAMLParseError } from "yaml";
-import { compileSchema } from "../store/manifest.ts";
+import { compileSchema } from "../../common/json-schema.ts";
 import { nearest } from "../../common/nearest.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import { repoRoot } from "../../common/paths.ts";
 import { quantizeProblems } from "./quantize-problems.ts";
+import type { Recipe } from "./recipe.generated.ts";
 
-/** A recipe as `models/schemas/recipe.schema.json` describes it, defaults filled in. */
-export interface Recipe {
-  name: string;
-  base: { source: Record<string, unknown>; config?: Record<string, unknown> };
-  limits?: Limits;
-  datasets: Record<string, unknown>;
-  steps: {
-    prune?: Record<string, unknown>;
-    recover?: Record<string, unknown>;
-    awq?: Record<string, unknown>;
-    convert: Record<string, unknown>;
-    imatrix?: Record<string, unknown>;
-    quantize: Record<string, unknown>;
-    evaluate: Record<string, unknown>;
-  };
-  smokeTest: SmokeTest;
-  /** Whether the unpruned model is measured at the result's size; without it, where the recipe prunes. */
-  baselines?: boolean;
-  server: { contextLength: number; threads: number; parallel: number; minTokensPerSecond: number };
-}
-
-/** A prompt whose answer is known well enough to tell a working model from a broken one. */
-export interface SmokeTest {
-  prompt: string;
-  /** Regular expression the answer must match. */
-  expect: string;
-  maxTokens: number;
-}
-
-/** What a release must meet; sizes are text with a unit. */
-export interface Limits {
-  maxFileSize?: string;
-  maxMemory?: string;
-  minTokensPerSecond?: number;
-}
+export type { Recipe };
 
 const recipesDir = join(repoRoot, "models", "recipes");
 
@@ -93,14 +60,14 @@ function recipeProblems(errors: readonly ErrorObject[], file: string): Problem[]
   const rest = errors.filter(
     ({ schemaPath }) => !explained.some((error) => schemaPath.startsWith(error.schemaPath)),
   );
-  const telling = [
+  const informative = [
     ...explained,
     ...rest.filter(({ keyword }) => !["if", "oneOf", "anyOf"].includes(keyword)),
   ];
-  return (telling.length > 0 ? telling : errors).map((error) => {
-    const at = error.instancePath.slice(1).replaceAll("/", ".");
+  return (informative.length > 0 ? informative : errors).map((error) => {
+    const keyPath = error.instancePath.slice(1).replaceAll("/", ".");
     const where = (key?: string): string =>
-      [file, [at, key].filter(Boolean).join(".")].filter(Boolean).join(": ");
+      [file, [keyPath, key].filter(Boolean).join(".")].filter(Boolean).join(": ");
     if (error.keyword === "additionalProperties") {
       const { additionalProperty: key } = error.params as { additionalProperty: string };
       const known = Object.keys((error.parentSchema?.properties ?? {}) as object);

@@ -1,6 +1,6 @@
-import type * as command from "@pulumi/command";
 import type * as pulumi from "@pulumi/pulumi";
 import type { PlannedStage } from "./planned.ts";
+import type { BuilderAddress } from "./job.ts";
 
 /** Where stages run. */
 export interface Builder {
@@ -9,11 +9,15 @@ export interface Builder {
    * gone: the one in the store while it is there, else the one at work, else a new one.
    */
   runOf(stage: PlannedStage): Promise<string>;
-  /** A command that submits the stage unless it is at work or done, attaches to it, and prints its `JobResult`. */
-  attach(
-    name: string,
-    stage: PlannedStage,
-    run: pulumi.Input<string>,
-    options: pulumi.CustomResourceOptions,
-  ): command.local.Command;
+  /** What a stage's resource needs of the builder. */
+  placeFor(stage: PlannedStage): BuilderPlace;
+}
+
+export interface BuilderPlace {
+  /** Undefined for this machine. */
+  address?: BuilderAddress;
+  /** Secrets for the job, where no log or process list shows them. */
+  environment?: Record<string, pulumi.Input<string>>;
+  /** What has to exist before the stage can run. */
+  dependsOn?: readonly pulumi.Resource[];
 }

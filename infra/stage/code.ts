@@ -18,10 +18,10 @@ export interface StageCode {
  * the others alone.
  * @param stage name as in a recipe, e.g. `fetch-dataset`
  * @param root folder that holds the `pipress` package
- * @param place package that holds the stage's module
+ * @param pythonPackage the one that holds the stage's module
  */
-export function readStageCode(stage: string, root = modelsRoot, place = "pipress.stages"): StageCode {
-  const entry = `${place}.${stage.replaceAll("-", "_")}`;
+export function readStageCode(stage: string, root = modelsRoot, pythonPackage = "pipress.stages"): StageCode {
+  const entry = `${pythonPackage}.${stage.replaceAll("-", "_")}`;
   const files = new Map<string, string>();
   collect(entry, root, files);
   const source = [...files.values()][0] ?? "";
@@ -45,13 +45,13 @@ function modulePath(module: string, root: string): string | undefined {
 
 /** `from pipress.a import b` may name the module `pipress.a` or the module `pipress.a.b`: both are candidates. */
 function importedModules(source: string): string[] {
-  const found: string[] = [];
-  for (const [, module] of source.matchAll(/^\s*import (pipress[\w.]*)/gm)) found.push(module ?? "");
+  const modules: string[] = [];
+  for (const [, module] of source.matchAll(/^\s*import (pipress[\w.]*)/gm)) modules.push(module ?? "");
   for (const [, module, names] of source.matchAll(/^\s*from (pipress[\w.]*) import (\([^)]*\)|[^\n]*)/gm)) {
-    found.push(module ?? "");
-    for (const name of (names ?? "").match(/\w+/g) ?? []) found.push(`${module}.${name}`);
+    modules.push(module ?? "");
+    for (const name of (names ?? "").match(/\w+/g) ?? []) modules.push(`${module}.${name}`);
   }
-  return found;
+  return modules;
 }
 
 function declaredTools(source: string, module: string): string[] {

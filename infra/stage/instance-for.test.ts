@@ -1,9 +1,10 @@
 import { expect, it } from "vitest";
 import type { Manifest } from "../store/manifest.ts";
 import { instanceFor, instancesNeeded } from "./instance-for.ts";
+import type { StageName } from "./node.ts";
 
 const stage = (name: string, isStored = false, params: Record<string, unknown> = {}) => ({
-  stage: name,
+  stage: name as StageName,
   params,
   artifact: isStored ? ({} as Manifest) : undefined,
 });

@@ -67,7 +67,7 @@ describe("ArtifactBucket", () => {
     });
   });
 
-  it("lets go of what was removed, of uploads that were given up and of old desks, and of no artifact", () => {
+  it("lets go of what was removed, of uploads that were given up and of old job queues, and of no artifact", () => {
     expect(one("BucketLifecycleConfiguration").inputs.rules).toEqual([
       {
         id: "removed",
@@ -76,7 +76,7 @@ describe("ArtifactBucket", () => {
         noncurrentVersionExpiration: { noncurrentDays: 30 },
         abortIncompleteMultipartUpload: { daysAfterInitiation: 7 },
       },
-      { id: "desks", status: "Enabled", filter: { prefix: "pipress/boxes/" }, expiration: { days: 90 } },
+      { id: "job-queues", status: "Enabled", filter: { prefix: "pipress/boxes/" }, expiration: { days: 90 } },
     ]);
   });
 

@@ -6,7 +6,7 @@ import { BucketPublicAccessBlock } from "@pulumi/aws/s3/bucketPublicAccessBlock.
 import { BucketServerSideEncryptionConfiguration } from "@pulumi/aws/s3/bucketServerSideEncryptionConfiguration.js";
 import { BucketVersioning } from "@pulumi/aws/s3/bucketVersioning.js";
 import * as pulumi from "@pulumi/pulumi";
-import { tlsOnly } from "../builder/aws/policies.ts";
+import { tlsOnly } from "./bucket-policy.ts";
 
 /** Inputs of the bucket. */
 export interface ArtifactBucketArgs {
@@ -17,8 +17,8 @@ export interface ArtifactBucketArgs {
   keepRemoved: number;
 }
 
-/** Desks of boxes hold nothing that is worth keeping for longer: logs, and the code that boxes ran. */
-const deskDays = 90;
+/** Job queues hold nothing that is worth keeping for longer: logs, and the code that instances ran. */
+const queueDays = 90;
 /** An upload that nobody completed within this is nobody's. */
 const uploadDays = 7;
 
@@ -75,7 +75,7 @@ export class ArtifactBucket extends pulumi.ComponentResource {
   }
 }
 
-/** What disappears by itself: versions that were replaced, uploads that were given up, and the boxes' desks. No artifact does. */
+/** What disappears by itself: versions that were replaced, uploads that were given up, and job queues. No artifact does. */
 function lifecycleRules({ prefix, keepRemoved }: ArtifactBucketArgs) {
   return [
     {
@@ -86,10 +86,10 @@ function lifecycleRules({ prefix, keepRemoved }: ArtifactBucketArgs) {
       abortIncompleteMultipartUpload: { daysAfterInitiation: uploadDays },
     },
     {
-      id: "desks",
+      id: "job-queues",
       status: "Enabled",
       filter: { prefix: `${prefix}/boxes/` },
-      expiration: { days: deskDays },
+      expiration: { days: queueDays },
     },
   ];
 }

@@ -13,6 +13,7 @@ import { repoRoot } from "../../common/paths.ts";
 import { VirtualPiMachine } from "./machine.ts";
 import { findMachineProcesses } from "./process.ts";
 import { sshGreets } from "./ssh.ts";
+import type { Call, Existing, Props, ResourceHandler } from "../plugin/handler.ts";
 import type { VirtualPiOutputs } from "./resource.ts";
 
 const run = promisify(execFile);
@@ -27,12 +28,16 @@ const inputs = {
   },
 };
 const silent = () => undefined;
+const call = { log: { status: silent, info: silent, warn: silent } } as unknown as Call;
 
 describe.runIf(process.env.PIPRESS_IT === "1")("a virtual Pi", { timeout: 15 * 60_000 }, () => {
   let data = "";
-  let resource: typeof import("./resource.ts");
+  let resource: Required<ResourceHandler>;
   let outputs: VirtualPiOutputs;
   let machine: VirtualPiMachine;
+
+  const existing = (): Existing => ({ id: inputs.name, inputs, state: { ...outputs } });
+  const changes = async (news: Props) => (await resource.diff(existing(), news, call)).changes;
 
   async function onHost(...command: string[]): Promise<string> {
     const [ssh = "", ...args] = machine.sshCommand(outputs, command);
@@ -42,11 +47,11 @@ describe.runIf(process.env.PIPRESS_IT === "1")("a virtual Pi", { timeout: 15 * 6
   beforeAll(async () => {
     data = await mkdtemp(join(tmpdir(), "pipress it, "));
     process.env.PIPRESS_DATA = data;
-    resource = await import("./resource.ts");
+    resource = (await import("./resource.ts")).virtualPiResource as Required<ResourceHandler>;
     machine = new VirtualPiMachine(inputs.name);
     // What an interrupted creation leaves must not be in the way.
     await rm(machine.folder.path, { recursive: true, force: true });
-    outputs = (await resource.create(inputs, silent)).outs;
+    outputs = (await resource.create(inputs, call)).state as unknown as VirtualPiOutputs;
   }, 15 * 60_000);
 
   afterAll(async () => {
@@ -71,12 +76,9 @@ describe.runIf(process.env.PIPRESS_IT === "1")("a virtual Pi", { timeout: 15 * 6
   });
 
   test("shows no change while nothing changes, and a change of size as what it needs", async () => {
-    expect(await resource.diff(outputs, inputs)).toMatchObject({ changes: false });
-    expect(await resource.diff(outputs, { ...inputs, memoryMiB: 1024 })).toMatchObject({
-      changed: ["memoryMiB"],
-      replaces: [],
-    });
-    expect(await resource.diff(outputs, { ...inputs, diskGiB: 5 })).toMatchObject({ replaces: ["diskGiB"] });
+    expect(await changes(inputs)).toEqual({});
+    expect(await changes({ ...inputs, memoryMiB: 1024 })).toEqual({ memoryMiB: { kind: "update" } });
+    expect(await changes({ ...inputs, diskGiB: 5 })).toEqual({ diskGiB: { kind: "update", replace: true } });
   });
 
   test("a wrong host key is refused with the machine's name, and the machine goes on", async () => {
@@ -91,21 +93,17 @@ describe.runIf(process.env.PIPRESS_IT === "1")("a virtual Pi", { timeout: 15 * 6
     for (const pid of await findMachineProcesses(machine.folder.disk)) process.kill(pid, "SIGKILL");
     await expect.poll(() => machine.isRunning()).toBe(false);
 
-    expect(await resource.read(inputs.name)).toMatchObject({ running: false });
-    expect(await resource.diff(outputs, inputs)).toMatchObject({
-      changes: true,
-      changed: ["running"],
-      replaces: [],
-    });
+    expect(await resource.read(existing(), call)).toMatchObject({ state: { running: false } });
+    expect(await changes(inputs)).toEqual({ running: { kind: "delete", input: false } });
 
-    const again = await resource.update(inputs.name, { ...outputs, running: false }, inputs, silent);
+    const again = await resource.update(existing(), inputs, call);
     expect(again).toEqual(outputs);
     expect(await onHost("cat", "note")).toBe("kept");
   });
 
   test("restarts with more memory", async () => {
     const larger = { ...inputs, memoryMiB: 1024 };
-    outputs = await resource.update(inputs.name, outputs, larger, silent);
+    outputs = (await resource.update(existing(), larger, call)) as unknown as VirtualPiOutputs;
     expect(Number(await onHost("awk", "'/MemTotal/ { print $2 }'", "/proc/meminfo"))).toBeGreaterThan(
       900_000,
     );
@@ -124,12 +122,12 @@ describe.runIf(process.env.PIPRESS_IT === "1")("a virtual Pi", { timeout: 15 * 6
   });
 
   test("deleting leaves no process, port or folder, and can be repeated", async () => {
-    await resource.delete(inputs.name, silent);
+    await resource.delete(existing(), call);
     expect(await machine.isRunning()).toBe(false);
     expect(await sshGreets(outputs.sshPort, 200)).toBe(false);
     expect(existsSync(machine.folder.path)).toBe(false);
-    await resource.delete(inputs.name, silent);
-    expect(await resource.read(inputs.name)).toBeUndefined();
+    await resource.delete(existing(), call);
+    expect(await resource.read(existing(), call)).toBeUndefined();
   });
 });
 

@@ -1,68 +1,56 @@
-/**
- * What the provider does for `pipress:index:VirtualPi`. Plain functions over plain objects, no Pulumi in here: the
- * provider's main hands them what the engine sends.
- */
+import { checkAgainst } from "../plugin/check-against.ts";
+import { diffProps } from "../plugin/detailed-diff.ts";
+import type { Props, ResourceHandler } from "../plugin/handler.ts";
 import { VirtualPiMachine } from "./machine.ts";
-import { checkSpec, type InvalidProperty, type MachineRecord, type VirtualPiSpec } from "./spec.ts";
+import { type MachineRecord, virtualPiSpec, type VirtualPiSpec } from "./spec.ts";
 
-/** Shows a line in the Pulumi display; with `status` it is shown only until the next one comes. */
-export type Log = (message: string, options?: { status?: boolean }) => void;
-
-export type VirtualPiInputs = VirtualPiSpec;
-
-export interface VirtualPiOutputs extends VirtualPiInputs {
+/** Outputs of `pipress:index:VirtualPi`. */
+export interface VirtualPiOutputs extends MachineRecord {
   /** Where to reach it: always this computer's loopback. */
   address: string;
-  sshPort: number;
   user: string;
   /** Absolute path of the private key that logs in as `user`. */
   privateKeyFile: string;
-  /** `ssh-ed25519 AAAA…` */
-  hostKey: string;
-  /** Loopback port of each forward, by its name. */
-  ports: Record<string, number>;
   running: boolean;
 }
 
-export interface VirtualPiDiff {
-  changes: boolean;
-  /** Properties that differ. */
-  changed: string[];
-  /** Of these, the ones that need a new machine. */
-  replaces: string[];
-  deleteBeforeReplace: boolean;
-}
-
-const replacing = ["name", "imageDigest", "diskGiB"] as const;
-const restarting = ["memoryMiB", "cpus", "forwards"] as const;
-
-/** Every invalid input, by property path. */
-export function check(inputs: Partial<Record<keyof VirtualPiInputs, unknown>>): InvalidProperty[] {
-  return checkSpec(inputs);
-}
-
-/**
- * Compares the wanted machine with the recorded one, and looks whether it still runs: a machine that has stopped is
- * a change even without a refresh.
- */
-export async function diff(olds: VirtualPiOutputs, news: VirtualPiInputs): Promise<VirtualPiDiff> {
-  const differs = (property: keyof VirtualPiInputs) => !equal(olds[property], news[property]);
-  const replaces = replacing.filter(differs);
-  const changed: string[] = [...replaces, ...restarting.filter(differs)];
-  if (!(await new VirtualPiMachine(olds.name).isRunning())) changed.push("running");
-  // Name, folder and ports are the machine's own, so the old one goes first.
-  return { changes: changed.length > 0, changed, replaces, deleteBeforeReplace: true };
-}
-
-/** Makes and boots the machine; its id is its name. */
-export async function create(
-  inputs: VirtualPiInputs,
-  log: Log,
-): Promise<{ id: string; outs: VirtualPiOutputs }> {
-  const machine = new VirtualPiMachine(inputs.name);
-  const record = await machine.create(specOf(inputs), status(log));
-  return { id: inputs.name, outs: outputs(machine, record, true) };
-}
+/** `pipress:index:VirtualPi`; its id is the machine's name. */
+export const virtualPiResource: ResourceHandler = {
+  // A machine can end behind the engine's back (a reboot of this computer); looking costs milliseconds.
+  refreshBeforeUpdate: true,
+  check: (inputs) => checkAgainst(virtualPiSpec, inputs),
+  // A machine that has stopped is a change even without a refresh. It is no input: it shows as its output.
+  diff: async ({ id, state }, news) => {
+    const changes = diffProps(specOf(state), specOf(news), ["name", "imageDigest", "diskGiB"]);
+    if (!(await new VirtualPiMachine(id).isRunning())) changes.running = { kind: "delete", input: false };
+    // Name, folder and ports are the machine's own, so the old one goes first.
+    return { changes, deleteBeforeReplace: true };
+  },
+  create: async (inputs, { log }) => {
+    const spec = specOf(inputs);
+    const machine = new VirtualPiMachine(spec.name);
+    return { id: spec.name, state: outputs(machine, await machine.create(spec, log.status), true) };
+  },
+  // Keys and ports outlive a restart, so that what depends on them is quiet at preview.
+  previewUpdate: ({ state }, news) => ({ ...state, ...news, running: true }),
+  read: async ({ id, inputs }) => {
+    const state = await read(id);
+    return state && { inputs, state: { ...state } };
+  },
+  // Restarts with new memory, cores or forwards, or starts again what had stopped.
+  update: async ({ id, state }, news, { log }) => {
+    const machine = new VirtualPiMachine(id);
+    const spec = specOf(news);
+    const same = Object.keys(diffProps(specOf(state), spec)).length === 0;
+    const record = await (same ? machine.start(log.status) : machine.reconfigure(spec, log.status));
+    return outputs(machine, record, true);
+  },
+  // Fine when it is gone already.
+  delete: async ({ id }, { log }) => {
+    log.status("removing");
+    await new VirtualPiMachine(id).destroy();
+  },
+};
 
 /** The machine as it is now; undefined when it is gone. */
 export async function read(id: string): Promise<VirtualPiOutputs | undefined> {
@@ -71,51 +59,19 @@ export async function read(id: string): Promise<VirtualPiOutputs | undefined> {
   return record && outputs(machine, record, await machine.isRunning());
 }
 
-/** Restarts the machine with new memory, cores or forwards, or starts it again when it had stopped. */
-export async function update(
-  id: string,
-  olds: VirtualPiOutputs,
-  news: VirtualPiInputs,
-  log: Log,
-): Promise<VirtualPiOutputs> {
-  const machine = new VirtualPiMachine(id);
-  const restart = restarting.some((property) => !equal(olds[property], news[property]));
-  const record = restart ? await machine.reconfigure(news, status(log)) : await machine.start(status(log));
-  return outputs(machine, record, true);
-}
-
-/** Ends the machine and removes all of it; fine when it is gone already. */
-async function remove(id: string, log: Log): Promise<void> {
-  log("removing", { status: true });
-  await new VirtualPiMachine(id).destroy();
-}
-export { remove as delete };
-
-function outputs(machine: VirtualPiMachine, record: MachineRecord, running: boolean): VirtualPiOutputs {
+function outputs(
+  machine: VirtualPiMachine,
+  record: MachineRecord,
+  running: boolean,
+): Props & VirtualPiOutputs {
   return {
     ...record,
     ...{ address: "127.0.0.1", user: "pi", privateKeyFile: machine.folder.privateKey, running },
   };
 }
 
-/** Only what a machine is made from; the engine may send more. */
-function specOf({ name, memoryMiB, cpus, diskGiB, imageDigest, forwards }: VirtualPiInputs): VirtualPiSpec {
+/** What a machine is made from, of its inputs or outputs. */
+function specOf(props: Props): VirtualPiSpec {
+  const { name, memoryMiB, cpus, diskGiB, imageDigest, forwards } = props as Props & VirtualPiSpec;
   return { name, memoryMiB, cpus, diskGiB, imageDigest, forwards };
-}
-
-function status(log: Log) {
-  return (message: string) => {
-    log(message, { status: true });
-  };
-}
-
-/** Equal as JSON objects whose members' order means nothing. */
-function equal(left: unknown, right: unknown): boolean {
-  const ordered = (value: unknown) =>
-    JSON.stringify(value, (_key, member: unknown) =>
-      typeof member === "object" && member !== null
-        ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => a.localeCompare(b)))
-        : member,
-    );
-  return ordered(left) === ordered(right);
 }

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
-import { checkSpec } from "./spec.ts";
+import { checkAgainst } from "../plugin/check-against.ts";
+import type { Props } from "../plugin/handler.ts";
+import { virtualPiSpec } from "./spec.ts";
 
 const sound = {
   ...{
@@ -12,12 +14,14 @@ const sound = {
   },
 };
 
+const problemsOf = (inputs: Props) => checkAgainst(virtualPiSpec, inputs).failures ?? [];
+
 test("a sound specification has no problems", () => {
-  expect(checkSpec(sound)).toEqual([]);
+  expect(problemsOf(sound)).toEqual([]);
 });
 
 test("every problem is reported at once, each at its property", () => {
-  const problems = checkSpec({
+  const problems = problemsOf({
     ...{ name: "Pi 0", memoryMiB: 100, cpus: 8, diskGiB: 0.5, imageDigest: "none", forwards: { http: 0 } },
   });
   expect(problems.map(({ property }) => property)).toEqual([
@@ -27,5 +31,5 @@ test("every problem is reported at once, each at its property", () => {
 
 test("a name cannot lead out of the folder of hosts", () => {
   for (const name of ["../etc", "a/b", "", "-o", "a".repeat(33)])
-    expect(checkSpec({ ...sound, name })).toHaveLength(1);
+    expect(problemsOf({ ...sound, name })).toHaveLength(1);
 });

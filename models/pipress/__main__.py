@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipress.errors import StageError
-from pipress.jobs.attach import Interrupted, Seldom, print_result, run_stage, say
+from pipress.jobs.attach import Interrupted, Seldom, end_with_parent, print_result, run_stage, say
 
 
 def main() -> int:
@@ -18,8 +18,8 @@ def main() -> int:
         return _stage()
     if options.command == "store":
         return _fetch(options)
-    if options.command == "box":
-        return _box(options)
+    if options.command == "builder":
+        return _builder(options)
     if options.command == "cloud":
         return _cloud(options)
     if options.action in ("work", "prepare"):
@@ -29,13 +29,14 @@ def main() -> int:
 
 def _stage() -> int:
     """Reads a spec on standard input, prints the result document on standard output."""
+    end_with_parent()
     spec = json.load(sys.stdin)
     name, log = spec["name"], Path(spec["jobs"], spec["key"], "log.txt")
     try:
         print_result(run_stage(spec))
     except Interrupted:
         say(f"{name} goes on without you. To pick it up, run the same command again;")
-        say(f"to stop it: npm run jobs -- stop {name}")
+        say(f"to stop it: ./pipress jobs stop {name}")
         return 130
     except StageError as error:
         say(f"{name}: {error}")
@@ -44,9 +45,9 @@ def _stage() -> int:
     return 0
 
 
-def _box(options: argparse.Namespace) -> int:
+def _builder(options: argparse.Namespace) -> int:
     """Makes this machine ready to run stages for somebody else, then runs one."""
-    from pipress.box.run import run
+    from pipress.builder.run import run
 
     try:
         run(options.source, _jobs_dir().parent, _cache_dir())
@@ -56,11 +57,12 @@ def _box(options: argparse.Namespace) -> int:
 
 
 def _cloud(options: argparse.Namespace) -> int:
-    """What the operator asks of boxes on AWS, and what runs there."""
+    """What the operator asks of EC2 instances, and what runs there."""
     try:
         if options.action == "run":
             from pipress.cloud.run import main as run
 
+            end_with_parent()
             return run(_jobs_dir())
         if options.action == "serve":
             from pipress.cloud.serve import main as serve
@@ -80,7 +82,7 @@ def _work(options: argparse.Namespace) -> NoReturn:
     from pipress.jobs.work import main as work
 
     if options.action == "prepare":
-        from pipress.box.prepare import make_ready
+        from pipress.builder.prepare import make_ready
 
         work(options.folder, options.lock, make_ready)
     work(options.folder, options.lock)
@@ -126,16 +128,16 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("url", help="file:///folder or s3://bucket/prefix")
     fetch.add_argument("key")
     fetch.add_argument("--jobs", type=Path, default=_jobs_dir(), help="folder beside which the cache lies")
-    box = commands.add_parser("box", help="be somebody's builder").add_subparsers(dest="action", required=True)
-    run = box.add_parser("run", help="make this machine ready, then do as `stage run` does")
-    run.add_argument("source", type=Path, help="folder with box.json and the tools' pins")
-    cloud = commands.add_parser("cloud", help="boxes on AWS").add_subparsers(dest="action", required=True)
-    cloud.add_parser("run", help="read on standard input what a box is to do; see to it, follow it, print the result")
-    for name, told in (("serve", "on the box: take jobs"), ("watch", "on the box: end it when nothing needs it")):
-        part = cloud.add_parser(name, help=told)
+    builder = commands.add_parser("builder", help="be a builder machine").add_subparsers(dest="action", required=True)
+    run = builder.add_parser("run", help="make this machine ready, then do as `stage run` does")
+    run.add_argument("source", type=Path, help="folder with builder.json and the tools' pins")
+    cloud = commands.add_parser("cloud", help="EC2 instances").add_subparsers(dest="action", required=True)
+    cloud.add_parser("run", help="read a job on standard input; queue it for an instance, follow it, print the result")
+    for name, purpose in (("serve", "take jobs"), ("watch", "end the instance when nothing needs it")):
+        part = cloud.add_parser(name, help=f"on the instance: {purpose}")
         part.add_argument("home", type=Path, help="folder that boot.sh made")
         if name == "serve":
-            part.add_argument("source", type=Path, help="folder with box.json and the tools' pins")
+            part.add_argument("source", type=Path, help="folder with builder.json and the tools' pins")
     jobs = commands.add_parser("jobs", help="look at jobs and stop them")
     jobs.add_argument("--dir", type=Path, default=_jobs_dir(), help="folder of the jobs (default: %(default)s)")
     actions = jobs.add_subparsers(dest="action", required=True)

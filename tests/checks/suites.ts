@@ -27,7 +27,7 @@ export function runVitestCloud(): Promise<Tally> {
   return runVitest(["--config", "tests/cloud/vitest.config.ts"], { ...environment(), PIPRESS_IT: "1" });
 }
 
-/** Boxes that boot and end in every way there is; `npm test` boots them in those that take seconds. */
+/** Instances that boot and end in every way there is; `npm test` boots them in those that take seconds. */
 export function runPytestCloud(): Promise<Tally> {
   return runPytest(["models/pipress/cloud"], { PIPRESS_IT: "1" });
 }

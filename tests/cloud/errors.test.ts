@@ -74,12 +74,13 @@ describe("a bucket that refuses", () => {
     const store = s3.url("p");
     await expectError(preview, { store }, /the credentials may not do s3:GetObject on s3:.* — grant it/);
     Object.assign(workspace.env, await s3.addUser("reader", "s3:GetObject", "s3:ListBucket"));
+    const { store: almost, stage } = await allBut("prune");
     await expectError(
       up,
-      { store, builder },
-      /the credentials may not do s3:PutObject on s3:\/\/artifacts\/p\/boxes\/dev\/source\/.* — grant it/,
+      { store: almost.url, builder },
+      /the credentials may not do s3:PutObject on s3:\/\/artifacts\/prune\/boxes\/dev\/source\/.* — grant it/,
     );
-    expect(await new S3Store(store).list()).toEqual([]);
+    expect(await almost.manifest(stage.key)).toBeUndefined();
   });
 
   it("because the credentials have expired", async () => {
@@ -103,25 +104,25 @@ describe("an object that is not what the manifest says", () => {
     const made = plan.find(({ key }) => key === stage.inputKeys["model"]);
     const key = made?.key ?? "";
     await store.put(madeUpFile(key), Buffer.from(damage(made?.name ?? "")));
-    const remedy = `run \`npm run store -- rm ${key.slice(0, 12)} --store '${store.url}' --yes\`, then \`up\` again`;
+    const remedy = `run \`./pipress store rm ${key.slice(0, 12)} --store '${store.url}' --yes\`, then \`up\` again`;
     await expectError(up, { store: store.url }, message, remedy);
     expect(await store.manifest(stage.key)).toBeUndefined();
   });
 });
 
-describe("AWS that starts no box", () => {
+describe("AWS that starts no instance", () => {
   const cases: [string, string[], RegExp][] = [
     [
       "because the quota is zero",
       ["VcpuLimitExceeded: You have requested more vCPU capacity than your current vCPU limit of 0 allows"],
-      /AWS lets this account start no such box: VcpuLimitExceeded.* — ask for a higher quota of vCPUs .* G and VT instances \(Service Quotas/,
+      /AWS lets this account start no such instance: VcpuLimitExceeded.* — ask for a higher quota of vCPUs .* G and VT instances \(Service Quotas/,
     ],
     [
       "because there is no spot capacity anywhere",
       Array<string>(2).fill(
         "Could not launch Spot Instances. UnfulfillableCapacity - Unable to fulfill capacity.",
       ),
-      /AWS has no such box free in any zone: .* — name more types in builder\.aws, set its onDemand: true, or run `up` again later; the job waits/,
+      /AWS has no such instance free in any zone: .* — name more types in builder\.aws, set its onDemand: true, or run `up` again later; the job waits/,
     ],
   ];
   it.each(cases)("%s", async (_, failures, message) => {

@@ -83,8 +83,8 @@ describe("a preview under the policy pack", () => {
     const { exitCode, all } = await preview(broken);
     expect(exitCode, all).not.toBe(0);
     for (const rule of [
-      "box-has-a-time-to-live",
-      "box-has-a-watchdog",
+      "instance-has-a-time-to-live",
+      "instance-has-a-watchdog",
       "on-demand-gpu-needs-consent",
       "imdsv2-only",
       "disks-are-encrypted",

@@ -22,7 +22,7 @@ const recipe = {
 const measured = new Set(["tokensPerSecondBuilder", "loadSeconds", "peakRssBytes", "seconds", "bytes"]);
 
 /** A machine of one's own: its data lie in a folder of the test, its tools are this machine's. */
-const boxData = mkdtempSync(join(tmpdir(), "pipress-box-"));
+const machineData = mkdtempSync(join(tmpdir(), "pipress-builder-"));
 const workspaces: Workspace[] = [];
 type Run = ReturnType<Workspace["start"]>;
 let sshd: TestSshd;
@@ -31,7 +31,7 @@ let s3: TestS3Server;
 beforeAll(async () => {
   Object.assign(process.env, rootCredentials);
   s3 = await TestS3Server.start();
-  const own = { ...rootCredentials, PIPRESS_DATA: boxData, PIPRESS_CACHE: cacheDir() };
+  const own = { ...rootCredentials, PIPRESS_DATA: machineData, PIPRESS_CACHE: cacheDir() };
   sshd = await startSshd("builder", { ...wayToRegistries(), ...own });
 });
 
@@ -41,10 +41,10 @@ afterAll(async () => {
     workspace.remove();
   }
   await Promise.all([sshd.remove(), s3.stop()]);
-  rmSync(boxData, { recursive: true });
+  rmSync(machineData, { recursive: true });
 });
 
-/** How this machine reaches package registries, where its environment says so: the box is in the same network. */
+/** How this machine reaches package registries, where its environment says so: the builder machine is in the same network. */
 function wayToRegistries(): Record<string, string> {
   const names = /^(PIP_\w+|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|(HTTPS?|NO)_PROXY)$/i;
   const found = Object.entries(process.env).filter(
@@ -53,8 +53,8 @@ function wayToRegistries(): Record<string, string> {
   return Object.fromEntries(found) as Record<string, string>;
 }
 
-/** A stack without hosts whose stages run on the box. */
-async function onTheBox(prefix: string): Promise<Workspace> {
+/** A stack without hosts whose stages run on the builder machine. */
+async function onTheMachine(prefix: string): Promise<Workspace> {
   const workspace = new Workspace();
   workspaces.push(workspace);
   const { address, port, user, hostKey, privateKeyFile } = sshd.host;
@@ -91,9 +91,9 @@ function withoutMeasured(document = ""): string {
   return JSON.stringify(kept);
 }
 
-/** How often each stage was started on the box, by name. */
+/** How often each stage was started on the builder machine, by name. */
 function starts(): Record<string, number> {
-  const jobs = join(boxData, "jobs");
+  const jobs = join(machineData, "jobs");
   const logs = readdirSync(jobs).map((key) => join(jobs, key, "log.txt"));
   const lines = logs
     .filter((log) => existsSync(log))
@@ -106,13 +106,13 @@ function starts(): Record<string, number> {
   return counts;
 }
 
-/** Waits until the box's job of a stage has logged what is asked for; returns its process. */
+/** Waits until the builder machine's job of a stage has logged what is asked for; returns its process. */
 async function atWork(name: string, logged: RegExp, up: Run): Promise<number> {
   for (let tries = 0; tries < 3600; tries++) {
     if (up.exitCode !== null) throw new Error(`\`up\` ended before ${name} got so far:\n${(await up).all}`);
-    for (const key of existsSync(join(boxData, "jobs")) ? readdirSync(join(boxData, "jobs")) : []) {
+    for (const key of existsSync(join(machineData, "jobs")) ? readdirSync(join(machineData, "jobs")) : []) {
       const read = (file: string) => {
-        const path = join(boxData, "jobs", key, file);
+        const path = join(machineData, "jobs", key, file);
         return existsSync(path) ? readFileSync(path, "utf8") : "";
       };
       if (read("spec.json").includes(`"name": "${name}"`) && logged.test(read("log.txt")))
@@ -132,7 +132,7 @@ async function cutConnection(): Promise<void> {
 
 describe("the dev recipe on a machine reached over SSH, its store in a bucket", () => {
   it("comes to its end, no stage run twice, when connection, job and operator are cut off on the way", async () => {
-    const disturbed = await onTheBox("disturbed");
+    const disturbed = await onTheMachine("disturbed");
     const first: Run = disturbed.start(["up", "--yes", "--skip-preview"]);
     let printed = "";
     first.all.on("data", (chunk: Buffer) => (printed += chunk.toString()));
@@ -162,9 +162,9 @@ describe("the dev recipe on a machine reached over SSH, its store in a bucket", 
   });
 
   it("leaves the same artifacts as when nothing is cut off", async () => {
-    rmSync(join(boxData, "jobs"), { recursive: true });
-    rmSync(join(boxData, "cache"), { recursive: true });
-    const quiet = await onTheBox("quiet");
+    rmSync(join(machineData, "jobs"), { recursive: true });
+    rmSync(join(machineData, "cache"), { recursive: true });
+    const quiet = await onTheMachine("quiet");
     const undisturbed = await quiet.up();
     expect(undisturbed.exitCode, undisturbed.output).toBe(0);
     expect(await digests("disturbed")).toEqual(await digests("quiet"));

@@ -21,7 +21,7 @@ export const config = (workspace: Workspace): Record<string, unknown> => ({
 
 /** Outputs of a stack that has a host. */
 export interface Outputs extends FleetOutputs {
-  endpoint: string;
+  baseUrl: string;
   apiKey: string;
 }
 
@@ -30,9 +30,9 @@ interface Answer {
   text: string;
 }
 
-/** Asks the golden question over HTTP. */
-export async function ask({ endpoint }: Outputs, apiKey: string | undefined): Promise<Answer> {
-  const response = await fetch(`${endpoint}/v1/chat/completions`, {
+/** Asks the question of the smoke test over HTTP. */
+export async function ask({ baseUrl }: Outputs, apiKey: string | undefined): Promise<Answer> {
+  const response = await fetch(`${baseUrl}/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json", ...(apiKey && { authorization: `Bearer ${apiKey}` }) },
     body: JSON.stringify({
@@ -70,7 +70,7 @@ export function expectClearError(output: string, ...words: (string | RegExp)[]):
   expect(output).not.toContain("Traceback (most recent call last)");
 }
 
-/** Expects the host to answer the golden question sensibly. */
+/** Expects the host to answer the question of the smoke test sensibly. */
 export async function expectStillServing(workspace: Workspace): Promise<void> {
   const outputs = await workspace.outputs<Outputs>();
   expect(await ask(outputs, outputs.apiKey)).toMatchObject({

@@ -4,10 +4,10 @@ import { root } from "./fleet.ts";
 import { closeWorkspace, openWorkspace } from "./kept-workspace.ts";
 import { smallRecipe } from "./small-recipe.ts";
 
-// `build: device` with all of it real but the silicon: an emulated Pi that installs Debian's compiler and compiles the pinned
+// `build: onDevice` with all of it real but the silicon: an emulated Pi that installs Debian's compiler and compiles the pinned
 // llama.cpp, which takes an emulated one longer than anything else here. With PIPRESS_FLEET_DIR the machine is kept, and a
 // build that was cut off goes on there.
-const host = { name: "maker", virtual: { memory: "3 GiB", cpus: 2, disk: "8 GiB" }, build: "device" };
+const host = { name: "maker", virtual: { memory: "3 GiB", cpus: 2, disk: "8 GiB" }, build: "onDevice" };
 
 const hours = 3_600_000;
 const workspace = openWorkspace("device-build");

@@ -20,13 +20,13 @@ export const root = "/var/lib/pipress";
 
 export const names = ["pi-0", "pi-1", "pi-2"] as const;
 // One core each: three machines of more would only take turns on this one's. But for the canary, which switches alone: a
-// host's own work, systemd's and the gate's, goes on beside the server, as on the four cores of a real Pi.
+// host's own work, systemd's and the health check's, goes on beside the server, as on the four cores of a real Pi.
 const virtualOf = (name: string) => ({ memory: "1536 MiB", cpus: name === names[0] ? 2 : 1, disk: "4 GiB" });
 
 /** How long a host may take to serve again: an emulated one on a busy machine needs minutes to boot. */
 const patience = { timeout: 10 * 60_000, interval: 3_000 };
 
-/** What a release is made of here: another quantization moves a model, another context only settings. */
+/** What a release is made of here: another quantization moves a model, another context length only settings. */
 interface Wanted {
   quantization: "Q8_0" | "Q6_K";
   context: number;
@@ -154,8 +154,8 @@ export class Fleet {
     return record;
   }
 
-  /** Base URL of a host's server. */
-  async endpointOf(name: string): Promise<string> {
+  /** URL of a host's server, without `/v1`. */
+  async addressOf(name: string): Promise<string> {
     return `http://127.0.0.1:${(await this.record(name)).ports.http}`;
   }
 
@@ -206,7 +206,7 @@ export class Fleet {
         const look = async (): Promise<string> => {
           const { exitCode, output } = await this.run(name, verified);
           release = output;
-          return exitCode === 0 ? ask(await this.endpointOf(name), apiKey) : `${exitCode}: ${output}`;
+          return exitCode === 0 ? ask(`${await this.addressOf(name)}/v1`, apiKey) : `${exitCode}: ${output}`;
         };
         await expect.poll(look, patience).toBe("answers");
         return release;
@@ -295,9 +295,9 @@ const verified = [
 ].join("; ");
 
 /** Asks a server for a few tokens; says that it answers, or what came instead. */
-export async function ask(endpoint: string, apiKey: string): Promise<string> {
+export async function ask(baseUrl: string, apiKey: string): Promise<string> {
   try {
-    const response = await fetch(`${endpoint}/v1/chat/completions`, {
+    const response = await fetch(`${baseUrl}/chat/completions`, {
       method: "POST",
       headers: { "content-type": "application/json", authorization: `Bearer ${apiKey}` },
       body: JSON.stringify({ messages: [{ role: "user", content: "Hello" }], max_tokens: 4, temperature: 0 }),

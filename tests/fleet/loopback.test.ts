@@ -18,8 +18,8 @@ const tasks = `
 - name: serve
   ansible.builtin.copy: { content: "{{ release }}", dest: "{{ folder }}/{{ inventory_hostname }}", mode: "0644" }
   when: release is not match('bad') and not (release is match('half') and inventory_hostname == 'pi-1')
-- name: gate
-  ansible.builtin.fail: { msg: "no answer to the golden prompt" }
+- name: health check
+  ansible.builtin.fail: { msg: "no answer to the smoke test" }
   when: release is match('bad') or (release is match('half') and inventory_hostname == 'pi-1')
 - name: report
   ansible.builtin.set_stats: { data: { release: "{{ release }}" }, per_host: false }
@@ -63,16 +63,16 @@ describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
     project = await makeProject(`
       import { rollOutInWaves } from "${repoRoot}/infra/fleet/rollout/in-waves.ts";
       import { Playbook } from "${repoRoot}/infra/fleet/rollout/playbook.ts";
-      const settings = { release: "one", steps: {}, whenDown: "fail", ...JSON.parse(process.env.FLEET ?? "{}") };
-      const { release, whenDown, impostor } = settings;
+      const settings = { release: "one", steps: {}, unreachable: "fail", ...JSON.parse(process.env.FLEET ?? "{}") };
+      const { release, unreachable, impostor } = settings;
       const written = ${JSON.stringify(connections)};
       // Somebody who does not have the key that is expected of the host.
       const keyOf = ({ name, connection }) => (name === impostor ? written[0].connection : connection).hostKey;
       const hosts = written.map((host) => ({ ...host, connection: { ...host.connection, hostKey: keyOf(host) } }));
-      const defaults = { canary: { count: 1 }, shares: [{ count: 3 }], soak: 1, maxFailures: { count: 0 }, parallel: 2, stageFirst: true };
+      const defaults = { canary: { count: 1 }, steps: [{ count: 3 }], soak: 1, maxFailures: { count: 0 }, concurrency: 2, prefetch: true };
       const vars = { release, folder: ${JSON.stringify(folder)} };
       const declare = (host, playbook, suffix, after) => new Playbook(host.name + suffix, {
-        playbook, contentDigest: "1", host: host.connection, vars, failures: "report", whenDown, parallel: 2,
+        playbook, contentDigest: "1", host: host.connection, vars, failures: "report", unreachable, concurrency: 2,
       }, { dependsOn: after });
       const playbooks = rollOutInWaves({
         hosts,
@@ -142,7 +142,7 @@ describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
     const shown = await failingUp({ release: "bad" });
     expect(served()).toEqual(["one", "one", "one", "one"]);
     expect(shown).toContain("wave-1: 1 of 1 host failed where 0 may");
-    expect(shown).toContain("no answer to the golden prompt");
+    expect(shown).toContain("no answer to the smoke test");
     expect(shown).toContain("pi-1, pi-2, pi-3 were not touched");
   });
 
@@ -151,7 +151,7 @@ describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
     expect(served()).toEqual(["half", "one", "half", "one"]);
     expect(shown).toContain("wave-2: 1 of 2 hosts failed where 0 may");
     expect(shown).toContain("pi-0, pi-2 have the new release (half); pi-3 was not touched");
-    // The mended release has another name here, as it would have another digest.
+    // The fixed release has another name here, as it would have another digest.
     const again = await up({ release: "three" });
     expect(served()).toEqual(["three", "three", "three", "three"]);
     expect(again).toMatch(/pi-1 updated/);
@@ -167,7 +167,7 @@ describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
     expect(again).not.toMatch(/pi-0 +update/);
   });
 
-  it("stops a release that passes its gate and does not stand the soak", async () => {
+  it("stops a release that passes its health check and does not stand the soak", async () => {
     const shown = await failingUp({ release: "tired" });
     expect(served()).toEqual(["tired", "three", "half-2", "half-2"]);
     expect(shown).toContain("wave-1 / pi-0");
@@ -175,17 +175,17 @@ describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
     await up({ release: "four" });
   });
 
-  it("skips a host that is down and brings it up to date when it is back", async () => {
+  it("skips an unreachable host and brings it up to date when it is back", async () => {
     await hosts[2]?.stop();
-    const shown = await up({ release: "five", whenDown: "skip" });
+    const shown = await up({ release: "five", unreachable: "skip" });
     expect(served()).toEqual(["five", "five", "four", "five"]);
     expect(shown).toContain("skipped until the next `up`");
     await hosts[2]?.start();
-    await up({ release: "five", whenDown: "skip" });
+    await up({ release: "five", unreachable: "skip" });
     expect(served()).toEqual(["five", "five", "five", "five"]);
   });
 
-  it("counts a host that is down as failed where the configuration says so", async () => {
+  it("counts an unreachable host as failed where the configuration says so", async () => {
     await hosts[0]?.stop();
     const shown = await failingUp({ release: "six" });
     expect(shown).toMatch(/staged \/ pi-0: pi-0: unreachable/);
@@ -213,7 +213,7 @@ describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
     expect(served()).toEqual(["eight", "eight", "eight", "eight"]);
   });
 
-  it("goes on where it was when everything that the up consists of was killed behind the canary", async () => {
+  it("resumes when everything that the up consists of was killed behind the canary", async () => {
     const run = await withFleet({ release: "nine" }, () =>
       Promise.resolve({ up: project.start("up", "--yes", "--skip-preview") }),
     );

@@ -7,7 +7,7 @@ import { sandbox } from "./cases/sandbox.ts";
 import { service } from "./cases/service.ts";
 import { Fleet } from "./fleet.ts";
 
-// Three emulated Pis with the real engine, roles and gates. Every case begins and ends with all of them serving what is
+// Three emulated Pis with the real engine, roles and health checks. Every case begins and ends with all of them serving what is
 // wanted; see `Fleet` for how to try one by itself.
 const fleet = new Fleet();
 

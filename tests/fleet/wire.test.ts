@@ -38,7 +38,7 @@ describe.skipIf(sshdMissing)(`bytes on the wire${skipped}`, () => {
       files: release.files,
       secretVars: {},
       check: false,
-      parallel: 1,
+      concurrency: 1,
     };
     await runOnHost(run, log, new AbortController().signal).finally(() => line.close());
   }

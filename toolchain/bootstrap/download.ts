@@ -40,7 +40,7 @@ export async function downloadVerified(
   const actual = await sha256OfFile(part);
   if (actual !== sha256) {
     rmSync(part);
-    throw new Error(`${url}: SHA-256 is ${found}, expected ${sha256}; refusing to use it`);
+    throw new Error(`${url}: SHA-256 is ${actual}, expected ${sha256}; refusing to use it`);
   }
   renameSync(part, file);
 }

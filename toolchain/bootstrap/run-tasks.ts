@@ -63,7 +63,7 @@ export async function runTasks(
   if (failure !== undefined) throw failure;
 }
 
-/** On stderr, so that `npm run pulumi -- stack output --json` has nothing but JSON on stdout. */
+/** On stderr, so that `./pipress pulumi stack output --json` has nothing but JSON on stdout. */
 function renderer() {
   const logger = new ListrLogger({ processOutput: new ProcessOutput(process.stderr, process.stderr) });
   return {

@@ -5,7 +5,7 @@ import { ENGINE_MINIMUM } from "../bootstrap/pins.ts";
 import { ask } from "../bootstrap/process.ts";
 import { suits } from "../bootstrap/version.ts";
 
-/** The first `pulumi` on PATH that is the user's own; ours, put there by `npm run env`, does not count. */
+/** The first `pulumi` on PATH that is the user's own; ours, put there by `./pipress env`, does not count. */
 export function candidateOnPath(cacheDir: string, path = process.env.PATH ?? ""): string | undefined {
   const own = path.split(delimiter).filter((folder) => !`${folder}${sep}`.startsWith(`${cacheDir}${sep}`));
   return findOnPath("pulumi", own.join(delimiter));

@@ -1,4 +1,4 @@
-"""Switches a host to a staged release, and back by itself when that release does not pass its gate.
+"""Switches a host to a staged release, and back by itself when that release fails its health check.
 
     <root>/releases/<digest>/   binary, model (links into the store), unit, release.json, verdict.json
     <root>/current              link to the release that serves; the unit in /etc/systemd is read through it
@@ -27,7 +27,14 @@ from typing import Any, Callable
 
 from .errors import HostError
 from .files import point_link, read_json, read_link, sync_folder, write_json
-from .gate import Gate, GateFailure, is_healthy, pass_gate, requests_at_work, wait_until_healthy
+from .health_check import (
+    HealthCheck,
+    HealthCheckFailed,
+    is_healthy,
+    requests_at_work,
+    run_health_check,
+    wait_until_healthy,
+)
 from .store import stamp_of
 
 #: Seconds for which nothing that was just fetched or staged is pruned.
@@ -60,16 +67,16 @@ class Activation:
         return self._linked("current")
 
     def verdict(self, digest: str) -> dict[str, Any] | None:
-        """What the gate last said about a release on this host."""
+        """What the health check last found about a release on this host."""
         return read_json(self._release(digest) / "verdict.json")
 
     def reason_to_activate(self, digest: str) -> str | None:
-        """Why `digest` has to be (re)started and to pass its gate, or None where it serves as it should."""
+        """Why `digest` has to be (re)started and to pass its health check, or None where it serves as it should."""
         current = self.current()
         if current != digest:
             return f"the host serves {current[:12] if current else 'no release'}"
         if not self._has_passed(digest):
-            return "it has not passed its gate yet"
+            return "it has not passed its health check yet"
         if self.verdict(digest)["fingerprint"] != self.fingerprint(digest):
             return "unit, API keys, model or binary changed since it was started"
         state = self.service.state().active
@@ -77,7 +84,7 @@ class Activation:
             return f"the service is {state}"
         if self.service.needs_reload():
             return "systemd runs an older unit file"
-        if not is_healthy(self._gate(digest).port):
+        if not is_healthy(self._health_check_of(digest).port):
             return "it is not healthy"
         return None
 
@@ -130,11 +137,11 @@ class Activation:
         if not self._keep(self.root / "pending.json", pending) and cuts == 0:
             raise HostError(
                 "the disk is full or read-only",
-                "the service was not touched; mend that and run `pulumi up` again",
+                "the service was not touched; fix that and run `pulumi up` again",
             )
         try:
             if cuts > MOST_CUTS:
-                raise GateFailure(
+                raise HealthCheckFailed(
                     f"the host or its activation was cut off {cuts} times while this release was tried"
                 )
             self._drain(digest)
@@ -173,7 +180,7 @@ class Activation:
         return before
 
     def go_back(self) -> dict[str, Any]:
-        """Makes the release before serve again, behind its gate, and marks the one that is left as bad."""
+        """Makes the release before serve again, with a health check, and marks the one that is left as bad."""
         left, before = self.current(), self.release_before()
         verdict = self._activate(before, left)
         if verdict["ok"] and left:
@@ -211,24 +218,23 @@ class Activation:
 
     def _drain(self, digest: str) -> None:
         """Lets requests end that are at work; a load balancer sends no new ones while pending.json is there."""
-        patience = self._gate(digest).drain_timeout
+        timeout = self._health_check_of(digest).drain_timeout
         current = self.current()
         served = current and self.release(current)
-        if patience <= 0 or not served or self.service.state().active != "active":
+        if timeout <= 0 or not served or self.service.state().active != "active":
             return
         self.note("draining")
         key = self.keys.read_text().split()[0]
-        port = Gate.of(served).port
-        until = time.monotonic() + patience
-        time.sleep(min(DRAIN_NOTICE, patience))
-        while requests_at_work(port, key) and time.monotonic() < until:
+        until = time.monotonic() + timeout
+        time.sleep(min(DRAIN_NOTICE, timeout))
+        while requests_at_work(served["settings"]["port"], key) and time.monotonic() < until:
             time.sleep(0.5)
 
     def _switch_and_ask(self, digest: str) -> dict[str, Any]:
-        gate = self._gate(digest)
+        check = self._health_check_of(digest)
         key = self.keys.read_text().split()[0]
         self._switch_to(digest)
-        return pass_gate(gate, key, self.service, self.note)
+        return run_health_check(check, key, self.service, self.note)
 
     def _switch_to(self, digest: str) -> None:
         self.note(f"switching to {digest[:12]}")
@@ -242,9 +248,9 @@ class Activation:
         if back:
             if back != self.current():
                 self._switch_to(back)
-            with contextlib.suppress(GateFailure, OSError, LookupError):
-                gate = self._gate(back)
-                wait_until_healthy(gate.port, gate.start_timeout, self.service)
+            with contextlib.suppress(HealthCheckFailed, OSError, LookupError):
+                check = self._health_check_of(back)
+                wait_until_healthy(check.port, check.start_timeout, self.service)
                 serving = back
         else:
             self.note("stopping: there is no release to go back to")
@@ -290,11 +296,11 @@ class Activation:
         """Whether its last activation left it running, passed or for want of a better one."""
         return (self.verdict(digest) or {}).get("serving") == digest
 
-    def _gate(self, digest: str) -> Gate:
+    def _health_check_of(self, digest: str) -> HealthCheck:
         release = self.release(digest)
         if release is None:
-            raise GateFailure(f"release {digest[:12]} is not staged completely on this host")
-        return Gate.of(release)
+            raise HealthCheckFailed(f"release {digest[:12]} is not staged completely on this host")
+        return HealthCheck.of(release)
 
     def _linked(self, name: str) -> str | None:
         target = read_link(self.root / name)

@@ -1,7 +1,7 @@
 """Tells a load balancer whether this host wants requests: HAProxy's agent check, one word per TCP connection.
 
 `drain` from the moment an activation begins until it has ended, so that the load balancer sends nothing new while the
-server is switched, nor to a release whose gate is still open. The same holds for an activation that a reboot cut off.
+server is switched, nor to a release whose health check is still running. The same holds for an activation that a reboot cut off.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one error class for what a user can mend."""
+"""The one error class for what a user can fix."""
 
 from __future__ import annotations
 

@@ -37,7 +37,11 @@ def render(root: Path, flags: int | None, temperature: float | None) -> str:
         )
         speed = verdict.get("tokensPerSecond")
         if speed is not None:
-            lines += _gauge("pipress_gate_tokens_per_second", "Speed at the release's gate", [("", speed)])
+            lines += _gauge(
+                "pipress_health_check_tokens_per_second",
+                "Speed at the health check of the release",
+                [("", speed)],
+            )
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -1,15 +1,15 @@
-"""Looks at a release some time after its gate: what a soak is for."""
+"""Looks at a release some time after its health check: what a soak is for."""
 
 from __future__ import annotations
 
 from .activation import Activation
-from .gate import is_healthy
+from .health_check import is_healthy
 from .report import throttled
 from .throttling import flags_now
 
 
 def what_is_wrong(activation: Activation, digest: str, port: int) -> list[str]:
-    """Everything that shows that `digest` does not serve as it did when it passed its gate; empty when it does."""
+    """Everything that shows that `digest` does not serve as it did when it passed its health check; empty when it does."""
     found = []
     current = activation.current()
     if current != digest:

@@ -32,7 +32,7 @@ def check_server(path: Path, build: str, minimum_build: int, flags: list[str], k
     if unknown:
         raise HostError(
             f"llama-server b{said['build']} does not know {', '.join(unknown)}",
-            "fit the flags in the role inference_service to the pinned build",
+            "fit the flags in the role server to the pinned build",
         )
 
 

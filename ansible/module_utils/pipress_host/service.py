@@ -27,7 +27,7 @@ class SystemdService:
         """Reads the unit file again and starts the service anew, whether it ran or not.
 
         Returns when the old process has ended and the new one was started: until then it would be the old one that
-        answers the gate's questions.
+        answers the health check.
         """
         # A start limit reached by a bad release must not keep the good one from starting.
         self._systemctl("daemon-reload")

@@ -32,8 +32,8 @@ from .sizes import size_text
 DISK_RESERVE = 128 * 1024 * 1024
 #: Seconds without a byte after which a connection counts as dead.
 STALL_SECONDS = 60
-#: The same for a neighbour, which is only one of several places to ask.
-NEIGHBOUR_SECONDS = 15
+#: The same for a peer, which is only one of several places to ask.
+PEER_SECONDS = 15
 #: Attempts in a row that may end without a new byte before the transfer gives up.
 FRUITLESS_ATTEMPTS = 3
 
@@ -112,26 +112,26 @@ class _UnixConnection(http.client.HTTPConnection):
 
 @dataclass(frozen=True)
 class Source:
-    """Where a file can be had: the controller behind a unix socket, or a neighbour's `address:port`."""
+    """Where a file can be had: the controller behind a unix socket, or a peer's `address:port`."""
 
-    place: str
-    neighbour: bool = False
+    address: str
+    peer: bool = False
 
     def connect(self) -> http.client.HTTPConnection:
         """A connection that is opened by the first request."""
-        if not self.neighbour:
-            return _UnixConnection(self.place)
-        address, _, port = self.place.rpartition(":")
-        return http.client.HTTPConnection(address.strip("[]"), int(port), timeout=NEIGHBOUR_SECONDS)
+        if not self.peer:
+            return _UnixConnection(self.address)
+        host, _, port = self.address.rpartition(":")
+        return http.client.HTTPConnection(host.strip("[]"), int(port), timeout=PEER_SECONDS)
 
 
-def fetch(store: Path, wanted: Wanted, socket_path: str, neighbours: Sequence[str] = ()) -> dict[str, Any]:
+def fetch(store: Path, wanted: Wanted, socket_path: str, peers: Sequence[str] = ()) -> dict[str, Any]:
     """Puts `wanted` into the store, unless it is there already.
 
-    It comes from the first of `neighbours` (`address:port`) that has it, and as far as none has, from the controller:
-    `http+unix://<socket_path>/sha256/<hex>`. Returns `{changed, state, transferred, resumedAt, fromNeighbours}`:
+    It comes from the first of `peers` (`address:port`) that has it, and as far as none has, from the controller:
+    `http+unix://<socket_path>/sha256/<hex>`. Returns `{changed, state, transferred, resumedAt, fromPeers}`:
     whether anything had to be done, what was found, the bytes that travelled, the offset at which an earlier attempt was
-    picked up, and how many of the bytes were neighbours'. Raises HostError.
+    picked up, and how many of the bytes were peers'. Raises HostError.
     """
     make_folder(store)
     path = store / wanted.sha256
@@ -145,12 +145,12 @@ def fetch(store: Path, wanted: Wanted, socket_path: str, neighbours: Sequence[st
                 "state": state,
                 "transferred": 0,
                 "resumedAt": 0,
-                "fromNeighbours": 0,
+                "fromPeers": 0,
             }
         part = path.with_name(path.name + ".part")
         with open(part, "a+b") as out:
             found = min(os.fstat(out.fileno()).st_size, wanted.size)
-            sources = [*(Source(place, neighbour=True) for place in neighbours), Source(socket_path)]
+            sources = [*(Source(address, peer=True) for address in peers), Source(socket_path)]
             transferred = _fill(out, wanted, sources)
             os.fchmod(out.fileno(), wanted.mode)
             os.fsync(out.fileno())
@@ -162,7 +162,7 @@ def fetch(store: Path, wanted: Wanted, socket_path: str, neighbours: Sequence[st
         "state": state,
         "transferred": sum(transferred),
         "resumedAt": found,
-        "fromNeighbours": transferred[1],
+        "fromPeers": transferred[1],
     }
 
 
@@ -187,7 +187,7 @@ def _ensure_mode(path: Path, mode: int) -> bool:
 
 
 def _fill(out: BinaryIO, wanted: Wanted, sources: list[Source]) -> tuple[int, int]:
-    """Completes the part file and checks its digest; returns the bytes that travelled from controller and neighbours."""
+    """Completes the part file and checks its digest; returns the bytes that travelled from controller and peers."""
     travelled = [0, 0]
     while True:
         resumed = os.fstat(out.fileno()).st_size > 0
@@ -196,7 +196,7 @@ def _fill(out: BinaryIO, wanted: Wanted, sources: list[Source]) -> tuple[int, in
         if digest == wanted.sha256:
             return travelled[0], travelled[1]
         out.truncate(0)
-        # What an interrupted attempt left, or a neighbour gave, may be what is broken: one try from the start, from the
+        # What an interrupted attempt left, or a peer gave, may be what is broken: one try from the start, from the
         # controller alone, before the source is blamed.
         if not resumed and received[1] == 0:
             Path(out.name).unlink(missing_ok=True)
@@ -212,7 +212,7 @@ def _fill(out: BinaryIO, wanted: Wanted, sources: list[Source]) -> tuple[int, in
 def _complete(out: BinaryIO, wanted: Wanted, sources: list[Source]) -> tuple[str, tuple[int, int]]:
     """Reads until the part file has its full size, over as many connections as that takes.
 
-    The last of `sources` is the controller. A neighbour that fails once is not asked again.
+    The last of `sources` is the controller. A peer that fails once is not asked again.
     """
     digest = hashlib.sha256()
     size = os.fstat(out.fileno()).st_size
@@ -234,7 +234,7 @@ def _complete(out: BinaryIO, wanted: Wanted, sources: list[Source]) -> tuple[str
                 digest.update(piece)
                 size += len(piece)
         except HostError as error:
-            if not source.neighbour:
+            if not source.peer:
                 raise
             problem = error.what
         except OSError as error:
@@ -250,8 +250,8 @@ def _complete(out: BinaryIO, wanted: Wanted, sources: list[Source]) -> tuple[str
         except http.client.HTTPException as error:
             problem = str(error) or type(error).__name__
         out.flush()
-        received[source.neighbour] += size - before
-        if source.neighbour and size < wanted.size:
+        received[source.peer] += size - before
+        if source.peer and size < wanted.size:
             sources.pop(0)
             continue
         fruitless = fruitless + 1 if size == before else 0

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pipress_host import activation as activation_module
-from pipress_host import gate as gate_module
+from pipress_host import health_check
 from pipress_host.activation import Activation
 from pipress_host.errors import HostError
 from pipress_host.service import ServiceState
@@ -95,7 +95,7 @@ class ServiceDouble:
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
-    monkeypatch.setattr(gate_module, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(health_check, "POLL_SECONDS", 0.02)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (tmp_path / "keys").write_text("key-1\nkey-2\n")
@@ -116,8 +116,8 @@ def stage(host: Activation, digest: str, **model: object) -> None:
     (folder / "pipress-llama.service").write_text(f"[Unit]\nDescription={digest}\n")
     release = {
         "settings": {"port": int(host.service.command[-1]), "minTokensPerSecond": 1.0},
-        "golden": {"prompt": "Capital of France?", "expect": "Paris", "maxTokens": 8},
-        "gate": {"startTimeoutSeconds": 10, "answerTimeoutSeconds": 5},
+        "smokeTest": {"prompt": "Capital of France?", "expect": "Paris", "maxTokens": 8},
+        "healthCheck": {"startTimeoutSeconds": 10, "answerTimeoutSeconds": 5},
     }
     (folder / "release.json").write_text(json.dumps(release))
 
@@ -166,7 +166,7 @@ def test_the_only_release_is_left_running_when_it_fails_after_a_change(host):
     assert "changed since" in host.reason_to_activate("one")
     verdict = host.activate("one")
     assert (verdict["ok"], verdict["serving"], host.service.state().active) == (False, "one", "active")
-    assert host.reason_to_activate("one") == "it has not passed its gate yet"
+    assert host.reason_to_activate("one") == "it has not passed its health check yet"
 
 
 def test_a_release_that_failed_is_tried_again_and_may_pass(host):
@@ -260,7 +260,7 @@ def test_a_gate_that_cannot_be_asked_is_a_gate_that_was_not_passed(host):
     stage(host, "good", answer="Paris")
     stage(host, "bad", answer="Paris")
     release = json.loads((host.root / "releases/bad/release.json").read_text())
-    release["golden"]["expect"] = "(Paris"
+    release["smokeTest"]["expect"] = "(Paris"
     (host.root / "releases/bad/release.json").write_text(json.dumps(release))
     host.activate("good")
     verdict = host.activate("bad")
@@ -325,7 +325,7 @@ def test_requests_at_work_end_before_the_server_is_switched(host, monkeypatch):
     stage(host, "one", answer="Paris")
     stage(host, "two", answer="Paris")
     release = json.loads((host.root / "releases/two/release.json").read_text())
-    release["gate"]["drainSeconds"] = 30
+    release["healthCheck"]["drainSeconds"] = 30
     (host.root / "releases/two/release.json").write_text(json.dumps(release))
     host.activate("one")
     steps = []
@@ -340,7 +340,7 @@ def test_a_release_whose_description_is_gone_is_not_waited_for(host):
     stage(host, "one", answer="Paris")
     stage(host, "two", answer="Paris")
     release = json.loads((host.root / "releases/two/release.json").read_text())
-    release["gate"]["drainSeconds"] = 30
+    release["healthCheck"]["drainSeconds"] = 30
     (host.root / "releases/two/release.json").write_text(json.dumps(release))
     host.activate("one")
     (host.root / "releases/one/release.json").unlink()
@@ -400,7 +400,7 @@ def test_without_an_earlier_release_there_is_nothing_to_go_back_to(host):
 )
 def test_a_board_that_does_not_stand_the_load_fails_the_gate(host, monkeypatch, patch, reason):
     for name, value in patch.items():
-        monkeypatch.setattr(gate_module, name, value)
+        monkeypatch.setattr(health_check, name, value)
     stage(host, "one", answer="Paris")
     assert re.search(reason, host.activate("one")["reason"])
 

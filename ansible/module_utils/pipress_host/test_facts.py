@@ -18,7 +18,7 @@ def test_what_the_board_tells_is_given_in_prometheus_text_format(tmp_path):
     assert 'pipress_throttled{condition="throttled"} 0' in lines
     assert 'pipress_throttled_since_boot{condition="throttled"} 1' in lines
     assert 'pipress_release_info{release="0123456789ab"} 1' in lines
-    assert "pipress_gate_tokens_per_second 2.25" in lines
+    assert "pipress_health_check_tokens_per_second 2.25" in lines
     assert lines.count("# TYPE pipress_throttled gauge") == 1
 
 

@@ -43,7 +43,9 @@ class Stage:
         ),
     ],
 )
-def test_everything_that_changed_since_the_gate_is_told(monkeypatch, current, state, healthy, flags, said):
+def test_everything_that_changed_since_the_health_check_is_reported(
+    monkeypatch, current, state, healthy, flags, said
+):
     monkeypatch.setattr(probe, "is_healthy", lambda port: healthy)
     monkeypatch.setattr(probe, "throttled", lambda: flags)
     found = probe.what_is_wrong(Stage(current, state), "new", 8080)

@@ -88,7 +88,7 @@ def test_a_missing_file_is_fetched_verified_and_read_only(store, source):
         "state": "missing",
         "transferred": len(CONTENT),
         "resumedAt": 0,
-        "fromNeighbours": 0,
+        "fromPeers": 0,
     }
     assert (store / WANTED.sha256).read_bytes() == CONTENT
     assert (store / WANTED.sha256).stat().st_mode & 0o777 == 0o444

@@ -12,7 +12,7 @@ import pytest
 from pipress_host import watch as watch_module
 from pipress_host.activation import Activation
 from pipress_host.service import ServiceState
-from pipress_host.watch import PATIENCE, Watch
+from pipress_host.watch import MAX_FAILURES, Watch
 
 
 class Service:
@@ -39,8 +39,8 @@ def host(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     release = {
         "settings": {"port": 1, "minTokensPerSecond": 1.0},
-        "golden": {"prompt": "?", "expect": "!", "maxTokens": 8},
-        "gate": {"startTimeoutSeconds": 300, "answerTimeoutSeconds": 5},
+        "smokeTest": {"prompt": "?", "expect": "!", "maxTokens": 8},
+        "healthCheck": {"startTimeoutSeconds": 300, "answerTimeoutSeconds": 5},
     }
     (folder / "release.json").write_text(json.dumps(release))
     (tmp_path / "current").symlink_to("releases/one")
@@ -63,25 +63,25 @@ def test_a_healthy_server_is_left_alone(host):
 
 def test_a_server_that_hangs_is_restarted_once_and_then_given_time_again(host):
     host.status = None
-    assert looks(host, PATIENCE - 1) == 0
+    assert looks(host, MAX_FAILURES - 1) == 0
     assert looks(host, 1) == 1
-    assert looks(host, PATIENCE - 1) == 1
+    assert looks(host, MAX_FAILURES - 1) == 1
     assert looks(host, 1) == 2
 
 
 def test_one_good_answer_in_between_counts(host):
     host.status = None
-    looks(host, PATIENCE - 1)
+    looks(host, MAX_FAILURES - 1)
     host.status = 200
     looks(host, 1)
     host.status = None
-    assert looks(host, PATIENCE - 1) == 0
+    assert looks(host, MAX_FAILURES - 1) == 0
 
 
 def test_loading_may_take_as_long_as_the_gate_allows_but_no_longer(host):
     host.status = 503
     assert looks(host, 15) == 0
-    assert looks(host, PATIENCE, start=300.0) == 1
+    assert looks(host, MAX_FAILURES, start=300.0) == 1
 
 
 @pytest.mark.parametrize("active", ["inactive", "activating", "failed"])
@@ -101,7 +101,7 @@ def test_nothing_is_done_while_an_activation_is_at_work(host):
         activation.stdout.readline()
         assert looks(host, 9) == 0
         activation.kill()
-    assert looks(host, PATIENCE) == 1
+    assert looks(host, MAX_FAILURES) == 1
 
 
 def test_an_activation_whose_process_was_killed_is_settled(host, monkeypatch):

@@ -11,12 +11,12 @@ from typing import Any, Callable
 
 from .activation import Activation
 from .files import read_json
-from .gate import Gate, health_of
+from .health_check import HealthCheck, health_of
 
 #: Seconds between two looks.
 INTERVAL = 20
 #: Looks in a row without a good answer after which the server counts as hung.
-PATIENCE = 3
+MAX_FAILURES = 3
 #: Seconds that /health may take; a Pi under full load answers late.
 ANSWER_SECONDS = 30.0
 
@@ -50,21 +50,21 @@ class Watch:
         if not release or self.activation.service.state().active != "active":
             self._forget()
             return
-        gate = Gate.of(release)
-        status = health_of(gate.port, ANSWER_SECONDS)
+        check = HealthCheck.of(release)
+        status = health_of(check.port, ANSWER_SECONDS)
         if status == 200:
             self._forget()
             return
         if status == 503:
             # Loading. That takes its time, but not for ever.
             self._loading_since = self._loading_since if self._loading_since is not None else now
-            if now - self._loading_since < gate.start_timeout:
+            if now - self._loading_since < check.start_timeout:
                 return
         self._bad += 1
-        if self._bad < PATIENCE:
+        if self._bad < MAX_FAILURES:
             return
-        said = "nothing" if status is None else f"status {status}"
-        self.note(f"/health answered {said} {self._bad} times in a row: restarting the server")
+        answer = "nothing" if status is None else f"status {status}"
+        self.note(f"/health answered {answer} {self._bad} times in a row: restarting the server")
         self.activation.service.restart()
         self._forget()
 

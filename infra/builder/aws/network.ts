@@ -16,8 +16,8 @@ export interface NetworkArgs {
 }
 
 /**
- * A network in which boxes reach AWS and package registries, and nothing reaches them: no port is open inward. Subnets are
- * public because a NAT gateway would cost more than the boxes' addresses; traffic to the bucket goes through a gateway
+ * A network in which instances reach AWS and package registries, and nothing reaches them: no port is open inward. Subnets are
+ * public because a NAT gateway would cost more than the instances' addresses; traffic to the bucket goes through a gateway
  * endpoint, which is free.
  */
 export class Network extends pulumi.ComponentResource {
@@ -60,7 +60,7 @@ export class Network extends pulumi.ComponentResource {
       name,
       {
         vpcId: vpc.id,
-        description: "pipress boxes: nothing comes in, HTTP and HTTPS go out",
+        description: "pipress instances: nothing comes in, HTTP and HTTPS go out",
         ingress: [],
         egress: [443, 80].map((port) => ({
           protocol: "tcp",

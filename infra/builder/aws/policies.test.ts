@@ -1,18 +1,18 @@
 import { describe, expect, it } from "vitest";
-import { assumedByEc2, boxPolicy, tlsOnly } from "./policies.ts";
+import { assumedByEc2, instancePolicy } from "./policies.ts";
 
 const args = {
   store: { bucket: "models", prefix: "team/pipress" },
-  desk: "home/gpu",
+  queue: "home/gpu",
   stack: "home",
   region: "eu-central-1",
   groups: ["pipress-home-gpu-spot"],
 };
 const prefix = "arn:aws:s3:::models/team/pipress";
 
-describe("boxPolicy", () => {
+describe("instancePolicy", () => {
   it("allows exactly this", () => {
-    const allowed = boxPolicy(args).Statement.map(({ Effect, Action, Resource, Condition }) => [
+    const allowed = instancePolicy(args).Statement.map(({ Effect, Action, Resource, Condition }) => [
       Effect,
       [Action].flat(),
       [Resource].flat(),
@@ -61,8 +61,8 @@ describe("boxPolicy", () => {
   });
 
   it("adds its own token, and no other parameter", () => {
-    const more = boxPolicy({ ...args, tokenParameter: "/pipress/home/hugging-face-token" }).Statement;
-    expect(more.slice(0, -1)).toEqual(boxPolicy(args).Statement);
+    const more = instancePolicy({ ...args, tokenParameter: "/pipress/home/hugging-face-token" }).Statement;
+    expect(more.slice(0, -1)).toEqual(instancePolicy(args).Statement);
     expect(more.at(-1)).toMatchObject({
       Action: "ssm:GetParameter",
       Resource: "arn:aws:ssm:eu-central-1:*:parameter/pipress/home/hugging-face-token",
@@ -70,7 +70,9 @@ describe("boxPolicy", () => {
   });
 
   it("has no action with a star in it", () => {
-    const actions = boxPolicy({ ...args, tokenParameter: "/x" }).Statement.flatMap(({ Action }) => Action);
+    const actions = instancePolicy({ ...args, tokenParameter: "/x" }).Statement.flatMap(
+      ({ Action }) => Action,
+    );
     expect(actions.filter((action) => action.includes("*"))).toEqual([]);
   });
 });
@@ -78,18 +80,5 @@ describe("boxPolicy", () => {
 it("the role is for EC2 instances alone", () => {
   expect(assumedByEc2.Statement).toEqual([
     { Effect: "Allow", Action: "sts:AssumeRole", Principal: { Service: "ec2.amazonaws.com" } },
-  ]);
-});
-
-it("the bucket is reached over TLS or not at all, and its policy allows nobody anything", () => {
-  const { Statement } = tlsOnly("arn:aws:s3:::models");
-  expect(Statement).toMatchObject([
-    {
-      Effect: "Deny",
-      Principal: "*",
-      Action: "s3:*",
-      Resource: ["arn:aws:s3:::models", "arn:aws:s3:::models/*"],
-      Condition: { Bool: { "aws:SecureTransport": "false" } },
-    },
   ]);
 });

@@ -1,19 +1,6 @@
-/** IAM documents as data: what a box's role may do, and nothing else. */
+/** IAM documents as data: what an instance's role may do, and nothing else. */
+import type { PolicyDocument, Statement } from "../../store/bucket-policy.ts";
 import type { S3Address } from "../../store/s3-address.ts";
-
-export interface Statement {
-  Sid: string;
-  Effect: "Allow" | "Deny";
-  Action: string | string[];
-  Resource: string | string[];
-  Principal?: string | Record<string, string>;
-  Condition?: Record<string, Record<string, string | string[]>>;
-}
-
-export interface PolicyDocument {
-  Version: "2012-10-17";
-  Statement: Statement[];
-}
 
 /** Lets EC2 give the role to an instance. */
 export const assumedByEc2 = {
@@ -21,26 +8,26 @@ export const assumedByEc2 = {
   Statement: [{ Effect: "Allow", Action: "sts:AssumeRole", Principal: { Service: "ec2.amazonaws.com" } }],
 } as const;
 
-export interface BoxPolicyArgs {
+export interface InstancePolicyArgs {
   store: Pick<S3Address, "bucket" | "prefix">;
-  /** The box's desk in the bucket, `home/gpu`. */
-  desk: string;
+  /** The instance's queue in the bucket, `home/gpu`. */
+  queue: string;
   stack: string;
   region: string;
   groups: readonly string[];
-  /** Of the parameter with a token; undefined for a box that needs none. */
+  /** Of the parameter with a token; undefined for an instance that needs none. */
   tokenParameter?: string | undefined;
 }
 
-/** What a box may do: artifacts and its own desk below its own prefix, its own end, its own token, and Session Manager. */
-export function boxPolicy({
+/** What an instance may do: artifacts and its own queue below its own prefix, its own end, its own token, and Session Manager. */
+export function instancePolicy({
   store,
-  desk,
+  queue,
   stack,
   region,
   groups,
   tokenParameter,
-}: BoxPolicyArgs): PolicyDocument {
+}: InstancePolicyArgs): PolicyDocument {
   const bucket = `arn:aws:s3:::${store.bucket}`;
   const below = (path: string) => `${bucket}/${store.prefix}/${path}`;
   const statements: Statement[] = [
@@ -64,10 +51,10 @@ export function boxPolicy({
       Resource: below("artifacts/*/*/*"),
     },
     {
-      Sid: "OwnDesk",
+      Sid: "OwnQueue",
       Effect: "Allow",
       Action: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
-      Resource: below(`boxes/${desk}/*`),
+      Resource: below(`boxes/${queue}/*`),
     },
     {
       // Without it S3 answers "forbidden" where it should say "no such object".
@@ -109,21 +96,4 @@ export function boxPolicy({
       Resource: `arn:aws:ssm:${region}:*:parameter${tokenParameter}`,
     });
   return { Version: "2012-10-17", Statement: statements };
-}
-
-/** What nobody may do with the bucket, whoever they are: reach it without TLS. */
-export function tlsOnly(bucketArn: string): PolicyDocument {
-  return {
-    Version: "2012-10-17",
-    Statement: [
-      {
-        Sid: "TlsOnly",
-        Effect: "Deny",
-        Principal: "*",
-        Action: "s3:*",
-        Resource: [bucketArn, `${bucketArn}/*`],
-        Condition: { Bool: { "aws:SecureTransport": "false" } },
-      },
-    ],
-  };
 }

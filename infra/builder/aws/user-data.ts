@@ -6,11 +6,13 @@ import { repoRoot } from "../../../common/paths.ts";
 import { parseS3Url } from "../../store/s3-address.ts";
 import { quote } from "../ssh/remote.ts";
 import type { InstanceName } from "../../stage/instance-for.ts";
-import { deskName, tokenParameterName } from "./names.ts";
+import type { SourceObject } from "./job-queues.ts";
+import { queueName, tokenParameterName } from "./names.ts";
 
-/** What `models/pipress/cloud/settings.py` reads on the box. */
-export interface BoxSettings {
-  box: string;
+/** What `models/pipress/cloud/settings.py` reads on the instance. */
+export interface InstanceSettings {
+  /** The job queue that it takes jobs from: `home/gpu`. */
+  queue: string;
   store: string;
   region: string;
   gpu: boolean;
@@ -18,66 +20,60 @@ export interface BoxSettings {
   usdPerHour: Record<string, { "on-demand": number; spot: number }>;
   tokenParameter?: string;
   limits: {
-    noProgressSeconds: number;
-    gpuIdleSeconds: number;
-    lingerSeconds: number;
-    maxHours: number;
+    stallTimeoutSeconds: number;
+    gpuIdleTimeoutSeconds: number;
+    idleTimeoutSeconds: number;
+    maxSeconds: number;
     maxCostUsd: number;
   };
 }
 
-/** The code that a box fetches: its object below the store's prefix, and the digest of what lies there. */
-export interface BoxCode {
-  path: string;
-  sha256: string;
-}
-
-/** What a box is told. @param hasToken whether its token lies in the Parameter Store */
-export function boxSettings(
+/** Settings of an instance. @param hasToken whether its token lies in the Parameter Store */
+export function instanceSettings(
   aws: AwsBuilderConfig,
   stack: string,
   store: string,
-  box: InstanceName,
+  instance: InstanceName,
   hasToken: boolean,
-): BoxSettings {
-  const { types, disk } = aws[box];
+): InstanceSettings {
+  const { types, disk } = aws[instance];
   const prices = types.map((type) => {
     const price = priceOf(type, aws.region, aws.prices);
     if (price === undefined) throw new Error(`no price is known for ${type}`);
-    const whole = (each: number) => Math.round((each + diskPerHour(disk)) * 1e4) / 1e4;
-    return [type, { "on-demand": whole(price.onDemand), spot: whole(price.spot) }] as const;
+    const withDisk = (usd: number) => Math.round((usd + diskPerHour(disk)) * 1e4) / 1e4;
+    return [type, { "on-demand": withDisk(price.onDemand), spot: withDisk(price.spot) }] as const;
   });
   return {
-    box: deskName(stack, box),
+    queue: queueName(stack, instance),
     store,
     region: aws.region,
-    gpu: box === "gpu",
+    gpu: instance === "gpu",
     usdPerHour: Object.fromEntries(prices),
     ...(hasToken && { tokenParameter: tokenParameterName(stack) }),
     limits: {
-      noProgressSeconds: aws.noProgress,
-      gpuIdleSeconds: aws.gpuIdle,
-      lingerSeconds: aws.linger,
-      maxHours: aws.maxHours,
+      stallTimeoutSeconds: aws.stallTimeout,
+      gpuIdleTimeoutSeconds: aws.gpuIdleTimeout,
+      idleTimeoutSeconds: aws.idleTimeout,
+      maxSeconds: aws.maxDuration,
       maxCostUsd: aws.maxCostUsd,
     },
   };
 }
 
-/** The script that a box runs at its first boot: `models/pipress/cloud/boot.sh` with what it is told written above it. */
-export function userData(settings: BoxSettings, code: BoxCode): string {
+/** The script that an instance runs at its first boot: `models/pipress/cloud/boot.sh` with its settings written above it. */
+export function userData(settings: InstanceSettings, code: SourceObject): string {
   const { bucket, prefix, endpoint, region = settings.region } = parseS3Url(settings.store);
   const root = `${endpoint ?? `https://s3.${region}.amazonaws.com`}/${bucket}/${prefix}`;
-  const told = {
+  const variables = {
     settings: JSON.stringify(settings),
-    desk_url: `${root}/boxes/${settings.box}`,
+    queue_url: `${root}/boxes/${settings.queue}`,
     source_url: `${root}/${code.path}`,
     source_sha256: code.sha256,
     region: settings.region,
-    max_minutes: String(Math.ceil(settings.limits.maxHours * 60)),
+    max_minutes: String(Math.ceil(settings.limits.maxSeconds / 60)),
   };
   const [first = "", ...script] = bootScript().split("\n");
-  const lines = Object.entries(told).map(([name, value]) => `${name}=${quote(value)}`);
+  const lines = Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}`);
   return [first, ...lines, ...script].join("\n");
 }
 

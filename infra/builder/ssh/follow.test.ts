@@ -4,9 +4,9 @@ import { follow } from "./follow.ts";
 import { receiveSource, runStage, sourceMissing } from "./remote.ts";
 import type { Ending } from "./session.ts";
 
-const box = { address: "gpu", port: 22, user: "me", hostKey: `ssh-ed25519 ${"A".repeat(68)}` };
+const machine = { address: "gpu", port: 22, user: "me", hostKey: `ssh-ed25519 ${"A".repeat(68)}` };
 const spec = {
-  stage: "prune",
+  stage: "prune" as const,
   name: "prune",
   key: "ab".repeat(32),
   run: "r",
@@ -17,18 +17,22 @@ const spec = {
   toolVersions: {},
 };
 const source = { digest: "d1", archive: Buffer.from("packed") };
-const lost: Ending = { kind: "lost", said: "client_loop: send disconnect: Broken pipe", wasConnected: true };
+const lost: Ending = {
+  kind: "lost",
+  message: "client_loop: send disconnect: Broken pipe",
+  wasConnected: true,
+};
 const refused: Ending = {
   kind: "lost",
-  said: "ssh: connect to host gpu port 22: Connection refused",
+  message: "ssh: connect to host gpu port 22: Connection refused",
   wasConnected: false,
 };
 const ended = (code: number, stdout = ""): Ending => ({ kind: "ended", code, stdout });
 
 /** Follows over a session that ends as told, one ending after the other; the last one stays. */
-async function followed(endings: Ending[], patience = { first: 60, later: 60 }) {
+async function followed(endings: Ending[], timeout = { first: 60, later: 60 }) {
   const ran: { command: string; input: string | Buffer }[] = [];
-  const said: string[] = [];
+  const lines: string[] = [];
   const session = {
     run: (command: string, input: string | Buffer) => {
       ran.push({ command, input });
@@ -36,13 +40,13 @@ async function followed(endings: Ending[], patience = { first: 60, later: 60 }) 
     },
   };
   const options = {
-    say: (line: string) => said.push(line),
+    log: (line: string) => lines.push(line),
     signal: new AbortController().signal,
-    patience,
+    timeout,
     pause: 0,
   };
-  const result = await follow({ box, spec }, session, source, options).catch((error: unknown) => error);
-  return { result, ran, said };
+  const result = await follow({ machine, spec }, session, source, options).catch((error: unknown) => error);
+  return { result, ran, lines };
 }
 
 describe("follow", () => {
@@ -51,23 +55,23 @@ describe("follow", () => {
     expect((await followed([ended(1)])).result).toMatchObject({ code: 1 });
   });
 
-  it("sends the code once to a box that has not got it, then runs the stage", async () => {
+  it("sends the code once to a builder machine that has not got it, then runs the stage", async () => {
     const { result, ran } = await followed([ended(sourceMissing), ended(0), ended(0, "{}")]);
     expect(result).toMatchObject({ code: 0, stdout: "{}" });
     expect(ran.map(({ command }) => command)).toEqual([
-      runStage(box, "d1"),
-      receiveSource(box, "d1"),
-      runStage(box, "d1"),
+      runStage(machine, "d1"),
+      receiveSource(machine, "d1"),
+      runStage(machine, "d1"),
     ]);
     expect(ran[1]?.input).toBe(source.archive);
     expect(ran[0]?.input).toBe(JSON.stringify({ spec, environment: {} }));
   });
 
   it("runs the same command again after every lost connection, and says so", async () => {
-    const { result, ran, said } = await followed([refused, lost, refused, lost, ended(0, "{}")]);
+    const { result, ran, lines } = await followed([refused, lost, refused, lost, ended(0, "{}")]);
     expect(result).toMatchObject({ code: 0, stdout: "{}" });
     expect(new Set(ran.map(({ command }) => command)).size).toBe(1);
-    expect(said).toEqual([
+    expect(lines).toEqual([
       "prune cannot reach gpu; trying again in 0 s",
       "prune lost the connection to gpu; trying again in 0 s",
       "prune lost the connection to gpu; trying again in 0 s",
@@ -78,24 +82,24 @@ describe("follow", () => {
   it.each([
     ["Host key verification failed.", "wrong host key"],
     ["me@gpu: Permission denied (publickey).", "does not accept the key of user me"],
-  ])("does not try again when it cannot help: %s", async (said, message) => {
-    const { result, ran } = await followed([{ kind: "lost", said, wasConnected: false }]);
+  ])("does not try again when it cannot help: %s", async (message, explained) => {
+    const { result, ran } = await followed([{ kind: "lost", message, wasConnected: false }]);
     expect(result).toBeInstanceOf(UserError);
-    expect((result as UserError).message).toContain(message);
+    expect((result as UserError).message).toContain(explained);
     expect(ran).toHaveLength(1);
   });
 
-  it("gives a box up that never answered", async () => {
+  it("gives a builder machine up that never answered", async () => {
     const { result } = await followed([refused], { first: 0.05, later: 60 });
     expect((result as UserError).message).toMatch(
       /unreachable: no SSH connection to gpu:22 .*Connection refused/,
     );
   });
 
-  it("says that the job goes on when it gives up a box that had answered", async () => {
+  it("says that the job goes on when it gives up a builder machine that had answered", async () => {
     const { result } = await followed([lost, refused], { first: 60, later: 0.05 });
     expect((result as UserError).message).toMatch(
-      /gpu has not answered for 0 s — prune goes on there if the box is up/,
+      /gpu has not answered for 0 s — prune goes on there if the builder machine is up/,
     );
   });
 });

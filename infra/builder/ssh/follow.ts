@@ -2,10 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { explainSshFailure } from "../../ssh/ssh-failure.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { formatDuration } from "../../../common/units.ts";
-import { hostOf, type BoxJob } from "./box.ts";
+import { hostOf, type MachineJob } from "./machine.ts";
 import { receiveSource, runStage, sourceMissing } from "./remote.ts";
 import type { Ending } from "./session.ts";
-import type { BoxSource } from "./source.ts";
+import type { PackedSource } from "./source.ts";
 
 /** What `follow` needs of a session, so that tests can lose connections at will. */
 export interface Session {
@@ -13,34 +13,34 @@ export interface Session {
 }
 
 export interface FollowOptions {
-  say: (line: string) => void;
+  log: (line: string) => void;
   signal: AbortSignal;
-  /** Seconds without a connection after which the box is given up, before and after it has answered once. */
-  patience?: { first: number; later: number };
+  /** Seconds without a connection after which the builder machine is given up, before and after it has answered once. */
+  timeout?: { first: number; later: number };
   /** Seconds before the first new try; doubles up to half a minute. */
   pause?: number;
 }
 
-/** A box that reboots is back within a quarter of an hour, a network mostly sooner. */
-const usualPatience = { first: 120, later: 1800 };
+/** A builder machine that reboots is back within a quarter of an hour, a network mostly sooner. */
+const usualTimeout = { first: 120, later: 1800 };
 
 /** What ssh says when trying again cannot help. */
-const hopeless =
+const permanentFailure =
   /Host key verification failed|No .* host key is known|REMOTE HOST IDENTIFICATION|no matching host key type|Permission denied|Too many authentication failures|Bad configuration option|identity file .* not accessible/i;
 
 /**
- * Runs the stage on the box to its end. The command there is the same every time, and attaches to the job when it is at
+ * Runs the stage on the builder machine to its end. The command there is the same every time, and attaches to the job when it is at
  * work already: so after a lost connection it is simply run again.
  * @returns exit status and standard output of the command
- * @throws UserError when the box cannot be reached for longer than `patience`
+ * @throws UserError when the builder machine cannot be reached for longer than `timeout`
  */
 export async function follow(
-  { box, spec, environment = {} }: BoxJob,
+  { machine, spec, environment = {} }: MachineJob,
   session: Session,
-  source: BoxSource,
-  { say, signal, patience = usualPatience, pause = 1 }: FollowOptions,
+  source: PackedSource,
+  { log, signal, timeout = usualTimeout, pause = 1 }: FollowOptions,
 ): Promise<{ code: number; stdout: string }> {
-  const command = runStage(box, source.digest);
+  const command = runStage(machine, source.digest);
   const input = JSON.stringify({ spec, environment });
   let answered = false;
   let lostAt: number | undefined;
@@ -49,19 +49,19 @@ export async function follow(
     const began = Date.now();
     let ending = await session.run(command, input, { signal });
     if (ending.kind === "ended" && ending.code === sourceMissing) {
-      say(`${spec.name} sending the code (${source.digest}) to ${box.address}`);
-      ending = await session.run(receiveSource(box, source.digest), source.archive, { signal });
+      log(`${spec.name} sending the code (${source.digest}) to ${machine.address}`);
+      ending = await session.run(receiveSource(machine, source.digest), source.archive, { signal });
       if (ending.kind === "ended" && ending.code === 0) continue;
       if (ending.kind === "ended")
         throw new UserError({
-          where: hostOf(box).name,
-          what: `the code could not be unpacked on ${box.address} (status ${ending.code})`,
-          remedy: "check that there is room on the box and that it has tar",
+          where: hostOf(machine).name,
+          what: `the code could not be unpacked on ${machine.address} (status ${ending.code})`,
+          remedy: "check that there is room on the builder machine and that it has tar",
         });
     }
     signal.throwIfAborted();
     if (ending.kind === "ended") return ending;
-    if (hopeless.test(ending.said)) throw explainSshFailure(hostOf(box), ending.said);
+    if (permanentFailure.test(ending.message)) throw explainSshFailure(hostOf(machine), ending.message);
     answered ||= ending.wasConnected;
     // One that is lost sooner each time than it was waited for is no connection to speak of.
     if (ending.wasConnected && Date.now() - began > wait * 1000) {
@@ -70,10 +70,10 @@ export async function follow(
     }
     lostAt ??= Date.now();
     const silent = (Date.now() - lostAt) / 1000;
-    if (silent > (answered ? patience.later : patience.first))
-      throw gaveUp(box, spec.name, ending.said, silent, answered);
-    say(
-      `${spec.name} ${answered ? "lost the connection to" : "cannot reach"} ${box.address}; trying again in ${formatDuration(wait)}`,
+    if (silent > (answered ? timeout.later : timeout.first))
+      throw gaveUp(machine, spec.name, ending.message, silent, answered);
+    log(
+      `${spec.name} ${answered ? "lost the connection to" : "cannot reach"} ${machine.address}; trying again in ${formatDuration(wait)}`,
     );
     await sleep(wait * 1000, undefined, { signal });
     wait = Math.min(30, wait * 2);
@@ -81,17 +81,17 @@ export async function follow(
 }
 
 function gaveUp(
-  box: BoxJob["box"],
+  machine: MachineJob["machine"],
   name: string,
-  said: string,
+  message: string,
   seconds: number,
   answered: boolean,
 ): UserError {
-  const failure = explainSshFailure(hostOf(box), said);
+  const failure = explainSshFailure(hostOf(machine), message);
   if (!answered) return failure;
   return new UserError({
-    where: hostOf(box).name,
-    what: `${box.address} has not answered for ${formatDuration(seconds)}`,
-    remedy: `${name} goes on there if the box is up; run \`up\` again when it answers, and it is picked up`,
+    where: hostOf(machine).name,
+    what: `${machine.address} has not answered for ${formatDuration(seconds)}`,
+    remedy: `${name} goes on there if the builder machine is up; run \`up\` again when it answers, and it is picked up`,
   });
 }

@@ -1,7 +1,7 @@
-/** The command lines that are run on a box. Plain functions of their inputs: nothing here connects. */
-import type { Box } from "./box.ts";
+/** The command lines that are run on a builder machine. Plain functions of their inputs: nothing here connects. */
+import type { BuilderMachine } from "./machine.ts";
 
-/** Exit status by which the box says that it has not got the source yet. */
+/** Exit status by which the builder machine says that it has not got the source yet. */
 export const sourceMissing = 79;
 
 /** Quotes a word for a POSIX shell. */
@@ -19,7 +19,7 @@ function becomePipress(args: string): string[] {
     '  "$python" -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || continue',
     `  PYTHONPATH="$source/models" exec "$python" -m pipress ${args}`,
     "done",
-    'echo "builder: the box has no Python 3.11 or newer — install it there (Debian 12, Ubuntu 24.04: python3)" >&2',
+    'echo "builder: the builder machine has no Python 3.11 or newer — install it there (Debian 12, Ubuntu 24.04: python3)" >&2',
     "exit 1",
   ];
 }
@@ -30,7 +30,7 @@ function inShell(script: readonly string[]): string {
 }
 
 /** Sets `cache` and `data` by the rules of `common/paths.ts`. */
-function folders({ folder }: Box): string[] {
+function folders({ folder }: BuilderMachine): string[] {
   if (folder !== undefined)
     return [
       `export PIPRESS_CACHE=${quote(`${folder}/cache`)} PIPRESS_DATA=${quote(`${folder}/data`)}`,
@@ -44,43 +44,43 @@ const byRule = [
   'data="${PIPRESS_DATA:-${XDG_DATA_HOME:-$HOME/.local/share}/pipress}"',
 ];
 
-/** Makes the box ready and runs the stage whose spec comes on standard input. */
-export function runStage(box: Box, digest: string): string {
+/** Makes the builder machine ready and runs the stage whose spec comes on standard input. */
+export function runStage(machine: BuilderMachine, digest: string): string {
   return inShell([
-    ...folders(box),
-    `source="$cache/box/${digest}"`,
-    `[ -f "$source/box.json" ] || exit ${String(sourceMissing)}`,
-    ...becomePipress('box run "$source"'),
+    ...folders(machine),
+    `source="$cache/builder/${digest}"`,
+    `[ -f "$source/builder.json" ] || exit ${String(sourceMissing)}`,
+    ...becomePipress('builder run "$source"'),
   ]);
 }
 
-/** Looks at the box's jobs, `python -m pipress jobs ARGS`, with whichever source was sent last. */
-export function lookAtJobs(box: Box, args: readonly string[]): string {
+/** Looks at the builder machine's jobs, `python -m pipress jobs ARGS`, with whichever source was sent last. */
+export function lookAtJobs(machine: BuilderMachine, args: readonly string[]): string {
   return inShell([
-    ...folders(box),
-    'source=$(ls -dt "$cache"/box/*/ 2>/dev/null | head -n 1)',
-    '[ -n "$source" ] || { echo "builder: no stage has run on this box yet" >&2; exit 1; }',
+    ...folders(machine),
+    'source=$(ls -dt "$cache"/machine/*/ 2>/dev/null | head -n 1)',
+    '[ -n "$source" ] || { echo "builder: no stage has run on this machine yet" >&2; exit 1; }',
     ...becomePipress(`jobs --dir "$data/jobs" ${args.map(quote).join(" ")}`),
   ]);
 }
 
 /** Unpacks the source from standard input; it appears in its place as a whole or not at all. */
-export function receiveSource(box: Box, digest: string): string {
+export function receiveSource(machine: BuilderMachine, digest: string): string {
   return inShell([
     "set -e",
-    ...folders(box),
-    'mkdir -p "$cache/box"',
-    `part=$(mktemp -d "$cache/box/${digest}.XXXXXX")`,
+    ...folders(machine),
+    'mkdir -p "$cache/builder"',
+    `part=$(mktemp -d "$cache/builder/${digest}.XXXXXX")`,
     'tar -xzf - -C "$part"',
-    `mv -T "$part" "$cache/box/${digest}" 2>/dev/null || rm -rf "$part"`,
-    `[ -f "$cache/box/${digest}/box.json" ]`,
+    `mv -T "$part" "$cache/builder/${digest}" 2>/dev/null || rm -rf "$part"`,
+    `[ -f "$cache/builder/${digest}/builder.json" ]`,
   ]);
 }
 
 /** Prints the specs of the jobs at work, a line each. */
-export function printSpecs(box: Box): string {
+export function printSpecs(machine: BuilderMachine): string {
   return inShell([
-    ...folders(box),
+    ...folders(machine),
     'for spec in "$data"/jobs/*/spec.json; do [ -f "$spec" ] && tr -d "\\n" < "$spec" && echo; done; true',
   ]);
 }

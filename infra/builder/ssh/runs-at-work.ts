@@ -1,17 +1,17 @@
 import type { JobSpec } from "../../stage/job.ts";
-import type { Box } from "./box.ts";
+import type { BuilderMachine } from "./machine.ts";
 import { printSpecs } from "./remote.ts";
 import { SshSession } from "./session.ts";
 
-/** A preview does not wait long for a box that is switched off. */
-const patienceMs = 15_000;
+/** A preview does not wait long for a builder machine that is switched off. */
+const timeoutMs = 15_000;
 
-/** The runs at work on the box, by key. A box that does not answer has none that anybody knows of. */
-export async function runsAtWork(box: Box): Promise<ReadonlyMap<string, string>> {
-  const session = await SshSession.open(box);
+/** The runs at work on the builder machine, by key. A builder machine that does not answer has none that anybody knows of. */
+export async function runsAtWork(machine: BuilderMachine): Promise<ReadonlyMap<string, string>> {
+  const session = await SshSession.open(machine);
   try {
-    const signal = AbortSignal.timeout(patienceMs);
-    const ending = await session.run(printSpecs(box), "", { signal, quiet: true });
+    const signal = AbortSignal.timeout(timeoutMs);
+    const ending = await session.run(printSpecs(machine), "", { signal, quiet: true });
     return ending.kind === "ended" ? parseSpecs(ending.stdout) : new Map();
   } finally {
     await session.close();

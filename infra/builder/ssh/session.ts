@@ -2,19 +2,19 @@ import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { writeSshFiles } from "../../ssh/ssh-files.ts";
-import { hostOf, type Box } from "./box.ts";
+import { hostOf, type BuilderMachine } from "./machine.ts";
 
-/** How a command on the box ended. */
+/** How a command on the builder machine ended. */
 export type Ending =
   /** By itself, with its standard output. */
   | { kind: "ended"; code: number; stdout: string }
-  /** The connection was not made, or lost; `said` is what ssh says about it. */
-  | { kind: "lost"; said: string; wasConnected: boolean };
+  /** The connection was not made, or lost; `message` is what ssh says about it. */
+  | { kind: "lost"; message: string; wasConnected: boolean };
 
 /** ssh's own exit status for everything that is not the command's. */
 const sshFailed = 255;
 
-/** ssh to one box, its host key verified and no setting of the user's own ssh configuration in the way. */
+/** ssh to one builder machine, its host key verified and no setting of the user's own ssh configuration in the way. */
 export class SshSession {
   private constructor(
     private readonly folder: string,
@@ -22,8 +22,8 @@ export class SshSession {
     private readonly alias: string,
   ) {}
 
-  static async open(box: Box): Promise<SshSession> {
-    const host = hostOf(box);
+  static async open(machine: BuilderMachine): Promise<SshSession> {
+    const host = hostOf(machine);
     const { folder, config } = await writeSshFiles(host);
     return new SshSession(folder, config, host.name);
   }
@@ -51,8 +51,8 @@ export class SshSession {
     });
     if (result.exitCode !== undefined && result.exitCode !== sshFailed)
       return { kind: "ended", code: result.exitCode, stdout: result.stdout ?? "" };
-    const said = await readFile(log, "utf8").catch(() => "");
-    return { kind: "lost", said, wasConnected: /^Authenticated to /m.test(said) };
+    const message = await readFile(log, "utf8").catch(() => "");
+    return { kind: "lost", message, wasConnected: /^Authenticated to /m.test(message) };
   }
 
   async close(): Promise<void> {

@@ -9,13 +9,13 @@ import { llamaCppPin } from "../../../toolchain/llama-cpp/pin.ts";
 import { cmakePlaceholder, hostRecipe } from "../../../toolchain/llama-cpp/recipe.ts";
 import { leftOut } from "../../../toolchain/llama-cpp/source.ts";
 
-/** What a box needs of this repository to run stages, packed, under the digest of its content. */
-export interface BoxSource {
+/** What a builder machine needs of this repository to run stages, packed, under the digest of its content. */
+export interface PackedSource {
   digest: string;
   archive: Buffer;
 }
 
-/** Folders and files of the repository that go to a box; tests stay here. */
+/** Folders and files of the repository that go to a builder machine; tests stay here. */
 const parts = [
   "models/pipress",
   "models/schemas",
@@ -26,14 +26,18 @@ const parts = [
 ];
 
 /** Packs the code as it is in this clone, so that a stage's key and what runs under it cannot differ. */
-export function packSource(root = repoRoot): BoxSource {
+export function packSource(root = repoRoot): PackedSource {
   const files = parts.flatMap((part) => filesOf(root, part)).sort();
   const entries = files.map((path): TarFile => ({
     path,
     mode: 0o644,
     content: readFileSync(join(root, path)),
   }));
-  entries.push({ path: "box.json", mode: 0o644, content: JSON.stringify(boxSettings(root), null, 2) });
+  entries.push({
+    path: "builder.json",
+    mode: 0o644,
+    content: JSON.stringify(builderSettings(root), null, 2),
+  });
   const archive = packTar(entries);
   return {
     digest: createHash("sha256").update(archive).digest("hex").slice(0, 16),
@@ -49,11 +53,11 @@ function filesOf(root: string, path: string): string[] {
     .filter((file) => !/__pycache__|\/testing\/|\/(test_[^/]*|conftest)\.py$/.test(file));
 }
 
-/** The pins that `models/pipress/box/prepare.py` puts in place. */
-function boxSettings(root: string) {
+/** The pins that `models/pipress/builder/prepare.py` puts in place. */
+function builderSettings(root: string) {
   const lock = readFileSync(join(root, "models", "requirements.lock"));
   const { package: name, packageVersion, archive, sha256, tree } = llamaCppPin;
-  // The machine's part of the recipe is the box's own: it fills it in there.
+  // The machine's part of the recipe is the builder machine's own: it fills it in there.
   const { targets, cmakeArgs } = hostRecipe("");
   return {
     uvVersion: UV_VERSION,

@@ -13,26 +13,26 @@ export interface WaveHost {
 }
 
 /** Where in the rollout a host is. */
-export interface WavePlace<Host> {
-  /** The gate of the wave before. */
+export interface WavePosition<Host> {
+  /** The wave before. */
   after: readonly pulumi.Resource[];
   /** The hosts of all waves before. */
   served: readonly Host[];
   /** Among the hosts of its own wave, from 0. */
-  position: number;
+  index: number;
 }
 
 /** Inputs of `rollOutInWaves`. */
 export interface InWavesArgs<Host extends WaveHost> {
   hosts: readonly Host[];
   steps: RolloutConfig;
-  /** Declares the playbook of a host; it has to come after what `place` names and to report its failures. */
-  playbook: (host: Host, place: WavePlace<Host>) => Playbook;
+  /** Declares the playbook of a host; it has to come after what `position` names and to report its failures. */
+  playbook: (host: Host, position: WavePosition<Host>) => Playbook;
   /**
    * Declares the playbook that brings a host what it is to serve and touches nothing that runs. With it, and more than one
-   * host, all of them have it before the first is switched; see `stageFirst` of the rollout's configuration.
+   * host, all of them have it before the first is switched; see `prefetch` of the rollout's configuration.
    */
-  stage?: (host: Host, place: WavePlace<Host>) => Playbook;
+  stage?: (host: Host, position: WavePosition<Host>) => Playbook;
   /** Digest of what a host is to serve. */
   releaseOf: (host: Host) => pulumi.Input<string>;
   /** Playbook that fails on a host that is not healthy after the soak, as a path inside the repository, and its variables. */
@@ -41,7 +41,7 @@ export interface InWavesArgs<Host extends WaveHost> {
 }
 
 /**
- * Declares the playbooks of all hosts, and behind those of each wave its gate, which the next wave waits for.
+ * Declares the playbooks of all hosts, and after those of each wave a `Wave`, which the next one waits for.
  * @returns the playbooks by their host's name
  */
 export function rollOutInWaves<Host extends WaveHost>(
@@ -52,27 +52,27 @@ export function rollOutInWaves<Host extends WaveHost>(
   const waves = divideIntoWaves(hosts, steps);
   const names = waves.map((wave) => wave.hosts.map(({ name }) => name));
   const playbooks = new Map<string, Playbook>();
-  let gate = stageAll(args, waves, options);
-  for (const [index, { name, hosts: members }] of waves.entries()) {
-    const after: pulumi.Resource[] = gate === undefined ? [] : [gate];
-    const before = waves.slice(0, index).flatMap((wave) => wave.hosts);
-    const reached = members.map((host, position) => {
-      const declared = playbook(host, { after, served: before, position });
+  let previous = stageAll(args, waves, options);
+  for (const [number, { name, hosts: members }] of waves.entries()) {
+    const after: pulumi.Resource[] = previous === undefined ? [] : [previous];
+    const before = waves.slice(0, number).flatMap((wave) => wave.hosts);
+    const waveMembers = members.map((host, index) => {
+      const declared = playbook(host, { after, served: before, index });
       playbooks.set(host.name, declared);
       const { outcome } = declared;
       return { host: host.connection, release: releaseOf(host), outcome, vars: probeVars(host) };
     });
-    const waiting = names.slice(index + 1).flat();
-    gate = new Wave(
+    const waiting = names.slice(number + 1).flat();
+    previous = new Wave(
       name,
       {
-        members: reached,
+        members: waveMembers,
         maxFailures: failuresAllowed(steps.maxFailures, members.length),
         // There is nothing left to hold back behind the last wave.
         soakSeconds: waiting.length > 0 ? steps.soak : 0,
         probe,
-        parallel: steps.parallel,
-        served: names.slice(0, index).flat(),
+        concurrency: steps.concurrency,
+        served: names.slice(0, number).flat(),
         waiting,
       },
       options,
@@ -82,7 +82,7 @@ export function rollOutInWaves<Host extends WaveHost>(
 }
 
 /**
- * Declares the staging of all hosts, and its gate. With neighbours that lend, it goes in the order of the waves, so that
+ * Declares the staging of all hosts, and the `Wave` that waits for it. Peer to peer it goes in the order of the waves, so that
  * later ones can fetch from earlier ones; otherwise there is nothing to wait for.
  */
 function stageAll<Host extends WaveHost>(
@@ -90,17 +90,17 @@ function stageAll<Host extends WaveHost>(
   waves: readonly WaveOf<Host>[],
   options: pulumi.CustomResourceOptions,
 ): Wave | undefined {
-  if (stage === undefined || !steps.stageFirst || hosts.length < 2) return undefined;
+  if (stage === undefined || !steps.prefetch || hosts.length < 2) return undefined;
   const members: WaveMemberArgs[] = [];
   let after: readonly pulumi.Resource[] = [];
   let served: readonly Host[] = [];
   for (const wave of waves) {
-    const staged = wave.hosts.map((host, position) => stage(host, { after, served, position }));
+    const staged = wave.hosts.map((host, index) => stage(host, { after, served, index }));
     for (const [index, host] of wave.hosts.entries()) {
       const { outcome } = staged[index] ?? {};
       if (outcome !== undefined) members.push({ host: host.connection, release: releaseOf(host), outcome });
     }
-    if (!steps.neighbours) continue;
+    if (!steps.peerToPeer) continue;
     after = staged;
     served = [...served, ...wave.hosts];
   }
@@ -112,7 +112,7 @@ function stageAll<Host extends WaveHost>(
       maxFailures: failuresAllowed(steps.maxFailures, hosts.length),
       soakSeconds: 0,
       probe,
-      parallel: steps.parallel,
+      concurrency: steps.concurrency,
     },
     options,
   );

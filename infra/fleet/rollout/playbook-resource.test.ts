@@ -7,30 +7,30 @@ const inputs = {
   playbook: "package.json",
   contentDigest: "1",
   host: { name: "pi-0", address: "10.0.0.7", port: 22, user: "pi", hostKey: "ssh-ed25519 AAAA" },
-  vars: { pipress_release: { settings: { context: 2048 } } },
+  vars: { pipress_release: { settings: { contextLength: 2048 } } },
   secretVars: { pipress_api_keys: ["x"] },
-  files: [{ sha256, bytes: 1, path: "/store/a" }],
+  files: [{ sha256, bytes: 1, source: "llama-server" }],
 };
 const call = {} as Call;
 
 test("a changed variable is named, and the play runs again in place", () => {
-  const news = { ...inputs, vars: { pipress_release: { settings: { context: 4096 } } } };
+  const news = { ...inputs, vars: { pipress_release: { settings: { contextLength: 4096 } } } };
   expect(diffPlaybook(inputs, {}, news).changes).toEqual({
-    "vars.pipress_release.settings.context": { kind: "update" },
+    "vars.pipress_release.settings.contextLength": { kind: "update" },
   });
 });
 
-test("another path of the same file, or another key to get in, changes nothing on the host", () => {
+test("another source of the same file, or another key to get in, changes nothing on the host", () => {
   const news = {
     ...inputs,
-    files: [{ sha256, bytes: 1, path: "/elsewhere" }],
+    files: [{ sha256, bytes: 1, source: { store: "default", key: sha256, file: "model.gguf" } }],
     host: { ...inputs.host, privateKeyFile: "/key" },
   };
   expect(diffPlaybook(inputs, { drift: [] }, news).changes).toEqual({});
 });
 
 test("drift that a refresh found is a difference of its own", () => {
-  const { changes } = diffPlaybook(inputs, { drift: ["inference_service: unit file"] }, inputs);
+  const { changes } = diffPlaybook(inputs, { drift: ["server: unit file"] }, inputs);
   expect(changes).toEqual({ drift: { kind: "delete", input: false } });
 });
 
@@ -38,8 +38,8 @@ test("what this end makes of a failure changes nothing on the host", () => {
   const news = {
     ...inputs,
     failures: "report",
-    whenDown: "skip",
-    parallel: 3,
+    unreachable: "skip",
+    concurrency: 3,
     bytesPerSecond: 1000,
     routeVars: { a: 1 },
   };
@@ -50,8 +50,8 @@ describe("a host that does not answer", () => {
   // A port of this machine that nothing listens on; the play never begins.
   const down = { ...inputs, host: { ...inputs.host, address: "127.0.0.1", port: 1 }, files: [] };
   const warned: string[] = [];
-  const say = (message: string): void => void warned.push(message);
-  const log = { status: () => undefined, info: say, warn: say };
+  const note = (message: string): void => void warned.push(message);
+  const log = { status: () => undefined, info: note, warn: note };
   const running = { name: "pi-0", log, signal: new AbortController().signal } as unknown as Call;
 
   test("fails where nobody judges the outcome", async () => {
@@ -63,7 +63,7 @@ describe("a host that does not answer", () => {
     expect(failed.state).toMatchObject({ results: {}, outcome: { status: "failed" } });
     const before = { results: { release: "old" }, recap: { tasks: 3 }, drift: [] };
     const existing = { id: "pi-0", inputs: down, state: before };
-    const skipped = await playbookResource.update?.(existing, { ...down, whenDown: "skip" }, running);
+    const skipped = await playbookResource.update?.(existing, { ...down, unreachable: "skip" }, running);
     expect(skipped).toMatchObject({ results: { release: "old" }, outcome: { status: "skipped" } });
     expect(warned.at(-1)).toMatch(/^pi-0: unreachable.*; skipped until the next `up`$/);
     expect(diffPlaybook(down, skipped ?? {}, down).changes).toHaveProperty("drift");
@@ -75,13 +75,13 @@ test("every illegal input is reported at once, by property path", async () => {
     ...inputs,
     playbook: "no/such.yml",
     host: { ...inputs.host, port: 0, hostKey: "AAAA" },
-    files: [{ sha256: "abc", bytes: -1, path: "relative" }],
+    files: [{ sha256: "abc", bytes: -1, source: "elsewhere" }],
   };
   const { failures } = (await playbookResource.check?.(bad, call)) ?? {};
   expect(failures?.map(({ property }) => property).sort()).toEqual([
     "files[0].bytes",
-    "files[0].path",
     "files[0].sha256",
+    "files[0].source",
     "host.hostKey",
     "host.port",
     "playbook",

@@ -21,8 +21,7 @@ import {
   type ResourceLog,
 } from "../../plugin/handler.ts";
 import { readToolchain } from "../../../toolchain/toolchain.ts";
-
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hex");
+import { locateFiles, releaseFileSchema } from "./release-files.ts";
 
 const playbookFile = z
   .string()
@@ -36,12 +35,10 @@ const schema = z.strictObject({
   vars: z.record(z.string(), z.unknown()).default({}),
   routeVars: z.record(z.string(), z.unknown()).default({}),
   secretVars: z.record(z.string(), z.unknown()).default({}),
-  files: z
-    .array(z.strictObject({ sha256, bytes: z.int().min(0), path: z.string().startsWith("/") }))
-    .default([]),
+  files: z.array(releaseFileSchema).default([]),
   failures: z.enum(["throw", "report"]).default("throw"),
-  whenDown: z.enum(["fail", "skip"]).default("fail"),
-  parallel: z.int().min(1).default(10),
+  unreachable: z.enum(["fail", "skip"]).default("fail"),
+  concurrency: z.int().min(1).default(10),
   bytesPerSecond: z.number().min(1).optional(),
 });
 
@@ -86,14 +83,14 @@ export function diffPlaybook(inputs: Props, state: Props, news: Props): DiffResu
 }
 
 /**
- * The inputs that make a difference to the host: not where a file lies on this machine, with which key one gets in, nor
+ * The inputs that make a difference to the host: not where this machine has a file from, with which key one gets in, nor
  * what this end makes of a failure.
  */
 function withoutRoute(inputs: Props): Props {
   const { files, host, ...rest } = inputs as { files?: unknown; host?: unknown };
   return {
-    ...(omit(rest, ["routeVars", "failures", "whenDown", "parallel", "bytesPerSecond"]) as Props),
-    files: Array.isArray(files) ? files.map((file) => omit(file, ["path"])) : files,
+    ...(omit(rest, ["routeVars", "failures", "unreachable", "concurrency", "bytesPerSecond"]) as Props),
+    files: Array.isArray(files) ? files.map((file) => omit(file, ["source"])) : files,
     host: omit(host, routeKeys),
   };
 }
@@ -118,7 +115,7 @@ async function converge(id: string, given: Props, call: Call, state?: Props): Pr
     return { recap, results, drift: [], outcome: outcome("done") };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const skipped = error instanceof HostDown && inputs.whenDown === "skip";
+    const skipped = error instanceof HostDown && inputs.unreachable === "skip";
     const kept = { ...state, results: state?.results ?? {} };
     if (!call.signal.aborted && (skipped || inputs.failures === "report")) {
       call.log.warn(skipped ? `${error.message}; skipped until the next \`up\`` : error.message);
@@ -173,7 +170,10 @@ async function run(
 ): Promise<Outcome> {
   const recap = state?.recap as Partial<Recap> | undefined;
   const vars = { ...inputs.vars, ...inputs.routeVars };
-  return runOnHost({ ...inputs, vars, playbook, check, expectedTasks: recap?.tasks }, log, signal);
+  // Only a play that may change the host pulls files: nothing else fetches gigabytes to this machine.
+  const isPulled = !check && playbook === inputs.playbook;
+  const files = isPulled ? await locateFiles(inputs.files, readToolchain(), log, signal) : [];
+  return runOnHost({ ...inputs, vars, files, playbook, check, expectedTasks: recap?.tasks }, log, signal);
 }
 
 /** One run of a playbook, as resources of this provider describe it. */
@@ -184,8 +184,8 @@ export interface HostRun {
   secretVars: Record<string, unknown>;
   files: readonly ServedFile[];
   check: boolean;
-  /** Hosts at work at the same time, at most. */
-  parallel: number;
+  /** Maximum concurrent hosts, over all plays. */
+  concurrency: number;
   bytesPerSecond?: number | undefined;
   expectedTasks?: number | undefined;
 }

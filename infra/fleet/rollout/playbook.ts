@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { ansibleDigest } from "../../ansible/digest.ts";
 import type { Recap } from "../../ansible/progress.ts";
 import type { PlaybookOutcome } from "./playbook-resource.ts";
+import type { ReleaseFile } from "./release-files.ts";
 
 /** How a host is reached. Its key is always verified. */
 export interface PlaybookHostArgs {
@@ -22,14 +23,6 @@ export interface PlaybookHostArgs {
   bastion?: pulumi.Input<Omit<PlaybookHostArgs, "bastion" | "name"> | undefined>;
 }
 
-/** A file of this machine that the play can pull by digest. */
-export interface ServedFileArgs {
-  sha256: pulumi.Input<string>;
-  bytes: pulumi.Input<number>;
-  /** Where it is on this machine; moving it changes nothing on the host. */
-  path: pulumi.Input<string>;
-}
-
 /** Inputs of a playbook. */
 export interface PlaybookArgs {
   /** Playbook to run, as a path inside the repository. @example "ansible/site.yml" */
@@ -46,13 +39,13 @@ export interface PlaybookArgs {
   /** Variables that are encrypted in state and never on a command line or in a log. */
   secretVars?: pulumi.Input<Record<string, unknown>>;
   /** Served to the host while the play runs, through its own SSH connection (variable `pipress_socket`). */
-  files?: pulumi.Input<pulumi.Input<ServedFileArgs>[]>;
+  files?: pulumi.Input<pulumi.Input<ReleaseFile>[]>;
   /** Whether a failed run fails the resource, or is reported in `outcome` for others to judge. @default "throw" */
   failures?: pulumi.Input<"throw" | "report">;
   /** What a host that does not answer means: a failed run, or one for the next `up`. @default "fail" */
-  whenDown?: pulumi.Input<"fail" | "skip">;
+  unreachable?: pulumi.Input<"fail" | "skip">;
   /** Plays of all hosts that may run at the same time as this one. @default 10 */
-  parallel?: pulumi.Input<number>;
+  concurrency?: pulumi.Input<number>;
   /** What this machine sends to all hosts together at most. @default no limit */
   bytesPerSecond?: pulumi.Input<number>;
 }

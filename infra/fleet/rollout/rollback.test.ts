@@ -1,11 +1,14 @@
 import { describe, expect, test } from "vitest";
 import type { HostConfig } from "../../config/hosts.ts";
+import { resolveServer } from "../../config/server-settings.ts";
 import { chooseHosts, rollBack } from "./rollback.ts";
+
+const server = resolveServer({ contextLength: 512, threads: 4, parallel: 1, minTokensPerSecond: 0 });
 
 function host(name: string, group?: string): HostConfig {
   return {
     ...{ name, address: "127.0.0.1", port: 1, user: "pi", hostKey: "ssh-ed25519 AAAA" },
-    ...{ build: "release", down: "fail", labels: {}, service: { port: 8080 } },
+    ...{ build: "prebuilt", unreachable: "fail", labels: {}, server, where: "pipress:hosts[0]" },
     ...(group !== undefined && { group }),
   };
 }
@@ -30,5 +33,5 @@ test("a host that does not answer says so and keeps no other from going back", a
   const log = { status: () => undefined, info: () => undefined, warn: () => undefined };
   const outcomes = await rollBack(fleet.slice(0, 2), 2, log, new AbortController().signal);
   expect(outcomes.map(({ ok }) => ok)).toEqual([false, false]);
-  expect(outcomes[1]?.said).toMatch(/^pi-2: unreachable: nothing listens on 127\.0\.0\.1:1/);
+  expect(outcomes[1]?.message).toMatch(/^pi-2: unreachable: nothing listens on 127\.0\.0\.1:1/);
 });

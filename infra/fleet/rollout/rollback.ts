@@ -25,15 +25,15 @@ export function chooseHosts(fleet: readonly HostConfig[], name: string): HostCon
 }
 
 /**
- * Takes hosts back to the release before the one that they serve; each decides behind its own gate.
+ * Takes hosts back to the release before the one that they serve; each decides by its own health check.
  * @returns what became of each host, in one sentence; a failure of one keeps no other from going back
  */
 export async function rollBack(
   hosts: readonly HostConfig[],
-  parallel: number,
+  concurrency: number,
   log: ResourceLog,
   signal: AbortSignal,
-): Promise<{ host: string; ok: boolean; said: string }[]> {
+): Promise<{ host: string; ok: boolean; message: string }[]> {
   const outcomes = hosts.map(async (config) => {
     const { name } = config;
     try {
@@ -45,18 +45,18 @@ export async function rollBack(
         secretVars: {},
         files: [],
         check: false,
-        parallel,
+        concurrency,
       };
       const { results } = await runOnHost(run, log, signal);
       const { release, left } = results as { release: string; left: string };
       return {
         host: name,
         ok: true,
-        said: `serves ${short(release)} again; ${short(left)} is marked bad there`,
+        message: `serves ${short(release)} again; ${short(left)} is marked bad there`,
       };
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      return { host: name, ok: false, said: error.message };
+      return { host: name, ok: false, message: error.message };
     }
   });
   // Nothing plays on these hosts again.

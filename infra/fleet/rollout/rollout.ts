@@ -1,4 +1,3 @@
-import { statSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { ansibleDigest } from "../../ansible/digest.ts";
 import type { RolloutConfig } from "../../config/rollout-schema.ts";
@@ -6,13 +5,15 @@ import { agentPort, type EndpointConfig } from "../endpoint.ts";
 import { addressFrom, hostAndPort } from "../../ssh/address.ts";
 import type { Host } from "../host.ts";
 import type { Release } from "../release.ts";
+import type { ArtifactFile } from "../../store/fetch-model-file.ts";
 import type { Toolchain } from "../../../toolchain/toolchain.ts";
-import { rollOutInWaves, type WavePlace } from "./in-waves.ts";
-import { chooseNeighbours, sharePort } from "./neighbours.ts";
+import { rollOutInWaves, type WavePosition } from "./in-waves.ts";
+import { choosePeers, peerPort } from "./peers.ts";
 import { Playbook, type PlaybookArgs } from "./playbook.ts";
+import { serverFile, sourceFile } from "./release-files.ts";
 
-/** What the play on a host reports back (`set_stats` of the role inference_service). */
-export interface ServiceResults {
+/** What the play on a host reports back (`set_stats` of the role server). */
+export interface ServerResults {
   release: string;
   tokensPerSecond: number;
   /** Of the release that this one took the place of. */
@@ -29,8 +30,8 @@ export interface RolloutArgs {
   steps: RolloutConfig;
   /** The release of each host: hosts with the same settings have the same one. */
   releaseOf: (host: Host) => pulumi.Output<Release>;
-  /** Where the release's model is on this machine. */
-  modelFile: pulumi.Input<string>;
+  /** Where the release's model is; a play that needs it fetches it. */
+  modelFile: pulumi.Input<ArtifactFile>;
   apiKey: pulumi.Output<string>;
   /** Whether hosts get the node exporter and the facts of their board. */
   monitoring: boolean;
@@ -41,7 +42,7 @@ export interface RolloutArgs {
 
 /**
  * Brings a release to every host: first its files to all of them, then wave by wave: the hosts of one wave together, the
- * next wave when the one before has passed its gate. A release that fails stops there, and the rest go on serving what
+ * next wave when the one before is healthy. A release that fails stops there, and the rest go on serving what
  * they serve.
  */
 export class Rollout extends pulumi.ComponentResource {
@@ -58,11 +59,11 @@ export class Rollout extends pulumi.ComponentResource {
       {
         hosts,
         steps,
-        stage: (host, place) => this.stage(host, args, place),
-        playbook: (host, place) => this.playbook(host, args, place),
+        stage: (host, position) => this.stage(host, args, position),
+        playbook: (host, position) => this.playbook(host, args, position),
         releaseOf: (host) => releaseOf(host).digest,
         probe: "ansible/probe.yml",
-        probeVars: (host) => ({ pipress_digest: releaseOf(host).digest, pipress_port: host.port }),
+        probeVars: (host) => ({ pipress_digest: releaseOf(host).digest, pipress_port: host.server.port }),
       },
       { parent: this },
     );
@@ -70,25 +71,25 @@ export class Rollout extends pulumi.ComponentResource {
   }
 
   /** Fetches the release; what runs on the host goes on as it is. */
-  private stage(host: Host, args: RolloutArgs, place: WavePlace<Host>): Playbook {
+  private stage(host: Host, args: RolloutArgs, position: WavePosition<Host>): Playbook {
     const { contentDigest } = this;
-    const inputs = { ...playbookArgs(host, args, place), contentDigest, playbook: "ansible/stage.yml" };
-    return new Playbook(`${host.name}-staged`, inputs, this.optionsFor(host, place));
+    const inputs = { ...playbookArgs(host, args, position), contentDigest, playbook: "ansible/stage.yml" };
+    return new Playbook(`${host.name}-staged`, inputs, this.optionsFor(host, position));
   }
 
-  /** Switches the host to the release, behind its gate. */
-  private playbook(host: Host, args: RolloutArgs, place: WavePlace<Host>): Playbook {
+  /** Switches the host to the release, by its health check. */
+  private playbook(host: Host, args: RolloutArgs, position: WavePosition<Host>): Playbook {
     const inputs = {
-      ...playbookArgs(host, args, place),
+      ...playbookArgs(host, args, position),
       contentDigest: this.contentDigest,
       playbook: "ansible/site.yml",
       removal: "ansible/remove.yml",
       secretVars: { pipress_api_keys: [args.apiKey] },
     };
-    return new Playbook(host.name, inputs, this.optionsFor(host, place));
+    return new Playbook(host.name, inputs, this.optionsFor(host, position));
   }
 
-  private optionsFor(host: Host, { after }: WavePlace<Host>): pulumi.CustomResourceOptions {
+  private optionsFor(host: Host, { after }: WavePosition<Host>): pulumi.CustomResourceOptions {
     return {
       parent: this,
       dependsOn: [...after, ...host.readyWhen],
@@ -101,45 +102,39 @@ export class Rollout extends pulumi.ComponentResource {
 function playbookArgs(
   host: Host,
   { releaseOf, modelFile, monitoring, endpoint, toolchain, steps }: RolloutArgs,
-  { served, position }: WavePlace<Host>,
+  { served, index }: WavePosition<Host>,
 ): Omit<PlaybookArgs, "playbook" | "contentDigest"> {
   const release = releaseOf(host);
-  const { llamaCpp } = toolchain;
-  const server = llamaCpp.release.files["llama-server"];
-  const source = {
-    sha256: llamaCpp.sourceSha256,
-    bytes: statSync(llamaCpp.sourceArchive).size,
-    path: llamaCpp.sourceArchive,
-  };
+  const source = sourceFile(toolchain);
   return {
     host: host.connection,
     vars: {
       pipress_release: release,
       pipress_build: host.build,
       pipress_virtual: host.isVirtual,
-      pipress_llama_cpp_version: llamaCpp.version,
+      pipress_llama_cpp_version: toolchain.llamaCpp.version,
       pipress_monitoring: monitoring,
-      ...(steps.neighbours && { pipress_share_port: sharePort }),
-      ...(endpoint && { pipress_agent_port: agentPort, pipress_drain_seconds: endpoint.drainSeconds }),
+      ...(steps.peerToPeer && { pipress_peer_port: peerPort }),
+      ...(endpoint && { pipress_agent_port: agentPort, pipress_drain_seconds: endpoint.drainTimeout }),
       pipress_source: { sha256: source.sha256, bytes: source.bytes },
     },
-    routeVars: { pipress_neighbours: steps.neighbours ? lendersOf(host, position, served) : [] },
+    routeVars: { pipress_peers: steps.peerToPeer ? peersOf(host, index, served) : [] },
     files: [
-      pulumi.output(host.build === "device" ? source : { ...server }),
-      release.model.apply((model) => pulumi.output({ ...model, path: modelFile })),
+      pulumi.output(host.build === "onDevice" ? source : serverFile(toolchain)),
+      release.model.apply((model) => pulumi.output({ ...model, source: modelFile })),
     ],
     failures: "report",
-    whenDown: host.down,
-    parallel: steps.parallel,
+    unreachable: host.unreachable,
+    concurrency: steps.concurrency,
     ...(steps.bandwidth !== undefined && { bytesPerSecond: steps.bandwidth }),
   };
 }
 
-/** `address:port` of the neighbours that a host asks for a release. */
-function lendersOf(host: Host, position: number, served: readonly Host[]): pulumi.Output<string[]> {
-  const places = chooseNeighbours(host, position, served).map((neighbour) => {
-    const address = addressFrom(host.isVirtual, neighbour);
-    return neighbour.ports.apply(({ share = sharePort }) => hostAndPort(address, share));
+/** `address:port` of the peers that a host asks for a release. */
+function peersOf(host: Host, index: number, served: readonly Host[]): pulumi.Output<string[]> {
+  const addresses = choosePeers(host, index, served).map((peer) => {
+    const address = addressFrom(host.isVirtual, peer);
+    return peer.ports.apply(({ peers = peerPort }) => hostAndPort(address, peers));
   });
-  return pulumi.all(places);
+  return pulumi.all(addresses);
 }

@@ -15,10 +15,10 @@ vi.mock("./playbook-resource.ts", async (original) => ({
   },
 }));
 
-const said: string[] = [];
-const say = (message: string): void => void said.push(message);
+const messages: string[] = [];
+const log = (message: string): void => void messages.push(message);
 const call = {
-  ...{ name: "wave-1", log: { status: say, info: say, warn: say } },
+  ...{ name: "wave-1", log: { status: log, info: log, warn: log } },
   signal: new AbortController().signal,
 } as unknown as Call;
 const now = Math.round(Date.now() / 1000);
@@ -37,7 +37,7 @@ function wave(members: WaveInputs["members"], changes: Partial<WaveInputs> = {})
     maxFailures: 0,
     soakSeconds: 0,
     probe,
-    parallel: 2,
+    concurrency: 2,
     served: [],
     waiting: [],
     ...changes,
@@ -49,7 +49,7 @@ function pass(inputs: WaveInputs): Promise<Props> {
 }
 
 afterEach(() => {
-  said.length = 0;
+  messages.length = 0;
   probed.hosts.length = 0;
   probed.failing.length = 0;
 });
@@ -69,7 +69,7 @@ describe("a wave", () => {
       [
         "wave-1: 1 of 3 hosts failed where 0 may: the rollout stops here",
         "wave-1 / b: b is failed",
-        "wave-1: z, a have the new release (ffffffffffff); x, y were not touched; c is down — mend it and run `pulumi up` again: it goes on here",
+        "wave-1: z, a have the new release (ffffffffffff); x, y were not touched; c is down — fix it and run `pulumi up` again: it resumes here",
       ].join("\n"),
     );
   });
@@ -77,7 +77,7 @@ describe("a wave", () => {
   test("goes on with as many failures as may be, and warns of them", async () => {
     const inputs = wave([member("a", "done"), member("b", "failed")], { maxFailures: 1, waiting: ["c"] });
     expect(await pass(inputs)).toEqual({ failed: ["b"], skipped: [] });
-    expect(said).toEqual(["b is left behind: b is failed"]);
+    expect(messages).toEqual(["b is left behind: b is failed"]);
   });
 
   test("whose hosts are all down proves nothing, so that nothing follows; the last one may be down", async () => {
@@ -101,7 +101,7 @@ describe("a soak", () => {
     const members = [member("a", "done", now), member("b", "done", now - 60), member("c", "failed")];
     await pass(wave(members, { soakSeconds: 1.5, maxFailures: 1, waiting: ["x"] }));
     expect(Date.now() - started).toBeGreaterThan(300);
-    expect(said.some((line) => line.startsWith("soaking, "))).toBe(true);
+    expect(messages.some((line) => line.startsWith("soaking, "))).toBe(true);
     expect(probed.hosts.sort()).toEqual(["a", "b"]);
   });
 
@@ -153,7 +153,7 @@ test("hosts that cannot be staged stop the rollout before any service is touched
   );
 });
 
-test("where nothing has the release, that is said", () => {
+test("where nothing has the release, that is messages", () => {
   expect(whoServesWhat(wave([member("a", "failed")]), new Map([["a", "x"]]))).toBe(
     "no host has the new release",
   );

@@ -32,7 +32,7 @@ const schema = z.strictObject({
   probe: z
     .string()
     .refine((path) => existsSync(resolve(repoRoot, path)), { error: "no such file in the repository" }),
-  parallel: z.int().min(1),
+  concurrency: z.int().min(1),
   /** Names of the hosts in the waves before this one. */
   served: z.array(z.string()).default([]),
   /** Names of the hosts in the waves after this one. */
@@ -43,7 +43,7 @@ export type WaveInputs = z.infer<typeof schema>;
 type Member = WaveInputs["members"][number];
 
 /**
- * The gate between a wave and the next: counts who failed, lets the wave soak, looks at its hosts again, and fails when
+ * Decides between a wave and the next: counts who failed, lets the wave soak, looks at its hosts again, and fails when
  * more went wrong than may. Touches no host; what a failed host serves, it has decided by itself.
  */
 export const waveResource: ResourceHandler = {
@@ -59,8 +59,8 @@ export const waveResource: ResourceHandler = {
 function whatCounts(inputs: Props): Props {
   const { members } = inputs as { members?: unknown };
   if (!Array.isArray(members)) return { members };
-  const named = members.map((each: Member, index) => {
-    const { host, ...rest } = omit(each, ["vars"]) as Member;
+  const named = members.map((member: Member, index) => {
+    const { host, ...rest } = omit(member, ["vars"]) as Member;
     // At preview the host of a machine that is not made yet is an unknown, which has no name.
     const { name = String(index) } = host as { name?: string };
     return [name, { ...rest, host: omit(host, routeKeys) }] as const;
@@ -115,8 +115,8 @@ async function probe(
   call: Call,
 ): Promise<[string, string][]> {
   const looks = serving.map(async ({ host, vars }): Promise<[string, string] | undefined> => {
-    const { probe: playbook, parallel } = inputs;
-    const run = { playbook, host, vars, secretVars: {}, files: [], check: false, parallel };
+    const { probe: playbook, concurrency } = inputs;
+    const run = { playbook, host, vars, secretVars: {}, files: [], check: false, concurrency };
     try {
       await runOnHost(run, call.log, call.signal);
       return undefined;
@@ -125,7 +125,7 @@ async function probe(
       return [host.name, error.message];
     }
   });
-  return (await Promise.all(looks)).filter((found) => found !== undefined);
+  return (await Promise.all(looks)).filter((problem) => problem !== undefined);
 }
 
 function stopped(inputs: WaveInputs, name: string, failed: ReadonlyMap<string, string>): UserError {
@@ -137,7 +137,7 @@ function stopped(inputs: WaveInputs, name: string, failed: ReadonlyMap<string, s
     {
       where: name,
       what: whoServesWhat(inputs, failed),
-      remedy: "mend it and run `pulumi up` again: it goes on here",
+      remedy: "fix it and run `pulumi up` again: it resumes here",
     },
   ]);
 }
@@ -152,7 +152,7 @@ function nobodyServes(inputs: WaveInputs, name: string, failed: ReadonlyMap<stri
       what: `no host of this wave ${state}, ${proves}; ${whoServesWhat(inputs, failed)}`,
       remedy:
         failed.size > 0
-          ? "mend it and run `pulumi up` again: it goes on here"
+          ? "fix it and run `pulumi up` again: it resumes here"
           : "switch one of them on, or let `rollout.orderBy` choose other hosts for the first wave",
     },
   ]);

@@ -12,7 +12,7 @@ export interface WaveMemberArgs {
   vars?: pulumi.Input<Record<string, unknown>>;
 }
 
-/** Inputs of a wave's gate. */
+/** Inputs of a wave. */
 export interface WaveArgs {
   members: pulumi.Input<WaveMemberArgs>[];
   /** Whether its hosts have only been brought the release: nothing serves it yet. @default false */
@@ -23,8 +23,8 @@ export interface WaveArgs {
   soakSeconds: pulumi.Input<number>;
   /** Playbook that fails on a host that is not healthy any more, as a path inside the repository. */
   probe: pulumi.Input<string>;
-  /** Probes at the same time. */
-  parallel: pulumi.Input<number>;
+  /** Maximum concurrent probes. */
+  concurrency: pulumi.Input<number>;
   /** Names of the hosts in the waves before this one. */
   served?: pulumi.Input<string[]>;
   /** Names of the hosts in the waves after this one. */
@@ -32,7 +32,7 @@ export interface WaveArgs {
 }
 
 /**
- * The gate behind a wave of hosts: what depends on it begins when the wave has got its release and stayed healthy with
+ * The end of a wave of hosts: what depends on it begins when the wave has got its release and stayed healthy with
  * it. Fails, and so stops what comes after, when more hosts fail than may.
  */
 export class Wave extends pulumi.CustomResource {

@@ -7,7 +7,7 @@ function fleet(count: number, labelOf: (index: number) => Record<string, string>
 }
 
 function sizes(count: number, division: Partial<Division>): number[] {
-  return divideIntoWaves(fleet(count), { canary: { count: 1 }, shares: [], ...division }).map(
+  return divideIntoWaves(fleet(count), { canary: { count: 1 }, steps: [], ...division }).map(
     ({ hosts }) => hosts.length,
   );
 }
@@ -21,27 +21,27 @@ describe("divideIntoWaves", () => {
     expect(sizes(0, {})).toEqual([]);
   });
 
-  it("counts shares from the start of the fleet, the canary included", () => {
-    expect(sizes(100, { shares: percent(10, 50) })).toEqual([1, 9, 40, 50]);
-    expect(sizes(300, { canary: { count: 5 }, shares: percent(10, 50) })).toEqual([5, 25, 120, 150]);
+  it("counts steps from the start of the fleet, the canary included", () => {
+    expect(sizes(100, { steps: percent(10, 50) })).toEqual([1, 9, 40, 50]);
+    expect(sizes(300, { canary: { count: 5 }, steps: percent(10, 50) })).toEqual([5, 25, 120, 150]);
   });
 
-  it("takes numbers of hosts for canary and shares alike", () => {
-    expect(sizes(10, { canary: { share: 0.2 }, shares: [{ count: 5 }] })).toEqual([2, 3, 5]);
+  it("takes numbers of hosts for canary and steps alike", () => {
+    expect(sizes(10, { canary: { share: 0.2 }, steps: [{ count: 5 }] })).toEqual([2, 3, 5]);
   });
 
   it("leaves out waves that would add nobody", () => {
-    expect(sizes(3, { shares: percent(10, 20, 50) })).toEqual([1, 1, 1]);
-    expect(sizes(10, { shares: percent(50, 20, 50) })).toEqual([1, 4, 5]);
-    expect(sizes(10, { shares: percent(100) })).toEqual([1, 9]);
+    expect(sizes(3, { steps: percent(10, 20, 50) })).toEqual([1, 1, 1]);
+    expect(sizes(10, { steps: percent(50, 20, 50) })).toEqual([1, 4, 5]);
+    expect(sizes(10, { steps: percent(100) })).toEqual([1, 9]);
     expect(sizes(4, { canary: { count: 0 } })).toEqual([4]);
     expect(sizes(4, { canary: { count: 9 } })).toEqual([4]);
   });
 
   it("brings every host exactly once, in order, whatever the division", () => {
     for (let count = 0; count <= 60; count += 1)
-      for (const shares of [[], percent(1), percent(7, 33.3), percent(33, 66, 99), [{ count: 13 }]]) {
-        const waves = divideIntoWaves(fleet(count), { canary: { count: count % 4 }, shares });
+      for (const steps of [[], percent(1), percent(7, 33.3), percent(33, 66, 99), [{ count: 13 }]]) {
+        const waves = divideIntoWaves(fleet(count), { canary: { count: count % 4 }, steps });
         expect(waves.flatMap(({ hosts }) => hosts.map(({ name }) => name))).toEqual(
           fleet(count).map(({ name }) => name),
         );
@@ -52,7 +52,7 @@ describe("divideIntoWaves", () => {
 
   it("lets a label decide who goes first", () => {
     const hosts = fleet(4, (index) => ({ ring: ["10", "2", "9", "1"][index] ?? "" }));
-    const waves = divideIntoWaves(hosts, { canary: { count: 1 }, shares: [], orderBy: "ring" });
+    const waves = divideIntoWaves(hosts, { canary: { count: 1 }, steps: [], orderBy: "ring" });
     expect(waves.map((wave) => wave.hosts.map(({ name }) => name))).toEqual([
       ["pi-3"],
       ["pi-1", "pi-2", "pi-0"],

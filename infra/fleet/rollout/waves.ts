@@ -11,7 +11,7 @@ export interface WaveOf<Host> {
 export interface Division {
   canary: Quota;
   /** Cumulative, the canary included. */
-  shares: readonly Quota[];
+  steps: readonly Quota[];
   orderBy?: string;
 }
 
@@ -20,7 +20,7 @@ interface Labelled {
 }
 
 /**
- * Divides a fleet into waves: the canary, then as many hosts as each share adds, then the rest. A wave that would add
+ * Divides a fleet into waves: the canary, then as many hosts as each step adds, then the rest. A wave that would add
  * nobody is left out, so small fleets have fewer waves than the configuration lists.
  */
 export function divideIntoWaves<Host extends Labelled>(
@@ -28,7 +28,7 @@ export function divideIntoWaves<Host extends Labelled>(
   division: Division,
 ): WaveOf<Host>[] {
   const ordered = orderHosts(hosts, division.orderBy);
-  const ends = [division.canary, ...division.shares].map((quota) => hostsIn(quota, ordered.length));
+  const ends = [division.canary, ...division.steps].map((quota) => hostsIn(quota, ordered.length));
   const waves: (readonly Host[])[] = [];
   let begun = 0;
   for (const end of [...ends, ordered.length]) {

@@ -1,134 +1,137 @@
-/** Runs a command on this machine: command:local:Command and command:local:run (local/commandOutputs.go). */
-import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync } from "node:fs";
-import { constants } from "node:os";
+import { randomBytes } from "node:crypto";
+import { execa, type Result, type ResultPromise } from "execa";
+import { UserError } from "../../../common/user-error.ts";
+import { checkAgainst } from "../../plugin/check-against.ts";
+import { diffProps } from "../../plugin/detailed-diff.ts";
+import type { Call, Props, ResourceHandler, ResourceLog } from "../../plugin/handler.ts";
+import { unknown } from "../../plugin/values.ts";
+import { LineSplitter } from "./line-splitter.ts";
+import { inputs as schema, type CommandInputs } from "./schema.ts";
 
-import { findFiles, toArchive, toAssets } from "./assets.ts";
-import { commandFailure } from "./messages.ts";
-import { graceMilliseconds, type Operation } from "./operation.ts";
-import { OutputCapture, previousOutput, type Logging, type Streams } from "./output.ts";
-import type { WireObject } from "./values.ts";
+/** What a run has written, each without its last newline. */
+interface Output {
+  stdout: string;
+  stderr: string;
+}
 
-export interface LocalInputs {
-  stdin?: string;
-  environment?: Record<string, string>;
-  logging?: Logging;
-  interpreter?: string[];
-  dir?: string;
-  assetPaths?: string[];
-  archivePaths?: string[];
-  addPreviousOutputInEnv?: boolean;
+/** How long a command may take to end by itself after SIGTERM. The engine kills this provider after five seconds. */
+const graceMilliseconds = 3000;
+
+/**
+ * `command:local:Command`: commands that run on this machine when the resource is created, changed and deleted. Without
+ * one for the occasion nothing runs and the outputs stay as they were; a change without `update` runs `create` again.
+ */
+export const localCommand: ResourceHandler = {
+  check: (inputs) => checkAgainst(schema, inputs),
+  diff: ({ inputs }, news) => ({ changes: diffProps(inputs, news, ["triggers"]) }),
+  previewCreate: (inputs) => ({ ...inputs, stdout: unknown, stderr: unknown }),
+  previewUpdate: (_existing, inputs) => ({ ...inputs, stdout: unknown, stderr: unknown }),
+  create: async (inputs, call) => {
+    const output = await run(checked(inputs).create, checked(inputs), { stdout: "", stderr: "" }, call);
+    return { id: call.name + randomBytes(4).toString("hex"), state: { ...inputs, ...output } };
+  },
+  update: async ({ state }, inputs, call) => {
+    const news = checked(inputs);
+    return { ...inputs, ...(await run(news.update ?? news.create, news, outputOf(state), call)) };
+  },
+  delete: async ({ state }, call) => {
+    await run(checked(state).delete, checked(state), outputOf(state), call);
+  },
+};
+
+/** What `check` let through has the shape that it checked. */
+function checked(props: Props): CommandInputs {
+  return props as CommandInputs;
+}
+
+function outputOf({ stdout = "", stderr = "" }: Props): Output {
+  return { stdout, stderr } as Output;
 }
 
 /**
  * Runs the command to its end, showing its lines as they come.
- * @param previous outputs of the last run, for the command's environment
- * @returns stdout, stderr, and the files that the globs match
- * @throws Error with the exit status, the command and its output, when it fails or cannot start
+ *
+ * @param previous what the last run wrote, for the command's environment; returned where there is no command
+ * @throws UserError with the exit status, the command and what it wrote, where it fails or cannot start
  */
-export async function runLocally(
-  command: string,
-  inputs: LocalInputs,
-  previous: Partial<Streams>,
-  operation: Operation,
-): Promise<WireObject> {
-  const dir = inputs.dir ?? process.cwd();
-  const streams = await runProcess(command, inputs, dir, previous, operation);
-  const outputs: WireObject = { ...streams };
-  if (inputs.assetPaths) outputs["assets"] = await toAssets(dir, await findFiles(dir, inputs.assetPaths));
-  if (inputs.archivePaths)
-    outputs["archive"] = await toArchive(dir, await findFiles(dir, inputs.archivePaths));
-  return outputs;
-}
-
-async function runProcess(
-  command: string,
-  inputs: LocalInputs,
-  dir: string,
-  previous: Partial<Streams>,
-  { log, signal }: Operation,
-): Promise<Streams> {
+async function run(
+  command: string | undefined,
+  inputs: CommandInputs,
+  previous: Output,
+  { name, log, signal }: Call,
+): Promise<Output> {
+  if (command === undefined) return previous;
+  signal.throwIfAborted();
   const [program = "/bin/sh", ...args] = inputs.interpreter?.length ? inputs.interpreter : ["/bin/sh", "-c"];
-  const output = new OutputCapture(log, inputs.logging);
-  const fail = (fate: string) => new Error(commandFailure(fate, command, output.interleaved));
-  if (signal.aborted) throw fail((signal.reason as Error).message);
-  if (!existsSync(dir)) throw fail(`chdir ${dir}: no such file or directory`);
+  const child = execa(program, [...args, command], {
+    cwd: inputs.dir,
+    env: { ...inputs.environment, ...previousOutput(inputs, previous) },
+    // Without input the command reads /dev/null, never the pipe that the engine holds.
+    ...(inputs.stdin ? { input: inputs.stdin } : { stdin: "ignore" }),
+    all: true,
+    // In a process group of its own, so that a cancelled `sh -c` takes its children along.
+    detached: true,
+    reject: false,
+    maxBuffer: Infinity,
+  });
+  show(child, inputs.logging, log);
+  const stop = endOnAbort(child, signal);
+  const result = await child;
+  stop();
+  if (!result.failed) return { stdout: result.stdout, stderr: result.stderr };
+  const what = `${describeEnd(result)}: running ${JSON.stringify(command)}`;
+  throw new UserError({
+    where: name,
+    what: result.all ? `${what}:\n${result.all}` : what,
+    remedy: result.code === "E2BIG" ? "addPreviousOutputInEnv: false leaves the last output out" : undefined,
+  });
+}
 
-  const environment = {
-    ...process.env,
-    ...inputs.environment,
-    ...previousOutput(previous, inputs.addPreviousOutputInEnv),
+/** What the last run left for the next one; an empty output sets nothing. */
+function previousOutput(
+  { addPreviousOutputInEnv = true }: CommandInputs,
+  { stdout, stderr }: Output,
+): object {
+  if (!addPreviousOutputInEnv) return {};
+  return {
+    ...(stdout !== "" && { PULUMI_COMMAND_STDOUT: stdout }),
+    ...(stderr !== "" && { PULUMI_COMMAND_STDERR: stderr }),
   };
-  let child: ChildProcess;
-  try {
-    child = spawn(program, [...args, command], {
-      cwd: dir,
-      env: environment,
-      // Without input the command reads /dev/null, never the pipe that the engine holds.
-      stdio: [inputs.stdin ? "pipe" : "ignore", "pipe", "pipe"],
-      // A process group of its own, so that a cancelled `sh -c` takes its children along.
-      detached: true,
-    });
-  } catch (error) {
-    // Node throws where the arguments themselves are impossible, e.g. an environment past the system's limit.
-    throw fail(startFailure(program, error as NodeJS.ErrnoException));
-  }
-  child.stdout?.on("data", (bytes: Buffer) => {
-    output.add("stdout", bytes);
-  });
-  child.stderr?.on("data", (bytes: Buffer) => {
-    output.add("stderr", bytes);
-  });
-  // A command that ends without reading its input is no error.
-  child.stdin?.on("error", () => undefined).end(inputs.stdin);
+}
 
-  const stopWatching = terminateOnAbort(child, signal);
-  try {
-    const fate = await ended(child, program);
-    output.end();
-    if (fate) throw fail(fate);
-    return output.streams;
-  } finally {
-    stopWatching();
+function show(child: ResultPromise, logging: CommandInputs["logging"], log: ResourceLog): void {
+  for (const name of ["stdout", "stderr"] as const) {
+    if (logging !== undefined && logging !== "stdoutAndStderr" && logging !== name) continue;
+    const lines = new LineSplitter(log.status);
+    child[name]?.on("data", (bytes: Buffer) => {
+      lines.write(bytes);
+    });
+    child[name]?.once("end", () => {
+      lines.end();
+    });
   }
 }
 
-/** Waits until the process and everyone who shares its output has gone. Resolves to "" on success. */
-function ended(child: ChildProcess, program: string): Promise<string> {
-  return new Promise((resolve) => {
-    child.once("error", (error: NodeJS.ErrnoException) => {
-      resolve(startFailure(program, error));
-    });
-    child.once("close", (code, signal) => {
-      if (signal) resolve(`signal: ${signalName(signal)}`);
-      else resolve(code === 0 ? "" : `exit status ${code}`);
-    });
-  });
-}
-
-/**
- * On abort: SIGTERM to the command's process group, SIGKILL after the grace time. (The official provider sends SIGKILL
- * to the command's first process alone, and then waits for its children.)
- */
-function terminateOnAbort(child: ChildProcess, signal: AbortSignal): () => void {
+/** On abort: SIGTERM to the command's process group, then SIGKILL. (The vendor's plugin kills its first process alone.) */
+function endOnAbort(child: ResultPromise, signal: AbortSignal): () => void {
   let timer: NodeJS.Timeout | undefined;
-  const terminate = () => {
-    killGroup(child, "SIGTERM");
+  const end = (): void => {
+    signalGroup(child, "SIGTERM");
     timer = setTimeout(() => {
-      killGroup(child, "SIGKILL");
+      signalGroup(child, "SIGKILL");
       // Who left the group may still hold the pipes; nobody waits for them any longer.
       child.stdout?.destroy();
       child.stderr?.destroy();
     }, graceMilliseconds);
   };
-  signal.addEventListener("abort", terminate, { once: true });
+  signal.addEventListener("abort", end, { once: true });
   return () => {
     clearTimeout(timer);
-    signal.removeEventListener("abort", terminate);
+    signal.removeEventListener("abort", end);
   };
 }
 
-function killGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+function signalGroup({ pid }: ResultPromise, signal: NodeJS.Signals): void {
   if (pid === undefined) return;
   try {
     process.kill(-pid, signal);
@@ -137,34 +140,8 @@ function killGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
   }
 }
 
-function startFailure(program: string, { code }: NodeJS.ErrnoException): string {
-  const bare = !program.includes("/");
-  if (code === "ENOENT" && bare)
-    return `exec: ${JSON.stringify(program)}: executable file not found in $PATH`;
-  const reasons: Record<string, string> = {
-    ENOENT: "no such file or directory",
-    EACCES: "permission denied",
-    E2BIG:
-      "argument list too long (the last run's output is part of the environment; " +
-      "addPreviousOutputInEnv: false leaves it out)",
-  };
-  return `fork/exec ${program}: ${reasons[code ?? ""] ?? code ?? "failed"}`;
-}
-
-/** A signal's name as Go prints it. */
-function signalName(signal: NodeJS.Signals): string {
-  const names: Partial<Record<NodeJS.Signals, string>> = {
-    SIGHUP: "hangup",
-    SIGINT: "interrupt",
-    SIGQUIT: "quit",
-    SIGABRT: "aborted",
-    SIGBUS: "bus error",
-    SIGFPE: "floating point exception",
-    SIGILL: "illegal instruction",
-    SIGKILL: "killed",
-    SIGPIPE: "broken pipe",
-    SIGSEGV: "segmentation fault",
-    SIGTERM: "terminated",
-  };
-  return names[signal] ?? `signal ${constants.signals[signal]}`;
+function describeEnd({ exitCode, signal, originalMessage }: Result): string {
+  if (exitCode !== undefined) return `exit status ${exitCode}`;
+  if (signal !== undefined) return `ended by ${signal}`;
+  return `cannot start (${originalMessage?.split("\n", 1)[0]})`;
 }

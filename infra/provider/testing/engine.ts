@@ -5,7 +5,7 @@ import { delimiter, join } from "node:path";
 import { execa, type ResultPromise } from "execa";
 import { cacheDir, repoRoot } from "../../../common/paths.ts";
 
-/** A Pulumi project in a folder of its own, on the real engine with a file backend, with the provider of this folder. */
+/** A Pulumi project in a folder of its own, on the real engine with a file backend, with our plugins. */
 export interface TestProject {
   folder: string;
   /** Starts `pulumi ARGS`, with nobody to ask. */
@@ -67,7 +67,12 @@ function projectFile(): object {
     name: "test",
     main: "index.ts",
     runtime: { name: "nodejs", options: { typescript: false, nodeargs: "--import tsx" } },
-    plugins: { providers: [{ name: "pipress", path: join(repoRoot, "infra", "provider") }] },
+    plugins: {
+      providers: [
+        { name: "pipress", path: join(repoRoot, "infra", "provider") },
+        { name: "command", path: join(repoRoot, "infra", "provider", "command") },
+      ],
+    },
   };
 }
 

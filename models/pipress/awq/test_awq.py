@@ -142,7 +142,7 @@ def test_too_little_text_and_damaged_weights_are_refused(
 ) -> None:
     (empty := tmp_path / "empty").mkdir()
     (empty / "calibration.txt").write_text("")
-    with pytest.raises(StageError, match=r"fewer than 64 tokens — take more text for texts\.calibration"):
+    with pytest.raises(StageError, match=r"fewer than 64 tokens — take more text for datasets\.calibration"):
         awq.run(make_spec("awq", **params()), {"model": outliers, "datasets": empty}, tmp_path)
     tensors = load_file(outliers / "model.safetensors")
     tensors["model.layers.0.mlp.up_proj.weight"][3, 3] = float("inf")

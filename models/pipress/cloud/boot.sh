@@ -1,13 +1,13 @@
 #!/bin/bash
-# What a box runs at its first boot. infra/builder/aws/user-data.ts puts these lines under the first one:
+# What an instance runs at its first boot. infra/builder/aws/user-data.ts puts these lines under the first one:
 #
-#   settings='{…}'       what the box is told; pipress/cloud/settings.py reads it
-#   desk_url='https://…' its part of the bucket
+#   settings='{…}'       its settings; pipress/cloud/settings.py reads it
+#   queue_url='https://…' its part of the bucket
 #   source_url='https://…' source_sha256='…'   the code, packed
 #   region='…' max_minutes=…
 set -euo pipefail
 
-: "${settings:?}" "${desk_url:?}" "${source_url:?}" "${source_sha256:?}" "${region:?}" "${max_minutes:?}"
+: "${settings:?}" "${queue_url:?}" "${source_url:?}" "${source_sha256:?}" "${region:?}" "${max_minutes:?}"
 home=/var/lib/pipress
 metadata="${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}/latest"
 autoscaling="${AWS_ENDPOINT_URL_AUTO_SCALING:-https://autoscaling.$region.amazonaws.com}"
@@ -26,7 +26,7 @@ ask() { # PATH: the instance metadata service, version 2
   curl -sfS --noproxy '*' --max-time 5 -H "x-aws-ec2-metadata-token: $token" --retry 8 --retry-all-errors "$metadata/$1"
 }
 
-# SERVICE ARGS…: curl with the request signed by the box's role. The keys go in on standard input, where no process list shows them.
+# SERVICE ARGS…: curl with the request signed by the instance's role. The keys go in on standard input, where no process list shows them.
 signed() {
   service="$1"
   shift
@@ -39,12 +39,12 @@ if keys.get("Token"):
 ' | curl -K - -sfS --max-time 120 --retry 4 --aws-sigv4 "aws:amz:$region:$service" "$@"
 }
 
-# A box that cannot take jobs leaves what it has to say in the bucket and goes; its group starts no other.
+# An instance that cannot take jobs leaves what it has to say in the bucket and goes; its group starts no other.
 give_up() {
   set +e
-  echo "this box could not be made ready; ending it"
+  echo "this instance could not be made ready; ending it"
   instance="$(ask meta-data/instance-id)"
-  signed s3 -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' -T boot.log "$desk_url/boots/$instance-boot.log"
+  signed s3 -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' -T boot.log "$queue_url/boots/$instance-boot.log"
   leave="Action=TerminateInstanceInAutoScalingGroup&InstanceId=$instance&ShouldDecrementDesiredCapacity=true"
   signed autoscaling -o /dev/null -d "$leave&Version=2011-01-01" "$autoscaling/"
   poweroff
@@ -100,7 +100,7 @@ UNIT
   fi
 }
 
-# The watchdog first: from here on it looks after the box.
+# The watchdog first: from here on it looks after the instance.
 start watch watch "$home"
 start server serve "$home" "$home/source"
 echo "ready after $(($(date +%s) - $(cat booted))) s"

@@ -1,4 +1,4 @@
-"""A job's checkpoint on its way from one box to the next: what it saved and how long it worked, in one tar file."""
+"""A job's checkpoint between instances: what it saved and how long it worked, in one tar file."""
 
 import os
 import tarfile

@@ -1,4 +1,4 @@
-"""A box that boots here, and the doubles of what is around it."""
+"""An instance that boots here, and the doubles of what is around it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ def machine(s3_server: S3Server, s3_url: str, aws: AwsDouble, tmp_path: Path) ->
     made: list[Machine] = []
 
     def make(double: AwsDouble = aws, **changes: Any) -> Machine:
-        made.append(Machine(tmp_path / f"box-{len(made)}", s3_server, tmp_path.name, double, **changes))
+        made.append(Machine(tmp_path / f"instance-{len(made)}", s3_server, tmp_path.name, double, **changes))
         return made[-1]
 
     yield make

@@ -6,7 +6,7 @@ from pipress.store.s3_client import Bucket, error_code
 
 
 class BucketDocuments:
-    """What a desk needs of a bucket; refusals are StageErrors that say what to do."""
+    """What a queue needs of a bucket; refusals are StageErrors that say what to do."""
 
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket

@@ -1,8 +1,9 @@
-"""When a box is to end, decided from what was seen of it: no clock, no request, no file."""
+"""When an instance is to end, decided from what was seen of it: no clock, no request, no file."""
 
 from dataclasses import dataclass
 
 from pipress.cloud.settings import Limits
+from pipress.units import format_duration
 
 # The server of jobs notes itself every second or so while it works; restarting it takes less than this.
 SERVER_SECONDS = 180.0
@@ -12,10 +13,10 @@ WITHOUT_A_JOB = {"failed": "its last job failed", "done": "its jobs are done"}
 
 @dataclass(frozen=True)
 class Seen:
-    """One look at the box. All times are seconds since the epoch."""
+    """One look at the instance. All times are seconds since the epoch."""
 
     now: float
-    # EC2 wants the box back.
+    # EC2 wants the instance back.
     interrupted: bool
     # The server of jobs noted itself last.
     beat: float
@@ -25,7 +26,7 @@ class Seen:
     # Without a job since; and how the last one ended, if there was one.
     idle_since: float
     last: str
-    # The GPU last had something to do; None on a box without one.
+    # The GPU last had something to do; None on an instance without one.
     gpu_busy: float | None
     hours: float
     cost_usd: float
@@ -33,7 +34,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class End:
-    """The box ends, and why.
+    """The instance ends, and why.
 
     relaunch: another takes its place, and the job goes on there. blame: what to do about it, where the job is to count
     as failed because of it; None where the job did nothing wrong.
@@ -45,7 +46,7 @@ class End:
 
 
 def judge(seen: Seen, limits: Limits) -> End | None:
-    """The first reason to end the box; None when there is none."""
+    """The first reason to end the instance; None when there is none."""
     if seen.interrupted:
         return End("EC2 takes the spot instance back", relaunch=True)
     if seen.cost_usd >= limits.max_cost_usd:
@@ -53,26 +54,28 @@ def judge(seen: Seen, limits: Limits) -> End | None:
             f"it has cost ${seen.cost_usd:.2f}, its limit is ${limits.max_cost_usd:.2f}",
             blame=_raise("maxCostUsd"),
         )
-    if seen.hours >= limits.max_hours:
+    if seen.hours * 3600 >= limits.max_seconds:
+        limit = format_duration(limits.max_seconds)
         return End(
-            f"it has run for {seen.hours:.1f} hours, its limit is {limits.max_hours:g}",
-            blame=_raise("maxHours"),
+            f"it has run for {format_duration(seen.hours * 3600)}, its limit is {limit}",
+            blame=_raise("maxDuration"),
         )
     if seen.now - seen.beat > SERVER_SECONDS:
-        return End("nothing takes jobs on it any more", blame="see the box's log in the bucket, then run `up` again")
+        blame = "see the instance's log in the bucket, then run `up` again"
+        return End("nothing takes jobs on it any more", blame=blame)
     if not seen.working:
-        if seen.now - seen.idle_since <= limits.linger_seconds:
+        if seen.now - seen.idle_since <= limits.idle_timeout_seconds:
             return None
         return End(WITHOUT_A_JOB.get(seen.last, "nobody gave it a job"))
-    if seen.now - seen.changed > limits.no_progress_seconds:
+    if seen.now - seen.changed > limits.stall_timeout_seconds:
         return End(
-            f"the job has made no progress for {_minutes(limits.no_progress_seconds)}",
-            blame="see its log (`npm run logs`), then run `up` again: it goes on from its checkpoint",
+            f"the job has made no progress for {_minutes(limits.stall_timeout_seconds)}",
+            blame="see its log (`./pipress logs STAGE`), then run `up` again: it goes on from its checkpoint",
         )
-    if seen.gpu_busy is not None and seen.now - seen.gpu_busy > limits.gpu_idle_seconds:
+    if seen.gpu_busy is not None and seen.now - seen.gpu_busy > limits.gpu_idle_timeout_seconds:
         return End(
-            f"the GPU has had nothing to do for {_minutes(limits.gpu_idle_seconds)}",
-            blame="see its log (`npm run logs`): does the stage find the GPU?",
+            f"the GPU has had nothing to do for {_minutes(limits.gpu_idle_timeout_seconds)}",
+            blame="see its log (`./pipress logs STAGE`): does the stage find the GPU?",
         )
     return None
 

@@ -1,4 +1,4 @@
-"""Starting a box, and what it means when AWS does not start one."""
+"""Starting an instance, and what it means when AWS does not start one."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from typing import Any
 
 from pipress.errors import StageError
 
-# By how many hours after its start a box is gone, as infra/builder/aws/tags.ts has it.
+# By how many hours after its start an instance is gone, as infra/builder/aws/tags.ts has it.
 TTL_TAG, USUAL_HOURS = "pipress:ttl-hours", 24.0
 
 # What AWS says when it has no such machine free right now: another type, zone or way of paying may do.
@@ -22,7 +22,7 @@ FORBIDDEN = re.compile(r"UnauthorizedOperation|AccessDenied|not authorized|You a
 
 
 class Groups:
-    """A box's Auto Scaling groups, each of one at most: spot first, then on demand where that is allowed.
+    """An instance's Auto Scaling groups, each of one at most: spot first, then on demand where that is allowed.
 
     names: those that may be there, in that order.
     """
@@ -43,7 +43,7 @@ class Groups:
         return (self.names or self.candidates)[self.current]
 
     def wake(self) -> None:
-        """Asks for a box unless one is asked for already. Raises StageError when there is no such group."""
+        """Asks for an instance unless one is asked for already. Raises StageError when there is no such group."""
         found = self._describe()
         for index, name in enumerate(self.names):
             if found[name]["DesiredCapacity"] > 0:
@@ -52,7 +52,7 @@ class Groups:
         self._start(self.asked)
 
     def failures(self, since: float) -> list[str]:
-        """What AWS said of its failed attempts to start a box since then, the latest first."""
+        """What AWS said of its failed attempts to start an instance since then, the latest first."""
         answer = self.client.describe_scaling_activities(AutoScalingGroupName=self.asked, MaxRecords=20)
         return [
             activity.get("StatusMessage", activity["StatusCode"])
@@ -70,7 +70,7 @@ class Groups:
         return True
 
     def give_up(self) -> None:
-        """Asks for no box any more."""
+        """Asks for no instance any more."""
         self._set(self.asked, 0)
 
     def _describe(self) -> dict[str, dict[str, Any]]:
@@ -82,12 +82,12 @@ class Groups:
         }
         if not found:
             raise StageError(
-                f"there is no Auto Scaling group {self.candidates[0]}", "run `up` again: it declares the box"
+                f"there is no Auto Scaling group {self.candidates[0]}", "run `up` again: it declares the instance"
             )
         return found
 
     def _start(self, name: str) -> None:
-        # Before the box: AWS itself takes it down, should its watchdog not.
+        # Before the instance: AWS itself takes it down, should its watchdog not.
         end = datetime.now(UTC) + timedelta(hours=self.hours[name])
         self.client.put_scheduled_update_group_action(
             AutoScalingGroupName=name, ScheduledActionName="end", StartTime=end, MinSize=0, DesiredCapacity=0
@@ -98,21 +98,22 @@ class Groups:
         self.client.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=capacity, HonorCooldown=False)
 
 
-def explain_launch(said: str, box: str) -> StageError:
-    """Why AWS starts no box, and what to do."""
-    short = " ".join(said.split())[:200]
-    if QUOTA.search(said):
-        kind = "G and VT instances" if box.endswith("gpu") else "Standard instances"
+def explain_launch(message: str, queue: str) -> StageError:
+    """Why AWS starts no instance, and what to do."""
+    short = " ".join(message.split())[:200]
+    if QUOTA.search(message):
+        kind = "G and VT instances" if queue.endswith("gpu") else "Standard instances"
         return StageError(
-            f"AWS lets this account start no such box: {short}",
+            f"AWS lets this account start no such instance: {short}",
             f"ask for a higher quota of vCPUs for spot and on-demand {kind} (Service Quotas, Amazon EC2), or name "
             "other types in builder.aws; then run `up` again",
         )
-    if FORBIDDEN.search(said):
-        return StageError(f"AWS may not start the box: {short}", "see docs/aws/operator-policy.json for what is needed")
-    if NO_CAPACITY.search(said):
+    if FORBIDDEN.search(message):
+        remedy = "see docs/aws/operator-policy.json for what is needed"
+        return StageError(f"AWS may not start the instance: {short}", remedy)
+    if NO_CAPACITY.search(message):
         return StageError(
-            f"AWS has no such box free in any zone: {short}",
+            f"AWS has no such instance free in any zone: {short}",
             "name more types in builder.aws, set its onDemand: true, or run `up` again later; the job waits",
         )
-    return StageError(f"AWS could not start the box: {short}", "see the group's activity in the EC2 console")
+    return StageError(f"AWS could not start the instance: {short}", "see the group's activity in the EC2 console")

@@ -1,4 +1,4 @@
-"""The instance metadata service, version 2: who this box is, its role's keys, and the notice that its end is near."""
+"""The instance metadata service, version 2: this instance's identity, its role's keys, and the notice of its end."""
 
 import json
 import os
@@ -17,7 +17,7 @@ ANSWER_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Instance:
-    """This box. `lifecycle` is `spot` or `on-demand`."""
+    """This instance. `lifecycle` is `spot` or `on-demand`."""
 
     id: str
     type: str
@@ -36,24 +36,24 @@ class Metadata:
         self._renew_at = 0.0
 
     def instance(self) -> Instance:
-        """What does not change while the box lives."""
+        """What does not change while the instance lives."""
         paths = ("instance-id", "instance-type", "instance-life-cycle", "placement/availability-zone")
         return Instance(*(self.get(f"meta-data/{path}") or "unknown" for path in paths))
 
     def credentials(self) -> Credentials:
-        """Keys of the box's role, asked for again a few minutes before they expire. Raises OSError when it has none."""
+        """Keys of the instance's role, renewed a few minutes before they expire. Raises OSError when it has none."""
         if self._credentials is None or time.time() > self._renew_at:
             role = self.get("meta-data/iam/security-credentials/")
             found = role and self.get(f"meta-data/iam/security-credentials/{role.splitlines()[0]}")
             if not found:
-                raise OSError("the box has no role: the metadata service names none")
+                raise OSError("the instance has no role: the metadata service names none")
             keys = json.loads(found)
             self._credentials = Credentials(keys["AccessKeyId"], keys["SecretAccessKey"], keys.get("Token") or None)
             self._renew_at = time.time() + 300
         return self._credentials
 
     def interruption(self) -> dict[str, Any] | None:
-        """`{"action": "terminate", "time": …}` once EC2 wants the box back, about two minutes ahead; None before.
+        """`{"action": "terminate", "time": …}` once EC2 wants the instance back, about two minutes ahead; None before.
 
         docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
         """

@@ -1,4 +1,4 @@
-"""The few requests to S3 that a box makes itself: documents, logs, checkpoints. Artifacts go through the store."""
+"""The requests to S3 that an instance makes itself: documents, logs, checkpoints. Artifacts go through the store."""
 
 import hashlib
 import http.client

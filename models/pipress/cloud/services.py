@@ -1,4 +1,4 @@
-"""The two AWS APIs that a box calls besides S3. Endpoints can be moved with the variables that the AWS SDKs read."""
+"""The two AWS APIs that an instance calls besides S3. Endpoints are moved with the variables that the AWS SDKs read."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ class Services:
         self.region, self.credentials = region, credentials
 
     def leave_group(self, instance: str, relaunch: bool) -> None:
-        """Ends this box by way of its Auto Scaling group. Raises OSError when that is refused.
+        """Ends this instance by way of its Auto Scaling group. Raises OSError when that is refused.
 
         relaunch: whether the group starts another in its place.
         """

@@ -1,4 +1,4 @@
-"""What a box is told at its boot: no secret is in it."""
+"""What an instance is given at its boot: no secret is in it."""
 
 import json
 from dataclasses import dataclass
@@ -8,24 +8,24 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Limits:
-    """When a box is to end by itself."""
+    """When an instance is to end by itself."""
 
     # Seconds in which neither progress, log nor checkpoint of the job changes.
-    no_progress_seconds: float
+    stall_timeout_seconds: float
     # Seconds in which the GPU has nothing to do while a job is at work.
-    gpu_idle_seconds: float
+    gpu_idle_timeout_seconds: float
     # Seconds without a job.
-    linger_seconds: float
-    # Of this box and those it took over from, since its oldest job was submitted.
-    max_hours: float
+    idle_timeout_seconds: float
+    # Of this instance and those it took over from, since its oldest job was submitted.
+    max_seconds: float
     max_cost_usd: float
 
 
 @dataclass(frozen=True)
 class Settings:
-    """box: `<stack>/gpu`, where its jobs lie in the bucket. usd_per_hour: by type and lifecycle, with the disk."""
+    """queue: `<stack>/gpu`, its job queue in the bucket. usd_per_hour: by type and lifecycle, with the disk."""
 
-    box: str
+    queue: str
     store: str
     region: str
     gpu: bool
@@ -41,20 +41,20 @@ class Settings:
 
 def read_settings(path: Path) -> Settings:
     """Reads what boot.sh wrote down; `infra/builder/aws/user-data.ts` is where it comes from."""
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    limits = told["limits"]
+    given: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    limits = given["limits"]
     return Settings(
-        box=told["box"],
-        store=told["store"],
-        region=told["region"],
-        gpu=told["gpu"],
-        token_parameter=told.get("tokenParameter"),
-        usd_per_hour=told["usdPerHour"],
+        queue=given["queue"],
+        store=given["store"],
+        region=given["region"],
+        gpu=given["gpu"],
+        token_parameter=given.get("tokenParameter"),
+        usd_per_hour=given["usdPerHour"],
         limits=Limits(
-            limits["noProgressSeconds"],
-            limits["gpuIdleSeconds"],
-            limits["lingerSeconds"],
-            limits["maxHours"],
+            limits["stallTimeoutSeconds"],
+            limits["gpuIdleTimeoutSeconds"],
+            limits["idleTimeoutSeconds"],
+            limits["maxSeconds"],
             limits["maxCostUsd"],
         ),
     )

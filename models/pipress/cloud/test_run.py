@@ -1,4 +1,4 @@
-"""The operator's side: what it asks Auto Scaling for, and what it says when no box comes. Auto Scaling is a double."""
+"""The operator's side: what it asks Auto Scaling for, and what it says when none starts. Auto Scaling is a double."""
 
 import signal
 import time
@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pipress.cloud import run as operator
-from pipress.cloud.desk import Desk
 from pipress.cloud.documents import BucketDocuments
+from pipress.cloud.job_queue import JobQueue
 from pipress.cloud.launch import explain_launch
 from pipress.cloud.testing.aws import AwsDouble
 from pipress.conftest import KEY
@@ -34,13 +34,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def told(url: str, *groups: str) -> dict[str, Any]:
+def order(url: str, *groups: str) -> dict[str, Any]:
     spec = {"stage": "prune", "name": "prune", "key": KEY, "run": "r", "params": {}, "inputs": {}, "toolVersions": {}}
-    return {"spec": {**spec, "store": url}, "box": "test/gpu", "groups": list(groups), "region": "us-east-1"}
+    return {"spec": {**spec, "store": url}, "queue": "test/gpu", "groups": list(groups), "region": "us-east-1"}
 
 
-def desk_at(url: str) -> Desk:
-    return Desk(BucketDocuments(open_bucket(parse_s3_url(url))), "test/gpu")
+def queue_at(url: str) -> JobQueue:
+    return JobQueue(BucketDocuments(open_bucket(parse_s3_url(url))), "test/gpu")
 
 
 def test_spot_comes_first_and_on_demand_after_it_where_it_is_allowed(
@@ -48,8 +48,8 @@ def test_spot_comes_first_and_on_demand_after_it_where_it_is_allowed(
 ) -> None:
     aws.capacity = {SPOT: 0, ON_DEMAND: 0}
     aws.activities = {SPOT: [NO_SPOT] * 2, ON_DEMAND: ["InsufficientInstanceCapacity: no such thing here"] * 2}
-    with pytest.raises(StageError, match="AWS has no such box free in any zone") as caught:
-        operator.run(told(s3_url, SPOT, ON_DEMAND), tmp_path / "jobs")
+    with pytest.raises(StageError, match="AWS has no such instance free in any zone") as caught:
+        operator.run(order(s3_url, SPOT, ON_DEMAND), tmp_path / "jobs")
     assert "or run `up` again later; the job waits" in caught.value.remedy
     asked = [
         (c["AutoScalingGroupName"], c["DesiredCapacity"]) for c in aws.calls if c["Action"] == "SetDesiredCapacity"
@@ -58,48 +58,49 @@ def test_spot_comes_first_and_on_demand_after_it_where_it_is_allowed(
     ends = [call for call in aws.calls if call["Action"] == "PutScheduledUpdateGroupAction"]
     assert [(end["AutoScalingGroupName"], end["DesiredCapacity"]) for end in ends] == [(SPOT, "0"), (ON_DEMAND, "0")]
     hours = (datetime.fromisoformat(ends[0]["StartTime"]) - datetime.now(UTC)).total_seconds() / 3600
-    assert 11.9 < hours < 12.1, "AWS itself takes the box down after the hours that its group's tag says"
-    assert "asking for an on-demand box" in capfd.readouterr().err
-    assert desk_at(s3_url).job(KEY) is not None
+    assert 11.9 < hours < 12.1, "AWS itself takes the instance down after the hours that its group's tag says"
+    assert "asking for an on-demand instance" in capfd.readouterr().err
+    assert queue_at(s3_url).job(KEY) is not None
 
 
 @pytest.mark.parametrize(
-    ("said", "what", "remedy"),
+    ("message", "what", "remedy"),
     [
-        (NO_SPOT, "AWS has no such box free in any zone", "onDemand: true"),
-        ("VcpuLimitExceeded: your current vCPU limit of 0", "AWS lets this account start no such box", "G and VT"),
+        (NO_SPOT, "AWS has no such instance free in any zone", "onDemand: true"),
+        ("VcpuLimitExceeded: your current vCPU limit of 0", "AWS lets this account start no such instance", "G and VT"),
         ("MaxSpotInstanceCountExceeded: Max spot instance count exceeded", "lets this account start no", "quota"),
-        ("You are not authorized to perform this operation", "AWS may not start the box", "operator-policy.json"),
-        ("Internal error", "AWS could not start the box: Internal error", "EC2 console"),
+        ("You are not authorized to perform this operation", "AWS may not start the instance", "operator-policy.json"),
+        ("Internal error", "AWS could not start the instance: Internal error", "EC2 console"),
     ],
 )
-def test_every_reason_for_no_box_is_one_clear_error(said: str, what: str, remedy: str) -> None:
-    error = explain_launch(said, "home/gpu")
+def test_every_reason_for_no_instance_is_one_clear_error(message: str, what: str, remedy: str) -> None:
+    error = explain_launch(message, "home/gpu")
     assert what in error.what and remedy in error.remedy
 
 
 def test_a_quota_of_zero_ends_at_once_and_lets_the_group_sleep(aws: AwsDouble, s3_url: str, tmp_path: Path) -> None:
     aws.capacity = {SPOT: 0}  # the other group is declared only with consent
     aws.activities = {SPOT: ["VcpuLimitExceeded: You have requested more vCPU capacity than your limit of 0"]}
-    with pytest.raises(StageError, match="lets this account start no such box"):
-        operator.run(told(s3_url, SPOT, ON_DEMAND), tmp_path / "jobs")
+    with pytest.raises(StageError, match="lets this account start no such instance"):
+        operator.run(order(s3_url, SPOT, ON_DEMAND), tmp_path / "jobs")
     assert aws.capacity == {SPOT: 0}
 
 
-def test_a_box_that_was_not_declared_is_one_clear_error(aws: AwsDouble, s3_url: str, tmp_path: Path) -> None:
+def test_an_instance_that_was_not_declared_is_one_clear_error(aws: AwsDouble, s3_url: str, tmp_path: Path) -> None:
     with pytest.raises(StageError, match=f"there is no Auto Scaling group {SPOT} — run `up` again"):
-        operator.run(told(s3_url, SPOT), tmp_path / "jobs")
+        operator.run(order(s3_url, SPOT), tmp_path / "jobs")
 
 
 def test_of_two_operators_the_second_attaches_to_the_job_of_the_first(
     aws: AwsDouble, s3_url: str, tmp_path: Path, capfd: Any
 ) -> None:
     aws.capacity = {SPOT: 1}
-    desk, job = desk_at(s3_url), {"submission": "theirs", "submittedAt": time.time(), "spec": told(s3_url)["spec"]}
-    desk.submit(KEY, job)
-    desk.say({**job, "submission": "an older one"}, "failed", "old news", "i-0", error={"what": "old", "remedy": ""})
-    desk.say(job, "failed", "prune failed", "i-1", error={"what": "the model is no Llama", "remedy": "name one"})
+    queue, job = queue_at(s3_url), {"submission": "theirs", "submittedAt": time.time(), "spec": order(s3_url)["spec"]}
+    queue.submit(KEY, job)
+    older = {**job, "submission": "an older one"}
+    queue.report(older, "failed", "old news", "i-0", error={"what": "old", "remedy": ""})
+    queue.report(job, "failed", "prune failed", "i-1", error={"what": "the model is no Llama", "remedy": "name one"})
     with pytest.raises(StageError, match="the model is no Llama — name one"):
-        operator.run(told(s3_url, SPOT), tmp_path / "jobs")
-    assert "is on the box's desk already: attaching" in capfd.readouterr().err
+        operator.run(order(s3_url, SPOT), tmp_path / "jobs")
+    assert "is in the job queue already: attaching" in capfd.readouterr().err
     assert not [call for call in aws.calls if call["Action"] == "SetDesiredCapacity"]

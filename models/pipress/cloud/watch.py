@@ -1,4 +1,4 @@
-"""`python3 -m pipress cloud watch HOME`, on the box: ends it when there is no reason left to pay for it.
+"""`python3 -m pipress cloud watch HOME`, on the instance: ends it when there is no reason left to pay for it.
 
 A process of its own: neither the operator, nor the job, nor the server of jobs has to be alive for it.
 """
@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipress.cloud.box import Box, open_box
 from pipress.cloud.checkpoint import newest
 from pipress.cloud.judge import End, Seen, judge
+from pipress.cloud.worker import Worker, open_worker
 from pipress.errors import StageError
 from pipress.jobs.commands import stop_job
 
@@ -24,12 +24,12 @@ GPU_IDLE_PERCENT = 5
 
 
 def main(home: Path) -> None:
-    """Looks until there is a reason, then ends the box."""
+    """Looks until there is a reason, then ends the instance."""
     pause = float(os.environ.get("PIPRESS_WATCH_SECONDS", LOOK_SECONDS))
-    watch = _Watch(open_box(home))
+    watch = _Watch(open_worker(home))
     while True:
         seen = watch.look()
-        end = judge(seen, watch.box.settings.limits)
+        end = judge(seen, watch.worker.settings.limits)
         if end is not None:
             watch.end(end, seen)
             return
@@ -39,28 +39,28 @@ def main(home: Path) -> None:
 class _Watch:
     """What has been seen so far."""
 
-    def __init__(self, box: Box) -> None:
-        self.box = box
-        self.price = box.settings.price(box.instance.type, box.instance.lifecycle)
-        self.began = box.place.began
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.price = worker.settings.price(worker.instance.type, worker.instance.lifecycle)
+        self.began = worker.home.began
         self.started = time.time()
         self.signs, self.changed = "", self.started
         self.idle_since: float | None = self.started
         self.gpu_looked, self.gpu_busy = 0.0, self.started
-        self.gpu_idle_seconds = box.settings.limits.gpu_idle_seconds
+        self.gpu_idle_timeout_seconds = worker.settings.limits.gpu_idle_timeout_seconds
         self.noted = 0.0
         self.before: tuple[float, float] | None = None
 
     def look(self) -> Seen:
         """One look at everything that may be a reason to end."""
-        now, server = time.time(), self.box.place.at_work
+        now, server = time.time(), self.worker.home.at_work
         job = server.get("job")
         if job is None:
             self.idle_since = self.idle_since or now
             self.changed = self.gpu_busy = now
         else:
             self.idle_since = None
-            self._look_at(job["spec"]["key"], server.get("line", ""), now)
+            self._watch_job(job["spec"]["key"], server.get("line", ""), now)
         hours, cost = self._spent(now)
         seen = Seen(
             now=now,
@@ -70,7 +70,7 @@ class _Watch:
             changed=self.changed,
             idle_since=self.idle_since or now,
             last=server.get("last", ""),
-            gpu_busy=self.gpu_busy if self.box.settings.gpu else None,
+            gpu_busy=self.gpu_busy if self.worker.settings.gpu else None,
             hours=hours,
             cost_usd=cost,
         )
@@ -79,70 +79,71 @@ class _Watch:
         return seen
 
     def end(self, end: End, seen: Seen) -> None:
-        """Stops the job, leaves what is worth keeping in the bucket, and ends the box. Whatever fails, the box ends."""
-        box = self.box
-        print(f"ending this box: {end.why}", flush=True)
-        box.place.end()
-        job = box.place.at_work.get("job")
+        """Stops the job, uploads what is worth keeping, and ends the instance. Whatever fails, the instance ends."""
+        worker = self.worker
+        print(f"ending this instance: {end.why}", flush=True)
+        worker.home.end()
+        job = worker.home.at_work.get("job")
         steps: list[Any] = []
         if job is not None:
             key = job["spec"]["key"]
             steps = [
-                lambda: _stop(box, key),
-                lambda: box.upload_checkpoint(key),
-                lambda: box.upload_log(key),
+                lambda: _stop(worker, key),
+                lambda: worker.upload_checkpoint(key),
+                lambda: worker.upload_log(key),
                 lambda: self._settle(job, end),
             ]
         steps += [lambda: self._note(seen, "ended", end.why), self._upload_own_logs]
-        steps += [lambda: box.services.leave_group(box.instance.id, end.relaunch)]
+        steps += [lambda: worker.services.leave_group(worker.instance.id, end.relaunch)]
         for step in steps:
             _try(step)
         # The group ends the instance; should it not, an instance that powers off is terminated.
         subprocess.run(["poweroff"], check=False)
 
-    def _look_at(self, key: str, line: str, now: float) -> None:
-        job = self.box.place.job(key)
+    def _watch_job(self, key: str, line: str, now: float) -> None:
+        job = self.worker.home.job(key)
         log = job.log.stat().st_size if job.log.exists() else 0
         signs = f"{line} {log} {newest(job.folder)}"
         if signs != self.signs:
             self.signs, self.changed = signs, now
-        if self.box.settings.gpu and now - self.gpu_looked >= min(GPU_SECONDS, self.gpu_idle_seconds / 4):
+        if self.worker.settings.gpu and now - self.gpu_looked >= min(GPU_SECONDS, self.gpu_idle_timeout_seconds / 4):
             self.gpu_looked = now
             if _gpu_percent() >= GPU_IDLE_PERCENT:
                 self.gpu_busy = now
 
     def _interrupted(self) -> bool:
-        if self.box.instance.lifecycle != "spot":
+        if self.worker.instance.lifecycle != "spot":
             return False
         try:
-            return self.box.metadata.interruption() is not None
+            return self.worker.metadata.interruption() is not None
         except OSError as error:
             print(f"the metadata service does not answer: {error}", flush=True)
             return False
 
     def _spent(self, now: float) -> tuple[float, float]:
-        """Hours and US dollars of this box and of those that worked on its jobs before it."""
+        """Hours and US dollars of this instance and of those that worked on its jobs before it."""
         if self.before is None:
             try:
                 self.before = self._spent_before()
             except OSError as error:
-                print(f"cannot read what earlier boxes have cost: {error}", flush=True)
+                print(f"cannot read what earlier instances have cost: {error}", flush=True)
         hours, cost = self.before or (0.0, 0.0)
         own = (now - self.began) / 3600
         return hours + own, cost + own * self.price
 
     def _spent_before(self) -> tuple[float, float]:
-        jobs = self.box.desk.jobs()
+        queue, own = self.worker.queue, self.worker.instance.id
+        jobs = queue.jobs()
         since = min((job["submittedAt"] for job in jobs), default=self.began)
-        boots = [b for b in self.box.desk.boots() if b["instance"] != self.box.instance.id and b["until"] >= since]
-        times = [(boot["until"] - boot["began"]) / 3600 for boot in boots]
-        return sum(times), sum(hours * boot["usdPerHour"] for hours, boot in zip(times, boots, strict=True))
+        earlier = [r for r in queue.instances() if r["instance"] != own and r["until"] >= since]
+        times = [(record["until"] - record["began"]) / 3600 for record in earlier]
+        return sum(times), sum(hours * record["usdPerHour"] for hours, record in zip(times, earlier, strict=True))
 
     def _note(self, seen: Seen, state: str, why: str | None) -> None:
         self.noted = seen.now
-        instance = self.box.instance
+        instance = self.worker.instance
         try:
-            self.box.desk.note_boot(
+            self.worker.queue.note_instance(
                 {
                     **{"instance": instance.id, "type": instance.type, "lifecycle": instance.lifecycle},
                     **{"zone": instance.zone, "began": self.began, "until": seen.now, "usdPerHour": self.price},
@@ -150,28 +151,29 @@ class _Watch:
                 }
             )
         except OSError as error:
-            print(f"cannot note this boot: {error}", flush=True)
+            print(f"cannot note this instance: {error}", flush=True)
 
     def _settle(self, job: dict[str, Any], end: End) -> None:
-        """What becomes of the job: it waits for the next box, or it has failed."""
-        desk, name = self.box.desk, job["spec"]["name"]
+        """What becomes of the job: it waits for the next instance, or it has failed."""
+        queue, name = self.worker.queue, job["spec"]["name"]
         if end.blame is None:
-            desk.say(job, "interrupted", f"{name} interrupted: {end.why}", self.box.instance.id)
+            queue.report(job, "interrupted", f"{name} interrupted: {end.why}", self.worker.instance.id)
             return
-        error = {"what": f"its box was ended: {end.why}", "remedy": end.blame}
-        desk.say(job, "failed", f"{name} failed: {error['what']}", self.box.instance.id, error=error)
-        desk.take_away(job["spec"]["key"])
+        error = {"what": f"its instance was ended: {end.why}", "remedy": end.blame}
+        queue.report(job, "failed", f"{name} failed: {error['what']}", self.worker.instance.id, error=error)
+        queue.remove(job["spec"]["key"])
 
     def _upload_own_logs(self) -> None:
-        for log in (self.box.place.server_log, self.box.place.watch_log):
+        folder, own = f"{self.worker.queue.root}/boots", self.worker.instance.id
+        for log in (self.worker.home.server_log, self.worker.home.watch_log):
             if log.exists():
-                self.box.objects.put(f"{self.box.desk.root}/boots/{self.box.instance.id}-{log.name}", log.read_bytes())
+                self.worker.objects.put(f"{folder}/{own}-{log.name}", log.read_bytes())
 
 
-def _stop(box: Box, key: str) -> None:
+def _stop(worker: Worker, key: str) -> None:
     """Tells the job to stop, as `jobs stop` does; it keeps what it has saved."""
     try:
-        stop_job(box.place.data / "jobs", key)
+        stop_job(worker.home.data / "jobs", key)
     except StageError as error:
         print(f"{error}", flush=True)
 
@@ -179,7 +181,7 @@ def _stop(box: Box, key: str) -> None:
 def _try(step: Any) -> None:
     try:
         step()
-    except Exception as error:  # the box must end whatever it is
+    except Exception as error:  # the instance must end whatever it is
         print(f"while ending: {type(error).__name__}: {error}", flush=True)
 
 

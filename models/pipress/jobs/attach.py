@@ -13,7 +13,8 @@ from pipress.errors import StageError
 from pipress.jobs.job import Job
 from pipress.jobs.progress import describe
 from pipress.jobs.submit import submit
-from pipress.store.store import Store, open_store
+from pipress.programs import LIBC, PR_SET_PDEATHSIG
+from pipress.store.store import open_store
 
 Result = TypeVar("Result")
 
@@ -43,13 +44,12 @@ def run_stage(spec: dict[str, Any]) -> dict[str, Any]:
         if not started:
             say(f"{name} is at work already: attaching")
         manifest = follow(job, name, lambda: store.manifest(spec["key"]))
-    return result_document(store, manifest)
+    return result_document(manifest)
 
 
-def result_document(store: Store, manifest: dict[str, Any]) -> dict[str, Any]:
-    """What the attacher prints on success: small enough to be kept in a stack's state."""
-    parts = {name: manifest[name] for name in ("key", "stage", "run", "files", "metrics", "seconds")}
-    return {**parts, "artifact": str(store.locate(manifest["key"]))}
+def result_document(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What the attacher prints on success: small enough for a stack's state, the same on every machine."""
+    return {name: manifest[name] for name in ("key", "stage", "run", "files", "metrics", "seconds")}
 
 
 def follow(job: Job, name: str, find: Callable[[], Result | None]) -> Result:
@@ -86,8 +86,14 @@ def _failure(job: Job) -> StageError:
 
 
 def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """Signal handler of a process that follows a job."""
+    """Signal handler of a process that follows a job. A second signal changes nothing: the first one's work goes on."""
+    signal.signal(number, signal.SIG_IGN)
     raise Interrupted
+
+
+def end_with_parent() -> None:
+    """Has this process told to end when its parent is gone: a launcher that was killed cannot pass a signal on."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Seldom:

@@ -1,6 +1,7 @@
 """The job runner, with real processes: nothing here stands in for anything."""
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -71,13 +72,12 @@ def test_prints_one_small_document_and_leaves_a_whole_artifact(text_spec: Any, a
     process = attach(text_spec)
     out, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, err
-    import json
-
     result = json.loads(out)
     assert len(out) < 4096 and out.count("\n") == 1
-    assert set(result) == {"key", "stage", "run", "files", "metrics", "seconds", "artifact"}
+    assert set(result) == {"key", "stage", "run", "files", "metrics", "seconds"}
     assert set(result["files"]) == {"calibration.txt", "evaluation.txt"}
-    assert Path(result["artifact"], "manifest.json").is_file()
+    assert FileStore(text_spec["store"]).manifest(KEY) is not None
+    assert text_spec["jobs"] not in out, "a stack's state holds no folder of a machine"
 
 
 def test_a_finished_job_leaves_no_spec_so_that_a_deleted_artifact_gets_a_new_run(
@@ -145,7 +145,7 @@ def test_ctrl_c_says_what_goes_on_and_how_to_pick_it_up(job_spec: Any, attach: A
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 130
     assert "quantize goes on without you. To pick it up, run the same command again;" in err
-    assert "npm run jobs -- stop quantize" in err
+    assert "./pipress jobs stop quantize" in err
     assert job.is_at_work()
     stop_job(Path(spec["jobs"]), "quantize")
     assert not job.is_at_work()
@@ -153,6 +153,28 @@ def test_ctrl_c_says_what_goes_on_and_how_to_pick_it_up(job_spec: Any, attach: A
         "what": "was stopped",
         "remedy": "run the same command again: it goes on from its last checkpoint",
     }
+
+
+def test_an_attacher_whose_launcher_was_killed_ends_and_the_job_goes_on(job_spec: Any, busy_builder: Any) -> None:
+    spec = job_spec("quantize", {"type": "Q4_K_M"}, {"model": "cd" * 32})
+    launch = "import subprocess, sys; subprocess.run([sys.executable, '-m', 'pipress', 'stage', 'run'])"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", launch],
+        **{"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True},
+        env=environment,
+    )
+    assert launcher.stdin is not None
+    launcher.stdin.write(json.dumps(spec))
+    launcher.stdin.close()
+    launcher.stdin = None
+    job = Job(Path(spec["jobs"]), KEY)
+    wait_for(lambda: "waiting" in str(job.progress), "a waiting job")
+    launcher.kill()
+    _, err = launcher.communicate(timeout=SECONDS)  # the attacher holds the other end of the pipe
+    assert "quantize goes on without you" in err
+    assert job.is_at_work()
+    stop_job(Path(spec["jobs"]), "quantize")
 
 
 def test_a_job_killed_without_a_word_is_noticed(job_spec: Any, attach: Attach, busy_builder: Any) -> None:

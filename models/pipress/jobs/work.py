@@ -98,7 +98,7 @@ def _make_artifact(job: Job, spec: dict[str, Any]) -> None:
 
 
 def _cost(seconds: float) -> float:
-    """US dollars for time at work; the box that a job runs on says what an hour of it costs."""
+    """US dollars for time at work; the instance that a job runs on says what an hour of it costs."""
     return round(seconds / 3600 * float(os.environ.get("PIPRESS_USD_PER_HOUR", "0")), 4)
 
 

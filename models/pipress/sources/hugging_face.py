@@ -15,7 +15,7 @@ from huggingface_hub import errors
 
 from pipress.errors import StageError
 
-GIVE_TOKEN = "`npm run pulumi -- config set --secret huggingFaceToken hf_…`, or set HF_TOKEN on the builder"
+GIVE_TOKEN = "`./pipress pulumi config set --secret huggingFaceToken hf_…`, or set HF_TOKEN on the builder"
 # Weights in safetensors only: pickled weights run code when they are loaded.
 MODEL_FILES = ["*.safetensors", "*.json", "tokenizer.model", "*.jinja", "LICENSE*", "USE_POLICY*", "README.md"]
 

@@ -176,7 +176,7 @@ class S3Store:
         return self.jobs / key / "upload.json"
 
     def _again(self, key: str) -> str:
-        remove = f"npm run store -- rm {key[:12]} --store '{self.url}' --yes"
+        remove = f"./pipress store rm {key[:12]} --store '{self.url}' --yes"
         return f"run `{remove}`, then `up` again: the stage that makes it will run"
 
 

@@ -32,7 +32,7 @@ def test_after_a_failed_upload_the_stage_does_not_run_again(
     out, err = again.communicate(timeout=SECONDS)
     proxy.stop()
     assert again.returncode == 0, err
-    assert '"artifact":"s3://' in out and not (tmp_path / "jobs" / KEY / "upload.json").exists()
+    assert f'"key":"{KEY}"' in out and not (tmp_path / "jobs" / KEY / "upload.json").exists()
 
 
 def test_what_somebody_else_made_meanwhile_is_not_made_again(

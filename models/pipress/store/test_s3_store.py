@@ -189,7 +189,7 @@ def test_a_damaged_object_is_refused_and_leaves_nothing(
         elsewhere.open(KEY)
     assert f"/model.gguf {message}" in caught.value.what
     assert caught.value.remedy == (
-        f"run `npm run store -- rm {KEY[:12]} --store '{s3_url}' --yes`, then `up` again: "
+        f"run `./pipress store rm {KEY[:12]} --store '{s3_url}' --yes`, then `up` again: "
         "the stage that makes it will run"
     )
     assert not list((elsewhere.cache.root / "files").iterdir())

@@ -2,9 +2,9 @@ import { createServer, type Server } from "node:http";
 
 /** Stands in for the API of Auto Scaling: groups that do as they are told, and starts that fail as they are told to. */
 export class AutoScalingStandIn {
-  /** Desired capacity, by group that was ever asked for a box. */
+  /** Desired capacity, by group that was ever asked for an instance. */
   readonly capacity = new Map<string, number>();
-  /** What AWS says of attempts to start a box, the latest first; empty while every start succeeds. */
+  /** What AWS says of attempts to start an instance, the latest first; empty while every start succeeds. */
   failures: string[] = [];
 
   private constructor(

@@ -10,7 +10,7 @@ export function configuration(workspace: Workspace): void {
       workspace.configure({
         ...config(workspace),
         hosts: [{ ...host, virtual: { memroy: "2 GiB" } }],
-        sevrice: {},
+        sevrer: {},
       });
       const { exitCode, output } = await workspace.pulumi("preview");
       workspace.configure(config(workspace));
@@ -18,7 +18,7 @@ export function configuration(workspace: Workspace): void {
       expectClearError(
         output,
         'pipress:hosts[0].virtual.memroy: unknown key; did you mean "memory"?',
-        'pipress:sevrice: unknown key; did you mean "service"?',
+        'pipress:sevrer: unknown key; did you mean "server"?',
       );
       expect(readdirSync(workspace.data)).not.toContain("hosts");
     });

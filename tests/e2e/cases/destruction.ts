@@ -10,13 +10,13 @@ import type { Workspace } from "../workspace.ts";
 export function destruction(workspace: Workspace): void {
   describe("destroy", () => {
     it("leaves no process, port or VM behind, and keeps the artifacts", async () => {
-      const { endpoint } = await workspace.outputs<Outputs>();
+      const { baseUrl } = await workspace.outputs<Outputs>();
       const kept = artifacts(workspace);
       const { exitCode, output } = await workspace.pulumi("destroy", "--yes", "--skip-preview");
       expect(exitCode, output).toBe(0);
       const { stdout: processes } = await execa("ps", ["-eo", "args"]);
       expect(processes.split("\n").filter((line) => line.includes(basename(workspace.dir)))).toEqual([]);
-      await expect(connectTo(Number(new URL(endpoint).port))).rejects.toThrow("ECONNREFUSED");
+      await expect(connectTo(Number(new URL(baseUrl).port))).rejects.toThrow("ECONNREFUSED");
       expect(readdirSync(join(workspace.data, "hosts"))).toEqual([]);
       expect(artifacts(workspace)).toEqual(kept);
     });

@@ -1,5 +1,4 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { config, expectClearError, expectStillServing, host, quick, type Outputs } from "../scenario.ts";
@@ -8,23 +7,22 @@ import type { Workspace } from "../workspace.ts";
 /** What can go wrong on the way to a host: one clear error each, and the host goes on serving what it served. */
 export function failures(workspace: Workspace): void {
   describe("what goes wrong leaves the host serving what it served", () => {
-    it("a model that fails the golden prompt is rolled back on the host", async () => {
+    it("a model that fails the smoke test is rolled back on the host", async () => {
       workspace.recipe({ ...quick, "smokeTest.expect": "no model says this" });
       const { exitCode, output } = await workspace.up();
       expect(exitCode).not.toBe(0);
-      expectClearError(output, "pi-0", /golden/i, /serves/i);
+      expectClearError(output, "pi-0", /smoke test/i, /serves/i);
       await expectStillServing(workspace);
       workspace.recipe(quick);
     });
 
     it("a model file whose digest is wrong never becomes the release", async () => {
-      const { artifact } = await workspace.outputs<Outputs>();
-      const model = join(artifact, "model.gguf");
-      const good = readFileSync(model);
+      const { modelPath } = await workspace.outputs<Outputs>();
+      const good = readFileSync(modelPath);
       const bad = Buffer.from(good);
       bad[bad.length >> 1] = (bad[bad.length >> 1] ?? 0) ^ 1;
-      rmSync(model);
-      writeFileSync(model, bad);
+      rmSync(modelPath);
+      writeFileSync(modelPath, bad);
       // The host has the good file already: it has to need it again.
       await workspace.onHost("pi-0", "rm -f /var/lib/pipress/store/*.ok");
       await workspace.onHost(
@@ -35,10 +33,10 @@ export function failures(workspace: Workspace): void {
       const { exitCode, output } = await workspace.up();
       expect(exitCode).not.toBe(0);
       expectClearError(output, "pi-0", /digest|sha-?256/i);
-      rmSync(model);
-      writeFileSync(model, good);
-      const mended = await workspace.up();
-      expect(mended.exitCode, mended.output).toBe(0);
+      rmSync(modelPath);
+      writeFileSync(modelPath, good);
+      const fixed = await workspace.up();
+      expect(fixed.exitCode, fixed.output).toBe(0);
       await workspace.onHost("pi-0", "rm -f /var/lib/pipress/aside");
       await expectStillServing(workspace);
     });

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { join } from "node:path";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
+import { repoRoot } from "../../../common/paths.ts";
 import { jobLog, jobProcesses } from "../jobs.ts";
 import { quick } from "../scenario.ts";
 import type { Workspace } from "../workspace.ts";
@@ -28,10 +30,11 @@ export function interruption(workspace: Workspace): void {
       process.kill(-(run.pid ?? 0), "SIGINT");
       const { all } = await run;
       expect(all).toMatch(/recover.*goes on/i);
-      expect(all).toMatch(/npm run jobs -- stop/);
+      expect(all).toMatch(/\.\/pipress jobs stop/);
       expect(await jobProcesses(workspace, "recover")).toHaveLength(1);
-      const stop = ["run", "--silent", "jobs", "--", "stop", "recover"];
-      const stopped = await execa("npm", stop, { env: workspace.env });
+      const stopped = await execa(join(repoRoot, "pipress"), ["jobs", "stop", "recover"], {
+        env: workspace.env,
+      });
       expect(stopped.exitCode).toBe(0);
       expect(await jobProcesses(workspace, "recover")).toEqual([]);
     });

@@ -5,7 +5,7 @@ import { ask, names, type Fleet } from "../fleet.ts";
 
 /** Everything that may run on a host, with a load balancer in front. */
 const everything = {
-  rollout: { neighbours: true },
+  rollout: { peerToPeer: true },
   config: { monitoring: true, endpoint: { host: "pi-0", port: 8000 } },
 };
 
@@ -13,8 +13,8 @@ const everything = {
 export function endpoint(fleet: Fleet): void {
   /** Asks through the endpoint. */
   async function client(): Promise<() => Promise<string>> {
-    const { endpoint: address, apiKey } = await fleet.outputs();
-    return () => ask(address, apiKey);
+    const { baseUrl, apiKey } = await fleet.outputs();
+    return () => ask(baseUrl, apiKey);
   }
 
   describe("one address for the fleet", () => {

@@ -5,17 +5,17 @@ const phases = [
   "the transfer",
   "the time between staging and activation",
   "the activation",
-  "the gate",
+  "the health check",
 ] as const;
 type Phase = (typeof phases)[number];
 
 /** The host on which an `up` is caught in a phase: one of the second wave where the canary has been through already. */
-const victimOf = (phase: Phase) => (phase === "the gate" ? "pi-1" : "pi-0");
+const victimOf = (phase: Phase) => (phase === "the health check" ? "pi-1" : "pi-0");
 
 /**
  * Power is cut, or the controller is killed, at every point of a rollout. Each case goes on with the rollout that the one
  * before left in the middle: it would be much to do all of it anew each time. The last sees that it comes to its end. Any of
- * them runs alone, too: `-t "during the gate|comes to its end"`.
+ * them runs alone, too: `-t "during the health check|comes to its end"`.
  */
 export function interruptions(fleet: Fleet): void {
   let underWay = false;
@@ -32,7 +32,7 @@ export function interruptions(fleet: Fleet): void {
     const conditions = {
       "the transfer": `find ${root}/store -name "*.part" -size +2000k | grep -q .`,
       "the activation": switched,
-      "the gate": `${switched} && curl -sf http://127.0.0.1:8080/health > /dev/null`,
+      "the health check": `${switched} && curl -sf http://127.0.0.1:8080/health > /dev/null`,
     };
     const up = fleet.startUp();
     if (phase === "the time between staging and activation") await up.says(/Wave staged (created|updated)/);
@@ -53,7 +53,7 @@ export function interruptions(fleet: Fleet): void {
       // It has power again at once: the `up` may find it back, or have given it up by then.
       await Promise.all([up.ended, fleet.powerOn(victim)]);
       await fleet.expectAllServe();
-      if (phase === "the activation" || phase === "the gate")
+      if (phase === "the activation" || phase === "the health check")
         expect(await fleet.sh(victim, "systemctl show pipress-settle --property ConditionResult")).toBe(
           "ConditionResult=yes",
         );
@@ -70,7 +70,7 @@ export function interruptions(fleet: Fleet): void {
       await up.kill();
       const after = (await fleet.expectAllServe())[Number(victim.slice(-1))];
       // What the host had begun it has finished by itself; what it had not begun leaves it as it was.
-      const begun = phase === "the activation" || phase === "the gate";
+      const begun = phase === "the activation" || phase === "the health check";
       expect(after !== before).toBe(begun);
       await fleet.workspace.cancel();
     });

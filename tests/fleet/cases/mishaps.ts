@@ -12,13 +12,13 @@ export function mishaps(fleet: Fleet): void {
       `fallocate -l $(($(stat -f -c "${blocks} * %S" /) - ${but})) /full`;
     const empty = async () => void (await fleet.sh("pi-0", "rm -f /full"));
 
-    /** An `up` that fails with these words and leaves everybody serving; after `mend` the next one converges. */
-    async function failsThenConverges(words: RegExp[], mend: () => unknown): Promise<void> {
+    /** An `up` that fails with these words and leaves everybody serving; after `fix` the next one converges. */
+    async function failsThenConverges(words: RegExp[], fix: () => unknown): Promise<void> {
       const { exitCode, output } = await fleet.workspace.up();
       expect(exitCode).not.toBe(0);
       expectClearError(output, ...words);
       await fleet.expectAllServe();
-      await mend();
+      await fix();
       await fleet.expectConverges();
     }
 
@@ -91,11 +91,11 @@ export function mishaps(fleet: Fleet): void {
     });
 
     it("a clock that is wrong by a year", async () => {
-      const mend = async () => void (await fleet.sh("pi-0", `date -s @${Math.round(Date.now() / 1000)}`));
-      onTestFinished(mend);
+      const fix = async () => void (await fleet.sh("pi-0", `date -s @${Math.round(Date.now() / 1000)}`));
+      onTestFinished(fix);
       await fleet.sh("pi-0", 'date -s "1 year ago"');
       fleet.wantOtherSettings();
-      await failsThenConverges([/pi-0/, /the clock is 36[56] days behind/], mend);
+      await failsThenConverges([/pi-0/, /the clock is 36[56] days behind/], fix);
     });
   });
 }

@@ -1,6 +1,7 @@
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
+import { repoRoot } from "../../../common/paths.ts";
 import { expectClearError } from "../../e2e/scenario.ts";
 import { names, root, type Fleet } from "../fleet.ts";
 
@@ -23,12 +24,12 @@ export function rollouts(fleet: Fleet): void {
       expect(await stored()).toBe(before);
     });
 
-    it("stops a release that fails its gate at the canary; all three serve the old one", async () => {
+    it("stops a release that fails its health check at the canary; all three serve the old one", async () => {
       const before = await fleet.expectAllServe();
       fleet.configure({ recipe: { "smokeTest.expect": "^no model says this$" } });
       const { exitCode, output } = await fleet.workspace.up();
       expect(exitCode).not.toBe(0);
-      expectClearError(output, /wave-1: 1 of 1 host failed/, /golden prompt/, /pi-1, pi-2 were not touched/);
+      expectClearError(output, /wave-1: 1 of 1 host failed/, /smoke test/, /pi-1, pi-2 were not touched/);
       expect(await fleet.expectAllServe()).toEqual(before);
       fleet.configure();
       await fleet.expectConverges();
@@ -40,8 +41,8 @@ export function rollouts(fleet: Fleet): void {
       await fleet.expectConverges();
       const { workspace } = fleet;
       const rollback = await execa(
-        "npm",
-        ["run", "--silent", "rollback", "--", "pi-2", "--config-file", workspace.configFile],
+        join(repoRoot, "pipress"),
+        ["rollback", "pi-2", "--config-file", workspace.configFile],
         { env: workspace.env, reject: false, all: true },
       );
       expect(rollback.exitCode, rollback.all).toBe(0);

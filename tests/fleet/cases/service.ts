@@ -7,7 +7,7 @@ export function service(fleet: Fleet): void {
     it("is away no longer than it takes to load, and a little", async () => {
       // The canary switches alone: a core of this machine is its own then, as those of a real host are.
       const canary = "pi-0";
-      const address = await fleet.endpointOf(canary);
+      const address = await fleet.addressOf(canary);
       fleet.wantOtherSettings();
       const up = fleet.startUp();
       const gap = await measureGap(`${address}/health`, up.ended);

@@ -1,1 +1,1 @@
-"""What tests of a box put in the place of AWS; the store is a real S3 server."""
+"""What tests of an instance put in the place of AWS; the store is a real S3 server."""

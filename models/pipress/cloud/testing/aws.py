@@ -1,4 +1,4 @@
-"""A double of what a box sees of AWS besides S3: metadata service, Auto Scaling, Parameter Store."""
+"""A double of what an instance sees of AWS besides S3: metadata service, Auto Scaling, Parameter Store."""
 
 import json
 import threading
@@ -38,7 +38,7 @@ class AwsDouble:
         }
         self.parameters: dict[str, str] = {}
         self.calls: list[dict[str, str]] = []
-        # Desired capacity by group; what a group says of its attempts to start a box.
+        # Desired capacity by group; what a group says of its attempts to start an instance.
         self.capacity: dict[str, int] = {}
         self.activities: dict[str, list[str]] = {}
         double = self

@@ -1,4 +1,4 @@
-"""A machine that boots with a box's user data: real boot.sh, server of jobs, watchdog and stages, in namespaces here.
+"""A machine that boots with an instance's user data: real boot.sh, server, watchdog and stages, in namespaces here.
 
 It has processes of its own, which end with it, and its own `/var/lib`; the network is this machine's. Only what would
 turn this machine off, and the GPU, are doubles: `shutdown`, `poweroff`, `nvidia-smi`.
@@ -51,14 +51,14 @@ def pack_source() -> bytes:
         settings = json.dumps(
             {"uvVersion": "1", "venv": "test", "llamaCpp": {"sha256": "ab" * 32, "archive": "a"}}
         ).encode()
-        entry = tarfile.TarInfo("box.json")
+        entry = tarfile.TarInfo("builder.json")
         entry.size = len(settings)
         tar.addfile(entry, io.BytesIO(settings))
     return archive.getvalue()
 
 
 class Machine:
-    """One boot. `limits` and `gpu` are those of the box's settings."""
+    """One boot. `limits` and `gpu` are those of the instance's settings."""
 
     def __init__(
         self, folder: Path, server: S3Server, prefix: str, aws: AwsDouble, gpu: bool = False, **limits: float
@@ -68,10 +68,13 @@ class Machine:
         self.store = server.url(prefix)
         self.off = folder / "poweroff"
         self.gpu_percent = folder / "gpu"
-        self.box = "test/gpu" if gpu else "test/build"
-        usual = {"noProgressSeconds": 60, "gpuIdleSeconds": 60, "lingerSeconds": 1, "maxHours": 10, "maxCostUsd": 100}
+        self.queue = "test/gpu" if gpu else "test/build"
+        usual = {
+            **{"stallTimeoutSeconds": 60, "gpuIdleTimeoutSeconds": 60, "idleTimeoutSeconds": 1},
+            **{"maxSeconds": 36000, "maxCostUsd": 100},
+        }
         settings = {
-            "box": self.box,
+            "queue": self.queue,
             "store": self.store,
             "region": "us-east-1",
             "gpu": gpu,
@@ -84,21 +87,21 @@ class Machine:
         code = pack_source()
         server.client.put_object(Bucket=BUCKET, Key=f"{prefix}/{SOURCE}", Body=code)
         root = f"{server.endpoint}/{BUCKET}/{prefix}"
-        told = {
+        variables = {
             "settings": json.dumps(settings),
-            "desk_url": f"{root}/boxes/{self.box}",
+            "queue_url": f"{root}/boxes/{self.queue}",
             "source_url": f"{root}/{SOURCE}",
             "source_sha256": hashlib.sha256(code).hexdigest(),
             "region": "us-east-1",
             "max_minutes": "600",
         }
         first, script = (Path(__file__).parents[1] / "boot.sh").read_text().split("\n", 1)
-        lines = [f"{name}={shlex.quote(value)}" for name, value in told.items()]
+        lines = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
         self.user_data = folder / "user-data"
         self.user_data.write_text("\n".join([first, *lines, script]))
 
     def boot(self) -> int:
-        """Runs the user data as cloud-init does; returns its status once the box is ready or could not be made so."""
+        """Runs the user data as cloud-init does; returns its status once the instance is ready or has failed."""
         status, command = self.home / "status", [*NAMESPACES, "sh", "-c", INIT, "init", str(self.home)]
         init = self.init = subprocess.Popen(command, env=self._environment(), stdin=subprocess.DEVNULL)
         self.wait(lambda: status.exists() or init.poll() is not None, "the end of its boot script")
@@ -111,7 +114,7 @@ class Machine:
         deadline = time.monotonic() + SECONDS
         while not condition():
             if time.monotonic() > deadline:
-                raise AssertionError(f"waited {SECONDS} s for {what}; the box says:\n{self.logs()}")
+                raise AssertionError(f"waited {SECONDS} s for {what}; the instance says:\n{self.logs()}")
             time.sleep(0.1)
 
     def logs(self) -> str:
@@ -146,7 +149,7 @@ class Machine:
             "shutdown": f'echo "$@" > {self.home}/shutdown',
             "poweroff": f"touch {self.off}",
             "nvidia-smi": f"cat {self.gpu_percent}",
-            # -S: as on a fresh box, there is nothing but the standard library.
+            # -S: as on a fresh instance, there is nothing but the standard library.
             "python3": f'exec {sys.executable} -S "$@"',
         }
         for name, script in scripts.items():
@@ -155,7 +158,7 @@ class Machine:
             file.chmod(0o755)
 
     def _put_environment_in_place(self) -> None:
-        """This test's own Python as the environment that a box would install."""
+        """This test's own Python as the environment that an instance would install."""
         venv = self.home / "cache" / "venv" / "test"
         (venv / "bin").mkdir(parents=True)
         python = venv / "bin" / "python"

@@ -1,1 +1,1 @@
-../../../../../tools/llama-cpp/cmake/build-less.cmake
+../../../../../toolchain/llama-cpp/cmake/build-less.cmake

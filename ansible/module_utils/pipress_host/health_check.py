@@ -1,0 +1,204 @@
+"""The health check that a release passes on the host itself: it loads, asks for a key, answers sensibly and fast enough."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import time
+from typing import Any, Callable, NamedTuple, Protocol
+
+from .report import available_bytes, throttled
+from .service import ServiceState
+from .sizes import size_text
+from .throttling import flags_now
+
+#: Seconds between two looks at a server that is still loading.
+POLL_SECONDS = 0.5
+#: Restarts by the service manager after which a server counts as crashing.
+CRASHES = 2
+#: Memory that the rest of the host keeps while the server answers, in bytes.
+MIN_AVAILABLE = 64 * 1024 * 1024
+
+
+class HealthCheckFailed(Exception):
+    """The release did not pass; the message says at which question and with what answer."""
+
+
+class Service(Protocol):
+    """What the health check needs to know of the service manager."""
+
+    def state(self) -> ServiceState:
+        """How the service is doing now."""
+
+    def log_tail(self) -> str:
+        """The last it logged."""
+
+
+class HealthCheck(NamedTuple):
+    """What the health check asks for. Times in seconds."""
+
+    port: int
+    prompt: str
+    #: Regular expression that the answer must match somewhere.
+    expect: str
+    max_tokens: int
+    min_tokens_per_second: float
+    start_timeout: float
+    answer_timeout: float
+    #: How long requests that are at work may take to end before the server is switched; 0 where nothing is in front of it.
+    drain_timeout: float = 0
+
+    @classmethod
+    def of(cls, release: dict[str, Any]) -> HealthCheck:
+        """The health check of a release, from its release.json."""
+        settings, smoke_test, limits = release["settings"], release["smokeTest"], release["healthCheck"]
+        return cls(
+            port=settings["port"],
+            prompt=smoke_test["prompt"],
+            expect=smoke_test["expect"],
+            max_tokens=smoke_test["maxTokens"],
+            min_tokens_per_second=settings["minTokensPerSecond"],
+            start_timeout=limits["startTimeoutSeconds"],
+            answer_timeout=limits["answerTimeoutSeconds"],
+            drain_timeout=limits.get("drainSeconds", 0),
+        )
+
+
+def run_health_check(
+    check: HealthCheck, api_key: str, service: Service, note: Callable[[str], None]
+) -> dict[str, Any]:
+    """Asks everything in order; returns `{answer, tokensPerSecond, loadSeconds}` or raises HealthCheckFailed."""
+    note("waiting for /health")
+    load_seconds = wait_until_healthy(check.port, check.start_timeout, service)
+    note("asking without an API key")
+    _require_key(check)
+    note("asking the prompt of the smoke test")
+    answer, tokens_per_second = _smoke_test(check, api_key)
+    if not re.search(check.expect, answer):
+        raise HealthCheckFailed(
+            f"the prompt of the smoke test was answered with {answer!r}, which does not match /{check.expect}/"
+        )
+    if tokens_per_second < check.min_tokens_per_second:
+        raise HealthCheckFailed(
+            f"{tokens_per_second:.2f} tokens a second are fewer than the {check.min_tokens_per_second} asked for"
+        )
+    _require_strength()
+    return {
+        "answer": answer,
+        "tokensPerSecond": round(tokens_per_second, 3),
+        "loadSeconds": round(load_seconds, 1),
+    }
+
+
+def is_healthy(port: int, timeout: float = 30) -> bool:
+    """Whether the server on `port` says that it is ready."""
+    return health_of(port, timeout) == 200
+
+
+def health_of(port: int, timeout: float) -> int | None:
+    """Status of /health: 200 ready, 503 loading; None where there is no answer."""
+    try:
+        return _request(port, "GET", "/health", None, {}, timeout)[0]
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+def requests_at_work(port: int, api_key: str) -> int | None:
+    """Requests that the server works on or has waiting; None where it does not say."""
+    headers = {"Authorization": f"Bearer {api_key}"}
+    try:
+        status, body = _request(port, "GET", "/metrics", None, headers, 30)
+    except (OSError, http.client.HTTPException):
+        return None
+    counts = re.findall(rb"^llamacpp:requests_(?:processing|deferred) ([0-9.]+)", body, re.MULTILINE)
+    return sum(int(float(count)) for count in counts) if status == 200 and counts else None
+
+
+def wait_until_healthy(port: int, timeout: float, service: Service) -> float:
+    """Waits until /health says 200; returns the seconds that took. A crashing server ends the wait at once."""
+    started = time.monotonic()
+    while not is_healthy(port):
+        state = service.state()
+        if state.active == "failed" or state.restarts >= CRASHES:
+            raise HealthCheckFailed(
+                f"llama-server does not stay up: {service.log_tail() or 'it logged nothing'}"
+            )
+        if time.monotonic() - started > timeout:
+            raise HealthCheckFailed(
+                f"llama-server was not ready after {timeout:.0f} seconds: {service.log_tail()}"
+            )
+        time.sleep(POLL_SECONDS)
+    return time.monotonic() - started
+
+
+def _require_strength() -> None:
+    """What the first answer has shown about the board: whether it stands the load."""
+    flags = flags_now(throttled())
+    if flags:
+        raise HealthCheckFailed(
+            f"the firmware throttles the board under load (get_throttled 0x{flags:x}): see to supply and cooling"
+        )
+    available = available_bytes()
+    if available < MIN_AVAILABLE:
+        raise HealthCheckFailed(
+            f"{size_text(available)} of memory are left while it answers, fewer than {size_text(MIN_AVAILABLE)}"
+        )
+
+
+def _require_key(check: HealthCheck) -> None:
+    status, _ = _chat(check, None)
+    if status != 401:
+        raise HealthCheckFailed(f"a request without an API key was answered with {status}, not 401")
+
+
+def _smoke_test(check: HealthCheck, api_key: str) -> tuple[str, float]:
+    started = time.monotonic()
+    status, body = _chat(check, api_key)
+    seconds = time.monotonic() - started
+    if status != 200:
+        raise HealthCheckFailed(
+            f"the prompt of the smoke test was answered with status {status}: {body[:200]!r}"
+        )
+    try:
+        document = json.loads(body)
+        answer = document["choices"][0]["message"]["content"] or ""
+        tokens = document["usage"]["completion_tokens"]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise HealthCheckFailed(
+            f"the prompt of the smoke test was answered with no chat completion: {body[:200]!r}"
+        ) from error
+    # llama-server's own figure leaves the reading of the prompt out.
+    measured = document.get("timings", {}).get("predicted_per_second")
+    return answer.strip(), float(measured or tokens / seconds)
+
+
+def _chat(check: HealthCheck, api_key: str | None) -> tuple[int, bytes]:
+    question = {
+        "messages": [{"role": "user", "content": check.prompt}],
+        "max_tokens": check.max_tokens,
+        "temperature": 0,
+        "seed": 1,
+    }
+    headers = {"Content-Type": "application/json"}
+    if api_key is not None:
+        headers["Authorization"] = f"Bearer {api_key}"
+    body = json.dumps(question).encode()
+    try:
+        return _request(check.port, "POST", "/v1/chat/completions", body, headers, check.answer_timeout)
+    except (OSError, http.client.HTTPException) as error:
+        raise HealthCheckFailed(
+            f"a chat completion got no answer within {check.answer_timeout:.0f} seconds: {error}"
+        ) from error
+
+
+def _request(
+    port: int, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout: float
+) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request(method, path, body=body, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()

@@ -1,0 +1,100 @@
+import type { Command } from "commander";
+import { addOperation, addVerb, emptyProgram, stackOption, withExample } from "./command-line.ts";
+
+/**
+ * Every verb of `./pipress`, with its options and an example. A verb's module is loaded when the verb runs, so that help and
+ * mistakes in the command line are answered at once.
+ * @param onExit takes the exit status of the verb that ran
+ */
+export function buildProgram(onExit: (code: number) => void): Command {
+  const runs =
+    <Args extends unknown[]>(load: () => Promise<(...args: Args) => Promise<number>>) =>
+    async (...args: Args): Promise<void> => {
+      onExit(await (await load())(...args));
+    };
+  const program = emptyProgram(
+    "pipress",
+    "Compresses a Llama-family model and rolls it out to a fleet of Raspberry Pi 4s.",
+  );
+
+  const operate = runs(async () => (await import("./pulumi.ts")).operate);
+  addOperation(program, "up", "makes the model and rolls it out", "./pipress up --yes", operate);
+  addOperation(program, "preview", "says what `up` would do", "./pipress preview --diff", operate);
+  addOperation(program, "refresh", "asks the hosts what they serve", "./pipress refresh --yes", operate);
+  addOperation(
+    program,
+    "destroy",
+    "takes everything off the hosts",
+    "./pipress destroy --stack home",
+    operate,
+  );
+
+  addVerb(program, "status", "shows stages, jobs, hosts and costs", "./pipress status --stack home").action(
+    runs(async () => (await import("./status.ts")).status),
+  );
+  addVerb(
+    program,
+    "logs <stage>",
+    "follows a stage's log, wherever it runs",
+    "./pipress logs quantize",
+  ).action(runs(async () => (await import("./logs.ts")).logs));
+
+  const jobs = program.command("jobs").description("looks at the jobs of stages where they run");
+  addVerb(jobs, "ls", "lists jobs", "./pipress jobs ls").action(
+    runs(async () => (await import("./jobs.ts")).list),
+  );
+  addVerb(jobs, "logs <name>", "prints a job's log, by stage or key", "./pipress jobs logs recover --follow")
+    .option("-f, --follow", "go on until the job ends")
+    .action(runs(async () => (await import("./jobs.ts")).log));
+  addVerb(
+    jobs,
+    "stop <name>",
+    "stops a job, by stage or key; its checkpoint stays",
+    "./pipress jobs stop recover",
+  ).action(runs(async () => (await import("./jobs.ts")).stop));
+  withExample(jobs, "./pipress jobs ls");
+
+  const store = program.command("store").description("looks at artifacts in a store, and removes them");
+  const storeOption = ["--store <url>", "a store (default: the stack's)"] as const;
+  addVerb(store, "ls", "lists artifacts and who uses them", "./pipress store ls --store s3://bucket/prefix")
+    .option(...storeOption)
+    .action(runs(async () => (await import("./store.ts")).list));
+  addVerb(store, "gc", "removes what no recipe and no stack uses", "./pipress store gc --yes")
+    .option(...storeOption)
+    .option("-y, --yes", "remove it; without this it is only listed")
+    .action(runs(async () => (await import("./store.ts")).collect));
+  addVerb(
+    store,
+    "rm <key>",
+    "removes an artifact, by the start of its key",
+    "./pipress store rm 696dc03e --yes",
+  )
+    .option(...storeOption)
+    .option("-y, --yes", "remove it; without this it is only named")
+    .action(runs(async () => (await import("./store.ts")).remove));
+  withExample(store, "./pipress store ls");
+
+  addVerb(
+    program,
+    "rollback <host-or-group>",
+    "takes hosts back to the release before",
+    "./pipress rollback pi-2",
+  ).action(runs(async () => (await import("./rollback.ts")).rollback));
+  addVerb(
+    program,
+    "metrics <folder>",
+    "writes what Prometheus and Grafana need",
+    "./pipress metrics monitoring",
+  ).action(runs(async () => (await import("./metrics.ts")).metrics));
+
+  withExample(program.command("pulumi [args...]"), "./pipress pulumi stack select --create home")
+    .description("runs pulumi in the repository's folder; everything behind it is passed on")
+    .helpOption(false)
+    .allowUnknownOption()
+    .passThroughOptions()
+    .action(runs(async () => (await import("./pulumi.ts")).pulumi));
+  withExample(program.command("env").addOption(stackOption()), 'eval "$(./pipress env)"')
+    .description("prints what makes plain `pulumi` work in a shell")
+    .action(runs(async () => (await import("./env.ts")).env));
+  return program;
+}

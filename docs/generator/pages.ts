@@ -1,0 +1,61 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { format, resolveConfig } from "prettier";
+import { repoRoot } from "../../common/paths.ts";
+import { artifactsConfigSchema } from "../../infra/config/aws-schema.ts";
+import { hostSchema, sshHost, virtualHost } from "../../infra/config/host-schema.ts";
+import { stackConfigSchema } from "../../infra/config/schema.ts";
+import { benchTables } from "./bench-tables.ts";
+import { keySections } from "./key-list.ts";
+import { recipeKeys, type JsonSchema } from "./recipe-docs.ts";
+import { SchemaModule } from "./schema-docs.ts";
+
+/** Pages with parts that are generated; the rest of each is written by hand. */
+export const generatedPages = [
+  "README.md",
+  "docs/configuration.md",
+  "docs/recipes.md",
+  "docs/benchmarks.md",
+] as const;
+
+/** What may stand between `<!-- begin NAME … -->` and `<!-- end NAME -->`. */
+const parts: Record<string, () => string> = {
+  ...benchTables(),
+  configuration: () => keySections(configurationModule().keys("stackConfigSchema", stackConfigSchema)),
+  "artifacts-configuration": () =>
+    keySections(configurationModule().keys("artifactsConfigSchema", artifactsConfigSchema)),
+  recipe: () => keySections(recipeKeys(JSON.parse(read("models/schemas/recipe.schema.json")) as JsonSchema)),
+};
+
+let loadedModule: SchemaModule | undefined;
+
+function configurationModule(): SchemaModule {
+  loadedModule ??= new SchemaModule(
+    ["infra/config/schema.ts", "infra/config/aws-schema.ts", "infra/config/host-schema.ts"],
+    new Map([[hostSchema, { sshHost, virtualHost }]]),
+  );
+  return loadedModule;
+}
+
+/** A page as it should be: its generated parts made again, all of it formatted. */
+export async function generatePage(path: string): Promise<string> {
+  const filled = fillParts(read(path), parts);
+  const options = await resolveConfig(join(repoRoot, path));
+  return format(filled, { ...options, filepath: path });
+}
+
+/** Replaces what stands between each pair of marks. */
+export function fillParts(page: string, makers: Record<string, () => string>): string {
+  return page.replace(
+    /<!-- begin (\S+)(.*?) -->[\s\S]*?<!-- end \1 -->/g,
+    (_, name: string, note: string) => {
+      const make = makers[name];
+      if (make === undefined) throw new Error(`nothing makes the part "${name}"`);
+      return `<!-- begin ${name}${note} -->\n\n${make()}\n\n<!-- end ${name} -->`;
+    },
+  );
+}
+
+function read(path: string): string {
+  return readFileSync(join(repoRoot, path), "utf8");
+}

@@ -1,0 +1,59 @@
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { execa } from "execa";
+import { repoRoot } from "../../common/paths.ts";
+import { UserError } from "../../common/user-error.ts";
+import { rolloutLines, terminalPicture } from "./terminal-picture.ts";
+
+const MOST_BYTES = 150_000;
+const folder = join(repoRoot, "docs", "pictures");
+
+/** `npm run docs:pictures -- REPORT.html UP.log`: the report as a PNG, what an `up` says of its hosts as an SVG. */
+async function main([report, log]: string[]): Promise<void> {
+  if (report === undefined || log === undefined)
+    throw new UserError({
+      where: "docs:pictures",
+      what: "takes a report and the output of an `up`",
+      remedy: "npm run docs:pictures -- REPORT.html UP.log",
+    });
+  mkdirSync(folder, { recursive: true });
+  await photograph(resolve(report), join(folder, "report.png"));
+  const lines = rolloutLines(readFileSync(log, "utf8"));
+  if (lines.length === 0) throw new UserError({ where: log, what: "has no line about a host" });
+  writeFileSync(join(folder, "rollout.svg"), terminalPicture(lines, "A rollout in the terminal"));
+  for (const name of ["report.png", "rollout.svg"]) {
+    const { size } = statSync(join(folder, name));
+    if (size > MOST_BYTES)
+      throw new UserError({
+        where: name,
+        what: `has ${String(size)} bytes, more than ${String(MOST_BYTES)}`,
+      });
+    console.log(`written: docs/pictures/${name}, ${String(size)} bytes`);
+  }
+}
+
+/** The upper part of a page, by Debian's chromium. */
+async function photograph(page: string, picture: string): Promise<void> {
+  await execa("chromium", [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--hide-scrollbars",
+    "--window-size=1000,1000",
+    `--screenshot=${picture}`,
+    pathToFileURL(page).href,
+  ]).catch((error: unknown) => {
+    throw new UserError({
+      where: "chromium",
+      what: error instanceof Error ? error.message : String(error),
+      remedy: "install Debian's package chromium",
+    });
+  });
+}
+
+await main(process.argv.slice(2)).catch((error: unknown) => {
+  if (!(error instanceof UserError)) throw error;
+  console.error(error.message);
+  process.exitCode = 2;
+});

@@ -1,0 +1,66 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { Batches } from "./batches.ts";
+
+const { signal } = new AbortController();
+const timeout = 60;
+
+function makeBatches(fails = false) {
+  const began: string[][] = [];
+  const batches = new Batches<{ name: string }, string>((members) => {
+    began.push(members.map(({ name }) => name));
+    if (fails) return Promise.reject(new Error("no such playbook"));
+    return Promise.resolve(new Map(members.map((member) => [member, `${member.name} is done`])));
+  }, timeout);
+  return { began, batches };
+}
+
+const named = (name: string) => ({ name });
+
+test("expected members begin together, as soon as the last one is there", async () => {
+  const { began, batches } = makeBatches();
+  const [a, b] = [batches.expect("site", signal), batches.expect("site", signal)];
+  const first = a.join(named("a"));
+  await sleep(timeout / 3);
+  expect(began).toEqual([]);
+  expect(await Promise.all([first, b.join(named("b"))])).toEqual(["a is done", "b is done"]);
+  expect(began).toEqual([["a", "b"]]);
+});
+
+test("one alone waits for nobody, and one that does not come is not waited for", async () => {
+  const { began, batches } = makeBatches();
+  await batches.expect("site", signal).join(named("a"));
+  const [b, c] = [batches.expect("site", signal), batches.expect("site", signal)];
+  const work = b.join(named("b"));
+  c.leave();
+  b.leave();
+  await work;
+  expect(began).toEqual([["a"], ["b"]]);
+});
+
+test("a member that keeps the others waiting is in the next batch", async () => {
+  const { began, batches } = makeBatches();
+  const [a, late] = [batches.expect("site", signal), batches.expect("site", signal)];
+  await a.join(named("a"));
+  await late.join(named("late"));
+  expect(began).toEqual([["a"], ["late"]]);
+});
+
+test("other work, another signal and another host of the same name make another batch", async () => {
+  const { began, batches } = makeBatches();
+  const entries = [
+    batches.expect("site", signal),
+    batches.expect("probe", signal),
+    batches.expect("site", new AbortController().signal),
+    batches.expect("site", signal),
+  ];
+  await Promise.all(entries.map((entry, index) => entry.join(named(["a", "b", "c", "a"][index] ?? ""))));
+  expect(began.sort()).toEqual([["a"], ["a"], ["b"], ["c"]]);
+});
+
+test("work that fails fails for all members", async () => {
+  const { batches } = makeBatches(true);
+  const [a, b] = [batches.expect("site", signal), batches.expect("site", signal)];
+  const outcomes = await Promise.allSettled([a.join(named("a")), b.join(named("b"))]);
+  expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+});

@@ -1,0 +1,99 @@
+/** A member that is ready, and where the outcome of its work goes. */
+interface Ready<Member, Result> {
+  member: Member;
+  resolve: (result: Result) => void;
+  reject: (reason: unknown) => void;
+}
+
+/** Members whose work can be done in one go. */
+interface Batch<Member, Result> {
+  key: string;
+  signal: AbortSignal;
+  /** How many are expected and not yet ready. */
+  expected: number;
+  ready: Ready<Member, Result>[];
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** An expected member, which either joins or leaves. */
+export interface BatchEntry<Member, Result> {
+  /** The member is ready. Resolves with its result when the work is done. */
+  join(member: Member): Promise<Result>;
+  /** The batch no longer waits for it. No effect after `join`. */
+  leave(): void;
+}
+
+/**
+ * Collects what begins at about the same time into batches. The work of a batch begins when every expected member is ready,
+ * or when no other has become ready for a while; members that are late make the next batch.
+ */
+export class Batches<Member extends { name: string }, Result> {
+  readonly #work: (members: readonly Member[]) => Promise<ReadonlyMap<Member, Result>>;
+  readonly #timeout: number;
+  #batches: Batch<Member, Result>[] = [];
+
+  /**
+   * @param work of one batch; what it throws fails all members
+   * @param timeout milliseconds that ready members wait for the next one
+   */
+  constructor(work: (members: readonly Member[]) => Promise<ReadonlyMap<Member, Result>>, timeout: number) {
+    this.#work = work;
+    this.#timeout = timeout;
+  }
+
+  /**
+   * @param key what has to be equal for members to work together
+   * @param signal what cancels the work: members that others cancel are in different batches
+   */
+  expect(key: string, signal: AbortSignal): BatchEntry<Member, Result> {
+    const open = this.#batches.find((batch) => batch.key === key && batch.signal === signal);
+    const batch = open ?? { key, signal, expected: 0, ready: [], timer: undefined };
+    if (open === undefined) this.#batches.push(batch);
+    batch.expected += 1;
+    let settled = false;
+    const settle = (): void => {
+      if (settled) return;
+      settled = true;
+      this.#settled(batch);
+    };
+    return {
+      join: (member) =>
+        new Promise((resolve, reject) => {
+          // Two members of one name would be one in an inventory.
+          if (batch.ready.some((other) => other.member.name === member.name)) this.#begin(batch);
+          batch.ready.push({ member, resolve, reject });
+          settle();
+        }),
+      leave: settle,
+    };
+  }
+
+  #settled(batch: Batch<Member, Result>): void {
+    batch.expected -= 1;
+    if (batch.expected === 0) {
+      this.#batches = this.#batches.filter((other) => other !== batch);
+      this.#begin(batch);
+    } else if (batch.ready.length > 0) {
+      clearTimeout(batch.timer);
+      batch.timer = setTimeout(() => {
+        this.#begin(batch);
+      }, this.#timeout);
+    }
+  }
+
+  #begin(batch: Batch<Member, Result>): void {
+    clearTimeout(batch.timer);
+    batch.timer = undefined;
+    // By name: who connected first is chance, and the log is named after the first.
+    const ready = batch.ready.splice(0).sort((a, b) => a.member.name.localeCompare(b.member.name));
+    if (ready.length === 0) return;
+    this.#work(ready.map(({ member }) => member)).then(
+      (results) => {
+        for (const { member, resolve } of ready) resolve(results.get(member) as Result);
+      },
+      (error: unknown) => {
+        for (const { reject } of ready) reject(error);
+      },
+    );
+  }
+}

@@ -1,0 +1,65 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { compile, type JSONSchema } from "json-schema-to-typescript";
+import { format, resolveConfig } from "prettier";
+import { repoRoot } from "../../common/paths.ts";
+
+/** The files with types made from `models/schemas/`, each with its schema and the name of what that describes. */
+export const generatedTypes = {
+  "infra/recipe/recipe.generated.ts": ["recipe", "Recipe"],
+  "infra/store/manifest.generated.ts": ["manifest", "Manifest"],
+  "infra/stage/job-spec.generated.ts": ["spec", "JobSpec"],
+} as const;
+
+export type GeneratedFile = keyof typeof generatedTypes;
+
+/** What a generated file should hold: `npm run generate:types` writes it. */
+export async function generateTypes(file: GeneratedFile): Promise<string> {
+  const [schema, name] = generatedTypes[file];
+  const text = readFileSync(join(repoRoot, "models", "schemas", `${schema}.schema.json`), "utf8");
+  const types = await compile(typedPart(JSON.parse(text)) as JSONSchema, name, {
+    bannerComment: `// Made from models/schemas/${schema}.schema.json by \`npm run generate:types\`; change that instead.`,
+    customName: ({ title }, key) => (title === undefined ? undefined : (key ?? name)),
+    format: false,
+  });
+  const path = join(repoRoot, file);
+  return format(types, { ...(await resolveConfig(path)), filepath: path });
+}
+
+/** Keywords that say more than a type can: what they rule out is ruled out by validating. */
+const beyondTypes = [
+  "oneOf",
+  "if",
+  "then",
+  "$comment",
+  "minItems",
+  "propertyNames",
+  "$schema",
+  "$id",
+  "title",
+];
+
+/**
+ * A schema as its types need it. What has a default is required, because validating fills the defaults in; a reference
+ * stands alone, because what stands beside it would make a second type of the same thing.
+ */
+function typedPart(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(typedPart);
+  if (typeof schema !== "object" || schema === null) return schema;
+  if ("$ref" in schema) return { $ref: schema.$ref };
+  const kept = Object.entries(schema).filter(([keyword]) => !beyondTypes.includes(keyword));
+  const part = Object.fromEntries(kept.map(([keyword, value]) => [keyword, typedPart(value)]));
+  const { properties, required = [] } = schema as {
+    properties?: Record<string, object>;
+    required?: string[];
+  };
+  const filled = Object.entries(properties ?? {}).flatMap(([key, value]) =>
+    "default" in value ? [key] : [],
+  );
+  return properties === undefined ? part : { ...part, required: [...new Set([...required, ...filled])] };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  for (const file of Object.keys(generatedTypes) as GeneratedFile[])
+    writeFileSync(join(repoRoot, file), await generateTypes(file));
