@@ -1,10 +1,9 @@
 import { join } from "node:path";
 import { execa } from "execa";
 import { lookAtJobs } from "../infra/builder/ssh/remote.ts";
-import { SshSession } from "../infra/builder/ssh/session.ts";
-import { explainSshFailure } from "../infra/ssh/ssh-failure.ts";
+import { Session } from "../infra/ssh/session.ts";
 import { JobQueues } from "../infra/builder/aws/job-queues.ts";
-import { hostOf } from "../infra/builder/ssh/machine.ts";
+import { builderMachine } from "../infra/builder/ssh/machine.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
 import { cacheDir, repoRoot } from "../common/paths.ts";
 import { pythonEnvironment } from "../toolchain/bootstrap/python.ts";
@@ -34,12 +33,10 @@ export async function runJobs(
     });
     return { code: job.exitCode ?? 1, stdout: job.stdout ?? "" };
   }
-  const session = await SshSession.open(builder.ssh);
-  try {
-    const ending = await session.run(lookAtJobs(builder.ssh, args), "", { show, quiet: !show });
-    if (ending.kind === "lost") throw explainSshFailure(hostOf(builder.ssh), ending.message);
-    return ending;
-  } finally {
-    await session.close();
-  }
+  const { ssh } = builder;
+  const ending = await Session.use(builderMachine(ssh), (session) =>
+    session.run(lookAtJobs(ssh, args), "", { show, quiet: !show }),
+  );
+  if (ending.kind === "lost") throw ending.failure;
+  return ending;
 }

@@ -45,8 +45,8 @@ async function targetOf(host: HostConfig, monitoring: boolean): Promise<ScrapeTa
   const { name, group, labels } = host;
   const common = { name, labels, ...(group !== undefined && { group }) };
   if (!("virtual" in host)) {
-    const node = monitoring ? { node: hostAndPort(host.address, nodePort) } : {};
-    return { ...common, server: hostAndPort(host.address, host.server.port), ...node };
+    const node = monitoring ? { node: hostAndPort(host.machine.address, nodePort) } : {};
+    return { ...common, server: hostAndPort(host.machine.address, host.server.port), ...node };
   }
   const machine = await read(name);
   if (machine === undefined)

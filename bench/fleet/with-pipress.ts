@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { PlayHost } from "../../infra/ssh/host.ts";
+import type { Machine } from "../../infra/ssh/machine.ts";
 import { repoRoot } from "../../common/paths.ts";
 import { makeProject } from "../../infra/provider/testing/engine.ts";
 import type { RolloutConfig } from "../../infra/config/rollout-schema.ts";
@@ -19,9 +19,9 @@ export interface Ups {
  * @param rootOf folder that stands for a host's /var/lib/pipress
  */
 export async function rollOutWithPipress(
-  hosts: readonly PlayHost[],
+  hosts: readonly Machine[],
   release: TrivialRelease,
-  rootOf: (host: PlayHost) => string,
+  rootOf: (host: Machine) => string,
   concurrency: number,
 ): Promise<Ups> {
   const steps: RolloutConfig = {

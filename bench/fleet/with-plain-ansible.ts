@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { execa } from "execa";
-import type { PlayHost } from "../../infra/ssh/host.ts";
+import type { Machine } from "../../infra/ssh/machine.ts";
 import { startContentServer } from "../../infra/ansible/content-server.ts";
 import { repoRoot } from "../../common/paths.ts";
 import { measure } from "./measured.ts";
@@ -18,9 +18,9 @@ const plays = join(repoRoot, "bench", "fleet", "plays");
  */
 export async function rollOutWithPlainAnsible(
   ansiblePlaybook: string,
-  hosts: readonly PlayHost[],
+  hosts: readonly Machine[],
   release: TrivialRelease,
-  rootOf: (host: PlayHost) => string,
+  rootOf: (host: Machine) => string,
   parallel: number,
   folder: string,
 ): Promise<Ups> {
@@ -68,7 +68,7 @@ export async function rollOutWithPlainAnsible(
   }
 }
 
-function variablesOf({ address, port, user, privateKeyFile }: PlayHost, root: string): object {
+function variablesOf({ address, port, user, privateKeyFile }: Machine, root: string): object {
   return {
     ...{ ansible_host: address, ansible_port: port, ansible_user: user },
     ...{ ansible_ssh_private_key_file: privateKeyFile, pipress_root: root },

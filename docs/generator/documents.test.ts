@@ -61,12 +61,9 @@ test("CONTRIBUTING's map names folders and files that exist", () => {
 });
 
 test("an unknown verb and an unknown option are seen", () => {
-  expect(["status --stack home", "jobs ls", "pulumi stack init home"].map(isKnown)).toEqual([
-    true,
-    true,
-    true,
-  ]);
-  expect(["stattus", "status --stak home", "jobs"].map(isKnown)).toEqual([false, false, true]);
+  const known = ["status --stack home", "jobs ls", "pulumi stack init home"];
+  const unknown = ["stattus", "status --stak home"];
+  expect([...known, ...unknown].filter((call) => isKnown(call))).toEqual(known);
 });
 
 /** GitHub's anchors of a page's headings. */

@@ -1,5 +1,5 @@
 import { basename, dirname, join } from "node:path";
-import { CONNECT_TIMEOUT_SECONDS, type SshPaths } from "../ssh/ssh-config.ts";
+import { CONNECT_TIMEOUT_SECONDS, type SshPaths } from "../ssh/config-file.ts";
 import { literal } from "./variables.ts";
 
 /** A command as data: what runs, not how. */

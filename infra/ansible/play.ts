@@ -9,7 +9,7 @@ import { describeTask, type PlaybookProgress } from "./progress.ts";
 import { redactor } from "./redact.ts";
 import { RunLog } from "./run-log.ts";
 import { Slots } from "./slots.ts";
-import type { SshPaths } from "../ssh/ssh-config.ts";
+import type { SshPaths } from "../ssh/config-file.ts";
 
 /** What a play is, whichever hosts it is for. All paths are absolute. */
 export interface Play {

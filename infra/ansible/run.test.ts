@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { readToolchain } from "../../toolchain/toolchain.ts";
-import { fingerprint } from "../ssh/host.ts";
+import { fingerprint } from "../ssh/machine.ts";
 import { PlaybookFailed } from "./playbook-failed.ts";
 import { closeConnections, type PlaybookRun, runPlaybook } from "./run.ts";
 import { makePlayFolder, type PlayFolder } from "./testing/play-folder.ts";

@@ -2,17 +2,17 @@ import { type ServedFile, startContentServer, type Transfer } from "./content-se
 import { formatBytes } from "../../common/units.ts";
 import type { Problem } from "../../common/user-error.ts";
 import type { ResourceLog } from "../plugin/handler.ts";
+import type { Connection } from "../ssh/connection.ts";
 import { Connections } from "../ssh/connections.ts";
 import { Batches } from "./batches.ts";
-import type { PlayHost } from "../ssh/host.ts";
+import type { Machine } from "../ssh/machine.ts";
 import { type Play, playOnHosts, type PlayMember } from "./play.ts";
 import { PlaybookFailed } from "./playbook-failed.ts";
 import { PlaybookProgress, type Recap } from "./progress.ts";
-import type { SshSession } from "../ssh/ssh-session.ts";
 
 /** One run of a playbook for one host. */
 export interface PlaybookRun extends Play {
-  host: PlayHost;
+  host: Machine;
   vars: Record<string, unknown>;
   secretVars: Record<string, unknown>;
   /** Served to the host while the run lasts. */
@@ -96,7 +96,7 @@ export async function runPlaybook(run: PlaybookRun): Promise<Outcome> {
 async function withHost(
   { host, files, bytesPerSecond, log, signal }: PlaybookRun,
   progress: PlaybookProgress,
-  work: (session: SshSession) => Promise<void>,
+  work: (connection: Connection) => Promise<void>,
 ): Promise<void> {
   const server = await startContentServer(files, reportTransfers(log, progress), bytesPerSecond);
   try {

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { priceOf } from "./prices.ts";
 import { duration } from "./duration.ts";
 import { size } from "./size.ts";
-import { strict } from "./strict.ts";
+import { strict } from "../../common/strict.ts";
 
 const instanceType = z
   .string()

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { duration } from "./duration.ts";
 import { size } from "./size.ts";
-import { strict } from "./strict.ts";
+import { strict } from "../../common/strict.ts";
+import { access, port, sharedAccess } from "../ssh/machine.ts";
 
 /** Also the name of a virtual machine's folder and of the host's resource. */
 const virtualName = z
@@ -23,34 +24,8 @@ const groupName = z
   .string()
   .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/, "must be letters, digits, dashes, dots and underscores");
 
-export const port = z.int().min(1).max(65535);
-
-export const hostKey = z
-  .string()
-  .regex(
-    /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/=]+/,
-    'must be a public key such as "ssh-ed25519 AAAA…"; read it on the host itself with `cat /etc/ssh/ssh_host_ed25519_key.pub`',
-  );
-
-/** How one gets in; a key file on this machine wins over an agent's socket, and without either the session's agent is asked. */
-const access = {
-  /** @default 22 */
-  port: port.optional(),
-  /** A user with passwordless sudo. @default "pi" */
-  user: z.string().min(1).optional(),
-  /** Private key on this machine. */
-  privateKeyFile: z.string().min(1).optional(),
-  /** Socket of an SSH agent on this machine. */
-  agentSocket: z.string().min(1).optional(),
-};
-
-/** A host to jump over. Needs no sudo. */
-const bastion = strict({
-  address: z.string().min(1),
-  ...access,
-  user: z.string().min(1),
-  hostKey,
-});
+/** User of a Raspberry Pi; it has passwordless sudo. */
+export const defaultUser = "pi";
 
 /** Settings of llama-server, over those of the recipe. */
 export const serverSchema = strict({
@@ -94,10 +69,7 @@ const settings = {
 };
 
 /** Settings that the hosts of one group share. */
-export const groupsSchema = z.record(
-  groupName,
-  strict({ ...access, bastion: bastion.optional(), ...settings }),
-);
+export const groupsSchema = z.record(groupName, strict({ ...sharedAccess, ...settings }));
 
 /** A Raspberry Pi emulated on this machine: QEMU's Cortex-A72 with real systemd and sshd. */
 export const virtualHost = strict({
@@ -118,12 +90,8 @@ export const virtualHost = strict({
 export const sshHost = strict({
   name: hostName,
   group: groupName.optional(),
-  /** Host name or address that SSH connects to. */
-  address: z.string().min(1),
-  /** The host's public key as in known_hosts, e.g. the output of `ssh-keyscan -t ed25519 pi-1` without the name. */
-  hostKey,
   ...access,
-  bastion: bastion.optional(),
+  ...sharedAccess,
   ...settings,
 });
 
@@ -145,7 +113,12 @@ export const endpointSchema = strict({
   host: z.union(
     [
       hostName,
-      strict({ name: hostName, address: z.string().min(1), ...access, hostKey, bastion: bastion.optional() }),
+      strict({
+        name: hostName,
+        ...access,
+        /** A user with passwordless sudo. @default "pi" */
+        user: access.user.default(defaultUser),
+      }),
     ],
     {
       error: "must be the name of a host, or a host with name, address and hostKey",
@@ -162,4 +135,3 @@ export const endpointSchema = strict({
 /** A host as it is written down, before group and stack have filled what it leaves open. */
 export type WrittenHost = z.infer<typeof hostSchema>;
 export type GroupsConfig = z.infer<typeof groupsSchema>;
-export type BastionConfig = z.infer<typeof bastion>;

@@ -43,9 +43,12 @@ describe("resolveHosts", () => {
       ],
     });
     expect(far).toEqual({
-      ...{ name: "pi-1", group: "attic", address: "10.0.0.1", port: 22, user: "admin", hostKey },
-      agentSocket: "/run/agent",
-      bastion: { address: "gate", port: 22, user: "jump", hostKey },
+      ...{ name: "pi-1", group: "attic" },
+      machine: {
+        ...{ name: "pi-1", address: "10.0.0.1", port: 22, user: "admin", hostKey },
+        agentSocket: "/run/agent",
+        bastion: { address: "gate", port: 22, user: "jump", hostKey },
+      },
       ...{ build: "onDevice", unreachable: "fail", labels: { floor: "3", room: "roof" } },
       where: "pipress:hosts[0]",
       server: {
@@ -61,7 +64,8 @@ describe("resolveHosts", () => {
       },
     });
     expect(near).toEqual({
-      ...{ name: "pi-2", address: "10.0.0.2", port: 22, user: "pi", hostKey },
+      name: "pi-2",
+      machine: { name: "pi-2", address: "10.0.0.2", port: 22, user: "pi", hostKey },
       ...{ build: "prebuilt", unreachable: "skip", labels: {} },
       where: "pipress:hosts[1]",
       server: {

@@ -1,6 +1,7 @@
 import { UserError, type Problem } from "../../common/user-error.ts";
 import type { Recipe } from "../recipe/recipe.ts";
-import type { BastionConfig, WrittenHost } from "./host-schema.ts";
+import type { Machine } from "../ssh/machine.ts";
+import { defaultUser, type WrittenHost } from "./host-schema.ts";
 import { nearest } from "../../common/nearest.ts";
 import type { StackConfig } from "./schema.ts";
 import { resolveServer, type ServerSettings } from "./server-settings.ts";
@@ -22,14 +23,9 @@ export interface VirtualHostConfig extends Settings {
   virtual: { memory: number; cpus: number; disk: number };
 }
 
+/** A real host, and how it is reached. */
 export interface SshHostConfig extends Settings {
-  address: string;
-  port: number;
-  user: string;
-  hostKey: string;
-  privateKeyFile?: string;
-  agentSocket?: string;
-  bastion?: BastionConfig & { port: number };
+  machine: Machine;
 }
 
 export type HostConfig = VirtualHostConfig | SshHostConfig;
@@ -71,21 +67,19 @@ function resolveHost(
   };
   if ("virtual" in host) return { ...settings, virtual: host.virtual };
   const bastion = host.bastion ?? group.bastion;
-  return {
-    ...settings,
+  const machine: Machine = {
+    name: host.name,
     address: host.address,
     port: host.port ?? group.port ?? 22,
-    user: host.user ?? group.user ?? "pi",
+    user: host.user ?? group.user ?? defaultUser,
     hostKey: host.hostKey,
     ...keyOf(hasKey(host) ? host : group),
-    ...(bastion && { bastion: { ...bastion, port: bastion.port ?? 22 } }),
+    ...(bastion && { bastion }),
   };
+  return { ...settings, machine };
 }
 
-interface Key {
-  privateKeyFile?: string;
-  agentSocket?: string;
-}
+type Key = Pick<Machine, "privateKeyFile" | "agentSocket">;
 
 function hasKey({ privateKeyFile, agentSocket }: Key): boolean {
   return privateKeyFile !== undefined || agentSocket !== undefined;

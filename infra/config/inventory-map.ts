@@ -1,8 +1,8 @@
+import pLimit from "p-limit";
 import { z } from "zod";
 import { hostSchema } from "./host-schema.ts";
 import type { PlacedHost } from "./hosts.ts";
 import type { Problem } from "../../common/user-error.ts";
-import { findHostKey } from "../ssh/known-hosts.ts";
 
 const groupSchema = z.looseObject({
   hosts: z.array(z.string()).default([]),
@@ -58,29 +58,37 @@ const sshArguments = ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_ss
  * The hosts of an inventory as if they stood under `hosts`.
  * @param file how problems name the inventory
  * @param configured groups that have settings in the stack's configuration
- * @param knownHosts text of the user's known_hosts, asked for hosts without `pipress_host_key`
+ * @param knownKey the host key that known_hosts has for an address, asked for hosts without `pipress_host_key`
  */
-export function hostsOfInventory(
+export async function hostsOfInventory(
   { hostvars, groups }: InventoryListing,
   file: string,
   configured: readonly string[],
-  knownHosts: string,
-): { hosts: PlacedHost[]; problems: Problem[] } {
+  knownKey: (address: string, port: number) => Promise<string | undefined>,
+): Promise<{ hosts: PlacedHost[]; problems: Problem[] }> {
   const hosts: PlacedHost[] = [];
   const problems: Problem[] = [];
   const names = [...new Set(groups.flatMap((group) => group.hosts))];
-  for (const name of names) {
-    const where = `${file}: ${name}`;
+  const limit = pLimit(8);
+  const mappings = names.map((name) => {
     const vars = hostvars[name] ?? {};
-    const own = groups.filter((group) => group.hosts.includes(name)).map((group) => group.name);
-    const mapped = settingsOf(name, vars, own, configured, knownHosts);
-    const found = [...unusable(vars), ...mapped.problems].map((problem) => ({
+    const member = groups.filter((group) => group.hosts.includes(name)).map((group) => group.name);
+    return limit(async () => ({
+      ...{ name, vars },
+      mapped: await settingsOf(name, vars, member, configured, knownKey),
+    }));
+  });
+  for (const { name, vars, mapped } of await Promise.all(mappings)) {
+    const where = `${file}: ${name}`;
+    const own = [...unusable(vars), ...mapped.problems].map((problem) => ({
       ...problem,
       where: [where, problem.where].filter(Boolean).join("."),
     }));
     const parsed = hostSchema.safeParse(mapped.settings);
-    if (parsed.success && found.length === 0) hosts.push({ where, host: parsed.data });
-    else problems.push(...found, ...(parsed.error?.issues ?? []).flatMap((issue) => explain(issue, where)));
+    if (parsed.success && own.length === 0) hosts.push({ where, host: parsed.data });
+    // One problem is enough for one variable.
+    const issues = (parsed.error?.issues ?? []).flatMap((issue) => explain(issue, where));
+    problems.push(...own, ...issues.filter((issue) => !own.some((problem) => problem.where === issue.where)));
   }
   if (names.length === 0) problems.push({ where: file, what: "the inventory names no host" });
   return { hosts, problems };
@@ -91,13 +99,13 @@ interface Mapped {
   problems: Problem[];
 }
 
-function settingsOf(
+async function settingsOf(
   name: string,
   vars: Record<string, unknown>,
   groups: readonly string[],
   configured: readonly string[],
-  knownHosts: string,
-): Mapped {
+  knownKey: (address: string, port: number) => Promise<string | undefined>,
+): Promise<Mapped> {
   const settings: Record<string, unknown> = { name, address: name };
   for (const [key, from] of Object.entries(variables)) {
     const value = from.map((variable) => vars[variable]).find((each) => each !== undefined);
@@ -116,16 +124,13 @@ function settingsOf(
   if (settings.hostKey === undefined) {
     const address = String(settings.address);
     const port = Number(settings.port ?? 22);
-    settings.hostKey = findHostKey(knownHosts, address, port);
-    if (settings.hostKey === undefined) {
+    settings.hostKey = await knownKey(address, port);
+    if (settings.hostKey === undefined)
       problems.push({
         where: "pipress_host_key",
         what: `is not set, and known_hosts has no key of ${address}${port === 22 ? "" : ` port ${port}`}`,
         remedy: "read it on the host itself with `cat /etc/ssh/ssh_host_ed25519_key.pub`",
       });
-      // One problem is enough for one missing key.
-      settings.hostKey = "ssh-ed25519 AAAA";
-    }
   }
   return { settings, problems };
 }

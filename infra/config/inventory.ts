@@ -1,10 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { execa } from "execa";
 import type { PlacedHost } from "./hosts.ts";
 import { UserError } from "../../common/user-error.ts";
 import { repoRoot } from "../../common/paths.ts";
+import { findHostKey } from "../ssh/known-hosts.ts";
 import { hostsOfInventory, parseListing } from "./inventory-map.ts";
 
 const where = "pipress:inventory";
@@ -40,13 +40,7 @@ export async function readInventory(
       what: `Ansible cannot read ${file}: ${stderr.trim().replace(/\s*\n\s*/g, " ")}`,
       remedy: "`ansible-inventory --list` has to accept it",
     });
-  const { hosts, problems } = hostsOfInventory(parseListing(stdout), path, configured, knownHosts());
+  const { hosts, problems } = await hostsOfInventory(parseListing(stdout), path, configured, findHostKey);
   if (problems.length > 0) throw new UserError(problems);
   return hosts;
-}
-
-/** The keys that this user's and this machine's ssh know. */
-function knownHosts(): string {
-  const files = [join(homedir(), ".ssh", "known_hosts"), "/etc/ssh/ssh_known_hosts"];
-  return files.map((file) => (existsSync(file) ? readFileSync(file, "utf8") : "")).join("\n");
 }

@@ -67,7 +67,7 @@ describe("parseStackConfig", () => {
     expect(found[0]).toBe("pipress:recipe: is required");
     expect(found.join("\n")).toContain('pipress:hosts[0].virtual.memory: "lots" is not a size');
     expect(found.join("\n")).toContain("pipress:hosts[1].name: must be lower-case");
-    expect(found.join("\n")).toContain("pipress:hosts[1].hostKey: must be a public key");
+    expect(found.join("\n")).toContain("pipress:hosts[1].hostKey: must be a public host key");
     expect(found.join("\n")).toContain("pipress:server.port: ");
   });
 
@@ -98,6 +98,30 @@ describe("parseStackConfig", () => {
     });
     expect(config.builder).toEqual({ ssh: { ...ssh, port: 22 } });
     expect(config.store).toBe("s3://models/p?endpoint=http://nas:9000");
+  });
+
+  it("refuses a relative private key wherever a machine is described, by its config path", () => {
+    const wrong = { privateKeyFile: "keys/pi" };
+    const bastion = { address: "gate", user: "me", hostKey: "ssh-ed25519 AAAA", ...wrong };
+    const pi = { name: "pi-1", address: "10.0.0.1", hostKey: "ssh-ed25519 AAAA" };
+    const message = "must be an absolute path, or one that starts with ~/";
+    expect(
+      problems({
+        ...{ recipe: "x", store: "s3://models/p", builder: { ssh: { ...ssh, ...wrong, bastion } } },
+        hosts: [{ ...pi, ...wrong, bastion }],
+        groups: { attic: { ...wrong, bastion } },
+        endpoint: { host: { ...pi, name: "gate", agentSocket: "agent", bastion } },
+      }),
+    ).toEqual([
+      `pipress:builder.ssh.privateKeyFile: ${message}`,
+      `pipress:builder.ssh.bastion.privateKeyFile: ${message}`,
+      `pipress:hosts[0].privateKeyFile: ${message}`,
+      `pipress:hosts[0].bastion.privateKeyFile: ${message}`,
+      `pipress:groups.attic.privateKeyFile: ${message}`,
+      `pipress:groups.attic.bastion.privateKeyFile: ${message}`,
+      `pipress:endpoint.host.agentSocket: ${message}`,
+      `pipress:endpoint.host.bastion.privateKeyFile: ${message}`,
+    ]);
   });
 
   const aws = { region: "us-east-1", maxCostUsd: 20 };

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { strict } from "./strict.ts";
+import { strict } from "../../common/strict.ts";
 import { duration } from "./duration.ts";
 import { size } from "./size.ts";
 

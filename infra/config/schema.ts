@@ -1,22 +1,14 @@
 import { z } from "zod";
 import { awsBuilder } from "./aws-schema.ts";
-import { endpointSchema, groupsSchema, hostKey, hostSchema, port, serverSchema } from "./host-schema.ts";
+import { endpointSchema, groupsSchema, hostSchema, serverSchema } from "./host-schema.ts";
 import { rolloutSchema } from "./rollout-schema.ts";
-import { strict } from "./strict.ts";
+import { strict } from "../../common/strict.ts";
+import { access } from "../ssh/machine.ts";
 import { parseS3Url, s3UrlForm, s3UrlProblem } from "../store/s3-address.ts";
 
 /** A Linux machine that runs the stages, reached over SSH. It needs Python 3.11, a C++ compiler, cmake and ninja. */
 const sshBuilder = strict({
-  /** Host name or address that SSH connects to. */
-  address: z.string().min(1),
-  /** @default 22 */
-  port: port.default(22),
-  user: z.string().min(1),
-  /** Private key on this machine; without it the SSH agent is asked. */
-  privateKeyFile: z.string().min(1).optional(),
-  /** Socket of an SSH agent other than the one in SSH_AUTH_SOCK. */
-  agentSocket: z.string().min(1).optional(),
-  hostKey,
+  ...access,
   /** Folder on the builder machine for tools, jobs and copies of artifacts. @default ~/.cache/pipress and ~/.local/share/pipress */
   folder: z
     .string()

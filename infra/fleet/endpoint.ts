@@ -4,7 +4,7 @@ import { ansibleDigest } from "../ansible/digest.ts";
 import type { StackConfig } from "../config/schema.ts";
 import { UserError } from "../../common/user-error.ts";
 import { addressFrom, hostAndPort } from "../ssh/address.ts";
-import { connectionOf, type HostConnection } from "../ssh/connection.ts";
+import type { Machine } from "../ssh/machine.ts";
 import type { Host, HostPort } from "./host.ts";
 import { Playbook } from "./rollout/playbook.ts";
 
@@ -35,13 +35,8 @@ export function endpointPorts(
 export function endpointHost(
   { host, port }: EndpointConfig,
   fleet: readonly Host[],
-): { connection: pulumi.Input<HostConnection>; address: pulumi.Input<string>; member?: Host } {
-  if (typeof host !== "string") {
-    const { bastion, ...rest } = host;
-    const jump = bastion && { bastion: { ...bastion, port: bastion.port ?? 22 } };
-    const connection = connectionOf({ ...rest, port: rest.port ?? 22, user: rest.user ?? "pi", ...jump });
-    return { connection, address: host.address };
-  }
+): { connection: pulumi.Input<Machine>; address: pulumi.Input<string>; member?: Host } {
+  if (typeof host !== "string") return { connection: host, address: host.address };
   const member = fleet.find(({ name }) => name === host);
   if (member === undefined)
     throw new UserError({

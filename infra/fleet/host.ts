@@ -3,7 +3,7 @@ import type { HostConfig } from "../config/hosts.ts";
 import type { Toolchain } from "../../toolchain/toolchain.ts";
 import { VirtualPi } from "../virtual-pi/virtual-pi.ts";
 import { hostAndPort } from "../ssh/address.ts";
-import { connectionOf, type HostConnection } from "../ssh/connection.ts";
+import type { Machine } from "../ssh/machine.ts";
 
 /** What may listen on a host besides llama-server: node exporter, agent check, load balancer, file server for peers. */
 export type HostPort = "node" | "agent" | "endpoint" | "peers";
@@ -23,7 +23,7 @@ export interface Host {
   address: string;
   /** Ports at which this machine reaches what is on the host, by name; `http` is llama-server. */
   ports: pulumi.Output<{ http: number } & Partial<Record<HostPort, number>>>;
-  connection: pulumi.Output<HostConnection>;
+  connection: pulumi.Output<Machine>;
   /** Base URL for OpenAI clients: llama-server with `/v1`. */
   baseUrl: pulumi.Output<string>;
   /** The virtual machine, whose end ends everything on it. */
@@ -53,10 +53,10 @@ export function makeHost(
     return {
       ...common,
       isVirtual: false,
-      address: config.address,
+      address: config.machine.address,
       ports: pulumi.output({ http: server.port, ...further }),
-      connection: pulumi.output(connectionOf(config)),
-      baseUrl: pulumi.output(`http://${hostAndPort(config.address, server.port)}/v1`),
+      connection: pulumi.output(config.machine),
+      baseUrl: pulumi.output(`http://${hostAndPort(config.machine.address, server.port)}/v1`),
       readyWhen: [],
     };
   }

@@ -1,5 +1,3 @@
-import type { Host } from "../fleet/host.ts";
-
 /** Address of this machine as an emulated host sees it (QEMU's user-mode network). */
 const machineFromInside = "10.0.2.2";
 
@@ -8,7 +6,7 @@ const machineFromInside = "10.0.2.2";
  * host has an address of its own.
  * @param insideVirtual whether the one that looks is virtual
  */
-export function addressFrom(insideVirtual: boolean, host: Pick<Host, "isVirtual" | "address">): string {
+export function addressFrom(insideVirtual: boolean, host: { isVirtual: boolean; address: string }): string {
   return host.isVirtual && insideVirtual ? machineFromInside : host.address;
 }
 

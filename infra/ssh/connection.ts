@@ -1,28 +1,194 @@
-import type { BastionConfig } from "../config/host-schema.ts";
-import type { Settings, SshHostConfig } from "../config/hosts.ts";
+import { randomBytes } from "node:crypto";
+import { connect } from "node:net";
+import { execa, type ResultPromise } from "execa";
+import { UserError } from "../../common/user-error.ts";
+import { CONNECT_TIMEOUT_SECONDS, type SshPaths } from "./config-file.ts";
+import { explainFailure, explainMissingFolder } from "./failure.ts";
+import type { Machine } from "./machine.ts";
+import { Session } from "./session.ts";
 
-/** How Ansible reaches a host. */
-export interface HostConnection {
-  name: string;
-  address: string;
-  port: number;
-  user: string;
-  privateKeyFile?: string;
-  /** Socket of an SSH agent; without it and without a key file, the session's own agent is asked. */
-  agentSocket?: string;
-  /** Public host key, verified on every connection. */
-  hostKey: string;
-  /** A host to jump over. */
-  bastion?: BastionConfig & { port: number };
+const connectSeconds = 10;
+
+type Master = ResultPromise<{ reject: false; stdin: "pipe" }>;
+
+/** What the connection runs on the host: its folder exists exactly as long as the connection does. */
+function remoteScript(folder: string): string {
+  const make = `rm -rf ${folder} && LC_ALL=C mkdir -m 700 ${folder}`;
+  return `${make} && echo ready && cat >/dev/null; rm -rf ${folder}`;
 }
 
-/** The part of a host's configuration that says how it is reached. */
-export function connectionOf(host: Omit<SshHostConfig, keyof Settings> & { name: string }): HostConnection {
-  const { name, address, port, user, hostKey, privateKeyFile, agentSocket, bastion } = host;
-  return {
-    ...{ name, address, port, user, hostKey },
-    ...(privateKeyFile !== undefined && { privateKeyFile }),
-    ...(agentSocket !== undefined && { agentSocket }),
-    ...(bastion && { bastion }),
-  };
+/**
+ * One SSH connection that everything of a run goes through: its start tells an unreachable, unknown or unwilling host from
+ * a good one within seconds, Ansible's own connections are channels of it, and it carries the content tunnel. When it drops
+ * it is made anew, tunnel included.
+ */
+export class Connection {
+  readonly #session: Session;
+  readonly #folder = `/tmp/pipress-${randomBytes(8).toString("hex")}`;
+  /** What the host reaches of this machine, while the connection is in use: for so long it is made anew when it drops. */
+  #contentPort: number | undefined;
+  #sockets = 0;
+  #master: Master | undefined;
+
+  private constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /**
+   * Connects, and lets the host reach a port of this machine's loopback behind `contentSocket`.
+   * @throws UserError naming the host, what is wrong and the remedy
+   */
+  static async open(host: Machine, port: number, signal?: AbortSignal): Promise<Connection> {
+    const connection = new Connection(await Session.open(host));
+    try {
+      await connection.#probePort();
+      await connection.#connect(signal);
+      await connection.#serve(port);
+      return connection;
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  }
+
+  /** For other ssh commands, Ansible's too, that share the connection. */
+  get paths(): SshPaths {
+    return this.#session.files;
+  }
+
+  /** Unix socket on the host behind which the content is. */
+  get contentSocket(): string {
+    return `${this.#folder}/content-${this.#sockets}.sock`;
+  }
+
+  /** Nobody uses it for now: it is not made anew when it drops. */
+  rest(): void {
+    this.#contentPort = undefined;
+  }
+
+  /**
+   * Back from `rest`, with another port.
+   * @returns whether the connection is there still; that it is shows when the host answers over it, which may have started anew
+   * @throws UserError where the host does not answer at all
+   */
+  async wake(port: number): Promise<boolean> {
+    if (this.#master?.exitCode !== null) return false;
+    await this.#probePort();
+    return this.#serve(port).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  async #serve(port: number): Promise<void> {
+    // sshd makes no socket where it has left one before.
+    this.#sockets += 1;
+    this.#contentPort = port;
+    await this.#forward(port);
+  }
+
+  async #forward(port: number): Promise<void> {
+    const { name } = this.#session.machine;
+    const args = ["-F", this.paths.config, "-S", this.paths.control, "-O", "forward"];
+    const { exitCode, stderr } = await execa(
+      "ssh",
+      [...args, "-R", `${this.contentSocket}:127.0.0.1:${port}`, name],
+      { reject: false, stdin: "ignore", timeout: CONNECT_TIMEOUT_SECONDS * 1000 },
+    );
+    if (exitCode === 0) return;
+    throw new UserError({
+      where: name,
+      what: `sshd refuses to forward a socket (${firstLine(stderr)})`,
+      remedy: "allow it in the host's sshd_config: AllowStreamLocalForwarding yes, DisableForwarding no",
+    });
+  }
+
+  /** Ends the connection; the host removes what it left there. */
+  async close(): Promise<void> {
+    this.rest();
+    const master = this.#master;
+    if (master !== undefined) {
+      master.stdin.end();
+      const timer = setTimeout(() => master.kill("SIGTERM"), 3000);
+      await master;
+      clearTimeout(timer);
+    }
+    await this.#session.close();
+  }
+
+  async #connect(signal?: AbortSignal): Promise<void> {
+    const command = `exec sh -c '${remoteScript(this.#folder)}'`;
+    await this.#session.forgetMessages();
+    const args = this.#session.sshArguments(["-M", "-S", this.paths.control], command);
+    const master = execa("ssh", args, { reject: false, stdin: "pipe" });
+    this.#master = master;
+    const abort = (): void => void master.kill();
+    signal?.addEventListener("abort", abort);
+    const ready = await isReady(master);
+    signal?.removeEventListener("abort", abort);
+    if (!ready) {
+      signal?.throwIfAborted();
+      const { stderr } = await master;
+      throw explainMissingFolder(this.#session.machine, stderr) ?? (await this.#session.failure());
+    }
+    void master.then(() => this.#reconnect());
+  }
+
+  /** The connection ended by itself: tries every two seconds to have it back, as long as the run goes on. */
+  async #reconnect(): Promise<void> {
+    while (this.#contentPort !== undefined) {
+      const back = await this.#connect().then(
+        () => true,
+        () => false,
+      );
+      if (back) {
+        await this.#forward(this.#contentPort).catch(() => undefined);
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    }
+  }
+
+  /** A name that does not resolve or a closed port says more about itself than ssh does; behind a bastion only ssh can look. */
+  async #probePort(): Promise<void> {
+    const { machine } = this.#session;
+    const { address, port, bastion } = machine;
+    if (bastion !== undefined) return;
+    await new Promise<void>((resolve, reject) => {
+      const socket = connect({ host: address, port, timeout: connectSeconds * 1000 });
+      const fail = (code: string): void => {
+        socket.destroy();
+        reject(explainFailure(machine, { own: code }));
+      };
+      socket.once("connect", () => {
+        socket.destroy();
+        resolve();
+      });
+      socket.once("timeout", () => {
+        fail("ETIMEDOUT");
+      });
+      socket.once("error", (error: NodeJS.ErrnoException) => {
+        fail(error.code ?? error.message);
+      });
+    });
+  }
+}
+
+/** Waits for the remote script to say that it runs; false where ssh ended instead. */
+async function isReady(master: Master): Promise<boolean> {
+  // A login shell may print a greeting of its own first.
+  let output = "";
+  return new Promise((resolve) => {
+    master.stdout.on("data", (chunk: Buffer) => {
+      output += chunk.toString();
+      if (/^ready$/m.test(output)) resolve(true);
+    });
+    void master.then(() => {
+      resolve(false);
+    });
+  });
+}
+
+function firstLine(text: string): string {
+  return text.trim().split("\n", 1)[0] ?? "";
 }

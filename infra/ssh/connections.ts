@@ -1,9 +1,9 @@
-import type { PlayHost } from "./host.ts";
-import { SshSession } from "./ssh-session.ts";
+import { Connection } from "./connection.ts";
+import type { Machine } from "./machine.ts";
 
 /** A connection that nobody uses, and what will end it. */
 interface Idle {
-  session: SshSession;
+  connection: Connection;
   timer: NodeJS.Timeout;
 }
 
@@ -26,19 +26,19 @@ export class Connections {
    * @throws UserError when the host cannot be reached or is the wrong one
    */
   async use<Result>(
-    host: PlayHost,
+    host: Machine,
     port: number,
     signal: AbortSignal,
-    work: (session: SshSession) => Promise<Result>,
+    work: (connection: Connection) => Promise<Result>,
   ): Promise<Result> {
     const key = JSON.stringify(host);
-    const session = (await this.#kept(key, port)) ?? (await SshSession.open(host, port, signal));
+    const connection = (await this.#kept(key, port)) ?? (await Connection.open(host, port, signal));
     try {
-      const result = await work(session);
-      await this.#keepIdle(key, session);
+      const result = await work(connection);
+      await this.#keepIdle(key, connection);
       return result;
     } catch (error) {
-      await session.close();
+      await connection.close();
       throw error;
     }
   }
@@ -54,34 +54,34 @@ export class Connections {
    * The connection that waits for its next use, unless it dropped meanwhile or the host started anew.
    * @throws UserError when the host does not answer any more
    */
-  async #kept(key: string, port: number): Promise<SshSession | undefined> {
+  async #kept(key: string, port: number): Promise<Connection | undefined> {
     const idle = this.#idle.get(key);
     if (idle === undefined) return undefined;
     this.#idle.delete(key);
     clearTimeout(idle.timer);
-    const { session } = idle;
-    let isThere = false;
+    const { connection } = idle;
+    let isAlive = false;
     try {
-      isThere = await session.wake(port);
+      isAlive = await connection.wake(port);
     } finally {
-      if (!isThere) await session.close();
+      if (!isAlive) await connection.close();
     }
-    return isThere ? session : undefined;
+    return isAlive ? connection : undefined;
   }
 
-  async #keepIdle(key: string, session: SshSession): Promise<void> {
+  async #keepIdle(key: string, connection: Connection): Promise<void> {
     // Two plays on one host at the same time have two: one is enough to keep.
-    if (this.#idle.has(key)) return session.close();
-    session.rest();
+    if (this.#idle.has(key)) return connection.close();
+    connection.rest();
     const timer = setTimeout(() => {
       this.#idle.delete(key);
-      void session.close();
+      void connection.close();
     }, this.#keep);
-    this.#idle.set(key, { session, timer });
+    this.#idle.set(key, { connection, timer });
   }
 }
 
-async function end({ session, timer }: Idle): Promise<void> {
+async function end({ connection, timer }: Idle): Promise<void> {
   clearTimeout(timer);
-  await session.close();
+  await connection.close();
 }

@@ -1,29 +1,67 @@
-import { expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { findHostKey } from "./known-hosts.ts";
 
-// Lines as ssh-keyscan and `ssh-keygen -H` write them; the hash is of the name "pi-2".
-const text = `
-# a comment
-pi-1,10.0.0.1 ssh-rsa AAAArsa
-pi-1 ssh-ed25519 AAAAed
-[pi-1]:2222 ssh-ed25519 AAAAother
-*.home ssh-ed25519 AAAAwild
-@cert-authority pi-4 ssh-ed25519 AAAAca
-@revoked * ssh-ed25519 AAAAgone
-pi-5 ssh-ed25519 AAAAgone
-|1|MDEyMzQ1Njc4OTAxMjM0NTY3ODk=|tg9pA++z3127xU14AHjyQAZ78Oo= ssh-ed25519 AAAAhashed
-`;
+// Real keys: ssh-keygen leaves out lines that are none.
+let folder: string;
+let file: string;
+const keys: Record<string, string> = {};
 
-test("the best kind of key of a name or address on its port is found", () => {
-  expect(findHostKey(text, "pi-1", 22)).toBe("ssh-ed25519 AAAAed");
-  expect(findHostKey(text, "10.0.0.1", 22)).toBe("ssh-rsa AAAArsa");
-  expect(findHostKey(text, "pi-1", 2222)).toBe("ssh-ed25519 AAAAother");
+async function makeKey(name: string, type: string): Promise<void> {
+  const path = join(folder, name);
+  await execa("ssh-keygen", ["-q", "-t", type, "-N", "", "-C", "", "-f", path]);
+  const { stdout } = await execa("ssh-keygen", ["-y", "-f", path]);
+  keys[name] = stdout.split(" ").slice(0, 2).join(" ");
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "pipress-known-"));
+  const types = { rsa: "rsa", ecdsa: "ecdsa" };
+  const names = ["ed", "other", "wild", "authority", "gone", "hashed"];
+  await Promise.all([
+    ...Object.entries(types).map(([name, type]) => makeKey(name, type)),
+    ...names.map((name) => makeKey(name, "ed25519")),
+  ]);
+  file = join(folder, "known_hosts");
+  writeFileSync(file, `pi-2 ${keys["hashed"]}\n`);
+  await execa("ssh-keygen", ["-q", "-H", "-f", file]);
+  writeFileSync(
+    file,
+    `# a comment
+pi-1,10.0.0.1 ${keys["rsa"]}
+pi-1 ${keys["ecdsa"]} with a comment
+pi-1 ${keys["ed"]}
+[pi-1]:2222 ${keys["other"]}
+*.home ${keys["wild"]}
+@cert-authority pi-4 ${keys["authority"]}
+@revoked * ${keys["gone"]}
+pi-5 ${keys["gone"]}
+`,
+    { flag: "a" },
+  );
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true });
 });
 
-test("a hashed name is found", () => {
-  expect(findHostKey(text, "pi-2", 22)).toBe("ssh-ed25519 AAAAhashed");
+const find = (address: string, port = 22) => findHostKey(address, port, [join(folder, "none"), file]);
+
+test("the best kind of key of a name or address on its port is found", async () => {
+  expect(await find("pi-1")).toBe(keys["ed"]);
+  expect(await find("PI-1")).toBe(keys["ed"]);
+  expect(await find("10.0.0.1")).toBe(keys["rsa"]);
+  expect(await find("pi-1", 2222)).toBe(keys["other"]);
+  expect(await find("pi-1", 2223)).toBeUndefined();
 });
 
-test("wildcards, authorities and revoked keys vouch for nobody", () => {
-  for (const name of ["a.home", "pi-4", "pi-5", "pi-9"]) expect(findHostKey(text, name, 22)).toBeUndefined();
+test("a hashed name is found, and one that a pattern fits", async () => {
+  expect(await find("pi-2")).toBe(keys["hashed"]);
+  expect(await find("a.home")).toBe(keys["wild"]);
+});
+
+test("authorities and revoked keys vouch for nobody", async () => {
+  for (const name of ["pi-4", "pi-5", "pi-9"]) expect(await find(name)).toBeUndefined();
 });

@@ -1,4 +1,6 @@
-import { createHmac } from "node:crypto";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
 
 /** Which kind of key is taken where a host has several. */
 const preferred = [
@@ -7,33 +9,36 @@ const preferred = [
   "ecdsa-sha2-nistp384",
   "ecdsa-sha2-nistp521",
   "ssh-rsa",
+  "sk-ssh-ed25519@openssh.com",
+  "sk-ecdsa-sha2-nistp256@openssh.com",
 ];
 
-/**
- * The key that a `known_hosts` file (sshd(8)) holds for a host, plain or hashed names alike.
- * @returns `type base64`; undefined where there is none, or only a revoked one. Names with wildcards do not count: they
- * stand for no one host.
- */
-export function findHostKey(knownHosts: string, address: string, port: number): string | undefined {
-  const name = port === 22 ? address : `[${address}]:${port}`;
-  const revoked = new Set<string>();
-  const found: string[] = [];
-  for (const line of knownHosts.split("\n")) {
-    const fields = line.trim().split(/\s+/);
-    if (fields[0] === "@revoked") revoked.add(fields[3] ?? "");
-    const [names = "", type = "", key = ""] = fields;
-    if (key === "" || names.startsWith("#") || names.startsWith("@")) continue;
-    if (names.split(",").some((each) => isName(each, name))) found.push(`${type} ${key}`);
-  }
-  const good = found.filter((key) => !revoked.has(key.split(" ")[1] ?? ""));
-  const rank = (key: string): number => preferred.indexOf(key.split(" ")[0] ?? "");
-  return good.filter((key) => rank(key) >= 0).sort((a, b) => rank(a) - rank(b))[0];
-}
+/** What this user's and this machine's ssh know. */
+const usualFiles = [join(homedir(), ".ssh", "known_hosts"), "/etc/ssh/ssh_known_hosts"];
 
-/** `|1|salt|HMAC-SHA1(salt, name)`, or the name itself. */
-function isName(entry: string, name: string): boolean {
-  const [empty, version, salt, hash] = entry.split("|");
-  if (empty !== "" || version !== "1" || salt === undefined || hash === undefined)
-    return entry.toLowerCase() === name.toLowerCase();
-  return createHmac("sha1", Buffer.from(salt, "base64")).update(name).digest("base64") === hash;
+/**
+ * The host key that ssh itself would accept from this address, by its known_hosts: `ssh-keygen -F` looks there.
+ * @returns `type base64`; undefined where there is none, or only a revoked one or one of an authority
+ */
+export async function findHostKey(
+  address: string,
+  port: number,
+  files: readonly string[] = usualFiles,
+): Promise<string | undefined> {
+  const name = port === 22 ? address : `[${address}]:${port}`;
+  const listed = await Promise.all(
+    // A file that is not there knows no host.
+    files.map((file) => execa("ssh-keygen", ["-F", name, "-f", file], { reject: false, stdin: "ignore" })),
+  );
+  const keys: string[] = [];
+  const revoked = new Set<string>();
+  for (const line of listed.flatMap(({ stdout }) => stdout.split("\n"))) {
+    const fields = line.trim().split(/\s+/);
+    const [marker = ""] = fields;
+    if (marker === "@revoked") revoked.add(`${fields[2]} ${fields[3]}`);
+    else if (!/^[@#]/.test(marker)) keys.push(`${fields[1]} ${fields[2]}`);
+  }
+  return preferred
+    .flatMap((type) => keys.filter((key) => key.startsWith(`${type} `)))
+    .find((key) => !revoked.has(key));
 }

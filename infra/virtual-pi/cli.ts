@@ -1,4 +1,4 @@
-// A virtual Pi by hand, for development: npx tsx infra/virtual-pi/cli.ts up|down|ssh NAME
+// A virtual Pi by hand, for development: npx tsx infra/virtual-pi/cli.ts up|down NAME
 import { isReady, imageDigest } from "../../toolchain/virtual-pi-image/index.ts";
 import { UserError } from "../../common/user-error.ts";
 import { cacheDir } from "../../common/paths.ts";
@@ -13,17 +13,10 @@ try {
   const machine = new VirtualPiMachine(name);
   if (verb === "up" && name !== "") {
     if (!isReady(cacheDir())) throw new UserError({ where: name, what: "the image is not built yet" });
-    const record = (await machine.read())
-      ? await machine.start(say)
-      : await machine.create(
-          {
-            ...{ name, memoryMiB: 1024, cpus: 4, diskGiB: 8, imageDigest: imageDigest() },
-            forwards: { http: 8080 },
-          },
-          say,
-        );
+    const size = { memoryMiB: 1024, cpus: 4, diskGiB: 8 };
+    const spec = { name, ...size, imageDigest: imageDigest(), forwards: { http: 8080 } };
+    await ((await machine.read()) ? machine.start(say) : machine.create(spec, say));
     console.log(JSON.stringify(await read(name), null, 2));
-    console.log(machine.sshCommand(record).join(" "));
   } else if (verb === "down" && name !== "") await machine.destroy();
   else throw new UserError({ where: "cli.ts", what: "usage: cli.ts up|down NAME" });
 } catch (error) {

@@ -20,7 +20,6 @@ export function machineFolder(path: string) {
     /** The private key that logs in as `pi`. */
     privateKey: file("id_ed25519"),
     hostKey: file("host_ed25519"),
-    knownHosts: file("known_hosts"),
     /** What the machine's serial console says. */
     serialLog: file("serial.log"),
     /** What QEMU itself says, usually nothing. */

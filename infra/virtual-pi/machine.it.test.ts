@@ -1,12 +1,11 @@
 // Boots a real machine, which takes a minute or two and the image (`npm start` or toolchain/virtual-pi-image/build.ts):
 //   PIPRESS_IT=1 npx vitest run infra/virtual-pi/machine.it.test.ts
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { imageDigest } from "../../toolchain/virtual-pi-image/index.ts";
 import { repoRoot } from "../../common/paths.ts";
@@ -16,7 +15,6 @@ import { sshGreets } from "./ssh.ts";
 import type { Call, Existing, Props, ResourceHandler } from "../plugin/handler.ts";
 import type { VirtualPiOutputs } from "./resource.ts";
 
-const run = promisify(execFile);
 const inputs = {
   ...{
     name: "it-pi",
@@ -40,8 +38,10 @@ describe.runIf(process.env.PIPRESS_IT === "1")("a virtual Pi", { timeout: 15 * 6
   const changes = async (news: Props) => (await resource.diff(existing(), news, call)).changes;
 
   async function onHost(...command: string[]): Promise<string> {
-    const [ssh = "", ...args] = machine.sshCommand(outputs, command);
-    return (await run(ssh, args)).stdout.trim();
+    const ending = await machine.run(outputs, command.join(" "));
+    if (ending.kind === "lost") throw ending.failure;
+    expect(ending.code, command.join(" ")).toBe(0);
+    return ending.stdout.trim();
   }
 
   beforeAll(async () => {
@@ -82,10 +82,11 @@ describe.runIf(process.env.PIPRESS_IT === "1")("a virtual Pi", { timeout: 15 * 6
   });
 
   test("a wrong host key is refused with the machine's name, and the machine goes on", async () => {
-    await writeFile(machine.folder.knownHosts, `[127.0.0.1]:${outputs.sshPort} ${otherKey}\n`);
+    const record = await readFile(machine.folder.record, "utf8");
+    await writeFile(machine.folder.record, record.replace(outputs.hostKey, otherKey));
     await expect(machine.start(silent)).rejects.toThrow(/it-pi: .*another host key/);
     expect(await machine.isRunning()).toBe(true);
-    await writeFile(machine.folder.knownHosts, `[127.0.0.1]:${outputs.sshPort} ${outputs.hostKey}\n`);
+    await writeFile(machine.folder.record, record);
   });
 
   test("what is killed shows as drift, and starts again with its keys, ports and files", async () => {

@@ -11,12 +11,13 @@ import { imageDir } from "../../toolchain/virtual-pi-image/index.ts";
 import { UserError } from "../../common/user-error.ts";
 import { cacheDir, dataDir } from "../../common/paths.ts";
 import { allGone, endProcesses } from "../../common/process/signals.ts";
+import { type Ending, Session } from "../ssh/session.ts";
 import { machineFolder, type MachineFolder } from "./folder.ts";
 import { findMachineProcesses } from "./process.ts";
 import { buildQemuCommand } from "./qemu.ts";
 import { buildSeed } from "./seed.ts";
 import type { MachineRecord, VirtualPiSpec } from "./spec.ts";
-import { buildSshCommand, generateKey, knownHostsLine, sshGreets } from "./ssh.ts";
+import { generateKey, sshGreets } from "./ssh.ts";
 
 /** Says what is going on, e.g. `booting 12 s`. */
 export type Progress = (message: string) => void;
@@ -102,8 +103,7 @@ export class VirtualPiMachine {
     const record = await this.read();
     if (pids.length === 0) return;
     if (record !== undefined) {
-      const [ssh = "", ...args] = this.sshCommand(record, ["sudo", "systemctl", "poweroff"]);
-      await execa(ssh, args, { stdin: "ignore", reject: false, timeout: 30_000 });
+      await this.run(record, "sudo systemctl poweroff", 30_000);
       if (await allGone(pids, 60_000)) return;
     }
     await endProcesses(pids);
@@ -115,9 +115,18 @@ export class VirtualPiMachine {
     await rm(this.folder.path, { recursive: true, force: true });
   }
 
-  /** The `ssh` command line that reaches this machine, for running `command` or, without one, a shell. */
-  sshCommand({ sshPort }: MachineRecord, command: string[] = []): string[] {
-    return buildSshCommand(this.folder, sshPort, command);
+  /** Runs a command on the machine. @param timeoutMs after which it is given up */
+  run(
+    { sshPort, hostKey }: Pick<MachineRecord, "sshPort" | "hostKey">,
+    command: string,
+    timeoutMs?: number,
+  ): Promise<Ending> {
+    const { privateKey } = this.folder;
+    const access = { address: "127.0.0.1", port: sshPort, user: "pi", hostKey, privateKeyFile: privateKey };
+    const signal = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
+    return Session.use({ name: this.name, ...access }, (session) =>
+      session.run(command, "", { quiet: true, ...(signal && { signal }) }),
+    );
   }
 
   private async takeImage(digest: string): Promise<void> {
@@ -167,7 +176,6 @@ export class VirtualPiMachine {
   }
 
   private async save(record: MachineRecord): Promise<void> {
-    await writeFile(this.folder.knownHosts, knownHostsLine(record.sshPort, record.hostKey));
     await writeFileAtomic(this.folder.record, `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 });
   }
 
@@ -223,15 +231,14 @@ export class VirtualPiMachine {
   }
 
   private async answers(record: MachineRecord): Promise<boolean> {
-    const [ssh = "", ...args] = this.sshCommand(record, ["true"]);
-    const tried = await execa(ssh, args, { stdin: "ignore", reject: false, timeout: 60_000 });
-    if (tried.stderr.includes("Host key verification failed"))
+    const ending = await this.run(record, "true", 60_000);
+    if (ending.kind === "lost" && ending.failure.kind === "hostKey")
       throw new UserError({
         where: this.name,
         what: `what answers on 127.0.0.1:${record.sshPort} has another host key than the one this machine was given`,
         remedy: "see who listens on that port (`ss -ltnp`); the machine was not touched",
       });
-    return !tried.failed;
+    return ending.kind === "ended" && ending.code === 0;
   }
 
   private async failure(what: string, programMissing = false): Promise<UserError> {

@@ -1,8 +1,7 @@
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { expect, test } from "vitest";
-import { machineFolder } from "./folder.ts";
-import { buildSshCommand, knownHostsLine, sshGreets } from "./ssh.ts";
+import { sshGreets } from "./ssh.ts";
 
 async function withServer(greeting: string, use: (port: number) => Promise<void>) {
   const server = createServer((socket) => socket.write(greeting));
@@ -13,18 +12,6 @@ async function withServer(greeting: string, use: (port: number) => Promise<void>
     server.close();
   }
 }
-
-test("the host key is always checked, against the machine's own file and no other", () => {
-  const command = buildSshCommand(machineFolder("/data/pi-0"), 40022, ["true"]).join(" ");
-  expect(command).toContain("StrictHostKeyChecking=yes");
-  expect(command).toContain('UserKnownHostsFile="/data/pi-0/known_hosts"');
-  expect(command).toContain("GlobalKnownHostsFile=none");
-  expect(command).toMatch(/ pi@127\.0\.0\.1 true$/);
-});
-
-test("a host key is pinned to its port, so that machines on one address do not mix", () => {
-  expect(knownHostsLine(40022, "ssh-ed25519 AAAA")).toBe("[127.0.0.1]:40022 ssh-ed25519 AAAA\n");
-});
 
 test("a server that introduces itself as SSH greets", async () => {
   await withServer("SSH-2.0-OpenSSH_10.0\r\n", async (port) => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { execa, type ResultPromise } from "execa";
 import { parse, stringify } from "yaml";
-import type { HostConnection } from "../../infra/ssh/connection.ts";
+import type { Machine } from "../../infra/ssh/machine.ts";
 import { repoRoot } from "../../common/paths.ts";
 import { environment } from "../../cli/environment.ts";
 
@@ -132,7 +132,7 @@ export class Workspace {
 
   /** Runs a command as root on a host of the stack, verifying its host key as everything else does. */
   async onHost(name: string, ...argv: string[]): Promise<Outcome> {
-    const { hosts } = await this.outputs<{ hosts: Record<string, HostConnection> }>();
+    const { hosts } = await this.outputs<{ hosts: Record<string, Machine> }>();
     const host = hosts[name];
     if (host === undefined) throw new Error(`the stack has no host ${name}`);
     const knownHosts = join(this.dir, `known_hosts-${name}`);

@@ -2,7 +2,6 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
-import { execa } from "execa";
 import { expect } from "vitest";
 import { signalAll } from "../../common/process/signals.ts";
 import { processTree } from "../../common/process/tree.ts";
@@ -137,15 +136,9 @@ export class Fleet {
 
   /** The same, whatever comes of it. Goes by the machine's own record: asking the stack takes seconds each time. */
   private async run(name: string, script: string): Promise<Outcome> {
-    const machine = this.machine(name);
-    const [ssh = "", ...args] = machine.sshCommand(await this.record(name), [
-      "sudo",
-      "sh",
-      "-c",
-      `'${script}'`,
-    ]);
-    const { exitCode, all } = await execa(ssh, args, { reject: false, all: true, stdin: "ignore" });
-    return { exitCode, output: all.trim() };
+    const ending = await this.machine(name).run(await this.record(name), `sudo sh -c '${script}' 2>&1`);
+    if (ending.kind === "lost") return { exitCode: undefined, output: ending.failure.message };
+    return { exitCode: ending.code, output: ending.stdout.trim() };
   }
 
   private async record(name: string): Promise<MachineRecord> {

@@ -1,7 +1,8 @@
 import type { SshBuilderConfig } from "../../config/schema.ts";
+import { Session } from "../../ssh/session.ts";
 import type { StageSpec } from "../../stage/job.ts";
 import { follow } from "./follow.ts";
-import { SshSession } from "./session.ts";
+import { builderMachine } from "./machine.ts";
 import { packSource } from "./source.ts";
 
 /**
@@ -18,7 +19,7 @@ export async function attachOverSsh(
     process.on(signal, () => {
       interrupted.abort();
     });
-  const session = await SshSession.open(machine);
+  const session = await Session.open(builderMachine(machine));
   try {
     const { HF_TOKEN } = process.env;
     const environment: Record<string, string> = HF_TOKEN === undefined ? {} : { HF_TOKEN };

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../../common/user-error.ts";
+import { explainFailure } from "../../ssh/failure.ts";
+import type { Ending } from "../../ssh/session.ts";
 import { follow } from "./follow.ts";
+import { builderMachine } from "./machine.ts";
 import { receiveSource, runStage, sourceMissing } from "./remote.ts";
-import type { Ending } from "./session.ts";
 
 const machine = { address: "gpu", port: 22, user: "me", hostKey: `ssh-ed25519 ${"A".repeat(68)}` };
 const spec = {
@@ -17,16 +19,11 @@ const spec = {
   toolVersions: {},
 };
 const source = { digest: "d1", archive: Buffer.from("packed") };
-const lost: Ending = {
-  kind: "lost",
-  message: "client_loop: send disconnect: Broken pipe",
-  wasConnected: true,
-};
-const refused: Ending = {
-  kind: "lost",
-  message: "ssh: connect to host gpu port 22: Connection refused",
-  wasConnected: false,
-};
+function broken(message: string, wasConnected: boolean): Ending {
+  return { kind: "lost", failure: explainFailure(builderMachine(machine), { own: message }), wasConnected };
+}
+const lost = broken("client_loop: send disconnect: Broken pipe", true);
+const refused = broken("ssh: connect to host gpu port 22: Connection refused", false);
 const ended = (code: number, stdout = ""): Ending => ({ kind: "ended", code, stdout });
 
 /** Follows over a session that ends as told, one ending after the other; the last one stays. */
@@ -34,7 +31,7 @@ async function followed(endings: Ending[], timeout = { first: 60, later: 60 }) {
   const ran: { command: string; input: string | Buffer }[] = [];
   const lines: string[] = [];
   const session = {
-    run: (command: string, input: string | Buffer) => {
+    run: (command: string, input: string | Buffer = "") => {
       ran.push({ command, input });
       return Promise.resolve((endings.length > 1 ? endings.shift() : endings[0]) as Ending);
     },
@@ -83,7 +80,7 @@ describe("follow", () => {
     ["Host key verification failed.", "wrong host key"],
     ["me@gpu: Permission denied (publickey).", "does not accept the key of user me"],
   ])("does not try again when it cannot help: %s", async (message, explained) => {
-    const { result, ran } = await followed([{ kind: "lost", message, wasConnected: false }]);
+    const { result, ran } = await followed([broken(message, false)]);
     expect(result).toBeInstanceOf(UserError);
     expect((result as UserError).message).toContain(explained);
     expect(ran).toHaveLength(1);
@@ -91,9 +88,7 @@ describe("follow", () => {
 
   it("gives a builder machine up that never answered", async () => {
     const { result } = await followed([refused], { first: 0.05, later: 60 });
-    expect((result as UserError).message).toMatch(
-      /unreachable: no SSH connection to gpu:22 .*Connection refused/,
-    );
+    expect((result as UserError).message).toMatch(/^builder: unreachable: nothing listens on gpu:22 — /);
   });
 
   it("says that the job goes on when it gives up a builder machine that had answered", async () => {

@@ -1,16 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { explainSshFailure } from "../../ssh/ssh-failure.ts";
+import type { Session } from "../../ssh/session.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { formatDuration } from "../../../common/units.ts";
-import { hostOf, type MachineJob } from "./machine.ts";
+import { builderMachine, type MachineJob } from "./machine.ts";
 import { receiveSource, runStage, sourceMissing } from "./remote.ts";
-import type { Ending } from "./session.ts";
 import type { PackedSource } from "./source.ts";
-
-/** What `follow` needs of a session, so that tests can lose connections at will. */
-export interface Session {
-  run(command: string, input: string | Buffer, options?: { signal?: AbortSignal }): Promise<Ending>;
-}
 
 export interface FollowOptions {
   log: (line: string) => void;
@@ -24,10 +18,6 @@ export interface FollowOptions {
 /** A builder machine that reboots is back within a quarter of an hour, a network mostly sooner. */
 const usualTimeout = { first: 120, later: 1800 };
 
-/** What ssh says when trying again cannot help. */
-const permanentFailure =
-  /Host key verification failed|No .* host key is known|REMOTE HOST IDENTIFICATION|no matching host key type|Permission denied|Too many authentication failures|Bad configuration option|identity file .* not accessible/i;
-
 /**
  * Runs the stage on the builder machine to its end. The command there is the same every time, and attaches to the job when it is at
  * work already: so after a lost connection it is simply run again.
@@ -36,7 +26,7 @@ const permanentFailure =
  */
 export async function follow(
   { machine, spec, environment = {} }: MachineJob,
-  session: Session,
+  session: Pick<Session, "run">,
   source: PackedSource,
   { log, signal, timeout = usualTimeout, pause = 1 }: FollowOptions,
 ): Promise<{ code: number; stdout: string }> {
@@ -54,14 +44,15 @@ export async function follow(
       if (ending.kind === "ended" && ending.code === 0) continue;
       if (ending.kind === "ended")
         throw new UserError({
-          where: hostOf(machine).name,
+          where: builderMachine(machine).name,
           what: `the code could not be unpacked on ${machine.address} (status ${ending.code})`,
           remedy: "check that there is room on the builder machine and that it has tar",
         });
     }
     signal.throwIfAborted();
     if (ending.kind === "ended") return ending;
-    if (permanentFailure.test(ending.message)) throw explainSshFailure(hostOf(machine), ending.message);
+    const { failure } = ending;
+    if (failure.isPermanent) throw failure;
     answered ||= ending.wasConnected;
     // One that is lost sooner each time than it was waited for is no connection to speak of.
     if (ending.wasConnected && Date.now() - began > wait * 1000) {
@@ -71,7 +62,7 @@ export async function follow(
     lostAt ??= Date.now();
     const silent = (Date.now() - lostAt) / 1000;
     if (silent > (answered ? timeout.later : timeout.first))
-      throw gaveUp(machine, spec.name, ending.message, silent, answered);
+      throw answered ? gaveUp(machine, spec.name, silent) : failure;
     log(
       `${spec.name} ${answered ? "lost the connection to" : "cannot reach"} ${machine.address}; trying again in ${formatDuration(wait)}`,
     );
@@ -80,17 +71,9 @@ export async function follow(
   }
 }
 
-function gaveUp(
-  machine: MachineJob["machine"],
-  name: string,
-  message: string,
-  seconds: number,
-  answered: boolean,
-): UserError {
-  const failure = explainSshFailure(hostOf(machine), message);
-  if (!answered) return failure;
+function gaveUp(machine: MachineJob["machine"], name: string, seconds: number): UserError {
   return new UserError({
-    where: hostOf(machine).name,
+    where: builderMachine(machine).name,
     what: `${machine.address} has not answered for ${formatDuration(seconds)}`,
     remedy: `${name} goes on there if the builder machine is up; run \`up\` again when it answers, and it is picked up`,
   });

@@ -28,7 +28,7 @@ import { cpuIdentity, hostRecipe, recipeDigest } from "../../../toolchain/llama-
 import type { SshBuilderConfig } from "../../config/schema.ts";
 import type { StageJob } from "../../stage/job.ts";
 import { launcher } from "../../stage/stage.ts";
-import type { BuilderMachine, MachineJob } from "./machine.ts";
+import type { MachineJob } from "./machine.ts";
 import { runsAtWork } from "./runs-at-work.ts";
 
 const { folder: venv, python } = pythonEnvironment(cacheDir());
@@ -41,7 +41,7 @@ const missing = wanted ?? sshdMissing ?? s3ServerMissing ?? pythonMissing;
 const key = "ab".repeat(32);
 let sshd: TestSshd;
 let s3: TestS3Server;
-let machine: BuilderMachine;
+let machine: SshBuilderConfig;
 let folder: string;
 
 beforeAll(async () => {
@@ -103,7 +103,7 @@ function job(changes: Partial<MachineJob["spec"]>): MachineJob {
 /** Starts the attaching process as the stage's command does. */
 function attach(of: MachineJob) {
   const { store, ...spec } = of.spec;
-  const stage: StageJob = { spec, store, builder: { ssh: of.machine as SshBuilderConfig } };
+  const stage: StageJob = { spec, store, builder: { ssh: of.machine } };
   return execa("sh", ["-c", launcher], {
     cwd: repoRoot,
     input: JSON.stringify(stage),

@@ -1,5 +1,5 @@
 /** The command lines that are run on a builder machine. Plain functions of their inputs: nothing here connects. */
-import type { BuilderMachine } from "./machine.ts";
+import type { SshBuilderConfig } from "../../config/schema.ts";
 
 /** Exit status by which the builder machine says that it has not got the source yet. */
 export const sourceMissing = 79;
@@ -30,7 +30,7 @@ function inShell(script: readonly string[]): string {
 }
 
 /** Sets `cache` and `data` by the rules of `common/paths.ts`. */
-function folders({ folder }: BuilderMachine): string[] {
+function folders({ folder }: SshBuilderConfig): string[] {
   if (folder !== undefined)
     return [
       `export PIPRESS_CACHE=${quote(`${folder}/cache`)} PIPRESS_DATA=${quote(`${folder}/data`)}`,
@@ -45,7 +45,7 @@ const byRule = [
 ];
 
 /** Makes the builder machine ready and runs the stage whose spec comes on standard input. */
-export function runStage(machine: BuilderMachine, digest: string): string {
+export function runStage(machine: SshBuilderConfig, digest: string): string {
   return inShell([
     ...folders(machine),
     `source="$cache/builder/${digest}"`,
@@ -55,7 +55,7 @@ export function runStage(machine: BuilderMachine, digest: string): string {
 }
 
 /** Looks at the builder machine's jobs, `python -m pipress jobs ARGS`, with whichever source was sent last. */
-export function lookAtJobs(machine: BuilderMachine, args: readonly string[]): string {
+export function lookAtJobs(machine: SshBuilderConfig, args: readonly string[]): string {
   return inShell([
     ...folders(machine),
     'source=$(ls -dt "$cache"/machine/*/ 2>/dev/null | head -n 1)',
@@ -65,7 +65,7 @@ export function lookAtJobs(machine: BuilderMachine, args: readonly string[]): st
 }
 
 /** Unpacks the source from standard input; it appears in its place as a whole or not at all. */
-export function receiveSource(machine: BuilderMachine, digest: string): string {
+export function receiveSource(machine: SshBuilderConfig, digest: string): string {
   return inShell([
     "set -e",
     ...folders(machine),
@@ -78,7 +78,7 @@ export function receiveSource(machine: BuilderMachine, digest: string): string {
 }
 
 /** Prints the specs of the jobs at work, a line each. */
-export function printSpecs(machine: BuilderMachine): string {
+export function printSpecs(machine: SshBuilderConfig): string {
   return inShell([
     ...folders(machine),
     'for spec in "$data"/jobs/*/spec.json; do [ -f "$spec" ] && tr -d "\\n" < "$spec" && echo; done; true',

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { RolloutConfig } from "../../config/rollout-schema.ts";
-import type { HostConnection } from "../../ssh/connection.ts";
+import type { Machine } from "../../ssh/machine.ts";
 import type { Playbook } from "./playbook.ts";
 import { Wave, type WaveMemberArgs } from "./wave.ts";
 import { divideIntoWaves, failuresAllowed, type WaveOf } from "./waves.ts";
@@ -9,7 +9,7 @@ import { divideIntoWaves, failuresAllowed, type WaveOf } from "./waves.ts";
 export interface WaveHost {
   name: string;
   labels: Readonly<Record<string, string>>;
-  connection: pulumi.Input<HostConnection>;
+  connection: pulumi.Input<Machine>;
 }
 
 /** Where in the rollout a host is. */

@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
-import { hostSchema } from "../../ssh/host.ts";
+import { machineSchema, type Machine } from "../../ssh/machine.ts";
 import type { Recap } from "../../ansible/progress.ts";
 import { PlaybookFailed } from "../../ansible/playbook-failed.ts";
 import type { Outcome } from "../../ansible/run.ts";
-import { HostDown } from "../../ssh/ssh-failure.ts";
+import { ConnectionFailure } from "../../ssh/failure.ts";
 import type { ServedFile } from "../../ansible/content-server.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { dataDir, repoRoot } from "../../../common/paths.ts";
@@ -31,7 +31,7 @@ const schema = z.strictObject({
   playbook: playbookFile,
   removal: playbookFile.optional(),
   contentDigest: z.string().min(1),
-  host: hostSchema,
+  host: machineSchema,
   vars: z.record(z.string(), z.unknown()).default({}),
   routeVars: z.record(z.string(), z.unknown()).default({}),
   secretVars: z.record(z.string(), z.unknown()).default({}),
@@ -115,7 +115,8 @@ async function converge(id: string, given: Props, call: Call, state?: Props): Pr
     return { recap, results, drift: [], outcome: outcome("done") };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const skipped = error instanceof HostDown && inputs.unreachable === "skip";
+    const isUnreachable = error instanceof ConnectionFailure && !error.isPermanent;
+    const skipped = isUnreachable && inputs.unreachable === "skip";
     const kept = { ...state, results: state?.results ?? {} };
     if (!call.signal.aborted && (skipped || inputs.failures === "report")) {
       call.log.warn(skipped ? `${error.message}; skipped until the next \`up\`` : error.message);
@@ -179,7 +180,7 @@ async function run(
 /** One run of a playbook, as resources of this provider describe it. */
 export interface HostRun {
   playbook: string;
-  host: z.infer<typeof hostSchema>;
+  host: Machine;
   vars: Record<string, unknown>;
   secretVars: Record<string, unknown>;
   files: readonly ServedFile[];

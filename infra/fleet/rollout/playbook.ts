@@ -1,27 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import { ansibleDigest } from "../../ansible/digest.ts";
 import type { Recap } from "../../ansible/progress.ts";
+import type { MachineInput } from "../../ssh/machine.ts";
 import type { PlaybookOutcome } from "./playbook-resource.ts";
 import type { ReleaseFile } from "./release-files.ts";
-
-/** How a host is reached. Its key is always verified. */
-export interface PlaybookHostArgs {
-  /** Name in the inventory and in messages. */
-  name: pulumi.Input<string>;
-  address: pulumi.Input<string>;
-  /** @default 22 */
-  port?: pulumi.Input<number>;
-  /** Needs passwordless sudo. */
-  user: pulumi.Input<string>;
-  /** Public host key as in known_hosts: `ssh-ed25519 AAAA…`. */
-  hostKey: pulumi.Input<string>;
-  /** Private key on this machine; without it `agentSocket`, then the agent of this session, is asked. */
-  privateKeyFile?: pulumi.Input<string | undefined>;
-  /** Socket of an SSH agent. */
-  agentSocket?: pulumi.Input<string | undefined>;
-  /** A host to jump over; the same fields. */
-  bastion?: pulumi.Input<Omit<PlaybookHostArgs, "bastion" | "name"> | undefined>;
-}
 
 /** Inputs of a playbook. */
 export interface PlaybookArgs {
@@ -31,7 +13,8 @@ export interface PlaybookArgs {
   removal?: pulumi.Input<string>;
   /** Digest of everything the playbook is made of; a new one runs it again. @default that of `ansible/` */
   contentDigest?: pulumi.Input<string>;
-  host: pulumi.Input<PlaybookHostArgs>;
+  /** The host and how it is reached; its user needs passwordless sudo. */
+  host: pulumi.Input<MachineInput>;
   /** Variables of the play. */
   vars?: pulumi.Input<Record<string, unknown>>;
   /** Variables that say how the play does its work and not what comes of it: a change of them runs nothing. */

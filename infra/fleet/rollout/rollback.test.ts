@@ -7,7 +7,8 @@ const server = resolveServer({ contextLength: 512, threads: 4, parallel: 1, minT
 
 function host(name: string, group?: string): HostConfig {
   return {
-    ...{ name, address: "127.0.0.1", port: 1, user: "pi", hostKey: "ssh-ed25519 AAAA" },
+    name,
+    machine: { name, address: "127.0.0.1", port: 1, user: "pi", hostKey: "ssh-ed25519 AAAA" },
     ...{ build: "prebuilt", unreachable: "fail", labels: {}, server, where: "pipress:hosts[0]" },
     ...(group !== undefined && { group }),
   };

@@ -1,4 +1,4 @@
-import { connectionOf, type HostConnection } from "../../ssh/connection.ts";
+import type { Machine } from "../../ssh/machine.ts";
 import type { HostConfig } from "../../config/hosts.ts";
 import { nearest } from "../../../common/nearest.ts";
 import { closeConnections } from "../../ansible/run.ts";
@@ -64,8 +64,8 @@ export async function rollBack(
 }
 
 /** A virtual host's ports and keys are in its own folder, not in the configuration. */
-async function reach(config: HostConfig): Promise<HostConnection> {
-  if (!("virtual" in config)) return connectionOf(config);
+async function reach(config: HostConfig): Promise<Machine> {
+  if (!("virtual" in config)) return config.machine;
   const { name } = config;
   const machine = await read(name);
   if (machine === undefined)

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { hostSchema } from "../../ssh/host.ts";
+import { machineSchema } from "../../ssh/machine.ts";
 import { formatDuration } from "../../../common/units.ts";
 import { UserError, type Problem } from "../../../common/user-error.ts";
 import { repoRoot } from "../../../common/paths.ts";
@@ -12,7 +12,7 @@ import type { Call, Props, ResourceHandler } from "../../plugin/handler.ts";
 import { omit, routeKeys, runOnHost } from "./playbook-resource.ts";
 
 const member = z.strictObject({
-  host: hostSchema,
+  host: machineSchema,
   /** Digest of the release that the host is to serve. */
   release: z.string().min(1),
   outcome: z.strictObject({

@@ -1,10 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { PlaybookHostArgs } from "./playbook.ts";
+import type { MachineInput } from "../../ssh/machine.ts";
 import type { PlaybookOutcome } from "./playbook-resource.ts";
 
 /** A host of a wave, and what came of its playbook. */
 export interface WaveMemberArgs {
-  host: pulumi.Input<PlaybookHostArgs>;
+  host: pulumi.Input<MachineInput>;
   /** Digest of the release that it is to serve. */
   release: pulumi.Input<string>;
   outcome: pulumi.Input<PlaybookOutcome>;

@@ -8,14 +8,14 @@ import { execa } from "execa";
 import getPort from "get-port";
 import { signalAll } from "../../../common/process/signals.ts";
 import { processTree, readProc } from "../../../common/process/tree.ts";
-import type { PlayHost } from "../host.ts";
+import type { Machine } from "../machine.ts";
 
 /**
  * A real sshd of this machine on loopback, for tests: own host key, own user key, a home of its own; nothing of the system's
  * setup, nor of what the user's shell does when it starts.
  */
 export interface TestSshd {
-  host: PlayHost;
+  host: Machine;
   folder: string;
   /** Ends the daemon and every connection of it; `start` brings it back on the same port. */
   stop(): Promise<void>;

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { PlannedStage } from "../../../infra/stage/planned.ts";
+import { smolLM2 } from "../../../infra/prediction/testing/shapes.ts";
 import type { S3Store } from "../../../infra/store/s3-store.ts";
 
 /** Where the one file of a made-up artifact lies below the store's prefix. */
@@ -17,7 +18,7 @@ export async function makeUp(
   const file = { sha256: createHash("sha256").update(content).digest("hex"), bytes: content.length };
   const manifest = {
     ...{ schema: 1, key, stage, name, run, params, inputs: inputKeys, attempt: key.slice(0, 16) },
-    ...{ files: { "model.gguf": file }, metrics: {}, toolVersions: {} },
+    ...{ files: { "model.gguf": file }, metrics: stage === "fetch" ? smolLM2 : {}, toolVersions: {} },
     ...{ createdAt: "2026-01-01T00:00:00+00:00", seconds: 1, costUsd: 0.01 },
   };
   await store.put(madeUpFile(key), content);

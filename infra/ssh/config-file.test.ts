@@ -1,11 +1,14 @@
 import { homedir } from "node:os";
 import { expect, test } from "vitest";
-import { fingerprint, hostSchema } from "./host.ts";
-import { knownHosts, sshConfig } from "./ssh-config.ts";
+import { knownHosts, sshConfig } from "./config-file.ts";
+import { machineSchema } from "./machine.ts";
 
 const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGSlG8/cAwe75PzWdkgMm1V/RBxhRKjAae1wyyRCy0D2";
-const host = hostSchema.parse({ name: "pi-0", address: "10.0.0.7", user: "pi", hostKey: key });
-const files = { config: "/run/x/ssh_config", knownHosts: "/run/x/known_hosts", control: "/run/x/control" };
+const host = machineSchema.parse({ name: "pi-0", address: "10.0.0.7", user: "pi", hostKey: key });
+const files = {
+  ...{ config: "/run/x/ssh_config", knownHosts: "/run/x/known_hosts", control: "/run/x/control" },
+  ...{ log: "/run/x/log", bastionLog: "/run/x/bastion-log" },
+};
 
 test("the host key is always verified, and only the kind that is known is asked for", () => {
   const config = sshConfig(host, files);
@@ -35,17 +38,16 @@ test("a private key is the only one offered; an agent is asked where it is given
 test("a bastion has its own address, user and key, verified like the host's", () => {
   const bastion = { address: "jump.example", port: 2222, user: "me", hostKey: "ssh-ed25519 BBBB" };
   const config = sshConfig({ ...host, bastion }, files);
-  expect(config).toContain("  ProxyJump pi-0-bastion\n");
+  expect(config).toContain(
+    "  ProxyCommand 'ssh' '-F' '/run/x/ssh_config' '-E' '/run/x/bastion-log' '-W' '[%h]:%p' 'pi-0-bastion'\n",
+  );
   expect(config).toMatch(/Host pi-0-bastion\n {2}HostName jump\.example\n {2}Port 2222\n {2}User me\n/);
   expect(config.match(/StrictHostKeyChecking yes/g)).toHaveLength(2);
   expect(knownHosts({ ...host, bastion })).toContain("pi-0-bastion ssh-ed25519 BBBB\n");
 });
 
-test.each(["-oProxyCommand=evil", "a b", "a\nProxyCommand evil", ""])("%j is no address", (address) => {
-  expect(hostSchema.safeParse({ ...host, address }).success).toBe(false);
-});
-
-test("a fingerprint is what ssh prints", () => {
-  // ssh-keygen -lf on this very key.
-  expect(fingerprint(key)).toBe("SHA256:+UU5zgAIZlpGOLXD7icMLydkoPulW2oiBXiwFPQmCHw");
+test("what ssh fills in is not filled into a path", () => {
+  expect(sshConfig({ ...host, privateKeyFile: "/keys/100%h" }, files)).toContain(
+    '  IdentityFile "/keys/100%%h"\n',
+  );
 });

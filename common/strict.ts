@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { nearest } from "../../common/nearest.ts";
+import { nearest } from "./nearest.ts";
 
 /** An object whose unknown keys are errors; the message has one line per unknown key, naming the nearest known one. */
 export function strict<Shape extends z.ZodRawShape>(shape: Shape) {

@@ -1,0 +1,66 @@
+import { describe, expect, it } from "vitest";
+import { fingerprint, machineSchema } from "./machine.ts";
+
+const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGSlG8/cAwe75PzWdkgMm1V/RBxhRKjAae1wyyRCy0D2";
+const pi = { name: "pi-0", address: "10.0.0.7", user: "pi", hostKey: key };
+
+function problemsOf(changes: object): string[] {
+  const { error } = machineSchema.safeParse({ ...pi, ...changes });
+  return (error?.issues ?? []).map(({ path, message }) => `${path.join(".")}: ${message}`);
+}
+
+describe("a machine", () => {
+  it("is on port 22 unless it says otherwise, and so is its bastion", () => {
+    const bastion = { address: "2001:db8::7", user: "me", hostKey: key };
+    expect(machineSchema.parse({ ...pi, bastion })).toEqual({
+      ...{ ...pi, port: 22 },
+      bastion: { ...bastion, port: 22 },
+    });
+  });
+
+  it.each(["-oProxyCommand=evil", "a b", "a\nProxyCommand evil", ""])("has no address %j", (address) => {
+    expect(problemsOf({ address })).toEqual([
+      "address: must be a host name or an IP address: letters, digits and . _ : - only",
+    ]);
+  });
+
+  it("has a private key under an absolute path or one below the home folder, and its bastion too", () => {
+    expect(problemsOf({ privateKeyFile: "/keys/my pi", agentSocket: "~/agent.sock" })).toEqual([]);
+    const message = "must be an absolute path, or one that starts with ~/";
+    const bastion = { address: "gate", user: "me", hostKey: key, privateKeyFile: "id_ed25519" };
+    expect(problemsOf({ privateKeyFile: "../keys/pi", bastion })).toEqual([
+      `privateKeyFile: ${message}`,
+      `bastion.privateKeyFile: ${message}`,
+    ]);
+    expect(problemsOf({ privateKeyFile: "/keys/${HOME}" })[0]).toMatch(
+      /^privateKeyFile: must be a path without/,
+    );
+  });
+
+  it("has no other keys; the nearest one is named", () => {
+    expect(problemsOf({ adress: "x" })).toEqual([': unknown key; did you mean "address"?']);
+  });
+});
+
+describe("a host key", () => {
+  const types = ["ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp384", "sk-ssh-ed25519@openssh.com"];
+
+  it.each(types)("may be of type %s, as it lies on the host: with a comment, which is dropped", (type) => {
+    const { hostKey } = machineSchema.parse({ ...pi, hostKey: `${type}  AAAA/+b= root@pi 0\n` });
+    expect(hostKey).toBe(`${type} AAAA/+b=`);
+  });
+
+  it.each(["AAAA", "pi-0 ssh-ed25519 AAAA", "ssh-dss AAAA", "ssh-ed25519 SHA256:abc", "ssh-ed25519"])(
+    "is not %j",
+    (hostKey) => {
+      expect(problemsOf({ hostKey })[0]).toMatch(
+        /^hostKey: must be a public host key such as "ssh-ed25519 AAAA…"/,
+      );
+    },
+  );
+
+  it("has the fingerprint that ssh prints", () => {
+    // ssh-keygen -lf on this very key.
+    expect(fingerprint(key)).toBe("SHA256:+UU5zgAIZlpGOLXD7icMLydkoPulW2oiBXiwFPQmCHw");
+  });
+});

@@ -1,0 +1,104 @@
+import { createHash } from "node:crypto";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+import { strict } from "../../common/strict.ts";
+
+const portMessage = "must be a port, 1 to 65535";
+
+export const port = z.int(portMessage).min(1, portMessage).max(65535, portMessage);
+
+/** Public keys that sshd can have, as `ssh -Q HostKeyAlgorithms` lists them. */
+const hostKeyForm =
+  /^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com)[ \t]+[A-Za-z0-9+/]+={0,3}(?:[ \t][^\r\n]*)?$/;
+
+/** `type base64`; a comment may follow, and is dropped, so that another comment is no other key. */
+const hostKey = z
+  .string()
+  .trim()
+  .regex(
+    hostKeyForm,
+    'must be a public host key such as "ssh-ed25519 AAAA…", the content of /etc/ssh/ssh_host_ed25519_key.pub on the host',
+  )
+  .overwrite((key) => key.split(/\s+/, 2).join(" "));
+
+/** One word that cannot be mistaken for an option and needs no quoting in ssh's configuration. */
+function word(what: string) {
+  return z
+    .string()
+    .regex(/^[A-Za-z0-9_.:][A-Za-z0-9_.:-]*$/, `must be ${what}: letters, digits and . _ : - only`);
+}
+
+const address = word("a host name or an IP address");
+const user = word("a user's name");
+
+/** Of this machine. A relative path would mean another file wherever `pulumi` starts a program of its own. */
+const filePath = z
+  .string()
+  .regex(/^(~\/|\/)/, "must be an absolute path, or one that starts with ~/")
+  .regex(/^[^"\\$\n\r]*$/, 'must be a path without ", \\, $ and line breaks, which ssh takes for its own');
+
+/** How one gets in; a key file wins over an agent's socket, and without either the session's agent is asked. */
+const keys = {
+  /** Private key on this machine: an absolute path, or one that starts with `~/`. */
+  privateKeyFile: filePath.optional(),
+  /** Socket of an SSH agent on this machine, other than the one in SSH_AUTH_SOCK. */
+  agentSocket: filePath.optional(),
+};
+
+const own = {
+  /** Host name or address that SSH connects to. */
+  address,
+  /** Port of sshd. @default 22 */
+  port: port.default(22),
+  /** Who logs in. */
+  user,
+  /**
+   * The machine's public key, e.g. the content of /etc/ssh/ssh_host_ed25519_key.pub on it, or the output of
+   * `ssh-keyscan -t ed25519 pi-1` without the name.
+   */
+  hostKey,
+  ...keys,
+};
+
+const bastion = strict(own);
+
+/** Everything needed to reach a machine over SSH and to know that it is the right one; fields of a schema. */
+export const access = {
+  ...own,
+  /** A machine to jump over on the way. Its user needs no sudo. */
+  bastion: bastion.optional(),
+};
+
+/** The fields that machines of one group can have in common; each may be left to the group, or to a default. */
+export const sharedAccess = {
+  /** Port of sshd. @default 22 */
+  port: port.optional(),
+  /** A user with passwordless sudo. @default "pi" */
+  user: user.optional(),
+  ...keys,
+  bastion: access.bastion,
+};
+
+/** A machine by its name in messages and in ssh's configuration. */
+export const machineSchema = strict({ name: word("a name"), ...access });
+
+/** A machine and how it is reached. */
+export type Machine = z.infer<typeof machineSchema>;
+
+/** The same as it may be written, without what has a default. */
+export type MachineInput = z.input<typeof machineSchema>;
+
+/** One machine on the way: the one meant, or its bastion. */
+export type Hop = z.infer<typeof bastion>;
+
+/** `~/x` as an absolute path; state keeps what the user wrote, which is right on every machine. */
+export function expandHome(path: string): string {
+  return path.startsWith("~/") ? join(homedir(), path.slice(2)) : path;
+}
+
+/** A public key's fingerprint as ssh prints it: `SHA256:…`. */
+export function fingerprint(publicKey: string): string {
+  const blob = Buffer.from(publicKey.split(" ")[1] ?? "", "base64");
+  return `SHA256:${createHash("sha256").update(blob).digest("base64").replace(/=+$/, "")}`;
+}

@@ -1,0 +1,132 @@
+import { chmod, copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { UserError } from "../../common/user-error.ts";
+import { type FailureKind } from "./failure.ts";
+import type { Hop, Machine } from "./machine.ts";
+import { Session, type Ending } from "./session.ts";
+import { makeKey, sshdMissing, startSshd, type TestSshd } from "./testing/sshd.ts";
+
+// OpenSSH on both ends.
+let target: TestSshd;
+let gate: TestSshd;
+let folder: string;
+
+describe.skipIf(sshdMissing)("a session", { timeout: 60_000 }, () => {
+  beforeAll(async () => {
+    // ssh fills in what follows a percent sign in a path, and splits at blanks.
+    folder = await mkdtemp(join(tmpdir(), "pipress 100%h-"));
+    [target, gate] = await Promise.all([startSshd("pi-0"), startSshd("gate")]);
+  });
+  afterAll(async () => {
+    await Promise.all([target.remove(), gate.remove()]);
+    await rm(folder, { recursive: true });
+  });
+
+  const bastion = (): Hop => {
+    const { address, port, user, hostKey, privateKeyFile } = gate.host;
+    return { address, port, user, hostKey, privateKeyFile };
+  };
+  const run = (machine: Machine, command: string, input?: string): Promise<Ending> =>
+    Session.use(machine, (session) => session.run(command, input, { quiet: true }));
+
+  async function failureOf(machine: Machine): Promise<{ kind: FailureKind; message: string }> {
+    const ending = await run(machine, "true");
+    if (ending.kind === "ended") throw new Error(`ended with ${String(ending.code)}`);
+    return ending.failure;
+  }
+
+  it("runs a command with its input, and returns its output and status", async () => {
+    expect(await run(target.host, "cat; exit 7", "hello")).toEqual({
+      kind: "ended",
+      code: 7,
+      stdout: "hello",
+    });
+  });
+
+  it("goes over a bastion, each of the two with a key of its own", async () => {
+    const machine = { ...target.host, bastion: bastion() };
+    expect(await run(machine, "echo $0 >/dev/null; cat", "x")).toMatchObject({ kind: "ended", stdout: "x" });
+  });
+
+  it("finds a key under a path that ssh would take apart", async () => {
+    const { path, publicKey } = await makeKey(folder, "my key");
+    const file = join(target.folder, "authorized_keys");
+    await writeFile(file, publicKey, { flag: "a" });
+    expect(await run({ ...target.host, privateKeyFile: path }, "true")).toMatchObject({ code: 0 });
+  });
+
+  it("tells a connection that was lost from one that was never made", async () => {
+    expect(await run(target.host, "kill -9 $PPID")).toMatchObject({ kind: "lost", wasConnected: true });
+    expect(await run({ ...target.host, port: 1 }, "true")).toMatchObject({
+      kind: "lost",
+      wasConnected: false,
+    });
+  });
+
+  it("says what is wrong with the machine", async () => {
+    const { host } = target;
+    const stranger = await failureOf({ ...host, hostKey: gate.host.hostKey });
+    expect(stranger.message).toMatch(
+      /^pi-0: wrong host key: expected SHA256:\S+, offered SHA256:\S+; nothing/,
+    );
+    const { path } = await makeKey(folder, "stranger");
+    expect(await failureOf({ ...host, privateKeyFile: path })).toMatchObject({ kind: "userKey" });
+    const key = join(folder, "open");
+    await copyFile(host.privateKeyFile ?? "", key);
+    await chmod(key, 0o644);
+    expect((await failureOf({ ...host, privateKeyFile: key })).message).toContain("which others can read");
+    await copyFile(`${host.privateKeyFile}.pub`, key);
+    await chmod(key, 0o600);
+    expect((await failureOf({ ...host, privateKeyFile: key })).message).toContain("is no private key");
+    expect((await failureOf({ ...host, hostKey: "ssh-rsa AAAA" })).message).toContain(
+      "of the expected type ssh-rsa",
+    );
+    expect((await failureOf({ ...host, address: "no.such.invalid" })).message).toContain("does not resolve");
+    expect((await failureOf({ ...host, port: 1 })).message).toContain("nothing listens on 127.0.0.1:1 — ");
+  });
+
+  it("says whether the machine or its bastion is the one", async () => {
+    const way = (changes: Partial<Hop>, host: Machine = target.host) => ({
+      ...host,
+      bastion: { ...bastion(), ...changes },
+    });
+    const { path } = await makeKey(folder, "nobody");
+    const { message: unknown } = await failureOf(way({ hostKey: target.host.hostKey }));
+    expect(unknown).toMatch(
+      /^pi-0 \/ bastion: wrong host key: expected SHA256:\S+, offered SHA256:\S+; nothing/,
+    );
+    expect((await failureOf(way({ privateKeyFile: path }))).message).toMatch(
+      /^pi-0 \/ bastion: the host does not accept the key of user/,
+    );
+    expect((await failureOf(way({ port: 1 }))).message).toMatch(
+      /^pi-0 \/ bastion: .* nothing listens on 127\.0\.0\.1:1 —/,
+    );
+    const behind = { ...target.host, port: 1 };
+    expect((await failureOf(way({}, behind))).message).toMatch(
+      /^pi-0: unreachable: nothing listens on 127\.0\.0\.1:1 through 127\.0\.0\.1:\d+ —/,
+    );
+    const stranger = { ...target.host, privateKeyFile: path };
+    expect((await failureOf(way({}, stranger))).message).toMatch(/^pi-0: the host does not accept the key/);
+  });
+
+  it("cannot be had with a private key that nobody can read, of the machine or its bastion", async () => {
+    const nowhere = { privateKeyFile: "/nowhere/key" };
+    await expect(Session.open({ ...target.host, ...nowhere })).rejects.toThrow(
+      "pi-0: the private key /nowhere/key cannot be read",
+    );
+    const opened = Session.open({ ...target.host, bastion: { ...bastion(), ...nowhere } });
+    await expect(opened).rejects.toThrow(UserError);
+    await expect(opened).rejects.toThrow("pi-0 / bastion: the private key /nowhere/key cannot be read");
+  });
+
+  it("ends when it is told to", async () => {
+    const began = Date.now();
+    const ending = await Session.use(target.host, (session) =>
+      session.run("sleep 30", "", { signal: AbortSignal.timeout(1000) }),
+    );
+    expect(ending).toMatchObject({ kind: "lost" });
+    expect(Date.now() - began).toBeLessThan(10_000);
+  });
+});

@@ -1,0 +1,123 @@
+import { access, constants, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { UserError } from "../../common/user-error.ts";
+import { writeSshFiles, type SshFiles } from "./config-file.ts";
+import { explainFailure, type ConnectionFailure } from "./failure.ts";
+import { expandHome, type Machine } from "./machine.ts";
+
+/** How a command on a machine ended. */
+export type Ending =
+  /** By itself, with its standard output. */
+  | { kind: "ended"; code: number; stdout: string }
+  /** The connection was not made, or lost. */
+  | { kind: "lost"; failure: ConnectionFailure; wasConnected: boolean };
+
+export interface RunOptions {
+  signal?: AbortSignal;
+  /** Its standard error is dropped, instead of coming through to ours. */
+  quiet?: boolean;
+  /** Its standard output goes to ours, instead of being returned. */
+  show?: boolean;
+}
+
+/** ssh's own exit status for everything that is not the command's. */
+const sshFailed = 255;
+
+/** ssh to one machine: its host key verified, and no setting of the user's own ssh configuration in the way. */
+export class Session {
+  private constructor(
+    readonly machine: Machine,
+    readonly files: SshFiles,
+    /** Of this machine, private. */
+    private readonly folder: string,
+  ) {}
+
+  /** Makes everything ready; nothing connects yet. @throws UserError where a private key cannot be read */
+  static async open(machine: Machine): Promise<Session> {
+    await checkKeyFiles(machine);
+    const folder = await mkdtemp(join(process.env.XDG_RUNTIME_DIR ?? tmpdir(), "pipress-"));
+    return new Session(machine, await writeSshFiles(folder, machine), folder);
+  }
+
+  /** Works with a session that is closed afterwards. */
+  static async use<Result>(machine: Machine, work: (session: Session) => Promise<Result>): Promise<Result> {
+    const session = await Session.open(machine);
+    try {
+      return await work(session);
+    } finally {
+      await session.close();
+    }
+  }
+
+  /**
+   * Runs one command there. ssh's own messages are kept apart from the command's.
+   * @param input what it reads on standard input
+   */
+  async run(
+    command: string,
+    input: string | Buffer = "",
+    { signal, quiet = false, show = false }: RunOptions = {},
+  ): Promise<Ending> {
+    await this.forgetMessages();
+    const result = await execa("ssh", this.sshArguments(["-T"], command), {
+      input,
+      stdout: show ? "inherit" : "pipe",
+      stderr: quiet ? "ignore" : "inherit",
+      reject: false,
+      ...(signal && { cancelSignal: signal }),
+    });
+    if (result.exitCode !== undefined && result.exitCode !== sshFailed)
+      return { kind: "ended", code: result.exitCode, stdout: result.stdout ?? "" };
+    const { own } = await this.messages();
+    return {
+      kind: "lost",
+      failure: await this.failure(),
+      wasConnected: /^Authenticated to /m.test(own),
+    };
+  }
+
+  /** Arguments of ssh. @param options of its own @param command what it runs there */
+  sshArguments(options: readonly string[], command: string): string[] {
+    // VERBOSE: the log says when the server has accepted the key, which tells a refused connection from a lost one.
+    const settings = ["-F", this.files.config, "-E", this.files.log, "-o", "LogLevel=VERBOSE"];
+    return [...settings, ...options, this.machine.name, command];
+  }
+
+  /** Why the last connection was not made, or ended. */
+  async failure(): Promise<ConnectionFailure> {
+    return explainFailure(this.machine, await this.messages());
+  }
+
+  /** What ssh says from now on is about the next connection. */
+  async forgetMessages(): Promise<void> {
+    await Promise.all([this.files.log, this.files.bastionLog].map((file) => rm(file, { force: true })));
+  }
+
+  async close(): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  private async messages(): Promise<{ own: string; bastion: string }> {
+    const read = (file: string): Promise<string> => readFile(file, "utf8").catch(() => "");
+    return { own: await read(this.files.log), bastion: await read(this.files.bastionLog) };
+  }
+}
+
+async function checkKeyFiles(machine: Machine): Promise<void> {
+  const hops = [
+    { where: machine.name, file: machine.privateKeyFile },
+    { where: `${machine.name} / bastion`, file: machine.bastion?.privateKeyFile },
+  ];
+  for (const { where, file } of hops) {
+    if (file === undefined) continue;
+    await access(expandHome(file), constants.R_OK).catch(() => {
+      throw new UserError({
+        where,
+        what: `the private key ${file} cannot be read`,
+        remedy: "set privateKeyFile to a key that the host accepts",
+      });
+    });
+  }
+}
