@@ -19,7 +19,7 @@ export const generatedPages = [
 
 /** What may stand between `<!-- begin NAME … -->` and `<!-- end NAME -->`. */
 const parts: Record<string, () => string> = {
-  ...benchTables(),
+  ...benchTables,
   configuration: () => keySections(jsonSchema(stackConfigSchema)),
   "artifacts-configuration": () => keySections(jsonSchema(artifactsConfigSchema)),
   recipe: () => keySections(JSON.parse(read("models/schemas/recipe.schema.json")) as JsonSchema),
