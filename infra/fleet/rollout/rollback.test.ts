@@ -27,6 +27,7 @@ describe("chooseHosts", () => {
       'atic: the stack has no host and no group of this name — did you mean "attic"?',
     );
     expect(() => chooseHosts(fleet, "zzzzzzzz")).toThrow("one of: pi-1, attic, pi-2, attic-3");
+    expect(() => chooseHosts([], "pi-1")).toThrow("pi-1: the stack has no hosts");
   });
 });
 

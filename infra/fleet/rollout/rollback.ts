@@ -16,6 +16,8 @@ export function chooseHosts(fleet: readonly HostConfig[], name: string): HostCon
   const known = [
     ...new Set(fleet.flatMap((host) => [host.name, ...(host.group === undefined ? [] : [host.group])])),
   ];
+  if (known.length === 0)
+    throw new UserError({ where: name, what: "the stack has no hosts", remedy: "is it the stack you mean?" });
   const candidate = nearest(name, known);
   throw new UserError({
     where: name,
