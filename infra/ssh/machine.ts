@@ -6,7 +6,6 @@ import { strict } from "../../common/strict.ts";
 
 const portMessage = "must be a port, 1 to 65535";
 
-/** A TCP port. */
 export const port = z.int(portMessage).min(1, portMessage).max(65535, portMessage);
 
 /** Public keys that sshd can have, as `ssh -Q HostKeyAlgorithms` lists them. */
@@ -60,7 +59,7 @@ const own = {
   ...keys,
 };
 
-const bastion = strict(own).describe("A machine to jump over. Needs no sudo.");
+const bastion = strict(own).describe("A machine to jump over on the way. Its user needs no sudo.");
 
 /** Everything needed to reach a machine over SSH and to know that it is the right one; fields of a schema. */
 export const access = { ...own, bastion: bastion.optional() };

@@ -57,12 +57,12 @@ async function configure(run: Run, recipe: BuildRecipe, sourceDir: string, build
 async function compile(run: Run, recipe: BuildRecipe, buildDir: string): Promise<void> {
   const jobs = Math.max(1, Math.min(availableParallelism(), Math.floor(totalmem() / bytesPerCompiler)));
   let steps = "";
-  const say = () => {
+  const report = () => {
     run.progress(`${recipe.label} ${steps}`.trim());
   };
-  const timer = setInterval(say, progressEveryMs);
+  const timer = setInterval(report, progressEveryMs);
   try {
-    say();
+    report();
     // A build left running (its parent was killed) or somebody else's: wait, then find little or nothing left to do.
     const lock = ["--nonblock", "--conflict-exit-code", String(lockTaken), join(buildDir, "lock")];
     const args = [...lock, "ninja", "-C", buildDir, "-j", String(jobs), ...recipe.targets];

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 MANIFEST = "manifest.json"
 
-# say("fetching model.gguf · 12 of 96 MB")
+# say("fetching model.gguf · 12.1 MB of 96.4 MB")
 Say = Callable[[str], None]
 
 
