@@ -5,15 +5,17 @@ import { readResults, type Results, type Row } from "../../bench/results.ts";
 import { repoRoot } from "../../common/paths.ts";
 import { formatBytes, formatDuration } from "../../common/units.ts";
 
+type CompressionRow = CompressionResults["rows"][number];
 type Format = (value: number) => string;
 type Field = "value" | "baselineValue" | "baseline" | "ratio";
 /** A figure under its head: ours or what it is compared with, in its unit unless a format is given. */
 type Column = [head: string, metric: string, field?: Field, format?: Format];
 
 const NONE = "–";
-const fixed = (digits: number, unit = ""): Format => {
-  return (value) => value.toFixed(digits) + unit;
-};
+const fixed =
+  (digits: number, unit = ""): Format =>
+  (value) =>
+    value.toFixed(digits) + unit;
 const thousands: Format = (value) => Math.round(value).toLocaleString("en-US");
 const perplexity: Format = (value) => (value < 1000 ? value.toFixed(1) : thousands(value));
 const units: Record<string, Format> = {
@@ -129,10 +131,9 @@ function results(bench: string): Results & Partial<Pick<CompressionResults, "sec
 }
 
 /** @param source a bench, or `compression/SECTION` */
-function rowsOf(source: string): (Row & { section?: string })[] {
+function rowsOf(source: string): Row[] {
   const [bench = "", section] = source.split("/");
-  const rows: (Row & { section?: string })[] = results(bench).rows;
-  return rows.filter((row) => row.section === section);
+  return (results(bench).rows as Partial<CompressionRow>[]).filter((row) => row.section === section) as Row[];
 }
 
 function text(rows: Row[], name: string, metric: string, field: Field = "value", format?: Format): string {
@@ -172,21 +173,17 @@ function byCase(source: string, label: string, cases: RegExp, columns: Column[])
 }
 
 function runsTable(): string {
-  const lines = ["8b", "fleet", "store", ...Object.keys(results("compression").sections ?? {})].flatMap(
-    (name) => {
-      const last = results("compression").sections?.[name as keyof CompressionResults["sections"]];
-      const [source, label] = last
-        ? [`compression/${name}`, `\`bench:compression\`, ${name}`]
-        : [name, `\`bench:${name}\``];
-      return rowsOf(source).map(({ run = last ?? results(name) }) =>
-        [label, run.date, run.commit, run.machine.replaceAll(/\(R\)| Processor| 80GB HBM3/g, "")].join("|"),
+  const lines = ["8b", "fleet", "store", "compression"].flatMap((bench) => {
+    const { rows, sections, ...last } = results(bench);
+    return (rows as CompressionRow[]).map(({ section, run = sections?.[section] ?? last }) => {
+      const name = `\`bench:${bench}\`${sections === undefined ? "" : `, ${section}`}`;
+      return [name, run.date, run.commit, run.machine.replaceAll(/\(R\)| Processor| 80GB HBM3/g, "")].join(
+        "|",
       );
-    },
-  );
-  return table(
-    ["measured by", "date", "commit", "machine"],
-    [...new Set(lines)].map((line) => line.split("|")),
-  );
+    });
+  });
+  const distinct = [...new Set(lines)].map((line) => line.split("|"));
+  return table(["measured by", "date", "commit", "machine"], distinct);
 }
 
 /** The methods' names where they are not those of a recipe; ours stand first. */

@@ -1,28 +1,12 @@
-/** The parts of JSON Schema that the schemas of recipe and configuration are written in. */
-export interface JsonSchema {
-  type?: string | string[];
-  /** Name of a kind of text, such as "duration". */
-  title?: string;
-  description?: string;
-  properties?: Record<string, JsonSchema | true>;
-  required?: string[];
-  items?: JsonSchema;
-  additionalProperties?: JsonSchema | boolean;
-  anyOf?: JsonSchema[];
-  enum?: unknown[];
-  const?: unknown;
-  default?: unknown;
-  /** Ours: a default that is no plain value. */
+import type { z } from "zod";
+
+/** A schema of recipe or configuration, with two keywords of ours. */
+export type JsonSchema = z.core.JSONSchema.JSONSchema & {
+  /** A default that is no plain value. */
   defaultText?: string;
-  /** Ours: as it would be written. */
+  /** As it would be written. */
   example?: string;
-  minimum?: number;
-  exclusiveMinimum?: number;
-  maximum?: number;
-  exclusiveMaximum?: number;
-  $ref?: string;
-  $defs?: Record<string, JsonSchema>;
-}
+};
 
 interface Key {
   /** From the root: `rollout.steps`, `hosts[].address`. */
@@ -31,8 +15,8 @@ interface Key {
   required: boolean;
 }
 
-/** Keys whose own keys have sections. */
-const opened = ["builder", "steps"];
+/** `builder.aws.region` stands in the section `builder.aws`, other keys in that of their first part. */
+const section = /^((builder|steps)\.)?[^.]+/;
 
 /** Longer lists of values are written once. */
 const LONG = 12;
@@ -43,42 +27,46 @@ const LONG = 12;
  */
 export function keySections(root: JsonSchema): string {
   /** What stands beside a reference wins over what it refers to. */
-  const resolved = (schema: JsonSchema): JsonSchema => ({
-    ...root.$defs?.[schema.$ref?.replace("#/$defs/", "") ?? ""],
-    ...schema,
-  });
+  const resolved = (schema: unknown): JsonSchema => {
+    if (typeof schema !== "object" || schema === null) return {};
+    const name = "$ref" in schema ? String(schema.$ref).replace("#/$defs/", "") : "";
+    return { ...root.$defs?.[name], ...schema };
+  };
 
   /** The keys directly below a schema, of all its variants. */
-  const below = (written: JsonSchema, path: string): Key[] => {
-    const { properties = {}, required, items, additionalProperties: values, anyOf = [] } = resolved(written);
+  const below = (schema: unknown, path: string): Key[] => {
+    const { properties = {}, required, items, additionalProperties, anyOf = [] } = resolved(schema);
     return [
       ...Object.entries(properties).map(([name, property]) => ({
         path: path === "" ? name : `${path}.${name}`,
-        schema: property === true ? {} : resolved(property),
+        schema: resolved(property),
         required: required?.includes(name) === true,
       })),
       ...(items === undefined ? [] : below(items, `${path}[]`)),
-      ...(typeof values === "object" ? below(values, `${path}.NAME`) : []),
+      ...(additionalProperties === undefined ? [] : below(additionalProperties, `${path}.NAME`)),
       ...anyOf.flatMap((variant) => below(variant, path)),
     ];
   };
 
-  const typeText = (written: JsonSchema): string => {
-    const schema = resolved(written);
-    if (schema.title !== undefined) return schema.title;
-    if (schema.anyOf) return [...new Set(schema.anyOf.map(typeText))].join(" or ");
-    const values = schema.const === undefined ? schema.enum : [schema.const];
-    if (values) return values.map((value) => `\`${String(value)}\``).join(" or ");
-    if (schema.items) return `list of ${typeText(schema.items)}`;
-    if (typeof schema.additionalProperties === "object")
-      return `map of names to ${typeText(schema.additionalProperties)}`;
+  const typeText = (schema: unknown): string => {
+    const { title, anyOf, items, additionalProperties: values, type = "object", ...rest } = resolved(schema);
+    if (title !== undefined) return title;
+    if (anyOf) return [...new Set(anyOf.map(typeText))].join(" or ");
+    const choice = rest.const === undefined ? rest.enum : [rest.const];
+    if (choice) return choice.map((value) => `\`${String(value)}\``).join(" or ");
+    if (items) return `list of ${typeText(items)}`;
+    if (typeof values === "object") return `map of names to ${typeText(values)}`;
     const names: Record<string, string> = { string: "text", boolean: "true or false" };
-    const types = [schema.type ?? "object"].flat();
-    return types.map((type) => names[type] ?? type).join(" or ") + rangeText(schema);
+    return (
+      [type]
+        .flat()
+        .map((name) => names[name] ?? name)
+        .join(" or ") + rangeText(rest)
+    );
   };
 
   const describedAt = new Map<string, string>();
-  const lines = (parent: JsonSchema, parentPath: string): string[] =>
+  const lines = (parent: unknown, parentPath: string): string[] =>
     unique(below(parent, parentPath)).flatMap(({ path, schema, required }) => {
       const nested = below(schema, "");
       const values = (schema.enum?.length ?? 0) > LONG ? schema.enum : undefined;
@@ -94,9 +82,8 @@ export function keySections(root: JsonSchema): string {
       ]
         .filter((part) => part !== undefined)
         .join(" ");
-      const own = isSection(path)
-        ? `\n### \`${path}\`\n\n${facts}\n`
-        : `- **\`${inSection(path)}\`** ${facts}`;
+      const inSection = path.replace(section, "").replace(/^\.(NAME\.)?/, "");
+      const own = inSection === "" ? `\n### \`${path}\`\n\n${facts}\n` : `- **\`${inSection}\`** ${facts}`;
       return [own, ...(before === undefined ? lines(schema, path) : [])];
     });
   return lines(root, "").join("\n");
@@ -110,21 +97,6 @@ function unique(keys: readonly Key[]): Key[] {
     byPath.set(key.path, known === undefined ? key : { ...known, required: known.required && key.required });
   }
   return [...byPath.values()];
-}
-
-/** `hosts[].address` stands in the section `hosts`, `builder.aws.region` in one of its own. */
-function isSection(path: string): boolean {
-  const [top = "", ...names] = path.split(".");
-  return names.length <= (opened.includes(top) ? 1 : 0);
-}
-
-/** A path as its section has it: `address`. */
-function inSection(path: string): string {
-  const [top = "", ...names] = path.split(".");
-  return names
-    .slice(opened.includes(top) ? 1 : 0)
-    .join(".")
-    .replace(/^NAME\./, "");
 }
 
 function defaultText(schema: JsonSchema): string {

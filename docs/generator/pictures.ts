@@ -17,39 +17,38 @@ async function main([report, log]: string[]): Promise<void> {
       what: "takes a report and the output of an `up`",
       remedy: "npm run docs:pictures -- REPORT.html UP.log",
     });
-  mkdirSync(folder, { recursive: true });
-  await photograph(resolve(report), join(folder, "report.png"));
   const lines = rolloutLines(readFileSync(log, "utf8"));
   if (lines.length === 0) throw new UserError({ where: log, what: "has no line about a host" });
+  mkdirSync(folder, { recursive: true });
+  await photograph(resolve(report), join(folder, "report.png"));
   writeFileSync(join(folder, "rollout.svg"), terminalPicture(lines, "A rollout in the terminal"));
   for (const name of ["report.png", "rollout.svg"]) {
-    const { size } = statSync(join(folder, name));
-    if (size > MOST_BYTES)
-      throw new UserError({
-        where: name,
-        what: `has ${String(size)} bytes, more than ${String(MOST_BYTES)}`,
-      });
-    console.log(`written: docs/pictures/${name}, ${String(size)} bytes`);
+    const what = `${String(statSync(join(folder, name)).size)} bytes, of at most ${String(MOST_BYTES)}`;
+    if (statSync(join(folder, name)).size > MOST_BYTES) throw new UserError({ where: name, what });
+    console.log(`written: docs/pictures/${name}, ${what}`);
   }
 }
 
 /** The upper part of a page, by Debian's chromium. */
 async function photograph(page: string, picture: string): Promise<void> {
-  await execa("chromium", [
+  const options = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
     "--hide-scrollbars",
     "--window-size=1000,1000",
-    `--screenshot=${picture}`,
-    pathToFileURL(page).href,
-  ]).catch((error: unknown) => {
+  ];
+  const { failed, shortMessage = "" } = await execa(
+    "chromium",
+    [...options, `--screenshot=${picture}`, pathToFileURL(page).href],
+    { reject: false },
+  );
+  if (failed)
     throw new UserError({
       where: "chromium",
-      what: error instanceof Error ? error.message : String(error),
+      what: shortMessage,
       remedy: "install Debian's package chromium",
     });
-  });
 }
 
 await main(process.argv.slice(2)).catch((error: unknown) => {

@@ -59,7 +59,7 @@ const own = {
   ...keys,
 };
 
-const bastion = strict(own).describe("A machine to jump over. Needs no sudo.");
+const bastion = strict(own).describe("A machine to jump over on the way. Its user needs no sudo.");
 
 /** Everything needed to reach a machine over SSH and to know that it is the right one; fields of a schema. */
 export const access = { ...own, bastion: bastion.optional() };
