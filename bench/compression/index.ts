@@ -18,13 +18,13 @@ import { benchTarget } from "./target.ts";
 
 const RECIPE = "smollm2-135m";
 
-type Bench = (runner: Runner, recipe: Recipe, found: Materials, options: Options) => Promise<Row[]>;
+type Bench = (runner: Runner, recipe: Recipe, materials: Materials, options: Options) => Promise<Row[]>;
 const benches: Record<Section, Bench> = {
-  pruning: (runner, _, found, options) => benchPruning(runner, found, options),
+  pruning: (runner, _, materials, options) => benchPruning(runner, materials, options),
   recovery: benchRecovery,
   minutes: benchMinutes,
   quantization: benchQuantization,
-  target: (runner, _, found, options) => benchTarget(runner, found, options),
+  target: (runner, _, materials, options) => benchTarget(runner, materials, options),
   speed: benchSpeed,
 };
 
@@ -37,9 +37,9 @@ export async function benchCompression(options: Options): Promise<number> {
   const folder = join(dataDir(), "bench", "compression");
   mkdirSync(folder, { recursive: true });
   const runner = new Runner({ folder, recipe, toolchain: readToolchain() });
-  const found = materials(runner, recipe, options.chunks);
+  const prepared = materials(runner, recipe, options.chunks);
   for (const section of options.sections) {
-    const rows = await benches[section](runner, recipe, found, options);
+    const rows = await benches[section](runner, recipe, prepared, options);
     console.log(rowsTable(rows));
     const before = readResults("compression") as CompressionResults | undefined;
     const run = { ...thisRun(), settings: settingsOf(section, options) };

@@ -25,29 +25,29 @@ export function recover(
 export async function benchRecovery(
   runner: Runner,
   recipe: Recipe,
-  found: Materials,
+  materials: Materials,
   options: Options,
 ): Promise<Row[]> {
-  const rows = await baseRows(runner, found, "recovery");
+  const rows = await baseRows(runner, materials, "recovery");
   const measureAfter = async (name: string, model: Step) => {
-    const trained = recover(runner, recipe, name, model, found, options.tokens);
+    const trained = recover(runner, recipe, name, model, materials, options.tokens);
     const quality = await qualityOf(
       runner,
-      found,
+      materials,
       `${name}-recovered`,
       convert(runner, `${name}-recovered`, trained),
     );
     await runner.shed(trained);
     return quality;
   };
-  options.say("recovery: the control");
-  const control = await measureAfter("control", found.base);
+  options.log("recovery: the control");
+  const control = await measureAfter("control", materials.base);
   if (control !== undefined)
     rows.push(...qualityRows("recovery", "base", [{ name: CONTROL, isPeer: true, ...control }]));
   for (const share of options.ratios) {
     const measured = [];
-    for (const { method, isPeer, model } of prunedModels(runner, found, share, options)) {
-      options.say(`recovery ${percent(share)}: ${method}`);
+    for (const { method, isPeer, model } of prunedModels(runner, materials, share, options)) {
+      options.log(`recovery ${percent(share)}: ${method}`);
       const quality = await measureAfter(`${method}-${String(Math.round(100 * share))}`, model);
       if (quality !== undefined) measured.push({ name: method, isPeer, ...quality });
     }

@@ -13,14 +13,14 @@ const STEPS = 12;
 export async function benchSpeed(
   runner: Runner,
   recipe: Recipe,
-  found: Materials,
-  { say }: Options,
+  materials: Materials,
+  { log }: Options,
 ): Promise<Row[]> {
-  say("speed: ours and the plain loop, by turns");
-  const { model } = prunedModel(runner, found, 0.1, "ffn-activation", found.mixed);
+  log("speed: ours and the plain loop, by turns");
+  const { model } = prunedModel(runner, materials, 0.1, "ffn-activation", materials.mixed);
   const { batchSize = 0, sequenceLength = 0 } = recipe.steps.recover ?? {};
   const params = { ...recipe.steps.recover, tokens: STEPS * batchSize * sequenceLength };
-  const inputs = { teacher: found.base, model, datasets: found.apart };
+  const inputs = { teacher: materials.base, model, datasets: materials.apart };
   const { metrics } = await runner.measure(runner.peer("train-speed", "plain-training", params, inputs));
   const { ours, peer, peerPacked, threads, dtype } = metrics as Record<string, number>;
   const row = {

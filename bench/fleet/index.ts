@@ -60,9 +60,9 @@ async function measureCase(size: number): Promise<Case> {
     const hosts = daemons.map(({ host }) => host);
     const release = makeTrivialRelease(folder);
     const rootsIn =
-      (way: string) =>
+      (tool: string) =>
       ({ name }: { name: string }) =>
-        join(folder, way, name);
+        join(folder, tool, name);
     const { ansiblePlaybook } = readToolchain();
     console.error(`bench:fleet: ${size} ${size === 1 ? "host" : "hosts"}, plain Ansible`);
     const plain = await rollOutWithPlainAnsible(
@@ -93,17 +93,17 @@ function tableOf(cases: readonly Case[]): string {
     colAligns: ["right", "left", "right", "right", "right"],
     style: { head: [], border: [] },
   });
-  for (const each of cases)
-    for (const [metric, [ours, plain]] of Object.entries(figuresOf(each))) {
+  for (const measured of cases)
+    for (const [metric, [ours, plain]] of Object.entries(figuresOf(measured))) {
       const format = metric.endsWith("bytes") ? formatBytes : (seconds: number) => `${seconds.toFixed(1)} s`;
-      table.push([each.hosts, metric, format(ours), format(plain), (ours / plain).toFixed(2)]);
+      table.push([measured.hosts, metric, format(ours), format(plain), (ours / plain).toFixed(2)]);
     }
   return table.toString();
 }
 
-function rowsOf(each: Case): Row[] {
-  return Object.entries(figuresOf(each)).map(([metric, [ours, plain]]) => ({
-    case: `${String(each.hosts)} ${each.hosts === 1 ? "host" : "hosts"}, ${String(PARALLEL)} at a time`,
+function rowsOf(measured: Case): Row[] {
+  return Object.entries(figuresOf(measured)).map(([metric, [ours, plain]]) => ({
+    case: `${String(measured.hosts)} ${measured.hosts === 1 ? "host" : "hosts"}, ${String(PARALLEL)} at a time`,
     metric,
     value: Number(ours.toFixed(2)),
     unit: metric.endsWith("bytes") ? "bytes" : "s",
