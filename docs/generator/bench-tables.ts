@@ -245,20 +245,20 @@ function minutesTable(): string {
 function quantizationTable(): string {
   const rows = compression().rows.filter((one) => one.section === "quantization");
   const types = [...new Set(rows.map((one) => one.case.split(", ")[0] ?? ""))];
-  const ways = ["neither", "imatrix", "AWQ", "both"];
-  const value = (type: string, way: string, metric: string): number =>
-    rows.find((one) => one.case === `${type}, ${way}` && one.metric === metric)?.value ?? NaN;
+  const methods = ["neither", "imatrix", "AWQ", "both"];
+  const value = (type: string, method: string, metric: string): number =>
+    rows.find((one) => one.case === `${type}, ${method}` && one.metric === metric)?.value ?? NaN;
   return table(
     ["type", "neither", "`imatrix`", "`awq`", "both"],
     "lrrrr",
     types.map((type) => {
-      const lowest = Math.min(...ways.map((way) => value(type, way, "kld")));
+      const lowest = Math.min(...methods.map((method) => value(type, method, "kld")));
       return [
         type,
-        ...ways.map((way) => {
-          const kld = value(type, way, "kld");
+        ...methods.map((method) => {
+          const kld = value(type, method, "kld");
           const text = kld === lowest ? `**${kld.toFixed(3)}**` : kld.toFixed(3);
-          return `${text} (${value(type, way, "perplexity").toFixed(1)})`;
+          return `${text} (${value(type, method, "perplexity").toFixed(1)})`;
         }),
       ];
     }),
