@@ -36,10 +36,10 @@ export async function downloadVerified(
   const part = `${file}.part`;
   const have = existsSync(part) ? statSync(part).size : 0;
   await transfer(url, part, have, options);
-  const found = await sha256OfFile(part);
-  if (found !== sha256) {
+  const digest = await sha256OfFile(part);
+  if (digest !== sha256) {
     rmSync(part);
-    throw new Error(`${url}: SHA-256 is ${found}, expected ${sha256}; refusing to use it`);
+    throw new Error(`${url}: SHA-256 is ${digest}, expected ${sha256}; refusing to use it`);
   }
   renameSync(part, file);
 }
@@ -50,7 +50,7 @@ async function transfer(url: string, part: string, have: number, options: Downlo
   const resumed = answer.status === 206;
   let done = resumed ? have : 0;
   const total = done + Number(answer.headers.get("content-length") ?? 0);
-  let said = Date.now();
+  let reported = Date.now();
   const stalled = new AbortController();
   const giveUp = () => {
     stalled.abort(new Error(`${url}: no data for ${String(STALLED_AFTER_MS / 1000)} s`));
@@ -61,8 +61,8 @@ async function transfer(url: string, part: string, have: number, options: Downlo
     clearTimeout(timer);
     timer = setTimeout(giveUp, STALLED_AFTER_MS);
     done += chunk.length;
-    if (Date.now() - said < PROGRESS_EVERY_MS) return;
-    said = Date.now();
+    if (Date.now() - reported < PROGRESS_EVERY_MS) return;
+    reported = Date.now();
     options.progress(`downloading ${url}: ${mb(done)} of ${total >= done ? mb(total) : "?"} MB`);
   });
   try {

@@ -34,10 +34,10 @@ export function writeAtomically(file: string, content: string, mode = 0o644): vo
 }
 
 /** Puts a finished folder in its place; what stood there goes. */
-export function replaceFolder(finished: string, place: string): void {
-  mkdirSync(dirname(place), { recursive: true });
-  rmSync(place, { recursive: true, force: true });
-  renameSync(finished, place);
+export function replaceFolder(finished: string, target: string): void {
+  mkdirSync(dirname(target), { recursive: true });
+  rmSync(target, { recursive: true, force: true });
+  renameSync(finished, target);
 }
 
 /** A text file's content, or undefined when there is none. */

@@ -16,7 +16,7 @@ export class Reporter {
   private readonly timer: NodeJS.Timeout;
 
   constructor(
-    private readonly say: (line: string) => void,
+    private readonly print: (line: string) => void,
     private readonly quietMs = QUIET_MS,
     heartbeatMs = HEARTBEAT_MS,
   ) {
@@ -42,7 +42,7 @@ export class Reporter {
 
   private show(): void {
     this.lastShown = Date.now();
-    this.say(`${shorten(this.latest || "working")} (${this.elapsed()})`);
+    this.print(`${shorten(this.latest || "working")} (${this.elapsed()})`);
   }
 }
 

@@ -18,18 +18,18 @@ describe("ensureUv", () => {
   it("installs it once for two tasks that ask at the same time", { timeout: 300_000 }, async () => {
     const path = (process.env.PATH ?? "").split(":");
     vi.stubEnv("PATH", path.filter((folder) => findOnPath("uv", folder) === undefined).join(":"));
-    const said: string[] = [];
+    const lines: string[] = [];
     const ctx = {
       cacheDir,
       signal: new AbortController().signal,
       progress: (line: string) => {
-        said.push(line);
+        lines.push(line);
       },
     };
-    const found = await Promise.all([ensureUv(ctx), ensureUv(ctx)]);
-    expect(found[0]).toEqual(found[1]);
-    expect(await ask(found[0].path, ["--version"])).toContain(UV_VERSION);
-    expect(said.filter((line) => line.startsWith("installing uv"))).toHaveLength(1);
-    expect(said).toContain("another task installs uv; waiting");
+    const tools = await Promise.all([ensureUv(ctx), ensureUv(ctx)]);
+    expect(tools[0]).toEqual(tools[1]);
+    expect(await ask(tools[0].path, ["--version"])).toContain(UV_VERSION);
+    expect(lines.filter((line) => line.startsWith("installing uv"))).toHaveLength(1);
+    expect(lines).toContain("another task installs uv; waiting");
   });
 });

@@ -42,7 +42,7 @@ export async function ensureUv(ctx: TaskContext): Promise<Uv> {
   return pinned;
 }
 
-async function installUv(ctx: TaskContext, place: string): Promise<void> {
+async function installUv(ctx: TaskContext, target: string): Promise<void> {
   ctx.progress(`installing uv ${UV_VERSION}`);
   const python = findOnPath("python3");
   if (python === undefined || (await ask(python, ["-c", "import ensurepip, venv"])) === undefined) {
@@ -52,7 +52,7 @@ async function installUv(ctx: TaskContext, place: string): Promise<void> {
       remedy: "on Debian or Ubuntu run: sudo apt-get install -y --no-install-recommends python3-venv",
     });
   }
-  const venv = `${place}.venv`;
+  const venv = `${target}.venv`;
   rmSync(venv, { recursive: true, force: true });
   const where = "python / uv";
   await runTool({ ...ctx, where, command: python, args: ["-m", "venv", venv] });
@@ -71,8 +71,8 @@ async function installUv(ctx: TaskContext, place: string): Promise<void> {
     args: [...pip, "-r", join(import.meta.dirname, "uv.lock")],
     remedy: "check that this machine reaches a Python package index, then run the same command again",
   });
-  mkdirSync(join(place, ".."), { recursive: true });
-  copyFileSync(join(venv, "bin", "uv"), `${place}.part`);
-  renameSync(`${place}.part`, place);
+  mkdirSync(join(target, ".."), { recursive: true });
+  copyFileSync(join(venv, "bin", "uv"), `${target}.part`);
+  renameSync(`${target}.part`, target);
   rmSync(venv, { recursive: true, force: true });
 }

@@ -38,23 +38,25 @@ async function choose(
   }
   const refused = "refused" in verdict ? verdict.refused : "";
   const { downloads, engine } = layout(ctx.cacheDir);
-  const place = (source: string) => `${engine(`v${ENGINE_VERSION}`)}${source === "vendor" ? "-vendor" : ""}`;
+  const folderFor = (source: string) =>
+    `${engine(`v${ENGINE_VERSION}`)}${source === "vendor" ? "-vendor" : ""}`;
   const made = (source: "vendor" | "modules", reason: string) => {
-    const bin = join(place(source), "bin");
+    const bin = join(folderFor(source), "bin");
     return { source, version: ENGINE_VERSION, bin, reason: `${ENGINE_VERSION}, ${reason}` };
   };
 
-  if (existsSync(join(place("vendor"), "bin", "pulumi"))) return made("vendor", "the vendor's download");
-  if (existsSync(join(place("modules"), "bin", "pulumi"))) return made("modules", "built from Go modules");
+  if (existsSync(join(folderFor("vendor"), "bin", "pulumi"))) return made("vendor", "the vendor's download");
+  if (existsSync(join(folderFor("modules"), "bin", "pulumi")))
+    return made("modules", "built from Go modules");
   ctx.progress(`${refused}; trying the vendor's download of ${ENGINE_VERSION}`);
   try {
-    await installFromVendor(ctx, ENGINE_VERSION, place("vendor"), downloads, vendorSite(ENGINE_VERSION));
+    await installFromVendor(ctx, ENGINE_VERSION, folderFor("vendor"), downloads, vendorSite(ENGINE_VERSION));
     return made("vendor", `the vendor's download (${refused})`);
   } catch (error) {
     ctx.signal.throwIfAborted();
     const why = (error instanceof Error ? error.message : String(error)).replace(/^https?:\S+: /, "");
     ctx.progress(`vendor's download: ${why}; building ${ENGINE_VERSION} from Go modules`);
-    await buildFromModules(ctx, ENGINE_VERSION, place("modules"));
+    await buildFromModules(ctx, ENGINE_VERSION, folderFor("modules"));
     return made("modules", `built from Go modules (${refused}; vendor's download: ${why})`);
   }
 }

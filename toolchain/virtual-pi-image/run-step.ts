@@ -21,8 +21,8 @@ export async function runStep({ name, argv, env = {}, log, progress, signal }: S
   signal?.throwIfAborted();
   const output = createWriteStream(log);
   const recent: string[] = [];
-  const say = (at: string) => {
-    progress(`${name} · ${at}`);
+  const report = (activity: string) => {
+    progress(`${name} · ${activity}`);
   };
 
   const [command = "", ...args] = argv;
@@ -36,14 +36,14 @@ export async function runStep({ name, argv, env = {}, log, progress, signal }: S
     if (child.pid !== undefined) process.kill(hasGroup ? -child.pid : child.pid, "SIGTERM");
   };
   signal?.addEventListener("abort", endGroup, { once: true });
-  say("starting");
+  report("starting");
   try {
     for await (const line of child.iterable({ from: "all" })) {
       output.write(`${line}\n`);
       recent.push(line);
       if (recent.length > 15) recent.shift();
-      const at = describe(line);
-      if (at !== undefined) say(at);
+      const activity = describe(line);
+      if (activity !== undefined) report(activity);
     }
     const result = await child;
     signal?.throwIfAborted();
