@@ -27,6 +27,7 @@ const MODULES = {
   "bench:compression": ["bench/compression/main.ts"],
   "bench:fleet": ["bench/fleet/main.ts"],
   "bench:store": ["bench/store/main.ts"],
+  "bench:up": ["bench/up/main.ts"],
 };
 
 /** Whether what npm last installed is what package-lock.json asks for. npm writes its own record last, so an

@@ -1,34 +1,24 @@
 import { describe, expect, it } from "vitest";
+import table from "./units.json" with { type: "json" };
 import { formatBytes, formatDuration, formatUsd, parseBytes, parseDuration } from "./units.ts";
 
-describe("parseBytes", () => {
-  it("reads decimal and binary units", () => {
-    expect(parseBytes("3.99 GB")).toBe(3_990_000_000);
-    expect(parseBytes("2GiB")).toBe(2 * 2 ** 30);
-  });
-  it("refuses a number without a unit, an unknown unit and a negative size", () => {
-    for (const text of ["12", "1 GiBs", "-1 GB", "", "GB"]) expect(parseBytes(text)).toBeUndefined();
-  });
-});
-
-describe("formatting", () => {
+// The same table tests models/pipress/units.py: both languages say the same of the same number.
+describe("units", () => {
   it("writes dollars with their cents", () => {
     expect(formatUsd(1.5)).toBe("$1.50");
   });
-
-  it("keeps three significant figures of a size", () => {
-    expect(formatBytes(144_811_264)).toBe("145 MB");
-    expect(formatBytes(3_990_000_000)).toBe("3.99 GB");
-    expect(formatBytes(999_600)).toBe("1.00 MB");
-    expect(formatBytes(12)).toBe("12 B");
+  it.each(table.bytes)("says %s bytes as %s", (bytes, text) => {
+    expect(formatBytes(Number(bytes))).toBe(text);
   });
-  it("says durations in the two largest units", () => {
-    expect([formatDuration(8.2), formatDuration(185), formatDuration(7800)]).toEqual([
-      "8 s",
-      "3 min 05 s",
-      "2 h 10 min",
-    ]);
+  it.each(table.seconds)("says %s seconds as %s", (seconds, text) => {
+    expect(formatDuration(Number(seconds))).toBe(text);
   });
+  it.each(table.sizes.map(([text, bytes]) => ({ text, bytes })))(
+    "reads $text as $bytes, null for none",
+    ({ text, bytes }) => {
+      expect(parseBytes(String(text))).toBe(bytes ?? undefined);
+    },
+  );
 });
 
 describe("parseDuration", () => {

@@ -51,9 +51,9 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value.toFixed(0) : value.toPrecision(3)} ${units[unit] ?? "B"}`;
 }
 
-/** Formats seconds as people say them: `8 s`, `3 min 05 s`, `2 h 10 min`. */
+/** Formats seconds in the two largest units: `8 s`, `3 min 05 s`, `2 h 10 min`. Less than nothing is `0 s`. */
 export function formatDuration(seconds: number): string {
-  const whole = Math.round(seconds);
+  const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return `${whole} s`;
   const pad = (value: number): string => value.toString().padStart(2, "0");
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${pad(whole % 60)} s`;

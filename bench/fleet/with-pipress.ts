@@ -3,7 +3,7 @@ import type { Machine } from "../../infra/ssh/machine.ts";
 import { repoRoot } from "../../common/paths.ts";
 import { makeProject } from "../../infra/provider/testing/engine.ts";
 import type { RolloutConfig } from "../../infra/config/rollout-schema.ts";
-import { measure, type Measured } from "./measured.ts";
+import { measure, type Measured } from "../measured.ts";
 import type { TrivialRelease } from "./release.ts";
 
 const plays = join(repoRoot, "bench", "fleet", "plays");

@@ -5,7 +5,7 @@ import { execa } from "execa";
 import type { Machine } from "../../infra/ssh/machine.ts";
 import { startContentServer } from "../../infra/ansible/content-server.ts";
 import { repoRoot } from "../../common/paths.ts";
-import { measure } from "./measured.ts";
+import { measure } from "../measured.ts";
 import type { TrivialRelease } from "./release.ts";
 import type { Ups } from "./with-pipress.ts";
 

@@ -1,4 +1,4 @@
-import { formatSeconds } from "../plugin/engine-log.ts";
+import { formatDuration } from "../../common/units.ts";
 import type { AnsibleEvent, TaskFinished } from "./events.ts";
 
 /** A run in figures. */
@@ -68,7 +68,7 @@ export class PlaybookProgress {
     const { tasks } = this.#recap;
     const known = this.#expected !== undefined && tasks <= this.#expected;
     const count = tasks === 0 ? "" : `${tasks}${known ? `/${this.#expected}` : ""}, `;
-    return `${this.#host}: ${this.#task} (${count}${formatSeconds(this.#elapsed)})`;
+    return `${this.#host}: ${this.#task} (${count}${formatDuration(this.#elapsed)})`;
   }
 
   get #elapsed(): number {

@@ -1,4 +1,5 @@
 import { type ServedFile, startContentServer, type Transfer } from "./content-server.ts";
+import { formatBytes } from "../../common/units.ts";
 import type { Problem } from "../../common/user-error.ts";
 import type { ResourceLog } from "../plugin/handler.ts";
 import type { Connection } from "../ssh/connection.ts";
@@ -114,6 +115,6 @@ function reportTransfers(log: ResourceLog, progress: PlaybookProgress): (transfe
     if (now - last < 2000) return;
     last = now;
     const percent = Math.floor((100 * sentTo) / file.bytes);
-    log.status(`${progress.status} · sent ${percent} % of ${(file.bytes / 1e6).toFixed(1)} MB`);
+    log.status(`${progress.status} · sent ${percent} % of ${formatBytes(file.bytes)}`);
   };
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { formatSeconds, type LogLine, OrderedLog, withHeartbeat } from "./engine-log.ts";
+import { type LogLine, OrderedLog, withHeartbeat } from "./engine-log.ts";
 import type { ResourceLog } from "./handler.ts";
 
 let messages: string[];
@@ -34,15 +34,6 @@ test("work that speaks is left alone, and nothing is said after its end", async 
   await vi.advanceTimersByTimeAsync(60_000);
   await work;
   expect(messages).toEqual(["one", "two", "three"]);
-});
-
-test.each([
-  [0.4, "0 s"],
-  [59, "59 s"],
-  [59.7, "1 min 0 s"],
-  [185, "3 min 5 s"],
-])("%d seconds read as %s", (seconds, text) => {
-  expect(formatSeconds(seconds)).toBe(text);
 });
 
 test("lines of a resource arrive in order, and all before they count as flushed", async () => {

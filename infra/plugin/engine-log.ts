@@ -2,6 +2,7 @@ import { credentials } from "@grpc/grpc-js";
 import engineGrpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
 import enginePb from "@pulumi/pulumi/proto/engine_pb.js";
 
+import { formatDuration } from "../../common/units.ts";
 import type { ResourceLog } from "./handler.ts";
 
 /** Seconds without a word after which a resource in work shows that it is still alive. */
@@ -114,7 +115,7 @@ export async function withHeartbeat<T>(log: ResourceLog, work: (log: ResourceLog
   const timer = setInterval(() => {
     if (Date.now() - lastMessageAt < quietSeconds * 1000) return;
     lastMessageAt = Date.now();
-    log.status(`${last} (${formatSeconds((lastMessageAt - since) / 1000)})`);
+    log.status(`${last} (${formatDuration((lastMessageAt - since) / 1000)})`);
   }, 1000);
   try {
     return await work({
@@ -125,10 +126,4 @@ export async function withHeartbeat<T>(log: ResourceLog, work: (log: ResourceLog
   } finally {
     clearInterval(timer);
   }
-}
-
-/** `12 s`, `3 min 5 s`. */
-export function formatSeconds(seconds: number): string {
-  const whole = Math.round(seconds);
-  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }

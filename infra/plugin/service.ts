@@ -6,9 +6,10 @@ import anyPb from "google-protobuf/google/protobuf/any_pb.js";
 import emptyPb from "google-protobuf/google/protobuf/empty_pb.js";
 import structPb from "google-protobuf/google/protobuf/struct_pb.js";
 
+import { formatDuration } from "../../common/units.ts";
 import { UserError } from "../../common/user-error.ts";
 import { diffProps } from "./detailed-diff.ts";
-import { type EngineLog, formatSeconds, type OrderedLog, withHeartbeat } from "./engine-log.ts";
+import { type EngineLog, type OrderedLog, withHeartbeat } from "./engine-log.ts";
 import {
   type Call,
   type CheckFailure,
@@ -274,7 +275,7 @@ function limited(cancel: AbortSignal, seconds: number): AbortSignal {
   const limit = new AbortController();
   const expire = (): void => {
     limit.abort(
-      new UserError({ where: "customTimeouts", what: `not done within ${formatSeconds(seconds)}` }),
+      new UserError({ where: "customTimeouts", what: `not done within ${formatDuration(seconds)}` }),
     );
   };
   setTimeout(expire, seconds * 1000).unref();

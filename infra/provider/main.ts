@@ -7,7 +7,7 @@ import { virtualPiResource } from "../virtual-pi/resource.ts";
 
 await serve({
   name: "pipress",
-  version: "0.1.0",
+  version: "0.2.0",
   resources: {
     "pipress:index:JobQueue": jobQueueResource,
     "pipress:index:Playbook": playbookResource,

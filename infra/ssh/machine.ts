@@ -6,7 +6,6 @@ import { strict } from "../../common/strict.ts";
 
 const portMessage = "must be a port, 1 to 65535";
 
-/** A TCP port. */
 export const port = z.int(portMessage).min(1, portMessage).max(65535, portMessage);
 
 /** Public keys that sshd can have, as `ssh -Q HostKeyAlgorithms` lists them. */
@@ -50,30 +49,30 @@ const keys = {
 const own = {
   /** Host name or address that SSH connects to. */
   address,
-  /** @default 22 */
+  /** Port of sshd. @default 22 */
   port: port.default(22),
+  /** Who logs in. */
   user,
   /**
-   * The host's public key, e.g. the content of /etc/ssh/ssh_host_ed25519_key.pub on it, or the output of
+   * The machine's public key, e.g. the content of /etc/ssh/ssh_host_ed25519_key.pub on it, or the output of
    * `ssh-keyscan -t ed25519 pi-1` without the name.
    */
   hostKey,
   ...keys,
 };
 
-/** A machine to jump over on the way to another. Needs no sudo. */
 const bastion = strict(own);
 
 /** Everything needed to reach a machine over SSH and to know that it is the right one; fields of a schema. */
 export const access = {
   ...own,
-  /** A machine to jump over. */
+  /** A machine to jump over on the way. Its user needs no sudo. */
   bastion: bastion.optional(),
 };
 
 /** The fields that machines of one group can have in common; each may be left to the group, or to a default. */
 export const sharedAccess = {
-  /** @default 22 */
+  /** Port of sshd. @default 22 */
   port: port.optional(),
   /** A user with passwordless sudo. @default "pi" */
   user: user.optional(),

@@ -1,6 +1,6 @@
 import { execa } from "execa";
 import { repoRoot } from "../../common/paths.ts";
-import { elapsed } from "../../toolchain/bootstrap/elapsed.ts";
+import { formatDuration } from "../../common/units.ts";
 import { linters, type Linter } from "./linters.ts";
 import type { Tally } from "./tally.ts";
 
@@ -15,7 +15,7 @@ export async function runLinters(): Promise<Tally> {
 async function runLinter({ name, command, args, cwd = repoRoot, env }: Linter): Promise<boolean> {
   const started = Date.now();
   const { failed, all, originalMessage } = await execa(command, args, { cwd, env, all: true, reject: false });
-  const took = elapsed(Date.now() - started);
+  const took = formatDuration((Date.now() - started) / 1000);
   if (!failed) {
     console.log(`✔ ${name} (${took})`);
     return true;

@@ -2,6 +2,7 @@ import { createWriteStream, existsSync, mkdirSync, renameSync, rmSync, statSync 
 import { dirname } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { formatBytes } from "../../common/units.ts";
 import { sha256OfFile } from "./files.ts";
 
 export interface DownloadOptions {
@@ -36,10 +37,10 @@ export async function downloadVerified(
   const part = `${file}.part`;
   const have = existsSync(part) ? statSync(part).size : 0;
   await transfer(url, part, have, options);
-  const digest = await sha256OfFile(part);
-  if (digest !== sha256) {
+  const actual = await sha256OfFile(part);
+  if (actual !== sha256) {
     rmSync(part);
-    throw new Error(`${url}: SHA-256 is ${digest}, expected ${sha256}; refusing to use it`);
+    throw new Error(`${url}: SHA-256 is ${actual}, expected ${sha256}; refusing to use it`);
   }
   renameSync(part, file);
 }
@@ -63,7 +64,9 @@ async function transfer(url: string, part: string, have: number, options: Downlo
     done += chunk.length;
     if (Date.now() - reported < PROGRESS_EVERY_MS) return;
     reported = Date.now();
-    options.progress(`downloading ${url}: ${mb(done)} of ${total >= done ? mb(total) : "?"} MB`);
+    options.progress(
+      `downloading ${url}: ${formatBytes(done)}${total >= done ? ` of ${formatBytes(total)}` : ""}`,
+    );
   });
   try {
     const signal = AbortSignal.any([options.signal, stalled.signal]);
@@ -98,8 +101,4 @@ async function request(
   } finally {
     clearTimeout(timer);
   }
-}
-
-function mb(bytes: number): string {
-  return (bytes / 1e6).toFixed(1);
 }

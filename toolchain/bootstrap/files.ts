@@ -33,7 +33,7 @@ export function writeAtomically(file: string, content: string, mode = 0o644): vo
   renameSync(temporary, file);
 }
 
-/** Puts a finished folder in its place; what stood there goes. */
+/** Puts a finished folder where it belongs; what stood there goes. */
 export function replaceFolder(finished: string, target: string): void {
   mkdirSync(dirname(target), { recursive: true });
   rmSync(target, { recursive: true, force: true });

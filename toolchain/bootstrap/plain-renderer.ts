@@ -1,5 +1,5 @@
 import { ListrTaskEventType, ListrTaskState, type ListrRenderer, type ListrTaskObject } from "listr2";
-import { elapsed } from "./elapsed.ts";
+import { formatDuration } from "../../common/units.ts";
 
 type Task = ListrTaskObject<unknown, typeof PlainRenderer, typeof PlainRenderer>;
 
@@ -37,6 +37,6 @@ export class PlainRenderer implements ListrRenderer {
   }
 
   private print(line: string): void {
-    console.error(`[${elapsed(Date.now() - this.started)}] ${line}`);
+    console.error(`[${formatDuration((Date.now() - this.started) / 1000)}] ${line}`);
   }
 }

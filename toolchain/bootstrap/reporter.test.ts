@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { elapsed } from "./elapsed.ts";
 import { Reporter } from "./reporter.ts";
 
 describe("Reporter", () => {
@@ -31,15 +30,5 @@ describe("Reporter", () => {
     vi.advanceTimersByTime(60_000);
     expect(lines.length).toBeGreaterThanOrEqual(7);
     expect(lines.at(-1)).toMatch(/^linking pulumi \((5\d|60) s|1 min 00 s\)$/);
-  });
-});
-
-describe("elapsed", () => {
-  it.each([
-    [8400, "8 s"],
-    [80_000, "1 min 20 s"],
-    [3_725_000, "1 h 02 min"],
-  ])("%d ms is %s", (milliseconds, text) => {
-    expect(elapsed(milliseconds)).toBe(text);
   });
 });

@@ -1,4 +1,4 @@
-import { elapsed } from "./elapsed.ts";
+import { formatDuration } from "../../common/units.ts";
 
 /** Between two lines of one task's progress where every line stays on the screen (no terminal). */
 const QUIET_MS = 5000;
@@ -6,7 +6,7 @@ const QUIET_MS = 5000;
 const HEARTBEAT_MS = 8000;
 
 /**
- * One task's progress: `say` is called with what should be shown now. Lines that come too fast are thinned out, keeping
+ * One task's progress: `show` is called with what should be shown now. Lines that come too fast are thinned out, keeping
  * the latest; a task with nothing to say is repeated with the time it has taken so far.
  */
 export class Reporter {
@@ -16,33 +16,33 @@ export class Reporter {
   private readonly timer: NodeJS.Timeout;
 
   constructor(
-    private readonly print: (line: string) => void,
+    private readonly show: (line: string) => void,
     private readonly quietMs = QUIET_MS,
     heartbeatMs = HEARTBEAT_MS,
   ) {
     this.timer = setInterval(() => {
-      if (Date.now() - this.lastShown >= heartbeatMs) this.show();
+      if (Date.now() - this.lastShown >= heartbeatMs) this.showLatest();
     }, heartbeatMs / 8);
   }
 
   progress = (line: string): void => {
     const first = this.latest === "";
     this.latest = line;
-    if (first || Date.now() - this.lastShown >= this.quietMs) this.show();
+    if (first || Date.now() - this.lastShown >= this.quietMs) this.showLatest();
   };
 
   /** Time since the task started, for people. */
   elapsed(): string {
-    return elapsed(Date.now() - this.started);
+    return formatDuration((Date.now() - this.started) / 1000);
   }
 
   stop(): void {
     clearInterval(this.timer);
   }
 
-  private show(): void {
+  private showLatest(): void {
     this.lastShown = Date.now();
-    this.print(`${shorten(this.latest || "working")} (${this.elapsed()})`);
+    this.show(`${shorten(this.latest || "working")} (${this.elapsed()})`);
   }
 }
 

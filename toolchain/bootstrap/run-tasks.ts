@@ -1,7 +1,7 @@
 import { Listr, ListrLogger, ProcessOutput } from "listr2";
+import pLimit from "p-limit";
 import { PlainRenderer } from "./plain-renderer.ts";
 import { Reporter } from "./reporter.ts";
-import { Slots } from "./slots.ts";
 import type { Task } from "./task.ts";
 
 export interface RunOptions {
@@ -22,7 +22,7 @@ export async function runTasks(
 ): Promise<void> {
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
-  const heavy = new Slots(heavyAtOnce);
+  const heavy = pLimit(heavyAtOnce);
   const done = new Map(tasks.map(({ title }) => [title, new Deferred()]));
   let failure: unknown;
 
@@ -32,10 +32,9 @@ export async function runTasks(
       await done.get(title)?.promise;
     }
     const work = () => task.run({ cacheDir, signal: either, progress: reporter.progress });
-    const onWait = () => {
-      reporter.progress("waiting for a free core");
-    };
-    return task.heavy === true ? heavy.use(work, onWait) : work();
+    if (task.heavy !== true) return work();
+    if (heavy.activeCount + heavy.pendingCount >= heavyAtOnce) reporter.progress("waiting for a free core");
+    return heavy(work);
   };
 
   const list = new Listr(

@@ -22,9 +22,9 @@ export function s3ServerIsReady(cacheDir: string): boolean {
 /** Builds it from its Go module. */
 export async function ensureS3Server(ctx: TaskContext): Promise<string> {
   const paths = layout(ctx.cacheDir);
-  const folder = paths.s3Server(pinnedVersion());
+  const target = paths.s3Server(pinnedVersion());
   const go = await ensureGo(ctx);
-  const part = `${folder}.part`;
+  const part = `${target}.part`;
   const work = join(paths.s3Server("work"));
   mkdirSync(part, { recursive: true });
   ctx.progress(`building ${PACKAGE} ${pinnedVersion()}`);
@@ -53,7 +53,7 @@ export async function ensureS3Server(ctx: TaskContext): Promise<string> {
     logFile: join(paths.logs, "s3-server.log"),
     remedy: "check that this machine reaches a Go module proxy, then run the same command again",
   });
-  replaceFolder(part, folder);
+  replaceFolder(part, target);
   rmSync(work, { recursive: true, force: true });
   return pinnedVersion();
 }

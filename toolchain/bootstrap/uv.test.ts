@@ -26,9 +26,9 @@ describe("ensureUv", () => {
         lines.push(line);
       },
     };
-    const tools = await Promise.all([ensureUv(ctx), ensureUv(ctx)]);
-    expect(tools[0]).toEqual(tools[1]);
-    expect(await ask(tools[0].path, ["--version"])).toContain(UV_VERSION);
+    const installed = await Promise.all([ensureUv(ctx), ensureUv(ctx)]);
+    expect(installed[0]).toEqual(installed[1]);
+    expect(await ask(installed[0].path, ["--version"])).toContain(UV_VERSION);
     expect(lines.filter((line) => line.startsWith("installing uv"))).toHaveLength(1);
     expect(lines).toContain("another task installs uv; waiting");
   });

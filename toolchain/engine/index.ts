@@ -38,25 +38,24 @@ async function choose(
   }
   const refused = "refused" in verdict ? verdict.refused : "";
   const { downloads, engine } = layout(ctx.cacheDir);
-  const folderFor = (source: string) =>
+  const folderOf = (source: string) =>
     `${engine(`v${ENGINE_VERSION}`)}${source === "vendor" ? "-vendor" : ""}`;
   const made = (source: "vendor" | "modules", reason: string) => {
-    const bin = join(folderFor(source), "bin");
+    const bin = join(folderOf(source), "bin");
     return { source, version: ENGINE_VERSION, bin, reason: `${ENGINE_VERSION}, ${reason}` };
   };
 
-  if (existsSync(join(folderFor("vendor"), "bin", "pulumi"))) return made("vendor", "the vendor's download");
-  if (existsSync(join(folderFor("modules"), "bin", "pulumi")))
-    return made("modules", "built from Go modules");
+  if (existsSync(join(folderOf("vendor"), "bin", "pulumi"))) return made("vendor", "the vendor's download");
+  if (existsSync(join(folderOf("modules"), "bin", "pulumi"))) return made("modules", "built from Go modules");
   ctx.progress(`${refused}; trying the vendor's download of ${ENGINE_VERSION}`);
   try {
-    await installFromVendor(ctx, ENGINE_VERSION, folderFor("vendor"), downloads, vendorSite(ENGINE_VERSION));
+    await installFromVendor(ctx, ENGINE_VERSION, folderOf("vendor"), downloads, vendorSite(ENGINE_VERSION));
     return made("vendor", `the vendor's download (${refused})`);
   } catch (error) {
     ctx.signal.throwIfAborted();
     const why = (error instanceof Error ? error.message : String(error)).replace(/^https?:\S+: /, "");
     ctx.progress(`vendor's download: ${why}; building ${ENGINE_VERSION} from Go modules`);
-    await buildFromModules(ctx, ENGINE_VERSION, folderFor("modules"));
+    await buildFromModules(ctx, ENGINE_VERSION, folderOf("modules"));
     return made("modules", `built from Go modules (${refused}; vendor's download: ${why})`);
   }
 }

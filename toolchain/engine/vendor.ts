@@ -24,7 +24,7 @@ export function vendorSite(version: string): VendorSite {
 const CONNECT_TIMEOUT_MS = 5000;
 
 /**
- * Brings the vendor's engine of `version` to `place/bin`. Rejects quickly where the vendor cannot be reached, and
+ * Brings the vendor's engine of `version` to `target/bin`. Rejects quickly where the vendor cannot be reached, and
  * for an archive whose digest is not the published one.
  */
 export async function installFromVendor(

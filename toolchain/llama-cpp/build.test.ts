@@ -17,13 +17,13 @@ describe("building a small project with the real cmake and ninja", () => {
     machine: "any",
   };
   let folder: string;
-  let messages: string[];
+  let lines: string[];
   let run: Run;
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), "pipress-build-"));
-    messages = [];
-    run = { cacheDir: folder, python: "/usr/bin/python3", progress: (line) => messages.push(line) };
+    lines = [];
+    run = { cacheDir: folder, python: "/usr/bin/python3", progress: (line) => lines.push(line) };
     const cmake = "cmake_minimum_required(VERSION 3.19)\nproject(small C)\nadd_executable(hello hello.c)\n";
     const output = "set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)\n";
     await writeFile(join(folder, "CMakeLists.txt"), cmake.replace("add_", `${output}add_`));
@@ -38,13 +38,13 @@ describe("building a small project with the real cmake and ninja", () => {
     const bin = await build(run, recipe, folder, join(folder, "out"));
     const { stdout } = await execa(join(bin, "hello"));
     expect(stdout).toBe("llama.cpp/hello.c"); // no path of this machine in the program
-    expect(messages[0]).toBe("small: configuring");
+    expect(lines[0]).toBe("small: configuring");
 
     const before = await stat(join(bin, "hello"));
-    messages.length = 0;
+    lines.length = 0;
     await build(run, recipe, folder, join(folder, "out"));
     expect((await stat(join(bin, "hello"))).mtimeMs).toBe(before.mtimeMs);
-    expect(messages).not.toContain("small: configuring");
+    expect(lines).not.toContain("small: configuring");
   });
 
   it("turns a compile error into one line with the log's path", async () => {
@@ -60,11 +60,11 @@ describe("building a small project with the real cmake and ninja", () => {
     await writeFile(join(folder, "hello.c"), "int main(void) { return 0; }\n");
     const out = join(folder, "out");
     await build(run, recipe, folder, out);
-    messages.length = 0;
+    lines.length = 0;
     const other = execa("flock", [join(out, "lock"), "sleep", "7"]);
     await setTimeout(200);
     await build(run, recipe, folder, out);
-    expect(messages).toContain("small is being built by another process; waiting for it");
+    expect(lines).toContain("small is being built by another process; waiting for it");
     expect((await other).exitCode).toBe(0);
   }, 30_000);
 

@@ -82,11 +82,11 @@ async function download(run: Run, archive: string): Promise<void> {
 /** Extracts upstream's tree beside its final place and renames it, so that `src` is always complete. */
 async function extract(run: Run, archive: string, sourceDir: string): Promise<void> {
   run.progress(`llama.cpp ${llamaCppVersion}: checking and unpacking the source`);
-  const digest = await sha256OfFile(archive);
-  if (digest !== llamaCppPin.sha256) {
+  const actual = await sha256OfFile(archive);
+  if (actual !== llamaCppPin.sha256) {
     throw new UserError({
       where: "llama.cpp",
-      what: `${archive} has SHA-256 ${digest}, not the pinned ${llamaCppPin.sha256}`,
+      what: `${archive} has SHA-256 ${actual}, not the pinned ${llamaCppPin.sha256}`,
       remedy: "delete that file and run the same command again",
     });
   }

@@ -58,8 +58,8 @@ group("progress", () => {
     ["Setting up libc6:arm64 (2.41-12) ...", "setting up libc6"],
     ["I: running apt-get update...", "running apt-get update"],
     ["filling the file system", "filling the file system"],
-  ])("%j says %j", (line, summary) => {
-    expect(describe(line)).toBe(summary);
+  ])("%j says %j", (line, description) => {
+    expect(describe(line)).toBe(description);
   });
 
   test("other lines say nothing", () => {

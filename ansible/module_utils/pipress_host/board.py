@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .finding import Finding
+from .throttling import CONDITIONS, flags_now, flags_since_boot
 
-#: Bits of `vcgencmd get_throttled` that hold now, and what they mean (the same bits << 16: since boot).
-THROTTLING = {0x1: "under-voltage", 0x2: "frequency capped", 0x4: "throttled", 0x8: "soft temperature limit"}
 #: From here on the firmware slows the cores, in degrees Celsius.
 TOO_HOT = 80.0
 #: An idle board that is as warm as this will get too hot at work.
@@ -21,9 +20,9 @@ def judge_board(facts: dict[str, Any]) -> list[Finding]:
 
 def _power(facts: dict[str, Any]) -> list[Finding]:
     findings = []
-    flags = facts["throttled"] or 0
-    now = [name for bit, name in THROTTLING.items() if flags & bit]
-    past = [name for bit, name in THROTTLING.items() if flags & bit << 16 and not flags & bit]
+    flags = flags_now(facts["throttled"])
+    now = [name for bit, name in CONDITIONS.items() if flags & bit]
+    past = [name for bit, name in CONDITIONS.items() if flags_since_boot(facts["throttled"]) & ~flags & bit]
     if now:
         findings.append(
             Finding(

@@ -6,17 +6,16 @@ depend on how a kernel numbers its zones.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from .files import read_json, read_link, write_atomically
 from .report import celsius, throttled
+from .throttling import CONDITIONS, flags_now, flags_since_boot
 
 ROOT = Path("/var/lib/pipress")
 #: Where Debian's node exporter looks for further figures.
 TEXTFILE = Path("/var/lib/prometheus/node-exporter/pipress.prom")
-
-#: Bits of the firmware's flags that hold now; the same bits << 16 have held since boot.
-FLAGS = {"under_voltage": 0x1, "frequency_capped": 0x2, "throttled": 0x4, "soft_temperature_limit": 0x8}
 
 
 def render(root: Path, flags: int | None, temperature: float | None) -> str:
@@ -25,9 +24,10 @@ def render(root: Path, flags: int | None, temperature: float | None) -> str:
     if temperature is not None:
         lines += _gauge("pipress_temperature_celsius", "Temperature of the board", [("", temperature)])
     if flags is not None:
-        now = [(f'{{condition="{name}"}}', int(bool(flags & bit))) for name, bit in FLAGS.items()]
-        boot = [(f'{{condition="{name}"}}', int(bool(flags & bit << 16))) for name, bit in FLAGS.items()]
-        lines += _gauge("pipress_throttled", "Whether the firmware sees the condition now", now)
+        lines += _gauge(
+            "pipress_throttled", "Whether the firmware sees the condition now", _conditions(flags_now(flags))
+        )
+        boot = _conditions(flags_since_boot(flags))
         lines += _gauge("pipress_throttled_since_boot", "Whether the firmware has seen it since boot", boot)
     digest = Path(read_link(root / "current") or "").name
     verdict = read_json(root / "releases" / digest / "verdict.json") if digest else None
@@ -43,6 +43,11 @@ def render(root: Path, flags: int | None, temperature: float | None) -> str:
                 [("", speed)],
             )
     return "".join(f"{line}\n" for line in lines)
+
+
+def _conditions(flags: int) -> list[tuple[str, float]]:
+    names = {bit: re.sub(r"\W", "_", name) for bit, name in CONDITIONS.items()}
+    return [(f'{{condition="{name}"}}', int(bool(flags & bit))) for bit, name in names.items()]
 
 
 def _gauge(name: str, text: str, values: list[tuple[str, float]]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, Callable, NamedTuple, Protocol
 from .report import available_bytes, throttled
 from .service import ServiceState
 from .sizes import size_text
+from .throttling import flags_now
 
 #: Seconds between two looks at a server that is still loading.
 POLL_SECONDS = 0.5
@@ -133,8 +134,7 @@ def wait_until_healthy(port: int, timeout: float, service: Service) -> float:
 
 def _require_strength() -> None:
     """What the first answer has shown about the board: whether it stands the load."""
-    # The low half of the flags holds now, the high half since boot.
-    flags = (throttled() or 0) & 0xF
+    flags = flags_now(throttled())
     if flags:
         raise HealthCheckFailed(
             f"the firmware throttles the board under load (get_throttled 0x{flags:x}): see to supply and cooling"

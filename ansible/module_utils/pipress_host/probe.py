@@ -5,6 +5,7 @@ from __future__ import annotations
 from .activation import Activation
 from .health_check import is_healthy
 from .report import throttled
+from .throttling import flags_now
 
 
 def what_is_wrong(activation: Activation, digest: str, port: int) -> list[str]:
@@ -24,8 +25,7 @@ def what_is_wrong(activation: Activation, digest: str, port: int) -> list[str]:
         )
     if state.active == "active" and not is_healthy(port):
         problems.append("/health does not say that the server is ready")
-    # The low half of the flags holds now, the high half since boot.
-    flags = (throttled() or 0) & 0xF
+    flags = flags_now(throttled())
     if flags:
         problems.append(f"the firmware throttles the board (get_throttled 0x{flags:x})")
     return problems

@@ -395,7 +395,7 @@ def test_without_an_earlier_release_there_is_nothing_to_go_back_to(host):
     ("patch", "reason"),
     [
         ({"throttled": lambda: 0x50005}, r"throttles the board under load \(get_throttled 0x5\)"),
-        ({"available_bytes": lambda: 10_000_000}, "10 MB of memory are left"),
+        ({"available_bytes": lambda: 10_000_000}, "10.0 MB of memory are left"),
     ],
 )
 def test_a_board_that_does_not_stand_the_load_fails_the_gate(host, monkeypatch, patch, reason):

@@ -150,7 +150,7 @@ def test_a_source_of_another_size_is_refused_before_it_is_read(store, source):
 def test_a_source_that_keeps_breaking_off_leaves_the_part_for_the_next_run(store, source, monkeypatch):
     monkeypatch.setattr(store_module.time, "sleep", lambda seconds: None)
     source.break_after = [1_500_000, 0, 0, 0]
-    with pytest.raises(HostError, match=r"stopped at 2 MB of 3 MB .*goes on from there"):
+    with pytest.raises(HostError, match=r"stopped at 1.50 MB of 3.00 MB .*goes on from there"):
         fetch(store, WANTED, source.address)
     assert fetch(store, WANTED, source.address)["transferred"] == 1_500_000
 
@@ -173,7 +173,7 @@ def test_a_disk_that_fills_up_on_the_way_is_freed_again(store, source, monkeypat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(store_module, "_stream", full)
-    with pytest.raises(HostError, match="disk filled up while the model was fetched, at 1 kB of 3 MB"):
+    with pytest.raises(HostError, match="disk filled up while the model was fetched, at 1.00 kB of 3.00 MB"):
         fetch(store, WANTED, source.address)
     assert not list(store.glob("*.part"))
 

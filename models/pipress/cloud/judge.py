@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipress.cloud.settings import Limits
-from pipress.jobs.times import format_seconds
+from pipress.units import format_duration
 
 # The server of jobs notes itself every second or so while it works; restarting it takes less than this.
 SERVER_SECONDS = 180.0
@@ -55,9 +55,9 @@ def judge(seen: Seen, limits: Limits) -> End | None:
             blame=_raise("maxCostUsd"),
         )
     if seen.hours * 3600 >= limits.max_seconds:
-        limit = format_seconds(limits.max_seconds)
+        limit = format_duration(limits.max_seconds)
         return End(
-            f"it has run for {format_seconds(seen.hours * 3600)}, its limit is {limit}",
+            f"it has run for {format_duration(seen.hours * 3600)}, its limit is {limit}",
             blame=_raise("maxDuration"),
         )
     if seen.now - seen.beat > SERVER_SECONDS:

@@ -21,10 +21,10 @@ from pipress.cloud.job_queue import STALE_SECONDS, JobQueue
 from pipress.cloud.launch import NO_CAPACITY, Groups, explain_launch
 from pipress.errors import StageError
 from pipress.jobs.attach import SILENCE_SECONDS, Interrupted, interrupt, print_message, print_result, result_document
-from pipress.jobs.times import format_seconds
 from pipress.store.s3_address import parse_s3_url
 from pipress.store.s3_client import open_bucket
 from pipress.store.store import open_store
+from pipress.units import format_duration
 
 POLL_SECONDS = 3.0
 # How often AWS is asked after an instance that has not reported yet.
@@ -112,7 +112,7 @@ class _Following:
                 self._print_message(status["line"])
                 self.asked_since = time.time()
             else:
-                waited = format_seconds(time.time() - self.began)
+                waited = format_duration(time.time() - self.began)
                 self._print_message(f"{name} waiting for an instance ({self.groups.asked}, {waited})")
                 self._have_one_started()
             time.sleep(POLL_SECONDS)
@@ -141,7 +141,7 @@ class _Following:
             if now - self.asked_since > FIRST_WORD_SECONDS:
                 self.groups.give_up()
                 raise StageError(
-                    f"no instance has reported within {format_seconds(FIRST_WORD_SECONDS)}",
+                    f"no instance has reported within {format_duration(FIRST_WORD_SECONDS)}",
                     f"look at {self.queue.root}/boots/ in the bucket for an instance's own log, then run `up` again",
                 )
         except (exceptions.ClientError, exceptions.BotoCoreError) as error:

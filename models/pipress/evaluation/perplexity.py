@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipress.errors import StageError
 from pipress.programs import run_program
+from pipress.tokens import BYTES_PER_TOKEN
 
 CHUNK_DONE = re.compile(r"\[(\d+)\]\d")
 FINAL = re.compile(r"Final estimate: PPL = ([\d.]+|-?nan|inf) \+/- ([\d.]+|-?nan|inf)")
@@ -24,8 +25,6 @@ COMPARED = {
     "kld": re.compile(rf"Mean\s+KLD:{NUMBER} ±{NUMBER}"),
     "top": re.compile(rf"Same top p:{NUMBER} ±{NUMBER}"),
 }
-# More than any tokenizer takes for running text: cutting the file there spares tokenizing what is not used.
-BYTES_PER_TOKEN = 12
 
 OnChunk = Callable[[int], None]
 

@@ -11,7 +11,7 @@ from pipress.atomic import read_json
 from pipress.errors import StageError
 from pipress.jobs.job import Job, all_jobs
 from pipress.jobs.progress import describe
-from pipress.jobs.times import format_seconds
+from pipress.units import format_duration
 
 STOP_SECONDS = 10.0
 
@@ -46,7 +46,7 @@ def stop_job(jobs: Path, name: str) -> None:
         deadline = time.monotonic() + STOP_SECONDS
         while time.monotonic() < deadline:
             if not job.is_at_work():
-                print(f"{name} stopped after {format_seconds(time.monotonic() - began)}; `up` picks it up again")
+                print(f"{name} stopped after {format_duration(time.monotonic() - began)}; `up` picks it up again")
                 return
             time.sleep(0.1)
     raise StageError(f"{name} does not stop", f"end process {process['pid']} by hand")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipress.atomic import write_json
-from pipress.jobs.times import format_seconds
+from pipress.units import format_duration
 
 # Writing more often than this tells nobody anything.
 INTERVAL_SECONDS = 0.5
@@ -51,5 +51,5 @@ def describe(progress: dict[str, Any] | None, name: str) -> str:
         return f"{name} {progress['message']}"
     parts = [f"{name} {fraction * 100:.0f} %", progress["message"]]
     if eta is not None:
-        parts.append(f"{format_seconds(eta)} left")
+        parts.append(f"{format_duration(eta)} left")
     return " · ".join(part for part in parts if part)

@@ -2,7 +2,6 @@ import errno
 from pathlib import Path
 
 from pipress.jobs.progress import Progress, describe
-from pipress.jobs.times import format_seconds
 from pipress.jobs.work import explain
 
 
@@ -20,10 +19,6 @@ def test_waiting_has_no_fraction(tmp_path: Path) -> None:
 
     written = read_json(tmp_path / "progress.json")
     assert describe(written, "evaluate-base") == "evaluate-base waiting for prune (builder is busy)"
-
-
-def test_durations_are_as_people_say_them() -> None:
-    assert [format_seconds(s) for s in (-1, 48.4, 80, 7500)] == ["0 s", "48 s", "1 min 20 s", "2 h 05 min"]
 
 
 def test_a_full_disk_is_one_clear_error_however_it_is_wrapped() -> None:

@@ -20,13 +20,14 @@ from pathlib import Path
 
 from pipress.atomic import read_json, write_json
 from pipress.errors import StageError
-from pipress.evaluation.perplexity import BYTES_PER_TOKEN, measure_divergence, measure_perplexity
+from pipress.evaluation.perplexity import measure_divergence, measure_perplexity
 from pipress.quantization.allocation import Option, allocate, refine
 from pipress.quantization.candidates import Candidates
 from pipress.quantization.llama_quantize import planned_types
 from pipress.quantization.source_model import Mix, SourceModel
 from pipress.quantization.types import SEARCHED_TYPES, STANDARD_TYPES, bits_per_weight
 from pipress.spec import Spec
+from pipress.tokens import BYTES_PER_TOKEN
 
 CONTEXT = 256
 # Chunks of text for the many rough measurements of step 2, and for the few of step 4 that decide.

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipress.report.plots import Point, curves, scatter
 from pipress.report.style import STYLE
-from pipress.report.verdict import megabytes
+from pipress.units import format_bytes, format_duration
 
 Report = dict[str, Any]
 
@@ -48,16 +48,16 @@ def _verdicts(report: Report) -> str:
 def _models(models: list[Report]) -> str:
     base = next((model for model in models if model["name"] == "evaluate-base"), {})
     columns = [
-        ("file", lambda m: megabytes(m["fileBytes"])),
+        ("file", lambda m: format_bytes(m["fileBytes"])),
         ("perplexity", lambda m: _with_error(m, "perplexity", ".2f")),
         ("KL divergence", lambda m: _with_error(m, "kld", ".4f")),
         ("same top token", lambda m: f"{m['topAgreement']:.1%}"),
         ("of base", lambda m: f"{m['fileBytes'] / base['fileBytes']:.0%}"),
-        ("memory, builder", lambda m: megabytes(m["peakRssBytes"])),
+        ("memory, builder", lambda m: format_bytes(m["peakRssBytes"])),
         ("load, builder", lambda m: f"{m['loadSeconds']:.1f} s"),
         ("tokens/s, builder", lambda m: f"{m['tokensPerSecondBuilder']:.1f}"),
         ("tokens/s, Pi 4, predicted", lambda m: f"{m['predicted']['tokensPerSecond']:.3g}"),
-        ("memory, host, predicted", lambda m: megabytes(m["predicted"]["memoryBytes"])),
+        ("memory, host, predicted", lambda m: format_bytes(m["predicted"]["memoryBytes"])),
     ]
     rows = [[_cell(value, model) for _, value in columns] for model in models]
     # A column that nobody has a figure for says nothing.
@@ -130,13 +130,18 @@ def _stages(stages: list[Report]) -> str:
     rows = [
         [
             escape(stage["name"]),
-            duration(stage["seconds"]),
-            megabytes(stage["bytes"]),
+            format_duration(stage["seconds"]),
+            format_bytes(stage["bytes"]),
             f"<code>{escape(stage['key'][:12])}</code>",
         ]
         for stage in stages
     ]
-    total = ["all", duration(sum(stage["seconds"] for stage in stages)), megabytes(sum(s["bytes"] for s in stages)), ""]
+    total = [
+        "all",
+        format_duration(sum(stage["seconds"] for stage in stages)),
+        format_bytes(sum(s["bytes"] for s in stages)),
+        "",
+    ]
     return _table(["stage", "took", "artifact", "key"], [*rows, total])
 
 
@@ -152,13 +157,3 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
         f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>\n' for row in rows
     )
     return f'<div class="scroll"><table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n'
-
-
-def duration(seconds: float) -> str:
-    """`8 s`, `3 min 05 s`, `2 h 10 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from pipress.units import format_bytes
+
 Model = dict[str, Any]
 
 # Differences of less than this many standard errors are chance as likely as not.
@@ -68,14 +70,5 @@ def _speed(model: Model) -> float | None:
 
 def _described(model: Model) -> str:
     speed = _speed(model)
-    size = megabytes(model["fileBytes"])
+    size = format_bytes(model["fileBytes"])
     return size if speed is None else f"{size}, about {speed:.3g} tokens/s on a Pi 4"
-
-
-def megabytes(size: float) -> str:
-    """A size with three significant figures: `96.4 MB`, `3.95 GB`."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= 0.9995 * factor:
-            value = size / factor
-            return f"{value:.{max(0, 2 - int(math.log10(max(value, 1))))}f} {unit}"
-    return f"{size:.0f} B"

@@ -13,6 +13,7 @@ from pypi_simple import PYPI_SIMPLE_ENDPOINT, DistributionPackage, NoSuchProject
 from pipress.digests import file_sha256
 from pipress.errors import StageError
 from pipress.spec import Report
+from pipress.units import format_bytes
 
 CHUNK_BYTES = 1 << 20
 TIMEOUT_SECONDS = (15, 60)  # to connect, between bytes
@@ -97,7 +98,7 @@ def _append(session: requests.Session, url: str, part: Path, label: str, report:
         with open(part, "ab" if resumed else "wb") as file:
             for chunk in answer.iter_content(CHUNK_BYTES):
                 done += file.write(chunk)
-                report(0.8 * done / max(total, done), f"{label} · {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+                report(0.8 * done / max(total, done), f"{label} · {format_bytes(done)} of {format_bytes(total)}")
 
 
 def _reason(error: requests.RequestException) -> str:

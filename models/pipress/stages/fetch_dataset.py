@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from pipress.errors import StageError
-from pipress.sizes import parse_size
 from pipress.sources.hugging_face import open_dataset_file
 from pipress.sources.local import open_local
 from pipress.sources.package_index import open_package_file
 from pipress.spec import Metrics, Spec
 from pipress.texts.overlap import shared_share
 from pipress.texts.reading import read_documents, take_part
+from pipress.units import parse_size
 
 TOOLS = ()
 

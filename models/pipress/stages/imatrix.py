@@ -11,12 +11,11 @@ from pathlib import Path
 from pipress.errors import StageError
 from pipress.programs import run_program
 from pipress.spec import Metrics, Spec
+from pipress.tokens import BYTES_PER_TOKEN
 
 TOOLS = ("llama.cpp",)
 
 CHUNK_DONE = re.compile(r"\[(\d+)\]\d")
-# More than any tokenizer takes for running text: cutting the file there spares tokenizing what is not used.
-BYTES_PER_TOKEN = 12
 TEXT = "calibration.txt"
 MAGIC = b"GGUF"
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from pipress.atomic import write_json
 from pipress.errors import StageError
-from pipress.evaluation.perplexity import BYTES_PER_TOKEN
 from pipress.gguf_file import check_generates
 from pipress.quantization.imatrix_file import text_bytes_seen
 from pipress.quantization.llama_quantize import quantize
 from pipress.quantization.search import TEXT_BYTES, Search, SearchResult
 from pipress.quantization.source_model import Mix, SourceModel
 from pipress.quantization.types import BLOCKS, NEED_IMATRIX, TENSORS_NEED_IMATRIX, UNQUANTIZED
-from pipress.sizes import parse_size
 from pipress.spec import Metrics, Spec
+from pipress.tokens import BYTES_PER_TOKEN
+from pipress.units import parse_size
 from pipress.weights.license import carry_license, read_license
 
 TOOLS = ("llama.cpp",)

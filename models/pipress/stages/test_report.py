@@ -11,7 +11,7 @@ import pytest
 
 from pipress.errors import StageError
 from pipress.report.plots import Axis, Point, curves, scatter
-from pipress.report.verdict import compare, megabytes, verdicts
+from pipress.report.verdict import compare, verdicts
 from pipress.stages import report
 from pipress.store.file_store import FileStore
 
@@ -162,12 +162,6 @@ def test_a_recipe_that_no_unpruned_model_keeps_up_with_wins_at_its_speed() -> No
         and "at 36.1 tokens/s on a Pi 4, the fastest unpruned model (Q2_K) at 30.5" in (verdict["sentence"])
     )
     assert verdicts(models, {"type": "Q2_K", "tokensPerSecond": 40})[1]["winner"] == "unknown"
-
-
-def test_sizes_have_three_figures() -> None:
-    assert [megabytes(size) for size in (999, 96_351_296, 270_885_888, 999_700_000, 3.948e9, 16.06e9)] == (
-        ["999 B", "96.4 MB", "271 MB", "1.00 GB", "3.95 GB", "16.1 GB"]
-    )
 
 
 def test_ticks_are_round_and_lie_on_the_axis() -> None:

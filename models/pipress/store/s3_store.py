@@ -25,6 +25,7 @@ from pipress.store.s3_client import FORBIDDEN, error_code, open_bucket
 from pipress.store.s3_download import Damaged, download_file
 from pipress.store.s3_upload import upload_file
 from pipress.store.store import MANIFEST, OnMessage, silent
+from pipress.units import format_bytes
 
 CONFLICT_ATTEMPTS = 5
 
@@ -199,4 +200,4 @@ class _Moved:
 
     def __call__(self, count: int) -> None:
         self.parts.append(count)
-        self.on_message(f"{self.what} · {sum(self.parts) / 1e6:.0f} of {self.total / 1e6:.0f} MB")
+        self.on_message(f"{self.what} · {format_bytes(sum(self.parts))} of {format_bytes(self.total)}")

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 MANIFEST = "manifest.json"
 
-# on_message("fetching model.gguf · 12 of 96 MB")
+# on_message("fetching model.gguf · 12.1 MB of 96.4 MB")
 OnMessage = Callable[[str], None]
 
 

@@ -6,6 +6,8 @@ from itertools import accumulate
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from pipress.tokens import BYTES_PER_TOKEN
+
 
 def pack(text: str, tokenizer: PreTrainedTokenizerBase, length: int) -> torch.Tensor:
     """Token ids in rows of `length`, shape (n_sequences, length); documents are parted by the end-of-text token.
@@ -27,10 +29,6 @@ def spread(sequences: torch.Tensor, count: int) -> torch.Tensor:
     if count >= len(sequences):
         return sequences
     return sequences[torch.linspace(0, len(sequences) - 1, count).round().long()]
-
-
-# More than any tokenizer takes for running text.
-BYTES_PER_TOKEN = 12
 
 
 def sample(text: str, tokenizer: PreTrainedTokenizerBase, length: int, count: int) -> torch.Tensor:

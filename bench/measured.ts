@@ -1,5 +1,5 @@
 import { performance } from "node:perf_hooks";
-import { peakRssBytes } from "../process-tree.ts";
+import { peakRssBytes } from "./process-tree.ts";
 
 /** What one command took. */
 export interface Measured {
