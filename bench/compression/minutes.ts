@@ -5,7 +5,7 @@ import type { Options } from "./options.ts";
 import { baseRows, CALIBRATION, prunedModel } from "./pruning.ts";
 import { CONTROL, recover } from "./recovery.ts";
 import { percent, type Row } from "./rows.ts";
-import type { Runner, Step } from "./runner.ts";
+import { log, type Runner, type Step } from "./runner.ts";
 
 /** What is pruned, and how. */
 const SHARE = 0.1;
@@ -23,7 +23,7 @@ export async function benchMinutes(
   runner: Runner,
   recipe: Recipe,
   materials: Materials,
-  { minutes, log }: Options,
+  { minutes }: Options,
 ): Promise<Row[]> {
   const group = `${percent(SHARE)}, ${String(minutes)} minutes`;
   const pruned = prunedModel(runner, materials, SHARE, METHOD, materials.mixed, ALL_TEXT);
@@ -63,15 +63,10 @@ export async function benchMinutes(
     );
   }
   const { seconds, metrics } = await runner.measure(trained);
+  const row = { section: "minutes", case: `${group}, training` } as const;
   rows.push(
-    { section: "minutes", case: `${group}, training`, metric: "seconds", value: seconds, unit: "s" },
-    {
-      section: "minutes",
-      case: `${group}, training`,
-      metric: "tokens",
-      value: Number(metrics.tokens),
-      unit: "",
-    },
+    { ...row, metric: "seconds", value: seconds, unit: "s" },
+    { ...row, metric: "tokens", value: Number(metrics.tokens), unit: "" },
   );
   return rows;
 }

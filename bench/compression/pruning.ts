@@ -2,7 +2,7 @@ import { convert, evaluate, type Materials } from "./materials.ts";
 import { OURS, PRUNE_LAYERS, TORCH_PRUNING } from "./methods.ts";
 import type { Options } from "./options.ts";
 import { besideBestPeer, percent, type Row } from "./rows.ts";
-import { StepFailed, type Runner, type Step } from "./runner.ts";
+import { log, StepFailed, type Runner, type Step } from "./runner.ts";
 
 /** Text that scores and fits are made on: the same for ours and for the peers. */
 export const CALIBRATION = { calibrationTokens: 16384, sequenceLength: 512 };
@@ -78,7 +78,7 @@ export async function qualityOf(
     ({ metrics }) => ({ perplexity: Number(metrics.perplexity), kld: Number(metrics.kld) }),
     (error: unknown) => {
       if (!(error instanceof StepFailed)) throw error;
-      console.error(`bench:compression: no figures for ${name}: ${error.message}`);
+      log(`no figures for ${name}: ${error.message}`);
       return undefined;
     },
   );
@@ -92,7 +92,7 @@ export async function benchPruning(runner: Runner, materials: Materials, options
   for (const share of options.ratios) {
     const measured = [];
     for (const { method, isPeer, model, gguf } of prunedModels(runner, materials, share, options)) {
-      options.log(`pruning ${percent(share)}: ${method}`);
+      log(`pruning ${percent(share)}: ${method}`);
       const name = `${method}-${String(Math.round(100 * share))}`;
       const quality = await qualityOf(runner, materials, name, gguf, gguf === model);
       if (quality === undefined) continue;

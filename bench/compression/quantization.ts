@@ -1,10 +1,9 @@
 import type { Recipe } from "../../infra/recipe/recipe.ts";
 import { convert, type Materials } from "./materials.ts";
-import type { Options } from "./options.ts";
 import { qualityOf, type Quality } from "./pruning.ts";
 import { beside } from "../results.ts";
 import type { Row } from "./rows.ts";
-import type { Runner, Step } from "./runner.ts";
+import { log, type Runner, type Step } from "./runner.ts";
 
 /** Three bit widths: a file type of llama-quantize, and the bits that AWQ is told. */
 const WIDTHS = [
@@ -19,7 +18,6 @@ export async function benchQuantization(
   runner: Runner,
   recipe: Recipe,
   materials: Materials,
-  { log }: Options,
 ): Promise<Row[]> {
   const rows: Row[] = [];
   for (const { type, bits } of WIDTHS) {

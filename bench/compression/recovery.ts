@@ -3,7 +3,7 @@ import { convert, type Materials } from "./materials.ts";
 import type { Options } from "./options.ts";
 import { baseRows, prunedModels, qualityOf, qualityRows } from "./pruning.ts";
 import { percent, type Row } from "./rows.ts";
-import type { Runner, Step } from "./runner.ts";
+import { log, type Runner, type Step } from "./runner.ts";
 
 export const CONTROL = "control: unpruned, trained the same";
 
@@ -40,14 +40,14 @@ export async function benchRecovery(
     await runner.shed(trained);
     return quality;
   };
-  options.log("recovery: the control");
+  log("recovery: the control");
   const control = await measureAfter("control", materials.base);
   if (control !== undefined)
     rows.push(...qualityRows("recovery", "base", [{ name: CONTROL, isPeer: true, ...control }]));
   for (const share of options.ratios) {
     const measured = [];
     for (const { method, isPeer, model } of prunedModels(runner, materials, share, options)) {
-      options.log(`recovery ${percent(share)}: ${method}`);
+      log(`recovery ${percent(share)}: ${method}`);
       const quality = await measureAfter(`${method}-${String(Math.round(100 * share))}`, model);
       if (quality !== undefined) measured.push({ name: method, isPeer, ...quality });
     }

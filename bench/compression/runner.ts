@@ -189,6 +189,11 @@ function keysOf(inputs: Readonly<Record<string, Step>>): Record<string, string> 
   return Object.fromEntries(Object.entries(inputs).map(([as, { key }]) => [as, key]));
 }
 
+/** What the bench is at, on standard error. */
+export function log(line: string): void {
+  console.error(`bench:compression: ${line}`);
+}
+
 /** The line in which a stage or peer says why it failed. */
 export function failureOf(name: string, stderr: string): string {
   const own = stderr

@@ -1,10 +1,9 @@
 import { startingTypes } from "../../infra/prediction/quantize-types.ts";
 import type { Materials } from "./materials.ts";
-import type { Options } from "./options.ts";
 import { qualityOf } from "./pruning.ts";
 import { beside } from "../results.ts";
 import { lowest, type Row } from "./rows.ts";
-import type { Runner } from "./runner.ts";
+import { log, type Runner } from "./runner.ts";
 
 /** File types for models trained in full precision: those of the Python side's `STANDARD_TYPES`. */
 const NOT_STANDARD: readonly string[] = ["F32", "F16", "BF16", "TQ2_0", "TQ1_0", "Q2_0", "Q1_0", "MXFP4_MOE"];
@@ -13,7 +12,7 @@ const STANDARD_TYPES = Object.keys(startingTypes).filter((type) => !NOT_STANDARD
 const TARGETS = ["Q4_K_M", "Q3_K_M", "Q2_K"];
 
 /** The section `target`: the search against the best standard type of no larger size, all with importance matrix. */
-export async function benchTarget(runner: Runner, materials: Materials, { log }: Options): Promise<Row[]> {
+export async function benchTarget(runner: Runner, materials: Materials): Promise<Row[]> {
   const { full, imatrix, apart } = materials;
   const standards = [];
   for (const type of STANDARD_TYPES) {
