@@ -32,7 +32,7 @@ beforeAll(async () => {
   Object.assign(process.env, rootCredentials);
   s3 = await TestS3Server.start();
   const own = { ...rootCredentials, PIPRESS_DATA: machineData, PIPRESS_CACHE: cacheDir() };
-  sshd = await startSshd("builder", { ...wayToRegistries(), ...own });
+  sshd = await startSshd("builder", { ...registryEnvironment(), ...own });
 });
 
 afterAll(async () => {
@@ -45,7 +45,7 @@ afterAll(async () => {
 });
 
 /** How this machine reaches package registries, where its environment says so: the builder machine is in the same network. */
-function wayToRegistries(): Record<string, string> {
+function registryEnvironment(): Record<string, string> {
   const names = /^(PIP_\w+|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|(HTTPS?|NO)_PROXY)$/i;
   const variables = Object.entries(process.env).filter(
     ([name, value]) => names.test(name) && value !== undefined,
