@@ -1,78 +1,110 @@
-/** A key that a user may write, with what its schema says of it. */
-export interface DocumentedKey {
+/** The parts of JSON Schema that the schemas of recipe and configuration are written in. */
+export interface JsonSchema {
+  type?: string | string[];
+  /** Name of a kind of text, such as "duration". */
+  title?: string;
+  description?: string;
+  properties?: Record<string, JsonSchema | true>;
+  required?: string[];
+  items?: JsonSchema;
+  additionalProperties?: JsonSchema | boolean;
+  anyOf?: JsonSchema[];
+  enum?: unknown[];
+  const?: unknown;
+  default?: unknown;
+  /** Ours: a default that is no plain value. */
+  defaultText?: string;
+  /** Ours: as it would be written. */
+  example?: string;
+  minimum?: number;
+  exclusiveMinimum?: number;
+  maximum?: number;
+  exclusiveMaximum?: number;
+  $ref?: string;
+  $defs?: Record<string, JsonSchema>;
+}
+
+interface Key {
   /** From the root: `rollout.steps`, `hosts[].address`. */
   path: string;
-  /** The schema itself: a key that stands in several places by the same schema is described once. */
-  identity: unknown;
-  type: string;
-  /** As it would be written; undefined where there is none. */
-  default: string | undefined;
+  schema: JsonSchema;
   required: boolean;
-  description: string;
-  example: string | undefined;
 }
 
-const WIDTH = 118;
+/** Keys whose own keys have sections. */
+const opened = ["builder", "steps"];
+
+/** Longer lists of values are written once. */
+const LONG = 12;
 
 /**
- * A section for each key at the top, with a list of the keys below it. Keys by a schema that has been described in
- * another section are named there only, with a link.
+ * Markdown with a section for each key at the top, and a list of the keys below it. An object, or a long list of
+ * values, that stands in several places is described in the first; the others name that.
  */
-export function keySections(keys: readonly DocumentedKey[]): string {
-  const sections = new Map<string, DocumentedKey[]>();
-  for (const key of keys) {
-    const section = sectionOf(key.path);
-    sections.set(section, [...(sections.get(section) ?? []), key]);
-  }
-  const describedIn = new Map<unknown, string>();
-  return [...sections].map(([name, members]) => sectionText(name, members, describedIn)).join("\n");
+export function keySections(root: JsonSchema): string {
+  /** What stands beside a reference wins over what it refers to. */
+  const resolved = (schema: JsonSchema): JsonSchema => ({
+    ...root.$defs?.[schema.$ref?.replace("#/$defs/", "") ?? ""],
+    ...schema,
+  });
+
+  /** The keys directly below a schema, of all its variants. */
+  const below = (written: JsonSchema, path: string): Key[] => {
+    const { properties = {}, required, items, additionalProperties: values, anyOf = [] } = resolved(written);
+    return [
+      ...Object.entries(properties).map(([name, property]) => ({
+        path: path === "" ? name : `${path}.${name}`,
+        schema: property === true ? {} : resolved(property),
+        required: required?.includes(name) === true,
+      })),
+      ...(items === undefined ? [] : below(items, `${path}[]`)),
+      ...(typeof values === "object" ? below(values, `${path}.NAME`) : []),
+      ...anyOf.flatMap((variant) => below(variant, path)),
+    ];
+  };
+
+  const typeText = (written: JsonSchema): string => {
+    const schema = resolved(written);
+    if (schema.title !== undefined) return schema.title;
+    if (schema.anyOf) return [...new Set(schema.anyOf.map(typeText))].join(" or ");
+    const values = schema.const === undefined ? schema.enum : [schema.const];
+    if (values) return values.map((value) => `\`${String(value)}\``).join(" or ");
+    if (schema.items) return `list of ${typeText(schema.items)}`;
+    if (typeof schema.additionalProperties === "object")
+      return `map of names to ${typeText(schema.additionalProperties)}`;
+    const names: Record<string, string> = { string: "text", boolean: "true or false" };
+    const types = [schema.type ?? "object"].flat();
+    return types.map((type) => names[type] ?? type).join(" or ") + rangeText(schema);
+  };
+
+  const describedAt = new Map<string, string>();
+  const lines = (parent: JsonSchema, parentPath: string): string[] =>
+    unique(below(parent, parentPath)).flatMap(({ path, schema, required }) => {
+      const nested = below(schema, "");
+      const values = (schema.enum?.length ?? 0) > LONG ? schema.enum : undefined;
+      const body = JSON.stringify(nested.length > 0 ? nested : (values ?? path));
+      const before = describedAt.get(body);
+      if (before === undefined) describedAt.set(body, path);
+      const type = before !== undefined && schema.enum ? "text" : typeText(schema);
+      const facts = [
+        `(${type}${required ? ", required" : defaultText(schema)})${schema.description === undefined ? "" : ":"}`,
+        schema.description,
+        schema.example === undefined ? undefined : `Example: \`${schema.example}\`.`,
+        before === undefined ? undefined : `As \`${before}\`.`,
+      ]
+        .filter((part) => part !== undefined)
+        .join(" ");
+      const own = isSection(path)
+        ? `\n### \`${path}\`\n\n${facts}\n`
+        : `- **\`${inSection(path)}\`** ${facts}`;
+      return [own, ...(before === undefined ? lines(schema, path) : [])];
+    });
+  return lines(root, "").join("\n");
 }
 
-function sectionText(
-  name: string,
-  members: readonly DocumentedKey[],
-  describedIn: Map<unknown, string>,
-): string {
-  const head = members.find(({ path }) => path === name);
-  const below = unique(members.filter(({ path }) => path !== name));
-  const isKnown = ({ identity }: DocumentedKey): boolean => (describedIn.get(identity) ?? name) !== name;
-  const known = below.filter(isKnown);
-  const isBelowKnown = ({ path }: DocumentedKey): boolean =>
-    known.some((key) => path.startsWith(`${key.path}.`) || path.startsWith(`${key.path}[]`));
-  const fresh = below.filter((key) => !isKnown(key) && !isBelowKnown(key));
-  for (const { identity } of members) if (!describedIn.has(identity)) describedIn.set(identity, name);
-  const lines = fresh.map((key) => wrap(`- **\`${relative(key.path, name)}\`** ${facts(key)}`, "  "));
-  const references = bySection(
-    known.filter((key) => !isBelowKnown(key)),
-    describedIn,
-  ).map(([section, names]) =>
-    wrap(
-      `As in [\`${section}\`](#${anchor(section)}): ${names.map((key) => `\`${relative(key, name)}\``).join(", ")}.`,
-    ),
-  );
-  return [
-    `### \`${name}\`\n`,
-    head === undefined ? "" : `${wrap(facts(head))}\n`,
-    lines.length > 0 ? `${lines.join("\n")}\n` : "",
-    ...references.map((line) => `${line}\n`),
-  ]
-    .filter((part) => part !== "")
-    .join("\n");
-}
-
-/** `hosts[].address` stands in the section `hosts`, `builder.aws.region` in one of its own. */
-function sectionOf(path: string): string {
-  const [top = path, second = ""] = path.split(".");
-  return top === "builder" && second !== "" ? `${top}.${second}` : top.replace(/\[\]$/, "");
-}
-
-function relative(path: string, section: string): string {
-  return path.slice(section.length).replace(/^(\[\])?\.(NAME\.)?/, "");
-}
-
-/** Variants of an object share keys: each once, required only where every variant that has it says so. */
-function unique(keys: readonly DocumentedKey[]): DocumentedKey[] {
-  const byPath = new Map<string, DocumentedKey>();
+/** Keys that several variants have: each once, required only where all of those require it. */
+function unique(keys: readonly Key[]): Key[] {
+  const byPath = new Map<string, Key>();
   for (const key of keys) {
     const known = byPath.get(key.path);
     byPath.set(key.path, known === undefined ? key : { ...known, required: known.required && key.required });
@@ -80,53 +112,39 @@ function unique(keys: readonly DocumentedKey[]): DocumentedKey[] {
   return [...byPath.values()];
 }
 
-function bySection(keys: readonly DocumentedKey[], describedIn: Map<unknown, string>): [string, string[]][] {
-  const sections = new Map<string, string[]>();
-  for (const { identity, path } of keys) {
-    const section = describedIn.get(identity) ?? "";
-    sections.set(section, [...(sections.get(section) ?? []), path]);
-  }
-  return [...sections];
+/** `hosts[].address` stands in the section `hosts`, `builder.aws.region` in one of its own. */
+function isSection(path: string): boolean {
+  const [top = "", ...names] = path.split(".");
+  return names.length <= (opened.includes(top) ? 1 : 0);
 }
 
-/** GitHub's anchor of a heading. */
-function anchor(heading: string): string {
-  return heading
-    .toLowerCase()
-    .replace(/[^a-z0-9 _-]/g, "")
-    .replaceAll(" ", "-");
+/** A path as its section has it: `address`. */
+function inSection(path: string): string {
+  const [top = "", ...names] = path.split(".");
+  return names
+    .slice(opened.includes(top) ? 1 : 0)
+    .join(".")
+    .replace(/^NAME\./, "");
 }
 
-/** `(integer, default 22): What it is. Example: …` */
-function facts(key: DocumentedKey): string {
-  const standing = key.required
-    ? ", required"
-    : key.default === undefined
-      ? ""
-      : `, default ${code(key.default)}`;
-  const example = key.example === undefined ? "" : ` Example: \`${key.example}\`.`;
-  const description = key.description === "" ? "" : `: ${sentence(key.description)}`;
-  return `(${key.type}${standing})${description}${example}`;
+function defaultText(schema: JsonSchema): string {
+  if (schema.defaultText !== undefined) return `, default ${schema.defaultText}`;
+  const isObject = typeof schema.default === "object" && !Array.isArray(schema.default);
+  return schema.default === undefined || isObject ? "" : `, default \`${JSON.stringify(schema.default)}\``;
 }
 
-function code(text: string): string {
-  return /^[\d.]+$|^["[{]|^(true|false)$|^~\S*$/.test(text) ? `\`${text}\`` : text;
-}
-
-function sentence(text: string): string {
-  return /[.!?`]$/.test(text) ? text : `${text}.`;
-}
-
-/** Breaks text at spaces, never before what Markdown would take for the beginning of a list or a heading. */
-export function wrap(text: string, indent = ""): string {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    const joined = line === "" ? word : `${line} ${word}`;
-    if (joined.length > WIDTH && line.trim() !== "" && !/^([-+*#>|]+|\d+[.)])$/.test(word)) {
-      lines.push(line);
-      line = indent + word;
-    } else line = joined;
-  }
-  return [...lines, line].join("\n");
+function rangeText({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }: JsonSchema): string {
+  // Zod bounds every integer by what a double can hold.
+  const highest = maximum === Number.MAX_SAFE_INTEGER ? undefined : maximum;
+  if (minimum !== undefined && highest !== undefined) return `, ${String(minimum)} to ${String(highest)}`;
+  const limits = {
+    "at least": minimum,
+    above: exclusiveMinimum,
+    "at most": highest,
+    below: exclusiveMaximum,
+  };
+  return Object.entries(limits)
+    .filter(([, value]) => value !== undefined)
+    .map(([words, value]) => `, ${words} ${String(value)}`)
+    .join("");
 }

@@ -1,10 +1,13 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { repoRoot } from "../../common/paths.ts";
+import { generatedTypes, generateTypes, type GeneratedFile } from "../../infra/recipe/generate-types.ts";
 import { generatedPages, generatePage } from "./pages.ts";
 
-/** `npm run generate`: makes the generated parts of README.md and docs/ again. */
-for (const path of generatedPages) {
-  writeFileSync(join(repoRoot, path), await generatePage(path));
+/** `npm run generate`: makes the types of the JSON Schemas and the generated parts of README.md and docs/ again. */
+const write = (path: string, text: string): void => {
+  writeFileSync(join(repoRoot, path), text);
   console.log(`written: ${path}`);
-}
+};
+for (const path of Object.keys(generatedTypes) as GeneratedFile[]) write(path, await generateTypes(path));
+for (const path of generatedPages) write(path, await generatePage(path));

@@ -1,14 +1,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { format, resolveConfig } from "prettier";
+import { z } from "zod";
 import { repoRoot } from "../../common/paths.ts";
 import { artifactsConfigSchema } from "../../infra/config/aws-schema.ts";
 import { hostSchema, sshHost, virtualHost } from "../../infra/config/host-schema.ts";
 import { stackConfigSchema } from "../../infra/config/schema.ts";
 import { benchTables } from "./bench-tables.ts";
-import { keySections } from "./key-list.ts";
-import { recipeKeys, type JsonSchema } from "./recipe-docs.ts";
-import { SchemaModule } from "./schema-docs.ts";
+import { keySections, type JsonSchema } from "./key-list.ts";
 
 /** Pages with parts that are generated; the rest of each is written by hand. */
 export const generatedPages = [
@@ -20,21 +19,22 @@ export const generatedPages = [
 
 /** What may stand between `<!-- begin NAME … -->` and `<!-- end NAME -->`. */
 const parts: Record<string, () => string> = {
-  ...benchTables(),
-  configuration: () => keySections(configurationModule().keys("stackConfigSchema", stackConfigSchema)),
-  "artifacts-configuration": () =>
-    keySections(configurationModule().keys("artifactsConfigSchema", artifactsConfigSchema)),
-  recipe: () => keySections(recipeKeys(JSON.parse(read("models/schemas/recipe.schema.json")) as JsonSchema)),
+  ...benchTables,
+  configuration: () => keySections(jsonSchema(stackConfigSchema)),
+  "artifacts-configuration": () => keySections(jsonSchema(artifactsConfigSchema)),
+  recipe: () => keySections(JSON.parse(read("models/schemas/recipe.schema.json")) as JsonSchema),
 };
 
-let loadedModule: SchemaModule | undefined;
-
-function configurationModule(): SchemaModule {
-  loadedModule ??= new SchemaModule(
-    ["infra/config/schema.ts", "infra/config/aws-schema.ts", "infra/config/host-schema.ts"],
-    new Map([[hostSchema, { sshHost, virtualHost }]]),
-  );
-  return loadedModule;
+/** What a user may write, as JSON Schema. */
+export function jsonSchema(schema: z.ZodType): JsonSchema {
+  return z.toJSONSchema(schema, {
+    io: "input",
+    unrepresentable: "any",
+    // Which of the two a host is, it decides in code.
+    override: ({ zodSchema, jsonSchema: host }) => {
+      if (zodSchema === hostSchema) host.anyOf = [sshHost, virtualHost].map(jsonSchema) as typeof host.anyOf;
+    },
+  }) as JsonSchema;
 }
 
 /** A page as it should be: its generated parts made again, all of it formatted. */

@@ -12,36 +12,37 @@ const virtualName = z
     "must be lower-case letters, digits and dashes (a host name)",
   );
 
-/** As for a virtual host, and dots: inventories often name hosts by their domain names. */
+/** Inventories often name hosts by their domain names. */
 const hostName = z
   .string()
   .regex(
     /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/,
     "must be lower-case letters, digits, dashes and dots (a host name)",
-  );
+  )
+  .describe("Lower-case letters, digits, dashes and, unless it is virtual, dots.");
 
 const groupName = z
   .string()
-  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/, "must be letters, digits, dashes, dots and underscores");
+  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/, "must be letters, digits, dashes, dots and underscores")
+  .describe("The group under `groups` whose settings it takes.");
 
 /** User of a Raspberry Pi; it has passwordless sudo. */
 export const defaultUser = "pi";
 
-/** Settings of llama-server, over those of the recipe. */
 export const serverSchema = strict({
-  /** Port llama-server listens on. @default 8080 */
-  port: port.optional(),
-  /** Tokens of context. */
-  contextLength: z.int().min(256).max(131072).optional(),
-  /** Threads; a Pi 4 has four cores. */
-  threads: z.int().min(1).max(16).optional(),
-  /** Requests served at a time; they share the context. */
-  parallel: z.int().min(1).max(16).optional(),
-  /** Tokens per second below which a release is rolled back. */
-  minTokensPerSecond: z.number().min(0).optional(),
-  /** How keys and values of the context are kept: `q8_0` takes half the memory of `f16`. @default "f16" */
-  cacheType: z.enum(["f16", "q8_0"]).optional(),
-  /** Further options of llama-server by their long names; the pinned build has to know them. @example { "--batch-size": 256, "--no-warmup": true } */
+  port: port.optional().meta({ description: "Port llama-server listens on.", default: 8080 }),
+  contextLength: z.int().min(256).max(131072).optional().describe("Tokens of context."),
+  threads: z.int().min(1).max(16).optional().describe("Threads; a Pi 4 has four cores."),
+  parallel: z.int().min(1).max(16).optional().describe("Requests served at a time; they share the context."),
+  minTokensPerSecond: z
+    .number()
+    .min(0)
+    .optional()
+    .describe("Tokens per second below which a release is rolled back."),
+  cacheType: z.enum(["f16", "q8_0"]).optional().meta({
+    description: "How keys and values of the context are kept: `q8_0` takes half the memory of `f16`.",
+    default: "f16",
+  }),
   flags: z
     .record(
       z.string().regex(/^--[a-z0-9][a-z0-9.-]*$/, "must be the long name of an option, e.g. --batch-size"),
@@ -49,22 +50,30 @@ export const serverSchema = strict({
         error: "must be true, a number, or a text of letters, digits and ._:,=+/-",
       }),
     )
-    .optional(),
-});
+    .optional()
+    .meta({
+      description: "Further options of llama-server by their long names; the pinned build has to know them.",
+      example: '{ "--batch-size": 256, "--no-warmup": true }',
+    }),
+}).describe("Settings of llama-server, over those of the recipe.");
 
 export type ServerConfig = z.infer<typeof serverSchema>;
 
 /** What may stand at a host, at its group, and (as `server`) at the stack: the nearest wins. */
 const settings = {
-  /** Where llama-server comes from: cross-compiled beforehand, or compiled on the host. @default "prebuilt" */
-  build: z.enum(["prebuilt", "onDevice"]).optional(),
-  /**
-   * What a host means for its wave when it does not answer: it is left out until the next `up` (`skip`), or it counts
-   * as failed (`fail`). @default that of `rollout.unreachable`
-   */
-  unreachable: z.enum(["skip", "fail"]).optional(),
-  /** Free text by name; `rollout.orderBy` names one. */
-  labels: z.record(z.string().min(1), z.union([z.string(), z.number()]).transform(String)).optional(),
+  build: z.enum(["prebuilt", "onDevice"]).optional().meta({
+    description: "Where llama-server comes from: cross-compiled beforehand, or compiled on the host.",
+    default: "prebuilt",
+  }),
+  unreachable: z.enum(["skip", "fail"]).optional().meta({
+    description:
+      "What a host means for its wave when it does not answer: it is left out until the next `up` (`skip`), or it counts as failed (`fail`).",
+    defaultText: "that of `rollout.unreachable`",
+  }),
+  labels: z
+    .record(z.string().min(1), z.union([z.string(), z.number()]).transform(String))
+    .optional()
+    .describe("Free text by name; `rollout.orderBy` names one."),
   server: serverSchema.optional(),
 };
 
@@ -76,13 +85,16 @@ export const virtualHost = strict({
   name: virtualName,
   group: groupName.optional(),
   virtual: strict({
-    /** Guest memory. @default "2 GiB" */
-    memory: size.default(2 * 2 ** 30).pipe(z.int().min(512 * 2 ** 20, "must be at least 512 MiB")),
-    /** Guest cores; a Pi 4 has four. @default 2 */
-    cpus: z.int().min(1).max(8).default(2),
-    /** Guest disk, sparse. @default "8 GiB" */
-    disk: size.default(8 * 2 ** 30).pipe(z.int().min(2 * 2 ** 30, "must be at least 2 GiB")),
-  }),
+    memory: size
+      .pipe(z.int().min(512 * 2 ** 20, "must be at least 512 MiB"))
+      .prefault("2 GiB")
+      .describe("Guest memory, at least 512 MiB."),
+    cpus: z.int().min(1).max(8).default(2).describe("Guest cores; a Pi 4 has four."),
+    disk: size
+      .pipe(z.int().min(2 * 2 ** 30, "must be at least 2 GiB"))
+      .prefault("8 GiB")
+      .describe("Guest disk, sparse, at least 2 GiB."),
+  }).describe("Instead of an address: a Raspberry Pi emulated on this machine."),
   ...settings,
 });
 
@@ -109,27 +121,33 @@ export const hostSchema = z
 
 /** One address for clients in front of the fleet. */
 export const endpointSchema = strict({
-  /** Name of a host of the fleet, or a host of its own, described as under `hosts`. */
-  host: z.union(
-    [
-      hostName,
-      strict({
-        name: hostName,
-        ...access,
-        /** A user with passwordless sudo. @default "pi" */
-        user: access.user.default(defaultUser),
-      }),
-    ],
-    {
-      error: "must be the name of a host, or a host with name, address and hostKey",
-    },
-  ),
-  /** TCP port for clients. @default 8000 */
-  port: port.default(8000),
-  /** File on this machine with certificate chain and key in PEM; without it clients speak plain HTTP. */
-  certificate: z.string().min(1).optional(),
-  /** How long requests may take to end before a host is switched, at most an hour. @default "5 minutes" */
-  drainTimeout: duration.default(300).pipe(z.number().max(3600, "must be at most 1 hour")),
+  host: z
+    .union(
+      [
+        hostName,
+        strict({
+          name: hostName,
+          ...access,
+          user: access.user.default(defaultUser).describe("A user with passwordless sudo."),
+        }),
+      ],
+      {
+        error: "must be the name of a host, or a host with name, address and hostKey",
+      },
+    )
+    .describe("Name of a host of the fleet, or a host of its own, described as under `hosts`."),
+  port: port.default(8000).describe("TCP port for clients."),
+  certificate: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "File on this machine with certificate chain and key in PEM; without it clients speak plain HTTP.",
+    ),
+  drainTimeout: duration
+    .pipe(z.number().max(3600, "must be at most 1 hour"))
+    .prefault("5 minutes")
+    .describe("How long requests may take to end before a host is switched, at most an hour."),
 });
 
 /** A host as it is written down, before group and stack have filled what it leaves open. */

@@ -6,15 +6,19 @@ import { strict } from "../../common/strict.ts";
 import { access } from "../ssh/machine.ts";
 import { parseS3Url, s3UrlForm, s3UrlProblem } from "../store/s3-address.ts";
 
-/** A Linux machine that runs the stages, reached over SSH. It needs Python 3.11, a C++ compiler, cmake and ninja. */
 const sshBuilder = strict({
   ...access,
-  /** Folder on the builder machine for tools, jobs and copies of artifacts. @default ~/.cache/pipress and ~/.local/share/pipress */
   folder: z
     .string()
     .regex(/^\/[^'"\n]*$/, "must be an absolute path")
-    .optional(),
-});
+    .optional()
+    .meta({
+      description: "Folder on the builder machine for tools, jobs and copies of artifacts.",
+      defaultText: "`~/.cache/pipress` and `~/.local/share/pipress`",
+    }),
+}).describe(
+  "A Linux machine that runs the stages, reached over SSH. It needs Python 3.11, a C++ compiler, cmake and ninja.",
+);
 
 /** A folder or a bucket as a URL. */
 const storeUrl = z.string().superRefine((url, context) => {
@@ -30,37 +34,48 @@ const storeUrl = z.string().superRefine((url, context) => {
 
 /** Everything a `fleet` stack reads from its `Pulumi.<stack>.yaml`, under the namespace `pipress`. */
 export const stackConfigSchema = strict({
-  /** What kind of stack: this one, or the bucket for its artifacts (`artifactsConfigSchema`). @default "fleet" */
-  kind: z.literal("fleet", { error: 'must be "fleet" or "artifacts"' }).optional(),
-  /** Name of a file in `models/recipes/` (without `.yaml`) or a path to a recipe. */
-  recipe: z.string().min(1),
-  /** Where artifacts live: `file:///folder`, or `s3://bucket/prefix` (`?endpoint=…&region=…` where it is not AWS's own).
-   * @default a folder under the data directory */
-  store: storeUrl.optional(),
-  /** Where stages run. @default this machine */
-  builder: strict({ ssh: sshBuilder.optional(), aws: awsBuilder.optional() }).optional(),
-  /**
-   * Token for gated or private repositories on Hugging Face. Set it with `config set --secret`; it reaches the stages
-   * that download, and no key, log or clear state. Without it they take HF_TOKEN from the environment.
-   */
+  kind: z.literal("fleet", { error: 'must be "fleet" or "artifacts"' }).optional().meta({
+    description: "What kind of stack: this one, or `artifacts`, the bucket for its artifacts.",
+    default: "fleet",
+  }),
+  recipe: z
+    .string()
+    .min(1)
+    .describe("Name of a file in `models/recipes/` (without `.yaml`) or a path to a recipe."),
+  store: storeUrl.optional().meta({
+    description:
+      "Where artifacts live: `file:///folder`, or `s3://bucket/prefix` (`?endpoint=…&region=…` where it is not AWS's own).",
+    defaultText: "a folder under the data directory",
+  }),
+  builder: strict({ ssh: sshBuilder.optional(), aws: awsBuilder.optional() })
+    .optional()
+    .meta({ description: "Where stages run.", defaultText: "this machine" }),
   huggingFaceToken: z
     .string()
     .regex(/^hf_\w+$/, "must be a token of Hugging Face, which begins with hf_")
-    .optional(),
-  /** The fleet, in the order of the rollout unless `rollout.orderBy` names a label. */
-  hosts: z.array(hostSchema).default([]),
-  /** An Ansible inventory whose hosts join those of `hosts`; a path, relative to the repository. */
-  inventory: z.string().min(1).optional(),
-  /** Settings by group, below those of a host. */
-  groups: groupsSchema.default({}),
-  /** Settings of llama-server on all hosts, below those of group and host. */
-  server: serverSchema.default({}),
-  /** An OpenAI-compatible endpoint in front of all hosts. */
-  endpoint: endpointSchema.optional(),
-  /** Whether hosts get Debian's node exporter and hand it the facts of their board. @default false */
-  monitoring: z.boolean().default(false),
-  /** In which steps a release reaches the fleet. */
-  rollout: rolloutSchema,
+    .optional()
+    .describe(
+      "Token for gated or private repositories on Hugging Face. Set it with `config set --secret`; it reaches the stages that download, and no key, log or clear state. Without it they take HF_TOKEN from the environment.",
+    ),
+  hosts: z
+    .array(hostSchema)
+    .prefault([])
+    .describe("The fleet, in the order of the rollout unless `rollout.orderBy` names a label."),
+  inventory: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("An Ansible inventory whose hosts join those of `hosts`; a path, relative to the repository."),
+  groups: groupsSchema.default({}).describe("Settings by group, below those of a host."),
+  server: serverSchema
+    .default({})
+    .describe("Settings of llama-server on all hosts, below those of group and host."),
+  endpoint: endpointSchema.optional().describe("An OpenAI-compatible endpoint in front of all hosts."),
+  monitoring: z
+    .boolean()
+    .default(false)
+    .describe("Whether hosts get Debian's node exporter and hand it the facts of their board."),
+  rollout: rolloutSchema.describe("In which steps a release reaches the fleet."),
 }).superRefine(({ builder, store }, context) => {
   const problem = (path: string[], message: string): void => {
     context.addIssue({ code: "custom", path, message });

@@ -1,6 +1,5 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { compile, type JSONSchema } from "json-schema-to-typescript";
 import { format, resolveConfig } from "prettier";
 import { repoRoot } from "../../common/paths.ts";
@@ -14,12 +13,12 @@ export const generatedTypes = {
 
 export type GeneratedFile = keyof typeof generatedTypes;
 
-/** What a generated file should hold: `npm run generate:types` writes it. */
+/** What a generated file should hold: `npm run generate` writes it. */
 export async function generateTypes(file: GeneratedFile): Promise<string> {
   const [schema, name] = generatedTypes[file];
   const text = readFileSync(join(repoRoot, "models", "schemas", `${schema}.schema.json`), "utf8");
   const types = await compile(typedPart(JSON.parse(text)) as JSONSchema, name, {
-    bannerComment: `// Made from models/schemas/${schema}.schema.json by \`npm run generate:types\`; change that instead.`,
+    bannerComment: `// Made from models/schemas/${schema}.schema.json by \`npm run generate\`; change that instead.`,
     customName: ({ title }, key) => (title === undefined ? undefined : (key ?? name)),
     format: false,
   });
@@ -59,7 +58,3 @@ function typedPart(schema: unknown): unknown {
   );
   return properties === undefined ? part : { ...part, required: [...new Set([...required, ...filled])] };
 }
-
-if (process.argv[1] === fileURLToPath(import.meta.url))
-  for (const file of Object.keys(generatedTypes) as GeneratedFile[])
-    writeFileSync(join(repoRoot, file), await generateTypes(file));

@@ -1,4 +1,4 @@
-// Made from models/schemas/recipe.schema.json by `npm run generate:types`; change that instead.
+// Made from models/schemas/recipe.schema.json by `npm run generate`; change that instead.
 
 /**
  * A size with its unit: `3.99 GB`, `6 GiB`.

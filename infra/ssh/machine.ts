@@ -29,7 +29,6 @@ function word(what: string) {
     .regex(/^[A-Za-z0-9_.:][A-Za-z0-9_.:-]*$/, `must be ${what}: letters, digits and . _ : - only`);
 }
 
-const address = word("a host name or an IP address");
 const user = word("a user's name");
 
 /** Of this machine. A relative path would mean another file wherever `pulumi` starts a program of its own. */
@@ -40,42 +39,35 @@ const filePath = z
 
 /** How one gets in; a key file wins over an agent's socket, and without either the session's agent is asked. */
 const keys = {
-  /** Private key on this machine: an absolute path, or one that starts with `~/`. */
-  privateKeyFile: filePath.optional(),
-  /** Socket of an SSH agent on this machine, other than the one in SSH_AUTH_SOCK. */
-  agentSocket: filePath.optional(),
+  privateKeyFile: filePath
+    .optional()
+    .describe(
+      "Private key on this machine: an absolute path, or one that starts with `~/`; without it the SSH agent is asked.",
+    ),
+  agentSocket: filePath
+    .optional()
+    .describe("Socket of an SSH agent on this machine, other than the one in SSH_AUTH_SOCK."),
 };
 
 const own = {
-  /** Host name or address that SSH connects to. */
-  address,
-  /** Port of sshd. @default 22 */
-  port: port.default(22),
-  /** Who logs in. */
-  user,
-  /**
-   * The machine's public key, e.g. the content of /etc/ssh/ssh_host_ed25519_key.pub on it, or the output of
-   * `ssh-keyscan -t ed25519 pi-1` without the name.
-   */
-  hostKey,
+  address: word("a host name or an IP address").describe("Host name or address that SSH connects to."),
+  port: port.default(22).describe("Port of sshd."),
+  user: user.describe("User that SSH signs in as."),
+  hostKey: hostKey.describe(
+    "The machine's public key, e.g. the content of /etc/ssh/ssh_host_ed25519_key.pub on it, or the output of `ssh-keyscan -t ed25519 pi-1` without the name.",
+  ),
   ...keys,
 };
 
-const bastion = strict(own);
+const bastion = strict(own).describe("A machine to jump over. Needs no sudo.");
 
 /** Everything needed to reach a machine over SSH and to know that it is the right one; fields of a schema. */
-export const access = {
-  ...own,
-  /** A machine to jump over on the way. Its user needs no sudo. */
-  bastion: bastion.optional(),
-};
+export const access = { ...own, bastion: bastion.optional() };
 
 /** The fields that machines of one group can have in common; each may be left to the group, or to a default. */
 export const sharedAccess = {
-  /** Port of sshd. @default 22 */
-  port: port.optional(),
-  /** A user with passwordless sudo. @default "pi" */
-  user: user.optional(),
+  port: port.optional().meta({ description: "Port of sshd.", default: 22 }),
+  user: user.optional().meta({ description: "A user with passwordless sudo.", default: "pi" }),
   ...keys,
   bastion: access.bastion,
 };

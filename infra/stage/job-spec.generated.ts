@@ -1,4 +1,4 @@
-// Made from models/schemas/spec.schema.json by `npm run generate:types`; change that instead.
+// Made from models/schemas/spec.schema.json by `npm run generate`; change that instead.
 
 export interface JobSpec {
   /**

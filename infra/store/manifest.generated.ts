@@ -1,4 +1,4 @@
-// Made from models/schemas/manifest.schema.json by `npm run generate:types`; change that instead.
+// Made from models/schemas/manifest.schema.json by `npm run generate`; change that instead.
 
 export interface Manifest {
   /**
