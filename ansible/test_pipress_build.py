@@ -151,13 +151,13 @@ def device(tmp_path, play):
 
 def test_build_is_checked_and_stored_under_its_digest(device):
     device.store()
-    told = device.build()
-    assert told["event"] == "changed", told
-    sha256 = told["result"]["sha256"]
+    event = device.build()
+    assert event["event"] == "changed", event
+    sha256 = event["result"]["sha256"]
     program = device.root / "store" / sha256
     content = program.read_bytes()
     assert hashlib.sha256(content).hexdigest() == sha256
-    assert len(content) == told["result"]["bytes"]
+    assert len(content) == event["result"]["bytes"]
     assert content[18:20] == b"\xb7\x00"  # EM_AARCH64
     assert stat.S_IMODE(program.stat().st_mode) == 0o555
     assert f"build 1234 of sdist.{device.source[:9]}, repack OFF, web UI OFF" in device.log()
@@ -174,18 +174,18 @@ def test_check_mode_compiles_nothing(device):
 
 def test_program_that_a_pi_would_die_of_is_refused(device):
     device.store(**{"server.cpp": DOT_PRODUCT})
-    told = device.build()
-    assert told["event"] == "failed"
-    assert "the build contains dot product instructions, which a Cortex-A72 does not have" in told["msg"]
+    event = device.build()
+    assert event["event"] == "failed"
+    assert "the build contains dot product instructions, which a Cortex-A72 does not have" in event["msg"]
     assert not list(device.root.glob("builds/*.json"))
 
 
 def test_compile_error_is_told_with_its_log_and_tried_again_by_the_next_run(device):
     device.store(**{"server.cpp": "int main() { return nothing; }"})
-    told = device.build()
-    assert told["event"] == "failed"
-    assert "llama-server does not compile on this host" in told["msg"]
-    assert "builds/" in told["msg"] and ".log" in told["msg"]
+    event = device.build()
+    assert event["event"] == "failed"
+    assert "llama-server does not compile on this host" in event["msg"]
+    assert "builds/" in event["msg"] and ".log" in event["msg"]
     assert device.build()["event"] == "failed"
 
 
@@ -202,8 +202,8 @@ def test_build_that_lost_power_goes_on_where_it_was(device):
         unit.unlink()
         os.killpg(group, signal.SIGKILL)
         (device.root / "gate").touch()
-        told = building.result()
-        assert told["event"] == "changed", told["msg"]
+        event = building.result()
+        assert event["event"] == "changed", event["msg"]
     assert "llama-server" in device.log()
     assert "libllama.a" not in device.log()
     assert not old.exists()

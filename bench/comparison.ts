@@ -1,5 +1,5 @@
-import Table from "cli-table3";
 import { formatBytes, formatDuration } from "../common/units.ts";
+import { table } from "./table.ts";
 
 /** One measured figure, and what was predicted for it. */
 export interface Comparison {
@@ -12,22 +12,15 @@ export interface Comparison {
 
 /** Measured beside predicted, and how far apart they are. */
 export function comparisonTable(results: readonly Comparison[]): string {
-  const table = new Table({
-    head: ["what", "metric", "measured", "predicted", "off by"],
-    colAligns: ["left", "left", "right", "right", "right"],
-    style: { head: [], border: [] },
-  });
-  for (const { metric, what, value, predicted } of results) {
+  const rows = results.map(({ metric, what, value, predicted }) => {
     const format = formats[unitOf(metric)];
-    table.push([
-      what,
-      metric,
-      format(value),
-      predicted === undefined ? "" : format(predicted),
-      predicted === undefined ? "" : `${(100 * (value / predicted - 1)).toFixed(2)} %`,
-    ]);
-  }
-  return table.toString();
+    const beside =
+      predicted === undefined
+        ? ["", ""]
+        : [format(predicted), `${(100 * (value / predicted - 1)).toFixed(2)} %`];
+    return [what, metric, format(value), ...beside];
+  });
+  return table(["what", "metric", "measured", "predicted", "off by"], "llrrr", rows);
 }
 
 const formats = { bytes: formatBytes, s: formatDuration, "tokens/s": (value: number) => value.toFixed(1) };

@@ -8,14 +8,14 @@ export async function rollback(name: string, options: StackOptions): Promise<num
   await bootstrap();
   const hosts = chooseHosts(await hostsOf(config), name);
 
-  const say = (message: string): void => {
+  const print = (message: string): void => {
     console.error(message);
   };
   const cancel = new AbortController();
   process.once("SIGINT", () => {
     cancel.abort();
   });
-  const log = { status: () => undefined, info: say, warn: say };
+  const log = { status: () => undefined, info: print, warn: print };
   const outcomes = await rollBack(hosts, config.rollout.concurrency, log, cancel.signal);
   for (const { host, message } of outcomes) console.log(`${host}: ${message}`);
   if (outcomes.some(({ ok }) => ok))

@@ -63,22 +63,22 @@ class CallbackModule(CallbackBase):
         _print({"event": "play", "name": play.get_name()})
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
-        _print({"event": "task", "host": host.get_name(), **_place(task)})
+        _print({"event": "task", "host": host.get_name(), **_role_and_task(task)})
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        self._tell("changed" if result.result.get("changed") else "ok", result)
+        self._print_event("changed" if result.result.get("changed") else "ok", result)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        self._tell("failed", result, **({"ignored": True} if ignore_errors else {}))
+        self._print_event("failed", result, **({"ignored": True} if ignore_errors else {}))
 
     def v2_runner_on_skipped(self, result: Any) -> None:
-        self._tell("skipped", result)
+        self._print_event("skipped", result)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        self._tell("unreachable", result)
+        self._print_event("unreachable", result)
 
     def v2_runner_retry(self, result: Any) -> None:
-        self._tell("retry", result)
+        self._print_event("retry", result)
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
         _print(
@@ -97,23 +97,28 @@ class CallbackModule(CallbackBase):
         custom = stats.custom.get("_run", {})
         _print({"event": "stats", "hosts": hosts, "custom": custom, "customByHost": by_host})
 
-    def _tell(self, event: str, result: Any, **more: Any) -> None:
+    def _print_event(self, event: str, result: Any, **more: Any) -> None:
         given: dict[str, Any] = dict(result.result)
-        told: dict[str, Any] = {"event": event, "host": result.host.get_name(), **_place(result.task), **more}
+        document: dict[str, Any] = {
+            "event": event,
+            "host": result.host.get_name(),
+            **_role_and_task(result.task),
+            **more,
+        }
         message = _message(given)
         if message:
-            told["msg"] = message
+            document["msg"] = message
         if given.get("diff"):
-            told["diff"] = _diff(given["diff"])
+            document["diff"] = _diff(given["diff"])
         rest = {
             name: value for name, value in given.items() if name not in DROPPED and not name.startswith("_")
         }
         if rest and len(json.dumps(rest, default=str)) <= RESULT_LIMIT:
-            told["result"] = rest
-        _print(told)
+            document["result"] = rest
+        _print(document)
 
 
-def _place(task: Any) -> dict[str, str | None]:
+def _role_and_task(task: Any) -> dict[str, str | None]:
     role = task._role.get_name() if task._role else None
     return {"role": role, "task": task.name or task.action}
 

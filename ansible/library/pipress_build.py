@@ -45,16 +45,18 @@ def progress_of(log: Path) -> str:
 def start(module: AnsibleModule, unit: str, log: Path, result: Path) -> None:
     """Starts the build; its output goes to `log`, and what it is made by beside `result`."""
     given = module.params
-    way = result.with_suffix("")
+    script_folder = result.with_suffix("")
     for name, text in given["files"].items():
-        write_atomically(way / name, text.encode(), 0o644)
+        write_atomically(script_folder / name, text.encode(), 0o644)
     log.unlink(missing_ok=True)
     properties = [f"--property=StandardOutput=append:{log}", f"--property=StandardError=append:{log}"]
     source = Path(given["root"]) / "store" / given["source_sha256"]
     arguments = [given["root"], str(source), given["version"].lstrip("b"), str(result)]
     command = ["systemd-run", "--quiet", "--nice=10", f"--unit={unit}", *properties]
     subprocess.run(["systemctl", "reset-failed", unit], check=False, capture_output=True)
-    subprocess.run([*command, "/bin/sh", str(way / SCRIPT), *arguments], check=True, capture_output=True)
+    subprocess.run(
+        [*command, "/bin/sh", str(script_folder / SCRIPT), *arguments], check=True, capture_output=True
+    )
 
 
 def main() -> None:

@@ -40,9 +40,9 @@ def main() -> None:
     given = module.params
     service = SystemdService(given["unit"])
     activation = Activation(Path(given["root"]), Path(given["keys"]), service)
-    found = what_is_wrong(activation, given["digest"], given["port"])
-    if found:
-        module.fail_json(msg="; ".join(found))
+    problems = what_is_wrong(activation, given["digest"], given["port"])
+    if problems:
+        module.fail_json(msg="; ".join(problems))
     module.exit_json(changed=False)
 
 

@@ -5,7 +5,7 @@ import type { Options } from "./options.ts";
 import { baseRows, CALIBRATION, prunedModel } from "./pruning.ts";
 import { CONTROL, recover } from "./recovery.ts";
 import { percent, type Row } from "./rows.ts";
-import type { Runner, Step } from "./runner.ts";
+import { log, type Runner, type Step } from "./runner.ts";
 
 /** What is pruned, and how. */
 const SHARE = 0.1;
@@ -22,32 +22,33 @@ const PROBES = [4096, 12288] as const;
 export async function benchMinutes(
   runner: Runner,
   recipe: Recipe,
-  found: Materials,
-  { minutes, say }: Options,
+  materials: Materials,
+  { minutes }: Options,
 ): Promise<Row[]> {
   const group = `${percent(SHARE)}, ${String(minutes)} minutes`;
-  const pruned = prunedModel(runner, found, SHARE, METHOD, found.mixed, ALL_TEXT);
-  say("minutes: how fast this machine trains");
+  const pruned = prunedModel(runner, materials, SHARE, METHOD, materials.mixed, ALL_TEXT);
+  log("minutes: how fast this machine trains");
   const [few, more] = PROBES;
   const secondsFor = async (tokens: number) =>
-    (await runner.measure(recover(runner, recipe, `probe-${tokens}`, pruned.model, found, tokens))).seconds;
+    (await runner.measure(recover(runner, recipe, `probe-${tokens}`, pruned.model, materials, tokens)))
+      .seconds;
   const start = await secondsFor(few);
   // Loading and the looks at held-back text take the same time however long the training is.
   const perToken = ((await secondsFor(more)) - start) / (more - few);
   const tokens = few + Math.max(0, Math.floor((60 * minutes - start) / perToken));
-  say(`minutes: ${String(tokens)} tokens, by that in ${String(minutes)} minutes`);
-  const trained = recover(runner, recipe, "minutes", pruned.model, found, tokens);
-  const control = recover(runner, recipe, "minutes-control", found.base, found, tokens);
-  const base = Number((await runner.measure(found.reference)).metrics.perplexity);
-  const rows = await baseRows(runner, found, "minutes");
+  log(`minutes: ${String(tokens)} tokens, by that in ${String(minutes)} minutes`);
+  const trained = recover(runner, recipe, "minutes", pruned.model, materials, tokens);
+  const control = recover(runner, recipe, "minutes-control", materials.base, materials, tokens);
+  const base = Number((await runner.measure(materials.reference)).metrics.perplexity);
+  const rows = await baseRows(runner, materials, "minutes");
   const cases: [string, Step][] = [
     ["before", pruned.gguf],
     ["after", convert(runner, "minutes", trained)],
     [CONTROL, convert(runner, "minutes-control", control)],
   ];
   for (const [name, gguf] of cases) {
-    say(`minutes: ${name}`);
-    const { metrics } = await runner.measure(evaluate(runner, "minutes", gguf, found));
+    log(`minutes: ${name}`);
+    const { metrics } = await runner.measure(evaluate(runner, "minutes", gguf, materials));
     const perplexity = Number(metrics.perplexity);
     const row = { section: "minutes", case: `${group}, ${name}` } as const;
     rows.push(
@@ -62,15 +63,10 @@ export async function benchMinutes(
     );
   }
   const { seconds, metrics } = await runner.measure(trained);
+  const row = { section: "minutes", case: `${group}, training` } as const;
   rows.push(
-    { section: "minutes", case: `${group}, training`, metric: "seconds", value: seconds, unit: "s" },
-    {
-      section: "minutes",
-      case: `${group}, training`,
-      metric: "tokens",
-      value: Number(metrics.tokens),
-      unit: "",
-    },
+    { ...row, metric: "seconds", value: seconds, unit: "s" },
+    { ...row, metric: "tokens", value: Number(metrics.tokens), unit: "" },
   );
   return rows;
 }

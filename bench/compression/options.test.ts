@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseOptions } from "./options.ts";
 
-const parse = (...args: string[]) => parseOptions(args, () => undefined);
+const parse = (...args: string[]) => parseOptions(args);
 
 describe("parseOptions", () => {
   it("measures everything where it is told nothing", () => {

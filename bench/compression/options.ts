@@ -15,7 +15,6 @@ export interface Options {
   minutes: number;
   /** Chunks of 512 tokens of evaluation text. */
   chunks: number;
-  say: (line: string) => void;
 }
 
 const NAMES = ["only", "ratios", "methods", "tokens", "minutes", "chunks"] as const;
@@ -25,7 +24,7 @@ const MINUTES = 10;
 const CHUNKS = 40;
 
 /** The command line, checked as a whole. @throws UserError with every problem */
-export function parseOptions(args: readonly string[], say: (line: string) => void): Options {
+export function parseOptions(args: readonly string[]): Options {
   const problems: Problem[] = [];
   const refuse = (where: string, what: string, remedy: string): void => {
     problems.push({ where: `bench:compression ${where}`, what, remedy });
@@ -62,6 +61,5 @@ export function parseOptions(args: readonly string[], say: (line: string) => voi
     ratios,
     methods,
     ...numbers,
-    say,
   };
 }

@@ -2,7 +2,7 @@ import { convert, evaluate, type Materials } from "./materials.ts";
 import { OURS, PRUNE_LAYERS, TORCH_PRUNING } from "./methods.ts";
 import type { Options } from "./options.ts";
 import { besideBestPeer, percent, type Row } from "./rows.ts";
-import { StepFailed, type Runner, type Step } from "./runner.ts";
+import { log, StepFailed, type Runner, type Step } from "./runner.ts";
 
 /** Text that scores and fits are made on: the same for ours and for the peers. */
 export const CALIBRATION = { calibrationTokens: 16384, sequenceLength: 512 };
@@ -18,11 +18,11 @@ export interface Pruned {
 /** Every method at one ratio. Nothing runs yet. */
 export function prunedModels(
   runner: Runner,
-  found: Materials,
+  materials: Materials,
   share: number,
   { methods }: Pick<Options, "methods">,
 ): Pruned[] {
-  return methods.map((method) => prunedModel(runner, found, share, method, found.mixed));
+  return methods.map((method) => prunedModel(runner, materials, share, method, materials.mixed));
 }
 
 /** One method at one ratio, calibrated on the given texts. */
@@ -69,16 +69,16 @@ export interface Quality {
  */
 export async function qualityOf(
   runner: Runner,
-  found: Materials,
+  materials: Materials,
   name: string,
   gguf: Step,
   keep = false,
 ): Promise<Quality | undefined> {
-  const quality = await runner.measure(evaluate(runner, name, gguf, found)).then(
+  const quality = await runner.measure(evaluate(runner, name, gguf, materials)).then(
     ({ metrics }) => ({ perplexity: Number(metrics.perplexity), kld: Number(metrics.kld) }),
     (error: unknown) => {
       if (!(error instanceof StepFailed)) throw error;
-      console.error(`bench:compression: no figures for ${name}: ${error.message}`);
+      log(`no figures for ${name}: ${error.message}`);
       return undefined;
     },
   );
@@ -87,14 +87,14 @@ export async function qualityOf(
 }
 
 /** The section `pruning`: every method at every ratio, without recovery. */
-export async function benchPruning(runner: Runner, found: Materials, options: Options): Promise<Row[]> {
-  const rows = await baseRows(runner, found, "pruning");
+export async function benchPruning(runner: Runner, materials: Materials, options: Options): Promise<Row[]> {
+  const rows = await baseRows(runner, materials, "pruning");
   for (const share of options.ratios) {
     const measured = [];
-    for (const { method, isPeer, model, gguf } of prunedModels(runner, found, share, options)) {
-      options.say(`pruning ${percent(share)}: ${method}`);
+    for (const { method, isPeer, model, gguf } of prunedModels(runner, materials, share, options)) {
+      log(`pruning ${percent(share)}: ${method}`);
       const name = `${method}-${String(Math.round(100 * share))}`;
-      const quality = await qualityOf(runner, found, name, gguf, gguf === model);
+      const quality = await qualityOf(runner, materials, name, gguf, gguf === model);
       if (quality === undefined) continue;
       const removed = Number((await runner.measure(model)).metrics.pruningRatio);
       measured.push({ name: `${method} (${percent(removed)})`, isPeer, ...quality });

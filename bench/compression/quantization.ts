@@ -1,10 +1,9 @@
 import type { Recipe } from "../../infra/recipe/recipe.ts";
 import { convert, type Materials } from "./materials.ts";
-import type { Options } from "./options.ts";
 import { qualityOf, type Quality } from "./pruning.ts";
 import { beside } from "../results.ts";
 import type { Row } from "./rows.ts";
-import type { Runner, Step } from "./runner.ts";
+import { log, type Runner, type Step } from "./runner.ts";
 
 /** Three bit widths: a file type of llama-quantize, and the bits that AWQ is told. */
 const WIDTHS = [
@@ -18,28 +17,37 @@ const NEITHER = "neither";
 export async function benchQuantization(
   runner: Runner,
   recipe: Recipe,
-  found: Materials,
-  { say }: Options,
+  materials: Materials,
 ): Promise<Row[]> {
   const rows: Row[] = [];
   for (const { type, bits } of WIDTHS) {
-    const scaled = runner.stage(`awq-${bits}`, "awq", { bits }, { model: found.base, datasets: found.apart });
+    const scaled = runner.stage(
+      `awq-${bits}`,
+      "awq",
+      { bits },
+      { model: materials.base, datasets: materials.apart },
+    );
     const full = convert(runner, `awq-${bits}`, scaled);
     const matrix = runner.stage(`imatrix-awq-${bits}`, "imatrix", recipe.steps.imatrix ?? {}, {
       model: full,
-      datasets: found.apart,
+      datasets: materials.apart,
     });
     const inputs: Record<string, Record<string, Step>> = {
-      [NEITHER]: { model: found.full },
-      imatrix: { model: found.full, imatrix: found.imatrix },
+      [NEITHER]: { model: materials.full },
+      imatrix: { model: materials.full, imatrix: materials.imatrix },
       AWQ: { model: full },
       both: { model: full, imatrix: matrix },
     };
     const measured = new Map<string, Quality>();
     for (const [how, from] of Object.entries(inputs)) {
-      say(`quantization ${type}: ${how}`);
+      log(`quantization ${type}: ${how}`);
       const name = `${type.toLowerCase().replaceAll("_", "-")}-${how.toLowerCase()}`;
-      const quality = await qualityOf(runner, found, name, runner.stage(name, "quantize", { type }, from));
+      const quality = await qualityOf(
+        runner,
+        materials,
+        name,
+        runner.stage(name, "quantize", { type }, from),
+      );
       if (quality !== undefined) measured.set(how, quality);
     }
     await runner.shed(scaled, full);

@@ -3,7 +3,7 @@ import { convert, type Materials } from "./materials.ts";
 import type { Options } from "./options.ts";
 import { baseRows, prunedModels, qualityOf, qualityRows } from "./pruning.ts";
 import { percent, type Row } from "./rows.ts";
-import type { Runner, Step } from "./runner.ts";
+import { log, type Runner, type Step } from "./runner.ts";
 
 export const CONTROL = "control: unpruned, trained the same";
 
@@ -25,29 +25,29 @@ export function recover(
 export async function benchRecovery(
   runner: Runner,
   recipe: Recipe,
-  found: Materials,
+  materials: Materials,
   options: Options,
 ): Promise<Row[]> {
-  const rows = await baseRows(runner, found, "recovery");
+  const rows = await baseRows(runner, materials, "recovery");
   const measureAfter = async (name: string, model: Step) => {
-    const trained = recover(runner, recipe, name, model, found, options.tokens);
+    const trained = recover(runner, recipe, name, model, materials, options.tokens);
     const quality = await qualityOf(
       runner,
-      found,
+      materials,
       `${name}-recovered`,
       convert(runner, `${name}-recovered`, trained),
     );
     await runner.shed(trained);
     return quality;
   };
-  options.say("recovery: the control");
-  const control = await measureAfter("control", found.base);
+  log("recovery: the control");
+  const control = await measureAfter("control", materials.base);
   if (control !== undefined)
     rows.push(...qualityRows("recovery", "base", [{ name: CONTROL, isPeer: true, ...control }]));
   for (const share of options.ratios) {
     const measured = [];
-    for (const { method, isPeer, model } of prunedModels(runner, found, share, options)) {
-      options.say(`recovery ${percent(share)}: ${method}`);
+    for (const { method, isPeer, model } of prunedModels(runner, materials, share, options)) {
+      log(`recovery ${percent(share)}: ${method}`);
       const quality = await measureAfter(`${method}-${String(Math.round(100 * share))}`, model);
       if (quality !== undefined) measured.push({ name: method, isPeer, ...quality });
     }

@@ -1,5 +1,5 @@
-import Table from "cli-table3";
 import { beside, type Row as AnyRow } from "../results.ts";
+import { table } from "../table.ts";
 
 /** One figure of one case; `baseline` names a peer. */
 export interface Row extends AnyRow {
@@ -45,22 +45,14 @@ export function besideBestPeer(
 
 /** Rows for a terminal. */
 export function rowsTable(rows: readonly Row[]): string {
-  const table = new Table({
-    head: ["case", "metric", "value", "measured by", "its value", "ratio"],
-    colAligns: ["left", "left", "right", "left", "right", "right"],
-    style: { head: [], border: [] },
-  });
-  for (const { case: name, metric, value, unit, baseline, baselineValue, ratio } of rows) {
-    table.push([
-      name,
-      metric,
-      [figure(value), unit].join(" ").trim(),
-      baseline ?? "",
-      baselineValue === undefined ? "" : figure(baselineValue),
-      ratio === undefined ? "" : ratio.toFixed(3),
-    ]);
-  }
-  return table.toString();
+  return table(
+    ["case", "metric", "value", "measured by", "its value", "ratio"],
+    "llrlrr",
+    rows.map(({ case: name, metric, value, unit, baseline = "", baselineValue, ratio }) => [
+      ...[name, metric, [figure(value), unit].join(" ").trim(), baseline],
+      ...[baselineValue === undefined ? "" : figure(baselineValue), ratio?.toFixed(3) ?? ""],
+    ]),
+  );
 }
 
 /** Four digits, and no exponent. */

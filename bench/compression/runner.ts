@@ -36,7 +36,7 @@ export interface Step {
 export class StepFailed extends Error {}
 
 /** Where a bench works. */
-export interface Place {
+export interface Workshop {
   /** Store and jobs of the bench; deleting it costs time only. */
   folder: string;
   recipe: Recipe;
@@ -52,15 +52,15 @@ export class Runner {
   private readonly jobs: string;
   private readonly pins: Record<string, string>;
 
-  constructor(private readonly place: Place) {
-    this.store = new FileStore(pathToFileURL(join(place.folder, "store")).href);
-    this.jobs = join(place.folder, "jobs");
-    this.pins = toolPins(place.toolchain, "requirements-dev.lock");
+  constructor(private readonly workshop: Workshop) {
+    this.store = new FileStore(pathToFileURL(join(workshop.folder, "store")).href);
+    this.jobs = join(workshop.folder, "jobs");
+    this.pins = toolPins(workshop.toolchain, "requirements-dev.lock");
   }
 
   /** A stage; `params` as a recipe writes them, the schema fills in the rest. */
   stage(name: string, stage: string, params: object, inputs: Readonly<Record<string, Step>> = {}): Step {
-    return this.step(name, stage, false, withDefaults(this.place.recipe, stage, params), inputs);
+    return this.step(name, stage, false, withDefaults(this.workshop.recipe, stage, params), inputs);
   }
 
   /** A module of `pipress.bench.peers` in the place of a stage. */
@@ -119,12 +119,12 @@ export class Runner {
     for (const input of Object.values(step.inputs)) await this.provide(input);
     await this.run(step);
     const manifest = await this.store.manifest(step.key);
-    if (manifest === undefined) throw new StepFailed(`${step.name} left nothing in ${this.place.folder}`);
+    if (manifest === undefined) throw new StepFailed(`${step.name} left nothing in ${this.workshop.folder}`);
     return manifest;
   }
 
   private async run(step: Step): Promise<void> {
-    const { python, llamaCpp } = this.place.toolchain;
+    const { python, llamaCpp } = this.workshop.toolchain;
     const spec: JobSpec = {
       stage: step.stage as JobSpec["stage"], // or a peer's module
       name: step.name,
@@ -171,7 +171,7 @@ export class Runner {
 
   private async stopJob({ key }: Step): Promise<void> {
     const command = ["-m", "pipress", "jobs", "--dir", this.jobs, "stop", key.slice(0, 12)];
-    await execa(this.place.toolchain.python, command, {
+    await execa(this.workshop.toolchain.python, command, {
       stdio: "ignore",
       reject: false,
       detached: true,
@@ -187,6 +187,11 @@ export class Runner {
 
 function keysOf(inputs: Readonly<Record<string, Step>>): Record<string, string> {
   return Object.fromEntries(Object.entries(inputs).map(([as, { key }]) => [as, key]));
+}
+
+/** What the bench is at, on standard error. */
+export function log(line: string): void {
+  console.error(`bench:compression: ${line}`);
 }
 
 /** The line in which a stage or peer says why it failed. */

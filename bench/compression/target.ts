@@ -1,10 +1,9 @@
 import { startingTypes } from "../../infra/prediction/quantize-types.ts";
 import type { Materials } from "./materials.ts";
-import type { Options } from "./options.ts";
 import { qualityOf } from "./pruning.ts";
 import { beside } from "../results.ts";
 import { lowest, type Row } from "./rows.ts";
-import type { Runner } from "./runner.ts";
+import { log, type Runner } from "./runner.ts";
 
 /** File types for models trained in full precision: those of the Python side's `STANDARD_TYPES`. */
 const NOT_STANDARD: readonly string[] = ["F32", "F16", "BF16", "TQ2_0", "TQ1_0", "Q2_0", "Q1_0", "MXFP4_MOE"];
@@ -13,14 +12,14 @@ const STANDARD_TYPES = Object.keys(startingTypes).filter((type) => !NOT_STANDARD
 const TARGETS = ["Q4_K_M", "Q3_K_M", "Q2_K"];
 
 /** The section `target`: the search against the best standard type of no larger size, all with importance matrix. */
-export async function benchTarget(runner: Runner, found: Materials, { say }: Options): Promise<Row[]> {
-  const { full, imatrix, apart } = found;
+export async function benchTarget(runner: Runner, materials: Materials): Promise<Row[]> {
+  const { full, imatrix, apart } = materials;
   const standards = [];
   for (const type of STANDARD_TYPES) {
-    say(`target: ${type}`);
+    log(`target: ${type}`);
     const name = `standard-${type.toLowerCase().replaceAll("_", "-")}`;
     const gguf = runner.stage(name, "quantize", { type }, { model: full, imatrix });
-    const quality = await qualityOf(runner, found, name, gguf);
+    const quality = await qualityOf(runner, materials, name, gguf);
     if (quality === undefined) continue;
     const bytes = Number((await runner.measure(gguf)).metrics.fileBytes);
     standards.push({ name: type, bytes, value: quality.kld });
@@ -30,7 +29,7 @@ export async function benchTarget(runner: Runner, found: Materials, { say }: Opt
     { section: "target", case: name, metric: "file_bytes", value: bytes, unit: "bytes" },
   ]);
   for (const { name: type, bytes } of standards.filter(({ name }) => TARGETS.includes(name))) {
-    say(`target: a search under the size of ${type}`);
+    log(`target: a search under the size of ${type}`);
     const name = `search-${type.toLowerCase().replaceAll("_", "-")}`;
     const gguf = runner.stage(
       name,
@@ -38,7 +37,7 @@ export async function benchTarget(runner: Runner, found: Materials, { say }: Opt
       { objective: { maxFileSize: `${String(bytes)} B` } },
       { model: full, imatrix, datasets: apart },
     );
-    const quality = await qualityOf(runner, found, name, gguf);
+    const quality = await qualityOf(runner, materials, name, gguf);
     const rival = lowest(standards.filter((standard) => standard.bytes <= bytes));
     if (quality === undefined || rival === undefined) continue;
     const { metrics } = await runner.measure(gguf);

@@ -11,12 +11,12 @@ const VERSION = "1.46.3";
 
 /** The AWS CLI that `bench:store` measures itself by, from the Python package index: the command line to run it. */
 export async function ensureAwsCli(): Promise<string[]> {
-  const place = join(cacheDir(), "aws-cli", VERSION);
+  const installation = join(cacheDir(), "aws-cli", VERSION);
   const { python } = pythonEnvironment(cacheDir());
-  if (!existsSync(place)) {
+  if (!existsSync(installation)) {
     const ctx = { cacheDir: cacheDir(), signal: new AbortController().signal, progress: () => undefined };
     const uv = await ensureUv(ctx);
-    const part = `${place}.part`;
+    const part = `${installation}.part`;
     rmSync(part, { recursive: true, force: true });
     console.error(`bench:store: installing the AWS CLI ${VERSION}`);
     await runTool({
@@ -27,7 +27,7 @@ export async function ensureAwsCli(): Promise<string[]> {
       args: ["pip", "install", "--python", python, "--target", part, "--require-hashes", "-r", LOCK],
       remedy: "check that this machine reaches a Python package index, then run the same command again",
     });
-    replaceFolder(part, place);
+    replaceFolder(part, installation);
   }
-  return ["env", `PYTHONPATH=${place}`, python, "-m", "awscli"];
+  return ["env", `PYTHONPATH=${installation}`, python, "-m", "awscli"];
 }

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { execa } from "execa";
+import { readOptions } from "../options.ts";
 import { beside, thisRun, writeResults, type Row } from "../results.ts";
 import { formatBytes, parseBytes } from "../../common/units.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -24,13 +24,7 @@ const FULL = { size: "4 GB", rounds: "3" };
  * With another `--size` or `--rounds` it only says what it found.
  */
 export async function main(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      size: { type: "string", default: FULL.size },
-      rounds: { type: "string", default: FULL.rounds },
-    },
-  });
+  const values = { ...FULL, ...readOptions("bench:store", ["size", "rounds"], args) };
   const bytes = parseBytes(values.size);
   const rounds = Number(values.rounds);
   if (bytes === undefined || bytes === 0 || !Number.isInteger(rounds) || rounds < 1)

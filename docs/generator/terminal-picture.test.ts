@@ -22,7 +22,7 @@ test("only lines about hosts are shown, without colours, and none twice in a row
 test("of many progress lines some are left out, of finished resources none", () => {
   const progress = Array.from(
     { length: 200 },
-    (_, at) => ` +  pipress:index:Playbook pi-0 creating (${String(at)}s)`,
+    (_, second) => ` +  pipress:index:Playbook pi-0 creating (${String(second)}s)`,
   );
   const lines = rolloutLines([...progress, " +  pipress:index:Playbook pi-0 created (200s)"].join("\n"));
   expect(lines.length).toBe(24);

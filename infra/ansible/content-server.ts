@@ -75,14 +75,14 @@ export async function startContentServer(
 }
 
 async function verifySize({ path, bytes, sha256 }: ServedFile): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
-  if (found?.size === bytes) return;
+  const status = await stat(path).catch(() => undefined);
+  if (status?.size === bytes) return;
   throw new UserError({
     where: path,
     what:
-      found === undefined
+      status === undefined
         ? `the file is missing (SHA-256 ${sha256})`
-        : `the file has ${found.size} bytes where its manifest says ${bytes}`,
+        : `the file has ${status.size} bytes where its manifest says ${bytes}`,
     remedy: "delete the artifact that holds it; the next `up` makes it again",
   });
 }

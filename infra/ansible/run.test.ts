@@ -16,7 +16,7 @@ const ansiblePlaybook = readToolchain().ansiblePlaybook;
 const timeout = 240_000;
 let sshd: TestSshd;
 let play: PlayFolder | undefined;
-let said: string[] = [];
+let messages: string[] = [];
 
 describe.skipIf(sshdMissing)(`ansible-playbook over SSH${sshdMissing ? ` (skipped: ${sshdMissing})` : ""}`, () => {
 beforeAll(async () => {
@@ -26,12 +26,12 @@ afterAll(() => sshd.remove());
 afterEach(async () => {
   await closeConnections();
   await play?.remove();
-  said = [];
+  messages = [];
 });
 
 async function makeRun(tasks: string, changes: Partial<PlaybookRun> = {}): Promise<PlaybookRun> {
   play = await makePlayFolder(tasks);
-  const say = (message: string): void => void said.push(message);
+  const log = (message: string): void => void messages.push(message);
   return {
     ansiblePlaybook,
     playbook: play.playbook,
@@ -43,7 +43,7 @@ async function makeRun(tasks: string, changes: Partial<PlaybookRun> = {}): Promi
     check: false,
     concurrency: 10,
     signal: new AbortController().signal,
-    log: { status: say, info: say, warn: say },
+    log: { status: log, info: log, warn: log },
     logFolder: play.logFolder,
     ...changes,
   };
@@ -71,7 +71,7 @@ test(
     expect(first.recap.changedTasks).toEqual([expect.stringContaining("unit file")]);
     expect(first.results).toEqual({ release: "not a {{ template }}" });
     expect(await readFile(target, "utf8")).toBe("not a {{ template }}");
-    expect(said.some((line) => /^pi-0: .*unit file \(1(\/\d+)?, \d+ s\)$/.test(line))).toBe(true);
+    expect(messages.some((line) => /^pi-0: .*unit file \(1(\/\d+)?, \d+ s\)$/.test(line))).toBe(true);
     const second = await runPlaybook(run);
     expect(second.recap.changed).toBe(0);
     expect(await logs()).toEqual([]);
@@ -232,7 +232,7 @@ test(
     let aborted = 0;
     const running = runPlaybook({ ...run, signal: abort.signal });
     const stop = (async () => {
-      while (!said.some((line) => line.includes("long"))) await sleep(50);
+      while (!messages.some((line) => line.includes("long"))) await sleep(50);
       await sleep(500);
       aborted = Date.now();
       abort.abort();

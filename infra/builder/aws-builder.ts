@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
 import type { PlannedStage } from "../stage/planned.ts";
-import type { Builder, BuilderPlace } from "../stage/builder.ts";
+import type { Builder, BuilderConnection } from "../stage/builder.ts";
 import { instanceFor, type InstanceName } from "../stage/instance-for.ts";
 import type { JobQueues } from "./aws/job-queues.ts";
 import { groupKinds, groupName, queueName } from "./aws/names.ts";
@@ -37,9 +37,9 @@ export class AwsBuilder implements Builder {
     return (await this.atWork).get(stage.key) ?? randomUUID();
   }
 
-  placeFor(stage: PlannedStage): BuilderPlace {
+  connectionFor(stage: PlannedStage): BuilderConnection {
     const instance = instanceFor(stage);
-    if (instance === undefined) return this.localBuilder.placeFor(stage);
+    if (instance === undefined) return this.localBuilder.connectionFor(stage);
     const { stack, region, instances } = this.aws;
     return {
       address: {

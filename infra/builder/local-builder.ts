@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type * as pulumi from "@pulumi/pulumi";
 import { dataDir } from "../../common/paths.ts";
 import type { PlannedStage } from "../stage/planned.ts";
-import type { Builder, BuilderPlace } from "../stage/builder.ts";
+import type { Builder, BuilderConnection } from "../stage/builder.ts";
 import type { JobSpec } from "../stage/job.ts";
 import { tokenEnvironment } from "./hugging-face-token.ts";
 
@@ -23,7 +23,7 @@ export class LocalBuilder implements Builder {
     }
   }
 
-  placeFor({ stage }: PlannedStage): BuilderPlace {
+  connectionFor({ stage }: PlannedStage): BuilderConnection {
     return { environment: tokenEnvironment(stage, this.huggingFaceToken) };
   }
 }

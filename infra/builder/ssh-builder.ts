@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
 import type { SshBuilderConfig } from "../config/schema.ts";
 import type { PlannedStage } from "../stage/planned.ts";
-import type { Builder, BuilderPlace } from "../stage/builder.ts";
+import type { Builder, BuilderConnection } from "../stage/builder.ts";
 import { tokenEnvironment } from "./hugging-face-token.ts";
 import { runsAtWork } from "./ssh/runs-at-work.ts";
 
@@ -25,7 +25,7 @@ export class SshBuilder implements Builder {
     return (await this.atWork).get(key) ?? randomUUID();
   }
 
-  placeFor({ stage }: PlannedStage): BuilderPlace {
+  connectionFor({ stage }: PlannedStage): BuilderConnection {
     return {
       address: { ssh: this.machine },
       environment: tokenEnvironment(stage, this.huggingFaceToken),

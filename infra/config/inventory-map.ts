@@ -108,7 +108,7 @@ async function settingsOf(
 ): Promise<Mapped> {
   const settings: Record<string, unknown> = { name, address: name };
   for (const [key, from] of Object.entries(variables)) {
-    const value = from.map((variable) => vars[variable]).find((each) => each !== undefined);
+    const value = from.map((variable) => vars[variable]).find((content) => content !== undefined);
     // Files in INI form hold all numbers as numbers and may quote them.
     if (value !== undefined) settings[key] = key === "port" ? Number(value) : value;
   }
@@ -175,11 +175,11 @@ function unusable(vars: Record<string, unknown>): Problem[] {
 function explain(issue: z.core.$ZodIssue, where: string): Problem[] {
   const [key = "name", ...rest] = issue.path.map(String);
   const variable = variables[key]?.[0] ?? key;
-  const at = [where, variable === "name" ? undefined : variable, ...rest].filter(Boolean).join(".");
-  if (issue.code !== "unrecognized_keys") return [{ where: at, what: issue.message }];
+  const path = [where, variable === "name" ? undefined : variable, ...rest].filter(Boolean).join(".");
+  if (issue.code !== "unrecognized_keys") return [{ where: path, what: issue.message }];
   const messages = issue.message.split("\n");
   return issue.keys.map((unknown, index) => ({
-    where: `${at}.${unknown}`,
+    where: `${path}.${unknown}`,
     what: messages[index] ?? "unknown key",
   }));
 }

@@ -56,19 +56,19 @@ describe("parseStackConfig", () => {
   });
 
   it("reports every problem at once, each by its config path", () => {
-    const found = problems({
+    const messages = problems({
       server: { port: 70000 },
       hosts: [
         { name: "pi-0", virtual: { memory: "lots" } },
         { name: "Pi_1", address: "pi-1", hostKey: "nonsense" },
       ],
     });
-    expect(found).toHaveLength(5);
-    expect(found[0]).toBe("pipress:recipe: is required");
-    expect(found.join("\n")).toContain('pipress:hosts[0].virtual.memory: "lots" is not a size');
-    expect(found.join("\n")).toContain("pipress:hosts[1].name: must be lower-case");
-    expect(found.join("\n")).toContain("pipress:hosts[1].hostKey: must be a public host key");
-    expect(found.join("\n")).toContain("pipress:server.port: ");
+    expect(messages).toHaveLength(5);
+    expect(messages[0]).toBe("pipress:recipe: is required");
+    expect(messages.join("\n")).toContain('pipress:hosts[0].virtual.memory: "lots" is not a size');
+    expect(messages.join("\n")).toContain("pipress:hosts[1].name: must be lower-case");
+    expect(messages.join("\n")).toContain("pipress:hosts[1].hostKey: must be a public host key");
+    expect(messages.join("\n")).toContain("pipress:server.port: ");
   });
 
   it("names the nearest known key for an unknown one, at any depth", () => {

@@ -58,7 +58,10 @@ function problemsOf(issue: z.core.$ZodIssue, raw: Record<string, unknown>): Prob
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], value);
+  return path.reduce<unknown>(
+    (node, key) => (node as Record<PropertyKey, unknown> | undefined)?.[key],
+    value,
+  );
 }
 
 /** `["hosts", 1, "port"]` → `pipress:hosts[1].port`, as `pulumi config set --path` takes it. */

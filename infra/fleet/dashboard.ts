@@ -1,74 +1,40 @@
 /** One graph: its title, unit as Grafana names it, and queries by legend. */
-interface Graph {
-  title: string;
-  unit: string;
-  queries: Record<string, string>;
-}
+type Graph = readonly [title: string, unit: string, queries: Readonly<Record<string, string>>];
+
+/** Tokens per second of work, from llama-server's counters of tokens and of seconds. */
+const speed = (tokens: string, seconds: string): string =>
+  `rate(llamacpp:${tokens}_total{host=~"$host"}[5m]) / (rate(llamacpp:${seconds}_total{host=~"$host"}[5m]) > 0)`;
 
 /** What the dashboard shows, from llama-server's, the node exporter's and pipress's own figures. */
 export const graphs: readonly Graph[] = [
-  {
-    title: "Generation speed",
-    unit: "short",
-    queries: {
-      "{{host}}":
-        'rate(llamacpp:tokens_predicted_total{host=~"$host"}[5m]) / (rate(llamacpp:tokens_predicted_seconds_total{host=~"$host"}[5m]) > 0)',
+  [
+    "Generation speed",
+    "short",
+    {
+      "{{host}}": speed("tokens_predicted", "tokens_predicted_seconds"),
       "{{host}} at its health check": 'pipress_health_check_tokens_per_second{host=~"$host"}',
     },
-  },
-  {
-    title: "Prompt speed",
-    unit: "short",
-    queries: {
-      "{{host}}":
-        'rate(llamacpp:prompt_tokens_total{host=~"$host"}[5m]) / (rate(llamacpp:prompt_seconds_total{host=~"$host"}[5m]) > 0)',
-    },
-  },
-  {
-    title: "Requests",
-    unit: "short",
-    queries: {
+  ],
+  ["Prompt speed", "short", { "{{host}}": speed("prompt_tokens", "prompt_seconds") }],
+  [
+    "Requests",
+    "short",
+    {
       "{{host}} at work": 'llamacpp:requests_processing{host=~"$host"}',
       "{{host}} waiting": 'llamacpp:requests_deferred{host=~"$host"}',
     },
-  },
-  {
-    title: "Tokens in the last hour",
-    unit: "short",
-    queries: {
-      "{{host}}": 'increase(llamacpp:tokens_predicted_total{host=~"$host"}[1h])',
-    },
-  },
-  {
-    title: "Temperature",
-    unit: "celsius",
-    queries: { "{{host}}": 'pipress_temperature_celsius{host=~"$host"}' },
-  },
-  {
-    title: "Throttling and under-voltage",
-    unit: "bool",
-    queries: { "{{host}} {{condition}}": 'pipress_throttled{host=~"$host"}' },
-  },
-  {
-    title: "Memory available",
-    unit: "bytes",
-    queries: { "{{host}}": 'node_memory_MemAvailable_bytes{host=~"$host"}' },
-  },
-  {
-    title: "Disk free",
-    unit: "bytes",
-    queries: { "{{host}}": 'node_filesystem_avail_bytes{host=~"$host",mountpoint="/"}' },
-  },
-  {
-    title: "Releases that serve",
-    unit: "short",
-    queries: { "{{release}}": "count by (release) (pipress_release_info)" },
-  },
-  {
-    title: "Servers that answer",
-    unit: "bool",
-    queries: { "{{host}}": 'up{job="llama-server",host=~"$host"}' },
-  },
+  ],
+  [
+    "Tokens in the last hour",
+    "short",
+    { "{{host}}": 'increase(llamacpp:tokens_predicted_total{host=~"$host"}[1h])' },
+  ],
+  ["Temperature", "celsius", { "{{host}}": 'pipress_temperature_celsius{host=~"$host"}' }],
+  ["Throttling and under-voltage", "bool", { "{{host}} {{condition}}": 'pipress_throttled{host=~"$host"}' }],
+  ["Memory available", "bytes", { "{{host}}": 'node_memory_MemAvailable_bytes{host=~"$host"}' }],
+  ["Disk free", "bytes", { "{{host}}": 'node_filesystem_avail_bytes{host=~"$host",mountpoint="/"}' }],
+  ["Releases that serve", "short", { "{{release}}": "count by (release) (pipress_release_info)" }],
+  ["Servers that answer", "bool", { "{{host}}": 'up{job="llama-server",host=~"$host"}' }],
 ];
 
 const width = 12;
@@ -93,14 +59,14 @@ export function buildDashboard(): object {
         },
       ],
     },
-    panels: graphs.map((graph, index) => ({
+    panels: graphs.map(([title, unit, queries], index) => ({
       id: index + 1,
       type: "timeseries",
-      title: graph.title,
+      title,
       datasource: source,
-      fieldConfig: { defaults: { unit: graph.unit, min: 0 }, overrides: [] },
+      fieldConfig: { defaults: { unit, min: 0 }, overrides: [] },
       gridPos: { w: width, h: height, x: (index % 2) * width, y: Math.floor(index / 2) * height },
-      targets: Object.entries(graph.queries).map(([legendFormat, expr], number) => ({
+      targets: Object.entries(queries).map(([legendFormat, expr], number) => ({
         refId: String.fromCharCode(65 + number),
         datasource: source,
         expr,

@@ -108,14 +108,14 @@ export function checkServerFlags(
   version: string,
 ): void {
   const problems = Object.entries(flags).flatMap(([flag, value]): Problem[] => {
-    const at = `${where}.${flag}`;
+    const path = `${where}.${flag}`;
     const reason = refused[flag];
-    if (reason !== undefined) return [{ where: at, what: `${flag} ${reason}`, remedy: "leave it out" }];
+    if (reason !== undefined) return [{ where: path, what: `${flag} ${reason}`, remedy: "leave it out" }];
     const option = known[flag];
-    if (option === undefined) return [unknownFlag(at, flag, known, version)];
+    if (option === undefined) return [unknownFlag(path, flag, known, version)];
     const expected = value === true ? 0 : 1;
     if (option.values === expected) return [];
-    return [{ where: at, what: `${flag} takes ${option.values} values`, remedy: remedyFor(option.values) }];
+    return [{ where: path, what: `${flag} takes ${option.values} values`, remedy: remedyFor(option.values) }];
   });
   if (problems.length > 0) throw new UserError(problems);
 }

@@ -2,14 +2,14 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type LogLine, OrderedLog, withHeartbeat } from "./engine-log.ts";
 import type { ResourceLog } from "./handler.ts";
 
-let said: string[];
+let messages: string[];
 let log: ResourceLog;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  said = [];
-  const say = (message: string): void => void said.push(message);
-  log = { status: say, info: say, warn: say };
+  messages = [];
+  const record = (message: string): void => void messages.push(message);
+  log = { status: record, info: record, warn: record };
 });
 afterEach(() => vi.useRealTimers());
 
@@ -21,7 +21,7 @@ test("silent work says every eight seconds that it goes on", async () => {
   });
   await vi.advanceTimersByTimeAsync(20_000);
   expect(await work).toBe("done");
-  expect(said).toEqual(["booting", "booting (8 s)", "booting (16 s)"]);
+  expect(messages).toEqual(["booting", "booting (8 s)", "booting (16 s)"]);
 });
 
 test("work that speaks is left alone, and nothing is said after its end", async () => {
@@ -33,7 +33,7 @@ test("work that speaks is left alone, and nothing is said after its end", async 
   });
   await vi.advanceTimersByTimeAsync(60_000);
   await work;
-  expect(said).toEqual(["one", "two", "three"]);
+  expect(messages).toEqual(["one", "two", "three"]);
 });
 
 test("lines of a resource arrive in order, and all before they count as flushed", async () => {

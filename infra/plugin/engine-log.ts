@@ -104,21 +104,25 @@ export class EngineLog {
 export async function withHeartbeat<T>(log: ResourceLog, work: (log: ResourceLog) => Promise<T>): Promise<T> {
   let last = "working";
   let since = Date.now();
-  let spoken = since;
-  const heard =
-    (say: (message: string) => void) =>
+  let lastMessageAt = since;
+  const remember =
+    (write: (message: string) => void) =>
     (message: string): void => {
       last = message.split("\n", 1)[0] ?? last;
-      since = spoken = Date.now();
-      say(message);
+      since = lastMessageAt = Date.now();
+      write(message);
     };
   const timer = setInterval(() => {
-    if (Date.now() - spoken < quietSeconds * 1000) return;
-    spoken = Date.now();
-    log.status(`${last} (${formatDuration((spoken - since) / 1000)})`);
+    if (Date.now() - lastMessageAt < quietSeconds * 1000) return;
+    lastMessageAt = Date.now();
+    log.status(`${last} (${formatDuration((lastMessageAt - since) / 1000)})`);
   }, 1000);
   try {
-    return await work({ status: heard(log.status), info: heard(log.info), warn: heard(log.warn) });
+    return await work({
+      status: remember(log.status),
+      info: remember(log.info),
+      warn: remember(log.warn),
+    });
   } finally {
     clearInterval(timer);
   }

@@ -152,7 +152,7 @@ export class ProviderService {
     if (preview) {
       response.setProperties(toStruct(handler.previewCreate?.(inputs, call) ?? inputs));
     } else {
-      const { id, state } = await work(call, (each) => handler.create(inputs, each));
+      const { id, state } = await work(call, (inner) => handler.create(inputs, inner));
       response.setId(id);
       response.setProperties(toStruct(state));
     }
@@ -171,7 +171,7 @@ export class ProviderService {
     const result =
       handler.read === undefined
         ? { state: existing.state }
-        : await work(call, async (each) => handler.read?.(existing, each));
+        : await work(call, async (inner) => handler.read?.(existing, inner));
     if (result === undefined) return response;
     response.setId(existing.id);
     response.setProperties(toStruct(result.state));
@@ -196,7 +196,7 @@ export class ProviderService {
     if (preview) {
       response.setProperties(toStruct(handler.previewUpdate?.(existing, news, call) ?? news));
     } else {
-      const state = await work(call, async (each) => handler.update?.(existing, news, each));
+      const state = await work(call, async (inner) => handler.update?.(existing, news, inner));
       if (state === undefined) throw new Error(`${call.name}: this type has no update in place`);
       response.setProperties(toStruct(state));
     }
@@ -211,7 +211,7 @@ export class ProviderService {
       inputs: fromStruct(request.getOldInputs()),
       state: fromStruct(request.getProperties()),
     };
-    await work(call, async (each) => handler.delete?.(existing, each));
+    await work(call, async (inner) => handler.delete?.(existing, inner));
     return new emptyPb.Empty();
   }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { rules } from "./rules.ts";
 
 /** What all rules together say about a resource, as `rule: problem`. */
-function found(type: string, props: Record<string, unknown>): string[] {
+function violations(type: string, props: Record<string, unknown>): string[] {
   return rules.flatMap(({ name, check }) => check(type, props).map((problem) => `${name}: ${problem}`));
 }
 
@@ -21,7 +21,7 @@ const goodTemplate = {
 
 describe("the policy pack, a launch template", () => {
   it("finds nothing wrong with an instance as this program declares it", () => {
-    expect(found(launchTemplate, goodTemplate)).toEqual([]);
+    expect(violations(launchTemplate, goodTemplate)).toEqual([]);
   });
 
   it.each<[string, Record<string, unknown>, string]>([
@@ -60,7 +60,7 @@ describe("the policy pack, a launch template", () => {
     ],
     ["with an SSH key", { keyName: "me" }, "no-ssh-key: names an SSH key"],
   ])("refuses one %s", (_, changes, problem) => {
-    const all = found(launchTemplate, { ...goodTemplate, ...changes });
+    const all = violations(launchTemplate, { ...goodTemplate, ...changes });
     expect(all).toHaveLength(1);
     expect(all[0]).toContain(problem);
   });
@@ -68,8 +68,8 @@ describe("the policy pack, a launch template", () => {
 
 describe("the policy pack", () => {
   it("refuses every part of an instance that somebody adds by hand", () => {
-    const names = found(instance, { instanceType: "g6e.2xlarge", userData: "echo" }).map(
-      (each) => each.split(":")[0],
+    const names = violations(instance, { instanceType: "g6e.2xlarge", userData: "echo" }).map(
+      (violation) => violation.split(":")[0],
     );
     expect(new Set(names)).toEqual(
       new Set([
@@ -109,7 +109,7 @@ describe("the policy pack", () => {
     ["what AWS does by default", groupOf(undefined, "trn1.2xlarge"), 1],
     ["a group whose template names the type", { launchTemplate: { id: "lt-1" } }, 1],
   ])("looks for consent: %s", (_, props, problems) => {
-    expect(found(group, props)).toHaveLength(problems);
+    expect(violations(group, props)).toHaveLength(problems);
   });
 
   it.each<[string, Record<string, unknown>, string[]]>([
@@ -144,6 +144,6 @@ describe("the policy pack", () => {
     ["aws:ebs/volume:Volume", { size: 8 }, ["disks-are-encrypted: is not encrypted"]],
     ["aws:ebs/volume:Volume", { encrypted: true }, []],
   ])("%s %o", (type, props, problems) => {
-    expect(found(type, props)).toEqual(problems);
+    expect(violations(type, props)).toEqual(problems);
   });
 });

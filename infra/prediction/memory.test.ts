@@ -21,10 +21,10 @@ describe("serverMemory", () => {
   );
 
   it("counts 128 KiB of KV cache for each token of Llama 3.1 8B, and about half with q8_0", () => {
-    const at = (contextLength: number, cacheType?: string): number =>
+    const cacheBytes = (contextLength: number, cacheType?: string): number =>
       serverMemory(llama8B, 0, { contextLength, cacheType });
     const mask = 2 * 512 * 4096;
-    expect(at(8192) - at(4096)).toBe(4096 * 128 * 1024 + mask);
-    expect(at(8192, "q8_0") - at(4096, "q8_0") - mask).toBe((4096 * 128 * 1024 * 17) / 32);
+    expect(cacheBytes(8192) - cacheBytes(4096)).toBe(4096 * 128 * 1024 + mask);
+    expect(cacheBytes(8192, "q8_0") - cacheBytes(4096, "q8_0") - mask).toBe((4096 * 128 * 1024 * 17) / 32);
   });
 });

@@ -10,10 +10,10 @@ describe("expectedLoss", () => {
   });
 
   it("lies between what was measured, and goes on beyond it", () => {
-    const at = (removed: number): number => expectedLoss("Q8_0", { ...pruned, removed });
-    expect(at(0.1)).toBeLessThan(at(0.16));
-    expect(at(0.16)).toBeLessThan(at(0.2));
-    expect(at(0.4) - at(0.35)).toBeCloseTo(at(0.35) - at(0.3), 5);
+    const lossAt = (removed: number): number => expectedLoss("Q8_0", { ...pruned, removed });
+    expect(lossAt(0.1)).toBeLessThan(lossAt(0.16));
+    expect(lossAt(0.16)).toBeLessThan(lossAt(0.2));
+    expect(lossAt(0.4) - lossAt(0.35)).toBeCloseTo(lossAt(0.35) - lossAt(0.3), 5);
   });
 
   it("is larger without recovery, and much larger without a refit", () => {

@@ -29,18 +29,18 @@ export interface SshMessages {
 }
 
 /** The machine that a message is about, which may be the bastion on the way to it. */
-interface Place extends Hop {
+interface Subject extends Hop {
   /** As a problem names it. */
   name: string;
   /** `address:port`, and over which bastion. */
-  at: string;
+  location: string;
 }
 
 interface Explanation {
   /** Of what ssh says (OpenSSH 8 to 10), and of the code by which Node says the same about a socket. */
   pattern: RegExp;
   kind: FailureKind;
-  problem: (place: Place, message: string) => Omit<Problem, "where">;
+  problem: (subject: Subject, message: string) => Omit<Problem, "where">;
 }
 
 /** What ssh may say, the cause before what follows from it. */
@@ -122,16 +122,16 @@ const explanations: readonly Explanation[] = [
   {
     pattern: /Connection refused|^ECONNREFUSED/m,
     kind: "unreachable",
-    problem: ({ at }) => ({
-      what: `unreachable: nothing listens on ${at}`,
+    problem: ({ location }) => ({
+      what: `unreachable: nothing listens on ${location}`,
       remedy: "start sshd on the host, or correct the host's port",
     }),
   },
   {
     pattern: /timed out|Timeout, server .* not responding|^ETIMEDOUT/im,
     kind: "unreachable",
-    problem: ({ at }) => ({
-      what: `unreachable: no answer from ${at} in time`,
+    problem: ({ location }) => ({
+      what: `unreachable: no answer from ${location} in time`,
       remedy: "check that the host is on, in this network, and that no firewall is between",
     }),
   },
@@ -144,31 +144,31 @@ export function explainFailure(
 ): ConnectionFailure {
   const { name, bastion } = machine;
   const via = bastion === undefined ? "" : ` through ${bastion.address}:${bastion.port}`;
-  const target: Place = { ...machine, at: `${machine.address}:${machine.port}${via}` };
+  const target: Subject = { ...machine, location: `${machine.address}:${machine.port}${via}` };
   // The bastion answered, and found the way on from there closed.
   const onward = /open failed: connect failed: (.*)/.exec(toBastion)?.[1];
   const atBastion =
     bastion === undefined || onward !== undefined
       ? undefined
       : explain(
-          { ...bastion, name: `${name} / bastion`, at: `${bastion.address}:${bastion.port}` },
+          { ...bastion, name: `${name} / bastion`, location: `${bastion.address}:${bastion.port}` },
           toBastion,
         );
   return atBastion ?? explain(target, onward ?? own) ?? unexplained(target, toBastion, own);
 }
 
-function explain(place: Place, message: string): ConnectionFailure | undefined {
+function explain(subject: Subject, message: string): ConnectionFailure | undefined {
   const explanation = explanations.find(({ pattern }) => pattern.test(message));
   if (explanation === undefined) return undefined;
   const { kind, problem } = explanation;
-  return new ConnectionFailure(kind, { where: place.name, ...problem(place, message) });
+  return new ConnectionFailure(kind, { where: subject.name, ...problem(subject, message) });
 }
 
-function unexplained({ name, at }: Place, ...messages: readonly string[]): ConnectionFailure {
+function unexplained({ name, location }: Subject, ...messages: readonly string[]): ConnectionFailure {
   const line = messages.map(lastLine).find((text) => text !== "");
   return new ConnectionFailure("unreachable", {
     where: name,
-    what: `unreachable: no SSH connection to ${at}${line === undefined ? "" : ` (${line})`}`,
+    what: `unreachable: no SSH connection to ${location}${line === undefined ? "" : ` (${line})`}`,
     remedy: "check that the host is on, in this network, and that its sshd answers",
   });
 }

@@ -88,27 +88,29 @@ describe.skipIf(sshdMissing)("a session", { timeout: 60_000 }, () => {
   });
 
   it("says whether the machine or its bastion is the one", async () => {
-    const way = (changes: Partial<Hop>, host: Machine = target.host) => ({
+    const through = (changes: Partial<Hop>, host: Machine = target.host) => ({
       ...host,
       bastion: { ...bastion(), ...changes },
     });
     const { path } = await makeKey(folder, "nobody");
-    const { message: unknown } = await failureOf(way({ hostKey: target.host.hostKey }));
+    const { message: unknown } = await failureOf(through({ hostKey: target.host.hostKey }));
     expect(unknown).toMatch(
       /^pi-0 \/ bastion: wrong host key: expected SHA256:\S+, offered SHA256:\S+; nothing/,
     );
-    expect((await failureOf(way({ privateKeyFile: path }))).message).toMatch(
+    expect((await failureOf(through({ privateKeyFile: path }))).message).toMatch(
       /^pi-0 \/ bastion: the host does not accept the key of user/,
     );
-    expect((await failureOf(way({ port: 1 }))).message).toMatch(
+    expect((await failureOf(through({ port: 1 }))).message).toMatch(
       /^pi-0 \/ bastion: .* nothing listens on 127\.0\.0\.1:1 —/,
     );
     const behind = { ...target.host, port: 1 };
-    expect((await failureOf(way({}, behind))).message).toMatch(
+    expect((await failureOf(through({}, behind))).message).toMatch(
       /^pi-0: unreachable: nothing listens on 127\.0\.0\.1:1 through 127\.0\.0\.1:\d+ —/,
     );
     const stranger = { ...target.host, privateKeyFile: path };
-    expect((await failureOf(way({}, stranger))).message).toMatch(/^pi-0: the host does not accept the key/);
+    expect((await failureOf(through({}, stranger))).message).toMatch(
+      /^pi-0: the host does not accept the key/,
+    );
   });
 
   it("cannot be had with a private key that nobody can read, of the machine or its bastion", async () => {

@@ -10,10 +10,10 @@ export interface Builder {
    */
   runOf(stage: PlannedStage): Promise<string>;
   /** What a stage's resource needs of the builder. */
-  placeFor(stage: PlannedStage): BuilderPlace;
+  connectionFor(stage: PlannedStage): BuilderConnection;
 }
 
-export interface BuilderPlace {
+export interface BuilderConnection {
   /** Undefined for this machine. */
   address?: BuilderAddress;
   /** Secrets for the job, where no log or process list shows them. */

@@ -33,7 +33,7 @@ export class Stage extends pulumi.ComponentResource {
   constructor(name: string, args: StageArgs, options?: pulumi.ComponentResourceOptions) {
     super("pipress:stage:Stage", name, {}, options);
     const { stage, run, builder, store, upstream } = args;
-    const { address, environment, dependsOn = [] } = builder.placeFor(stage);
+    const { address, environment, dependsOn = [] } = builder.connectionFor(stage);
     const job: StageJob = { spec: stageSpec(stage, run), store, ...(address && { builder: address }) };
     // Submits the stage unless it is at work or done, attaches to it, and prints its `JobResult`.
     const submitted = new command.local.Command(

@@ -7,7 +7,7 @@ const resources = await declared(
   () => new ArtifactBucket("artifacts", { bucket: "models", prefix: "pipress", keepRemoved: 30 * 86_400 }),
 );
 const one = (type: string): Declared =>
-  resources.find((each) => each.type.endsWith(`:${type}`)) ?? ({ inputs: {} } as Declared);
+  resources.find((resource) => resource.type.endsWith(`:${type}`)) ?? ({ inputs: {} } as Declared);
 
 describe("ArtifactBucket", () => {
   it("is one bucket with everything that keeps it closed and its objects retrievable", () => {

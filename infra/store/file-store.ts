@@ -32,8 +32,8 @@ export class FileStore implements Store {
   }
 
   async list(): Promise<StoredItem[]> {
-    const folders = ["artifacts", "tmp"].map(async (place) =>
-      (await namesIn(join(this.root, place))).map((key) => ({ key, folder: join(this.root, place, key) })),
+    const folders = ["artifacts", "tmp"].map(async (parent) =>
+      (await namesIn(join(this.root, parent))).map((key) => ({ key, folder: join(this.root, parent, key) })),
     );
     const items = (await Promise.all(folders)).flat().map(async ({ key, folder }): Promise<StoredItem> => {
       const whole = folder === this.locate(key) && (await namesIn(folder)).includes("manifest.json");
@@ -62,11 +62,11 @@ async function namesIn(folder: string): Promise<string[]> {
 async function measure(folder: string): Promise<{ bytes: number; changed: Date }> {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true });
   const files = entries.filter((entry) => entry.isFile());
-  const found = await Promise.all(
+  const stats = await Promise.all(
     [folder, ...files.map(({ parentPath, name }) => join(parentPath, name))].map((path) => stat(path)),
   );
   return {
-    bytes: found.slice(1).reduce((sum, { size }) => sum + size, 0),
-    changed: new Date(Math.max(...found.map(({ mtimeMs }) => mtimeMs))),
+    bytes: stats.slice(1).reduce((sum, { size }) => sum + size, 0),
+    changed: new Date(Math.max(...stats.map(({ mtimeMs }) => mtimeMs))),
   };
 }

@@ -23,7 +23,7 @@ export function explainS3Error(error: unknown, address: S3Address, action: strin
   if (!(error instanceof Error)) return error;
   const { code, cause } = error as { code?: string; cause?: { code?: string } };
   const name = [error.name, code, cause?.code].find(
-    (each) => each !== undefined && each !== "Error" && each !== "AggregateError",
+    (text) => text !== undefined && text !== "Error" && text !== "AggregateError",
   );
   const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
   const store = `s3://${[address.bucket, address.prefix].filter(Boolean).join("/")}`;

@@ -66,18 +66,18 @@ export class S3Store implements Store {
       });
       keys.set(key, folders);
     }
-    const found = [...keys].map(async ([key, folders]): Promise<StoredItem[]> => {
+    const items = [...keys].map(async ([key, folders]): Promise<StoredItem[]> => {
       const manifest = folders.get(manifestName);
       if (manifest === undefined) return [...folders.values()];
       const attempt = await this.attemptOf(key);
       const isOwn = (folder?: string) =>
         folder === manifestName || attempt === undefined || folder === attempt;
       const all = [...folders.values()];
-      const bytes = all.reduce((sum, each) => sum + (isOwn(each.folder) ? each.bytes : 0), 0);
+      const bytes = all.reduce((sum, item) => sum + (isOwn(item.folder) ? item.bytes : 0), 0);
       const left = all.filter(({ folder }) => !isOwn(folder));
       return [{ kind: "artifact", key, bytes, changed: manifest.changed }, ...left];
     });
-    return [...(await Promise.all(found)).flat(), ...(await this.openUploads(prefix))];
+    return [...(await Promise.all(items)).flat(), ...(await this.openUploads(prefix))];
   }
 
   async remove(item: StoredItem): Promise<void> {
@@ -174,11 +174,11 @@ export class S3Store implements Store {
 
   private async objects(prefix: string): Promise<{ name: string; bytes: number; changed: Date }[]> {
     return this.explained("s3:ListBucket", prefix, async () => {
-      const found = [];
+      const objects = [];
       for await (const page of paginateListObjectsV2(this.paged, { ...this.bucket, Prefix: prefix }))
         for (const { Key = "", Size = 0, LastModified = new Date(0) } of page.Contents ?? [])
-          found.push({ name: Key, bytes: Size, changed: LastModified });
-      return found;
+          objects.push({ name: Key, bytes: Size, changed: LastModified });
+      return objects;
     });
   }
 

@@ -137,10 +137,10 @@ describe.each(Object.keys(kinds))("a store in a %s", (name) => {
   it("removes an artifact wholly and nothing else", async () => {
     await artifact(key);
     await artifact(other);
-    const [item] = (await kind.store.list()).filter((each) => each.key === key);
+    const [item] = (await kind.store.list()).filter((stored) => stored.key === key);
     if (item) await kind.store.remove(item);
     expect(await kind.store.manifest(key)).toBeUndefined();
-    expect((await kind.store.list()).map((each) => each.key)).toEqual([other]);
+    expect((await kind.store.list()).map((item) => item.key)).toEqual([other]);
   });
 });
 

@@ -6,7 +6,7 @@ import { VirtualPiMachine } from "./machine.ts";
 import { read } from "./resource.ts";
 
 const [verb, name = ""] = process.argv.slice(2);
-const say = (message: string) => {
+const print = (message: string) => {
   console.error(`${name}: ${message}`);
 };
 try {
@@ -15,7 +15,7 @@ try {
     if (!isReady(cacheDir())) throw new UserError({ where: name, what: "the image is not built yet" });
     const size = { memoryMiB: 1024, cpus: 4, diskGiB: 8 };
     const spec = { name, ...size, imageDigest: imageDigest(), forwards: { http: 8080 } };
-    await ((await machine.read()) ? machine.start(say) : machine.create(spec, say));
+    await ((await machine.read()) ? machine.start(print) : machine.create(spec, print));
     console.log(JSON.stringify(await read(name), null, 2));
   } else if (verb === "down" && name !== "") await machine.destroy();
   else throw new UserError({ where: "cli.ts", what: "usage: cli.ts up|down NAME" });

@@ -7,11 +7,11 @@ import { runsFromDisk } from "./qemu.ts";
  */
 export async function findMachineProcesses(disk: string): Promise<number[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const found = await Promise.all(
+  const matches = await Promise.all(
     pids.map(async (pid) => {
       const cmdline = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
       return runsFromDisk(cmdline, disk) ? [Number(pid)] : [];
     }),
   );
-  return found.flat();
+  return matches.flat();
 }

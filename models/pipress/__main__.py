@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipress.errors import StageError
-from pipress.jobs.attach import Interrupted, Seldom, end_with_parent, print_result, run_stage, say
+from pipress.jobs.attach import Interrupted, Seldom, end_with_parent, print_message, print_result, run_stage
 
 
 def main() -> int:
@@ -35,12 +35,12 @@ def _stage() -> int:
     try:
         print_result(run_stage(spec))
     except Interrupted:
-        say(f"{name} goes on without you. To pick it up, run the same command again;")
-        say(f"to stop it: ./pipress jobs stop {name}")
+        print_message(f"{name} goes on without you. To pick it up, run the same command again;")
+        print_message(f"to stop it: ./pipress jobs stop {name}")
         return 130
     except StageError as error:
-        say(f"{name}: {error}")
-        say(f"{name}: log: {log}")
+        print_message(f"{name}: {error}")
+        print_message(f"{name}: log: {log}")
         return 1
     return 0
 
@@ -52,7 +52,7 @@ def _builder(options: argparse.Namespace) -> int:
     try:
         run(options.source, _jobs_dir().parent, _cache_dir())
     except StageError as error:
-        say(f"builder: {error}")
+        print_message(f"builder: {error}")
         return 1
 
 
@@ -73,7 +73,7 @@ def _cloud(options: argparse.Namespace) -> int:
 
             watch(options.home)
     except StageError as error:
-        say(f"cloud {options.action}: {error}")
+        print_message(f"cloud {options.action}: {error}")
         return 1
     return 0
 
@@ -93,9 +93,9 @@ def _fetch(options: argparse.Namespace) -> int:
     from pipress.store.store import open_store
 
     try:
-        print(open_store(options.url, options.jobs, say=Seldom(say)).open(options.key))
+        print(open_store(options.url, options.jobs, on_message=Seldom(print_message)).open(options.key))
     except StageError as error:
-        say(str(error))
+        print_message(str(error))
         return 1
     return 0
 
@@ -111,7 +111,7 @@ def _jobs(options: argparse.Namespace) -> int:
         else:
             show_log(options.dir, options.name, options.follow)
     except StageError as error:
-        say(f"jobs {options.action}: {error}")
+        print_message(f"jobs {options.action}: {error}")
         return 1
     except BrokenPipeError:
         return 0

@@ -42,5 +42,5 @@ def check_generates(llama_cpp_bin: Path, model: Path) -> None:
 def _after_prompt(text: str, prompt: str) -> str:
     """llama-simple prints the prompt's tokens first, a beginning-of-text token before them where there is one."""
     end = prompt.rstrip()[-16:]
-    before, found, after = text.rpartition(end) if text.count(end) == 1 else text.partition(end)
-    return (after if found else before).strip()
+    before, separator, after = text.rpartition(end) if text.count(end) == 1 else text.partition(end)
+    return (after if separator else before).strip()

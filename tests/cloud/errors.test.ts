@@ -57,8 +57,8 @@ const up = () => workspace.up();
 async function allBut(name: string): Promise<{ store: S3Store; plan: PlannedStage[]; stage: PlannedStage }> {
   const store = new S3Store(s3.url(name));
   const plan = await planRecipe(loadRecipe(workspace.recipeFile), store, readToolchain());
-  for (const each of plan) if (each.name !== name) await makeUp(store, each, "made-up");
-  const stage = plan.find((each) => each.name === name);
+  for (const planned of plan) if (planned.name !== name) await makeUp(store, planned, "made-up");
+  const stage = plan.find((planned) => planned.name === name);
   if (stage === undefined) throw new Error(`the recipe has no stage ${name}`);
   return { store, plan, stage };
 }

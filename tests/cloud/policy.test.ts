@@ -37,11 +37,12 @@ beforeAll(async () => {
     string,
     string,
   ];
-  for (const each of [project, pack, path, join(folder, "state")]) mkdirSync(each);
-  const write = (place: string, name: string, content: string) => {
-    writeFileSync(join(place, name), content);
+  for (const directory of [project, pack, path, join(folder, "state")]) mkdirSync(directory);
+  const write = (directory: string, name: string, content: string) => {
+    writeFileSync(join(directory, name), content);
   };
-  for (const each of [project, pack]) symlinkSync(join(repoRoot, "node_modules"), join(each, "node_modules"));
+  for (const directory of [project, pack])
+    symlinkSync(join(repoRoot, "node_modules"), join(directory, "node_modules"));
   const runtime = { name: "nodejs", options: { typescript: false, nodeargs: "--import tsx" } };
   write(project, "Pulumi.yaml", JSON.stringify({ name: "test", main: "index.ts", runtime }));
   write(project, "package.json", '{ "type": "module" }');

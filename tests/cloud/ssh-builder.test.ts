@@ -32,7 +32,7 @@ beforeAll(async () => {
   Object.assign(process.env, rootCredentials);
   s3 = await TestS3Server.start();
   const own = { ...rootCredentials, PIPRESS_DATA: machineData, PIPRESS_CACHE: cacheDir() };
-  sshd = await startSshd("builder", { ...wayToRegistries(), ...own });
+  sshd = await startSshd("builder", { ...registryEnvironment(), ...own });
 });
 
 afterAll(async () => {
@@ -45,12 +45,12 @@ afterAll(async () => {
 });
 
 /** How this machine reaches package registries, where its environment says so: the builder machine is in the same network. */
-function wayToRegistries(): Record<string, string> {
+function registryEnvironment(): Record<string, string> {
   const names = /^(PIP_\w+|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|(HTTPS?|NO)_PROXY)$/i;
-  const found = Object.entries(process.env).filter(
+  const variables = Object.entries(process.env).filter(
     ([name, value]) => names.test(name) && value !== undefined,
   );
-  return Object.fromEntries(found) as Record<string, string>;
+  return Object.fromEntries(variables) as Record<string, string>;
 }
 
 /** A stack without hosts whose stages run on the builder machine. */
@@ -71,17 +71,19 @@ async function onTheMachine(prefix: string): Promise<Workspace> {
 /** Digests of all files of all artifacts under a prefix, by key and path; of documents with `measured` figures, the rest of them. */
 async function digests(prefix: string): Promise<Record<string, string>> {
   const store = new S3Store(s3.url(prefix));
-  const found: Record<string, string> = {};
+  const byFile: Record<string, string> = {};
   for (const { key } of await store.list()) {
     const manifest = await store.manifest(key);
     for (const [path, { sha256 }] of Object.entries(manifest?.files ?? {})) {
       if (path === "report.html") continue; // report.json as a page
       const isMeasured = path === "evaluation.json" || path === "report.json";
-      const at = `artifacts/${key}/${manifest?.attempt}/${path}`;
-      found[`${manifest?.name}/${path} ${key}`] = isMeasured ? withoutMeasured(await store.text(at)) : sha256;
+      const object = `artifacts/${key}/${manifest?.attempt}/${path}`;
+      byFile[`${manifest?.name}/${path} ${key}`] = isMeasured
+        ? withoutMeasured(await store.text(object))
+        : sha256;
     }
   }
-  return found;
+  return byFile;
 }
 
 function withoutMeasured(document = ""): string {

@@ -61,9 +61,9 @@ export class Workspace {
     for (const [path, value] of Object.entries(changes)) {
       const keys = path.split(".");
       const last = keys.pop() ?? "";
-      const at = keys.reduce<Yaml>((node, key) => (node[key] ??= {}) as Yaml, recipe);
-      if (value === undefined) Reflect.deleteProperty(at, last);
-      else at[last] = value;
+      const parent = keys.reduce<Yaml>((node, key) => (node[key] ??= {}) as Yaml, recipe);
+      if (value === undefined) Reflect.deleteProperty(parent, last);
+      else parent[last] = value;
     }
     writeFileSync(this.recipeFile, stringify(recipe));
   }

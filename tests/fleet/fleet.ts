@@ -233,7 +233,7 @@ export class Fleet {
     const ended = run.then(({ exitCode, all }) => ({ exitCode, output: all }));
     return {
       ended,
-      says: async (words) => {
+      untilPrinted: async (words) => {
         while (!words.test(printed)) {
           expect(run.exitCode, printed).toBeNull();
           await sleep(100);
@@ -258,7 +258,7 @@ export class Fleet {
 export interface RunningUp {
   ended: Promise<Outcome>;
   /** Resolves when it has printed such words; fails where it ends without. */
-  says(words: RegExp): Promise<void>;
+  untilPrinted(words: RegExp): Promise<void>;
   /** Waits for something else, and fails where the `up` ends before. */
   meanwhile(happens: Promise<void>): Promise<void>;
   /** Ends it and everything that it has started, with no chance to put anything away. */

@@ -41,12 +41,12 @@ export function replaceFolder(finished: string, target: string): void {
 }
 
 /** A text file's content, or undefined when there is none. */
-export function readIfThere(file: string): string | undefined {
+export function readIfExists(file: string): string | undefined {
   return existsSync(file) ? readFileSync(file, "utf8") : undefined;
 }
 
 /** A JSON file's content, or undefined when it is missing or cut short. The caller says what it looks like. */
-export function readJsonIfThere(file: string): unknown {
+export function readJsonIfExists(file: string): unknown {
   try {
     return JSON.parse(readFileSync(file, "utf8"));
   } catch {

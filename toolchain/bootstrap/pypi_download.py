@@ -67,14 +67,14 @@ def fetch(url: str, part: Path, label: str) -> None:
         resumed = answer.status_code == requests.codes.partial_content
         done = have if resumed else 0
         total = done + int(answer.headers.get("Content-Length") or 0)
-        started, start_bytes, said = time.monotonic(), done, time.monotonic()
+        started, start_bytes, reported = time.monotonic(), done, time.monotonic()
         with part.open("ab" if resumed else "wb") as file:
             for chunk in answer.iter_content(CHUNK_BYTES):
                 file.write(chunk)
                 done += len(chunk)
-                if time.monotonic() - said >= PROGRESS_EVERY_SECONDS:
-                    said = time.monotonic()
-                    rate = (done - start_bytes) / (said - started)
+                if time.monotonic() - reported >= PROGRESS_EVERY_SECONDS:
+                    reported = time.monotonic()
+                    rate = (done - start_bytes) / (reported - started)
                     of = f" of {total / 1e6:.1f} MB ({100 * done // total} %)" if total >= done else " MB"
                     print(f"{label}: {done / 1e6:.1f}{of}, {rate / 1e6:.1f} MB/s", file=sys.stderr, flush=True)
 
@@ -95,13 +95,13 @@ def download(name: str, version: str, filename: str, sha256: str, dest: Path) ->
             print(f"{label}: {error}; trying again", file=sys.stderr, flush=True)
             time.sleep(2**attempt)
             continue
-        found = sha256_of(part)
-        if found == sha256:
+        digest = sha256_of(part)
+        if digest == sha256:
             part.replace(dest)
             return
         part.unlink()  # never continue from bytes that turned out wrong
         if attempt == ATTEMPTS:
-            raise DownloadError(f"{label}: {filename} has SHA-256 {found}, expected {sha256}: refusing to use it")
+            raise DownloadError(f"{label}: {filename} has SHA-256 {digest}, expected {sha256}: refusing to use it")
 
 
 def main() -> int:

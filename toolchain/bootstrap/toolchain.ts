@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { repoRoot } from "../../common/paths.ts";
-import { readJsonIfThere, sha256, writeAtomically } from "./files.ts";
+import { readJsonIfExists, sha256, writeAtomically } from "./files.ts";
 import { layout } from "./layout.ts";
 
 /** Folders and files whose content decides what bootstrap puts in place. */
@@ -29,7 +29,7 @@ function filesBelow(path: string): string[] {
 
 /** Whether `toolchain.json` was written for the clone as it is now. */
 export function toolchainIsCurrent(cacheDir: string): boolean {
-  const written = readJsonIfThere(layout(cacheDir).toolchain);
+  const written = readJsonIfExists(layout(cacheDir).toolchain);
   return (written as { inputs?: string } | undefined)?.inputs === inputsDigest();
 }
 

@@ -1,6 +1,6 @@
 import { realpathSync, statSync } from "node:fs";
 import { z } from "zod";
-import { readJsonIfThere } from "../bootstrap/files.ts";
+import { readJsonIfExists } from "../bootstrap/files.ts";
 
 /** The engine that was settled on, remembered so that the next run starts no process to find out again. */
 const choiceSchema = z.object({
@@ -27,5 +27,5 @@ export function fingerprint(candidate: string | undefined): string | null {
 
 /** The remembered choice, if there is one that can be read. */
 export function readChoice(file: string): EngineChoice | undefined {
-  return choiceSchema.safeParse(readJsonIfThere(file)).data;
+  return choiceSchema.safeParse(readJsonIfExists(file)).data;
 }

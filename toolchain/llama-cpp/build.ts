@@ -88,14 +88,14 @@ export function ninjaSteps(line: string): string | undefined {
 
 /** The line that says why a build failed: the compiler's, linker's or cmake's first error, else the last line. */
 export function firstError(log: readonly string[]): string {
-  const at = log.findIndex((line) =>
+  const index = log.findIndex((line) =>
     /\b(fatal )?error:|CMake Error|undefined reference|cannot find -l|Killed/.test(line),
   );
-  if (at === -1) return log.filter((line) => line.trim() !== "").at(-1) ?? "no output";
-  const line = log[at] ?? "";
+  if (index === -1) return log.filter((line) => line.trim() !== "").at(-1) ?? "no output";
+  const line = log[index] ?? "";
   // cmake prints the place first and the reason indented below it.
   return line.startsWith("CMake Error")
-    ? [line, log.slice(at + 1).find((l) => l.trim() !== "")].join(" ")
+    ? [line, log.slice(index + 1).find((l) => l.trim() !== "")].join(" ")
     : line;
 }
 

@@ -281,11 +281,13 @@ class Activation:
         failed when it was started anew and was left running: worse than a release that passed, better than none.
         """
         served = [
-            each for each in (self.current(), self._linked("previous")) if each and self._has_served(each)
+            candidate
+            for candidate in (self.current(), self._linked("previous"))
+            if candidate and self._has_served(candidate)
         ]
 
-        def unfitness(each: str) -> tuple[bool, bool]:
-            return not self._has_passed(each), each == digest or self.mark_of(each) is not None
+        def unfitness(candidate: str) -> tuple[bool, bool]:
+            return not self._has_passed(candidate), candidate == digest or self.mark_of(candidate) is not None
 
         return min(served, key=unfitness, default=None)
 

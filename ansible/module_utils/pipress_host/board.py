@@ -19,26 +19,26 @@ def judge_board(facts: dict[str, Any]) -> list[Finding]:
 
 
 def _power(facts: dict[str, Any]) -> list[Finding]:
-    found = []
+    findings = []
     flags = flags_now(facts["throttled"])
     now = [name for bit, name in CONDITIONS.items() if flags & bit]
     past = [name for bit, name in CONDITIONS.items() if flags_since_boot(facts["throttled"]) & ~flags & bit]
     if now:
-        found.append(
+        findings.append(
             Finding(
                 f"the firmware reports {', '.join(now)}",
                 "use a 5.1 V / 3 A supply, a short cable, and a heat sink or fan",
             )
         )
     if past:
-        found.append(
+        findings.append(
             Finding(
                 f"the firmware has seen {', '.join(past)} since boot",
                 "watch supply and cooling: it will cost tokens per second",
                 error=False,
             )
         )
-    return found
+    return findings
 
 
 def _heat(facts: dict[str, Any]) -> list[Finding]:
@@ -58,20 +58,20 @@ def _governor(facts: dict[str, Any]) -> list[Finding]:
 
 
 def _card(facts: dict[str, Any]) -> list[Finding]:
-    found = []
+    findings = []
     if facts["diskErrors"]:
-        found.append(
+        findings.append(
             Finding(
                 f"the kernel has seen disk errors since boot, the last: {facts['diskErrors'][-1]}",
                 "copy what matters and replace the SD card; look at `dmesg` for all of them",
             )
         )
     for device, count in sorted(facts["fileSystemErrors"].items()):
-        found.append(
+        findings.append(
             Finding(
                 f"the file system on {device} has recorded {count} errors since it was last checked",
                 f"run `e2fsck -f /dev/{device}` while it is not mounted; if errors come back, replace the SD card",
                 error=False,
             )
         )
-    return found
+    return findings

@@ -78,8 +78,8 @@ def write_json(path: Path, document: Any, mode: int = 0o644) -> None:
     write_atomically(path, (json.dumps(document, indent=2, sort_keys=True) + "\n").encode(), mode)
 
 
-def sha256_of(path: Path, each: Callable[[int], None] | None = None) -> str:
-    """SHA-256 of a file in hex; `each` hears the size of every piece read."""
+def sha256_of(path: Path, on_piece: Callable[[int], None] | None = None) -> str:
+    """SHA-256 of a file in hex; `on_piece` hears the size of every piece read."""
     digest = hashlib.sha256()
     with open(path, "rb") as source:
         while True:
@@ -87,5 +87,5 @@ def sha256_of(path: Path, each: Callable[[int], None] | None = None) -> str:
             if not piece:
                 return digest.hexdigest()
             digest.update(piece)
-            if each:
-                each(len(piece))
+            if on_piece:
+                on_piece(len(piece))

@@ -28,8 +28,8 @@ def make_server(store: Path, port: int) -> http.server.ThreadingHTTPServer:
         timeout = 60
 
         def do_GET(self) -> None:
-            found = re.fullmatch(r"/sha256/([0-9a-f]{64})", self.path)
-            path = store / found[1] if found else None
+            match = re.fullmatch(r"/sha256/([0-9a-f]{64})", self.path)
+            path = store / match[1] if match else None
             if path is None or not is_stamped(path):
                 self._refuse(404)
             elif not free.acquire(blocking=False):

@@ -31,16 +31,16 @@ def judge(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
 
 
 def _machine(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
-    found = []
+    findings = []
     if facts["machine"] != "aarch64":
-        found.append(
+        findings.append(
             Finding(
                 f"the kernel is {facts['machine']}, not aarch64",
                 "install the 64-bit Raspberry Pi OS, or set `arm_64bit=1` in config.txt and reboot",
             )
         )
     elif facts["pointerBits"] != 64:
-        found.append(
+        findings.append(
             Finding(
                 "the kernel is 64-bit but the system on it is 32-bit",
                 "install the 64-bit Raspberry Pi OS: a 32-bit one cannot run llama-server",
@@ -48,7 +48,7 @@ def _machine(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
         )
     if facts["cpuParts"] != [CORTEX_A72]:
         parts = ", ".join(facts["cpuParts"]) or "unknown"
-        found.append(
+        findings.append(
             Finding(
                 f"the CPU part is {parts}, not {CORTEX_A72} (Cortex-A72)",
                 "the release is built for a Raspberry Pi 4; take another host",
@@ -56,7 +56,7 @@ def _machine(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
         )
     model = facts["model"] or "unknown"
     if not model.startswith("Raspberry Pi 4") and not model.startswith("Raspberry Pi Compute Module 4"):
-        found.append(
+        findings.append(
             Finding(
                 f"the board says it is `{model}`, not a Raspberry Pi 4",
                 "expected of a virtual host"
@@ -65,15 +65,15 @@ def _machine(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
                 error=False,
             )
         )
-    return found
+    return findings
 
 
 def _system(facts: dict[str, Any]) -> list[Finding]:
-    found = []
+    findings = []
     if not facts["systemd"]:
-        found.append(Finding("systemd does not run this host", "use an image that boots with systemd"))
+        findings.append(Finding("systemd does not run this host", "use an image that boots with systemd"))
     for folder in facts["readOnly"]:
-        found.append(
+        findings.append(
             Finding(
                 f"{folder} is read-only",
                 "look at `dmesg` for errors of the SD card, replace it if there are any; "
@@ -81,20 +81,20 @@ def _system(facts: dict[str, Any]) -> list[Finding]:
             )
         )
     if facts["separateVar"]:
-        found.append(
+        findings.append(
             Finding(
                 "/var/lib/pipress is on another file system than /",
                 "systemd may read its units before that is mounted: see that the service is up after a reboot",
                 error=False,
             )
         )
-    return found
+    return findings
 
 
 def _memory(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
-    found = []
+    findings = []
     if facts["memoryBytes"] < wants["memoryBytes"]:
-        found.append(
+        findings.append(
             Finding(
                 f"{size_text(facts['memoryBytes'])} of memory, but model, KV cache and system need "
                 f"{size_text(wants['memoryBytes'])}",
@@ -102,21 +102,21 @@ def _memory(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
             )
         )
     if not facts["memoryCgroup"]:
-        found.append(
+        findings.append(
             Finding(
                 "the kernel does not count memory per service, so that MemoryMax has no effect",
                 "add `cgroup_enable=memory cgroup_memory=1` to the one line of /boot/firmware/cmdline.txt and reboot",
             )
         )
     if facts["swap"]:
-        found.append(
+        findings.append(
             Finding(
                 f"swap is on ({', '.join(facts['swap'])})",
                 "the service does not use it, but others wear out an SD card with it: `swapoff -a`",
                 error=False,
             )
         )
-    return found
+    return findings
 
 
 def _disk(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:

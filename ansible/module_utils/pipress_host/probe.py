@@ -10,20 +10,22 @@ from .throttling import flags_now
 
 def what_is_wrong(activation: Activation, digest: str, port: int) -> list[str]:
     """Everything that shows that `digest` does not serve as it did when it passed its health check; empty when it does."""
-    found = []
+    problems = []
     current = activation.current()
     if current != digest:
-        found.append(f"the host serves {current[:12] if current else 'no release'}, not {digest[:12]}")
+        problems.append(f"the host serves {current[:12] if current else 'no release'}, not {digest[:12]}")
     state = activation.service.state()
     if state.active != "active":
-        found.append(f"the service is {state.active}: {activation.service.log_tail() or 'it logged nothing'}")
+        problems.append(
+            f"the service is {state.active}: {activation.service.log_tail() or 'it logged nothing'}"
+        )
     elif state.restarts > 0:
-        found.append(
+        problems.append(
             f"systemd had to restart the service {state.restarts} times: {activation.service.log_tail()}"
         )
     if state.active == "active" and not is_healthy(port):
-        found.append("/health does not say that the server is ready")
+        problems.append("/health does not say that the server is ready")
     flags = flags_now(throttled())
     if flags:
-        found.append(f"the firmware throttles the board (get_throttled 0x{flags:x})")
-    return found
+        problems.append(f"the firmware throttles the board (get_throttled 0x{flags:x})")
+    return problems

@@ -39,8 +39,8 @@ def read_report(root: Path, wanted: Iterable[Wanted], port: int, unit: str) -> d
         "memoryBytes": _memory_bytes(),
         "memoryCgroup": _memory_cgroup(),
         "diskFreeBytes": _free_bytes(root),
-        "missingBytes": sum(missing_bytes(store, each) for each in files),
-        "releaseBytes": sum(each.size for each in files),
+        "missingBytes": sum(missing_bytes(store, file) for file in files),
+        "releaseBytes": sum(file.size for file in files),
         "readOnly": [folder for folder in WRITTEN if _is_read_only(Path(folder))],
         "separateVar": _device_of(root) != _device_of(Path("/")),
         "epoch": time.time(),
@@ -85,8 +85,8 @@ def _memory_bytes() -> int:
 
 def available_bytes() -> int:
     """Memory that a program can have without the kernel taking it from others."""
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
-    return int(found[1]) * 1024 if found else _memory_bytes()
+    match = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return int(match[1]) * 1024 if match else _memory_bytes()
 
 
 def _memory_cgroup() -> bool:

@@ -17,26 +17,26 @@ def check_server(path: Path, build: str, minimum_build: int, flags: list[str], k
 
     What it says about itself is kept beside it (with `keep`) and asked for again only when the file has changed.
     """
-    said = _what_it_says(path, keep)
-    if build and said["build"] != int(build.lstrip("b")):
+    properties = _properties_of(path, keep)
+    if build and properties["build"] != int(build.lstrip("b")):
         raise HostError(
-            f"llama-server is build b{said['build']}, not the pinned {build}",
+            f"llama-server is build b{properties['build']}, not the pinned {build}",
             "delete the folder `llama.cpp` in pipress's cache, so that it is built again, and run `npm start`",
         )
-    if said["build"] < minimum_build:
+    if properties["build"] < minimum_build:
         raise HostError(
-            f"llama-server is build b{said['build']}; builds below b{minimum_build} have known security holes",
+            f"llama-server is build b{properties['build']}; builds below b{minimum_build} have known security holes",
             "pin a newer llama.cpp",
         )
-    unknown = [flag for flag in flags if flag not in said["flags"]]
+    unknown = [flag for flag in flags if flag not in properties["flags"]]
     if unknown:
         raise HostError(
-            f"llama-server b{said['build']} does not know {', '.join(unknown)}",
+            f"llama-server b{properties['build']} does not know {', '.join(unknown)}",
             "fit the flags in the role server to the pinned build",
         )
 
 
-def _what_it_says(path: Path, keep: bool) -> dict[str, Any]:
+def _properties_of(path: Path, keep: bool) -> dict[str, Any]:
     note = path.with_name(path.name + ".says")
     kept = read_json(note)
     if kept and kept["stamp"] == stamp_of(path):
@@ -49,10 +49,10 @@ def _what_it_says(path: Path, keep: bool) -> dict[str, Any]:
             "llama-server does not tell its version", "see that the release was built from the pinned source"
         )
     flags = sorted(set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", _run(path, "--help"))))
-    said = {"stamp": stamp_of(path), "build": int(version[1]), "flags": flags}
+    properties = {"stamp": stamp_of(path), "build": int(version[1]), "flags": flags}
     if keep:
-        write_json(note, said)
-    return said
+        write_json(note, properties)
+    return properties
 
 
 def _run(path: Path, flag: str) -> str:

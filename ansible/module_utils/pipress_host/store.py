@@ -149,7 +149,7 @@ def fetch(store: Path, wanted: Wanted, socket_path: str, peers: Sequence[str] = 
             }
         part = path.with_name(path.name + ".part")
         with open(part, "a+b") as out:
-            found = min(os.fstat(out.fileno()).st_size, wanted.size)
+            resumed_at = min(os.fstat(out.fileno()).st_size, wanted.size)
             sources = [*(Source(address, peer=True) for address in peers), Source(socket_path)]
             transferred = _fill(out, wanted, sources)
             os.fchmod(out.fileno(), wanted.mode)
@@ -161,7 +161,7 @@ def fetch(store: Path, wanted: Wanted, socket_path: str, peers: Sequence[str] = 
         "changed": True,
         "state": state,
         "transferred": sum(transferred),
-        "resumedAt": found,
+        "resumedAt": resumed_at,
         "fromPeers": transferred[1],
     }
 

@@ -49,11 +49,11 @@ WANTS = {
 
 
 def errors_of(**changes):
-    return [str(each) for each in judge({**GOOD, **changes}, WANTS) if each.error]
+    return [str(finding) for finding in judge({**GOOD, **changes}, WANTS) if finding.error]
 
 
 def warnings_of(**changes):
-    return [str(each) for each in judge({**GOOD, **changes}, WANTS) if not each.error]
+    return [str(finding) for finding in judge({**GOOD, **changes}, WANTS) if not finding.error]
 
 
 def test_a_good_pi_gives_no_finding():
@@ -61,7 +61,7 @@ def test_a_good_pi_gives_no_finding():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"machine": "armv7l"}, "the kernel is armv7l, not aarch64"),
         ({"pointerBits": 32}, "the system on it is 32-bit"),
@@ -79,9 +79,9 @@ def test_a_good_pi_gives_no_finding():
         ({"diskErrors": ["I/O error, dev mmcblk0, sector 9"]}, "the last: I/O error, dev mmcblk0, sector 9"),
     ],
 )
-def test_each_obstacle_is_named_with_its_remedy(changes, said):
+def test_each_obstacle_is_named_with_its_remedy(changes, message):
     (error,) = errors_of(**changes)
-    assert said in error
+    assert message in error
     assert " — " in error
 
 
@@ -90,7 +90,7 @@ def test_all_obstacles_are_told_at_once():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"model": "linux,dummy-virt"}, "`linux,dummy-virt`, not a Raspberry Pi 4"),
         ({"throttled": 0x10000}, "has seen under-voltage since boot"),
@@ -107,9 +107,9 @@ def test_all_obstacles_are_told_at_once():
         ),
     ],
 )
-def test_what_is_only_worth_knowing_is_a_warning(changes, said):
+def test_what_is_only_worth_knowing_is_a_warning(changes, message):
     assert errors_of(**changes) == []
-    assert said in warnings_of(**changes)[0]
+    assert message in warnings_of(**changes)[0]
 
 
 def test_a_listener_of_our_own_and_a_full_disk_with_nothing_to_fetch_are_fine():
@@ -128,8 +128,8 @@ def test_the_report_of_this_machine_can_be_judged():
 def test_a_listener_is_found_by_its_port():
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        found = listener_of(port, "pipress-llama.service")
-        assert found == {"pid": os.getpid(), "command": found["command"], "ours": False}
+        listener = listener_of(port, "pipress-llama.service")
+        assert listener == {"pid": os.getpid(), "command": listener["command"], "ours": False}
     assert listener_of(port, "pipress-llama.service") is None
 
 

@@ -26,7 +26,7 @@ class Stage:
 
 
 @pytest.mark.parametrize(
-    ("current", "state", "healthy", "flags", "said"),
+    ("current", "state", "healthy", "flags", "parts"),
     [
         ("new", ServiceState("active", 0), True, 0x50000, []),
         ("new", ServiceState("active", 0), True, None, []),
@@ -44,11 +44,11 @@ class Stage:
     ],
 )
 def test_everything_that_changed_since_the_health_check_is_reported(
-    monkeypatch, current, state, healthy, flags, said
+    monkeypatch, current, state, healthy, flags, parts
 ):
     monkeypatch.setattr(probe, "is_healthy", lambda port: healthy)
     monkeypatch.setattr(probe, "throttled", lambda: flags)
-    found = probe.what_is_wrong(Stage(current, state), "new", 8080)
-    assert len(found) == len(said)
-    for message, part in zip(found, said):
+    problems = probe.what_is_wrong(Stage(current, state), "new", 8080)
+    assert len(problems) == len(parts)
+    for message, part in zip(problems, parts):
         assert part in message

@@ -28,15 +28,17 @@ def test_the_pinned_build_that_knows_its_flags_is_fine_and_asked_only_once(serve
 
 
 @pytest.mark.parametrize(
-    ("build", "minimum", "flags", "said"),
+    ("build", "minimum", "flags", "message"),
     [
         ("b11500", 11393, [], "is build b11434, not the pinned b11500"),
         ("", 12000, [], "builds below b12000 have known security holes"),
         ("", 11393, ["--model", "--mmap"], "does not know --mmap"),
     ],
 )
-def test_another_build_an_unsafe_build_and_an_unknown_flag_are_refused(server, build, minimum, flags, said):
-    with pytest.raises(HostError, match=said):
+def test_another_build_an_unsafe_build_and_an_unknown_flag_are_refused(
+    server, build, minimum, flags, message
+):
+    with pytest.raises(HostError, match=message):
         check_server(server, build, minimum, flags)
 
 

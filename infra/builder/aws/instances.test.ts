@@ -46,11 +46,11 @@ const instances = (count: number, groups = count) => ({
 });
 
 function only(resources: readonly Declared[], type: string, name?: string): Declared {
-  const found = resources.filter(
-    (each) => each.type.endsWith(`:${type}`) && (name ?? each.name) === each.name,
+  const matches = resources.filter(
+    (resource) => resource.type.endsWith(`:${type}`) && (name ?? resource.name) === resource.name,
   );
-  expect(found, type).toHaveLength(1);
-  return found[0] as Declared;
+  expect(matches, type).toHaveLength(1);
+  return matches[0] as Declared;
 }
 
 /** What each resource comes after, by type and name. */

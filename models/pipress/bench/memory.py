@@ -38,14 +38,14 @@ class PeakMemory:
 
 def _tree(pid: int) -> list[int]:
     """The process and its descendants, as far as they live."""
-    found = [pid]
-    for parent in found:
+    pids = [pid]
+    for parent in pids:
         for children in Path(f"/proc/{parent}/task").glob("*/children"):
             try:
-                found += [int(child) for child in children.read_text().split()]
+                pids += [int(child) for child in children.read_text().split()]
             except OSError:
                 continue  # it ended meanwhile
-    return found
+    return pids
 
 
 def _memory(pid: int) -> tuple[int, int]:

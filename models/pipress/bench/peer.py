@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipress.bench.eight_b import say_seldom
+from pipress.bench.eight_b import report_seldom
 from pipress.jobs.machine import describe_machine
 from pipress.jobs.work import explain
 from pipress.spec import Spec
@@ -50,7 +50,7 @@ def make(spec: dict[str, Any]) -> None:
                     llama_cpp_bin=Path(spec["tools"]["llamaCppBin"]),
                     convert_script=Path(spec["tools"]["convertScript"]),
                     checkpoint=Path(checkpoint),
-                    report=say_seldom(spec["name"]),
+                    report=report_seldom(spec["name"]),
                 ),
                 inputs,
                 out,

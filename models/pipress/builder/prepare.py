@@ -86,14 +86,14 @@ def prepare(source: Path, jobs: Path, cache: Path, llama_cpp: bool = True) -> Pr
     def ready() -> Prepared | None:
         return toolbox.prepared if toolbox.has_python() and (not llama_cpp or toolbox.has_llama_cpp()) else None
 
-    found = ready()
-    if found is None:
+    prepared = ready()
+    if prepared is None:
         key = hashlib.sha256(json.dumps([toolbox.settings, llama_cpp], sort_keys=True).encode()).hexdigest()
         job = Job(jobs, key)
         spec = {"name": "prepare", "stage": "prepare", "source": str(source), "cache": str(cache)}
         submit(job, {**spec, "llamaCpp": llama_cpp}, "prepare")
-        found = follow(job, "prepare", ready)
-    return found
+        prepared = follow(job, "prepare", ready)
+    return prepared
 
 
 def make_ready(job: Job, spec: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ def has_checkpoint(folder: Path) -> bool:
 def newest(folder: Path) -> float:
     """When the latest part of the checkpoint was written; 0 when there is none."""
     # os.walk passes over folders that vanish while it walks: the job may be clearing up right now.
-    files = [Path(at, name) for at, _, names in os.walk(folder / "checkpoint") for name in names]
+    files = [Path(directory, name) for directory, _, names in os.walk(folder / "checkpoint") for name in names]
     return max(map(_written, files), default=0.0)
 
 

@@ -36,5 +36,5 @@ def machine(s3_server: S3Server, s3_url: str, aws: AwsDouble, tmp_path: Path) ->
         return made[-1]
 
     yield make
-    for each in made:
-        each.cut_power()
+    for one in made:
+        one.cut_power()

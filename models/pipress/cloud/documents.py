@@ -42,5 +42,5 @@ class BucketDocuments:
             pages = self.bucket.client.get_paginator("list_objects_v2").paginate(
                 Bucket=address.bucket, Prefix=address.name(path)
             )
-            names = [found["Key"] for page in pages for found in page.get("Contents", [])]
+            names = [item["Key"] for page in pages for item in page.get("Contents", [])]
         return [name[len(address.prefix) :].lstrip("/") for name in names]

@@ -51,8 +51,8 @@ class JobQueue:
 
     def jobs(self) -> list[dict[str, Any]]:
         """What is wanted, the oldest first."""
-        found = [self._read(f"jobs/{key}") for key in self._keys("jobs")]
-        return sorted((job for job in found if job), key=lambda job: job["submittedAt"])
+        submitted = [self._read(f"jobs/{key}") for key in self._keys("jobs")]
+        return sorted((job for job in submitted if job), key=lambda job: job["submittedAt"])
 
     def status(self, key: str) -> dict[str, Any] | None:
         """What the instance last report of a job."""

@@ -44,9 +44,9 @@ class Groups:
 
     def wake(self) -> None:
         """Asks for an instance unless one is asked for already. Raises StageError when there is no such group."""
-        found = self._describe()
+        groups = self._describe()
         for index, name in enumerate(self.names):
-            if found[name]["DesiredCapacity"] > 0:
+            if groups[name]["DesiredCapacity"] > 0:
                 self.current = index
                 return
         self._start(self.asked)
@@ -75,16 +75,16 @@ class Groups:
 
     def _describe(self) -> dict[str, dict[str, Any]]:
         answer = self.client.describe_auto_scaling_groups(AutoScalingGroupNames=self.candidates)
-        found = {group["AutoScalingGroupName"]: group for group in answer["AutoScalingGroups"]}
+        groups = {group["AutoScalingGroupName"]: group for group in answer["AutoScalingGroups"]}
         self.hours = {
             name: next((float(tag["Value"]) for tag in group.get("Tags", []) if tag["Key"] == TTL_TAG), USUAL_HOURS)
-            for name, group in found.items()
+            for name, group in groups.items()
         }
-        if not found:
+        if not groups:
             raise StageError(
                 f"there is no Auto Scaling group {self.candidates[0]}", "run `up` again: it declares the instance"
             )
-        return found
+        return groups
 
     def _start(self, name: str) -> None:
         # Before the instance: AWS itself takes it down, should its watchdog not.

@@ -44,10 +44,10 @@ class Metadata:
         """Keys of the instance's role, renewed a few minutes before they expire. Raises OSError when it has none."""
         if self._credentials is None or time.time() > self._renew_at:
             role = self.get("meta-data/iam/security-credentials/")
-            found = role and self.get(f"meta-data/iam/security-credentials/{role.splitlines()[0]}")
-            if not found:
+            document = role and self.get(f"meta-data/iam/security-credentials/{role.splitlines()[0]}")
+            if not document:
                 raise OSError("the instance has no role: the metadata service names none")
-            keys = json.loads(found)
+            keys = json.loads(document)
             self._credentials = Credentials(keys["AccessKeyId"], keys["SecretAccessKey"], keys.get("Token") or None)
             self._renew_at = time.time() + 300
         return self._credentials

@@ -23,8 +23,8 @@ CHUNK = 1 << 20
 class Refused(OSError):
     """S3 said no. `status` is that of HTTP."""
 
-    def __init__(self, method: str, url: str, status: int, said: str) -> None:
-        super().__init__(f"{method} {url} answered {status}: {said}")
+    def __init__(self, method: str, url: str, status: int, message: str) -> None:
+        super().__init__(f"{method} {url} answered {status}: {message}")
         self.status = status
 
 
@@ -42,8 +42,8 @@ class Objects:
     def fetch(self, path: str, target: Path) -> bool:
         """Writes the object into a file, piece by piece. Returns whether there is one."""
         part = target.with_name(f"{target.name}.part")
-        found = self._request("GET", path, missing_is_none=True, into=part)
-        if found is None:
+        answer = self._request("GET", path, missing_is_none=True, into=part)
+        if answer is None:
             return False
         part.replace(target)
         return True
@@ -64,16 +64,16 @@ class Objects:
 
     def list(self, path: str) -> list[str]:
         """Paths of all objects that begin so, in order."""
-        prefix, found, more = self.address.name(path), [], None
+        prefix, paths, more = self.address.name(path), [], None
         while True:
             query = {"list-type": "2", "prefix": prefix, **({"continuation-token": more} if more else {})}
             answer = xml.fromstring(self._request("GET", None, query=query) or b"")
             space = answer.tag.split("}")[0] + "}" if answer.tag.startswith("{") else ""
             keys = [element.text or "" for element in answer.iter(f"{space}Key")]
-            found += [key[len(self.address.prefix) :].lstrip("/") for key in keys]
+            paths += [key[len(self.address.prefix) :].lstrip("/") for key in keys]
             more = answer.findtext(f"{space}NextContinuationToken")
             if not more:
-                return found
+                return paths
 
     def _request(
         self,

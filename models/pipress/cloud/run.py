@@ -20,7 +20,7 @@ from pipress.cloud.documents import BucketDocuments
 from pipress.cloud.job_queue import STALE_SECONDS, JobQueue
 from pipress.cloud.launch import NO_CAPACITY, Groups, explain_launch
 from pipress.errors import StageError
-from pipress.jobs.attach import SILENCE_SECONDS, Interrupted, interrupt, print_result, result_document, say
+from pipress.jobs.attach import SILENCE_SECONDS, Interrupted, interrupt, print_message, print_result, result_document
 from pipress.store.s3_address import parse_s3_url
 from pipress.store.s3_client import open_bucket
 from pipress.store.store import open_store
@@ -42,11 +42,11 @@ def main(jobs: Path) -> int:
     try:
         print_result(run(order, jobs))
     except Interrupted:
-        say(f"{name} goes on without you on its instance. To pick it up, run the same command again")
+        print_message(f"{name} goes on without you on its instance. To pick it up, run the same command again")
         return 130
     except StageError as error:
-        say(f"{name}: {error}")
-        say(f"{name}: log: ./pipress logs {name}")
+        print_message(f"{name}: {error}")
+        print_message(f"{name}: log: ./pipress logs {name}")
         return 1
     return 0
 
@@ -74,10 +74,10 @@ def _submit(queue: JobQueue, spec: dict[str, Any]) -> str:
     submission = secrets.token_hex(8)
     job = {"submission": submission, "submittedAt": time.time(), "spec": spec}
     while not queue.submit(spec["key"], job):
-        there = queue.job(spec["key"])
-        if there is not None:
-            say(f"{spec['name']} is in the job queue already: attaching")
-            return there["submission"]
+        queued = queue.job(spec["key"])
+        if queued is not None:
+            print_message(f"{spec['name']} is in the job queue already: attaching")
+            return queued["submission"]
     return submission
 
 
@@ -109,11 +109,11 @@ class _Following:
                 return
             at_work = status is not None and status["state"] == "working" and time.time() - status["at"] < STALE_SECONDS
             if at_work:
-                self._say(status["line"])
+                self._print_message(status["line"])
                 self.asked_since = time.time()
             else:
                 waited = format_duration(time.time() - self.began)
-                self._say(f"{name} waiting for an instance ({self.groups.asked}, {waited})")
+                self._print_message(f"{name} waiting for an instance ({self.groups.asked}, {waited})")
                 self._have_one_started()
             time.sleep(POLL_SECONDS)
 
@@ -151,14 +151,14 @@ class _Following:
         error = explain_launch(message, self.name)
         if NO_CAPACITY.search(message) and self.groups.go_on_demand():
             self.asked_since = time.time()
-            self._say(f"{self.spec['name']} {error.what}; asking for an on-demand instance", at_once=True)
+            self._print_message(f"{self.spec['name']} {error.what}; asking for an on-demand instance", at_once=True)
             return
         self.groups.give_up()
         raise error
 
-    def _say(self, line: str, at_once: bool = False) -> None:
+    def _print_message(self, line: str, at_once: bool = False) -> None:
         now = time.monotonic()
         if at_once or line != self.line or now - self.line_at >= SILENCE_SECONDS:
-            if not say(line):
+            if not print_message(line):
                 raise Interrupted
             self.line, self.line_at = line, now

@@ -19,7 +19,7 @@ from pipress.jobs.commands import stop_job
 
 POLL_SECONDS = 3.0
 BEAT_SECONDS = 1.0
-SAY_SECONDS = 5.0
+REPORT_SECONDS = 5.0
 LOG_SECONDS = 20.0
 CHECKPOINT_SECONDS = 600.0
 # Stages that download, and so may need the token.
@@ -56,7 +56,7 @@ class _Work:
         self.folder = worker.home.job(self.key).folder
         self.output = worker.home.root / "job.out"
         self.words = worker.home.root / "job.err"
-        self.due = {self._say: 0.0, self._log: LOG_SECONDS, self._save: CHECKPOINT_SECONDS}
+        self.due = {self._report_work: 0.0, self._log: LOG_SECONDS, self._save: CHECKPOINT_SECONDS}
         self.saved_at = 0.0
         self.unwanted = False
 
@@ -93,8 +93,8 @@ class _Work:
             _send(child, order)
             while (code := child.poll()) is None:
                 self._beat(self._line())
-                for act, at in list(self.due.items()):
-                    if time.monotonic() - began >= at and not home.ending:
+                for act, due_at in list(self.due.items()):
+                    if time.monotonic() - began >= due_at and not home.ending:
                         self.due[act] = time.monotonic() - began + act()
                 time.sleep(BEAT_SECONDS)
         return code
@@ -128,17 +128,17 @@ class _Work:
 
     # What is done every few seconds; each returns the seconds until the next time.
 
-    def _say(self) -> float:
+    def _report_work(self) -> float:
         self._report("working", self._line())
         try:
-            there = self.worker.queue.job(self.key)
-            if there is None or there["submission"] != self.job["submission"]:
+            queued = self.worker.queue.job(self.key)
+            if queued is None or queued["submission"] != self.job["submission"]:
                 print(f"{self.spec['name']} is not wanted any more", flush=True)
                 self.unwanted = True
                 stop_job(self.worker.home.data / "jobs", self.key)
         except (OSError, StageError) as error:
             print(f"cannot look after the job: {error}", flush=True)
-        return SAY_SECONDS
+        return REPORT_SECONDS
 
     def _log(self) -> float:
         try:

@@ -50,5 +50,5 @@ class Services:
             with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
-            said = " ".join(error.read().decode(errors="replace").split())[:300]
-            raise OSError(f"{service} answered {error.code}: {said}") from None
+            message = " ".join(error.read().decode(errors="replace").split())[:300]
+            raise OSError(f"{service} answered {error.code}: {message}") from None

@@ -37,8 +37,11 @@ def sign(
 
     payload_sha256: of the body, in hex, or `UNSIGNED-PAYLOAD` where the service takes that.
     """
-    parts, at = urlsplit(url), (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
-    signed = {name.lower(): value.strip() for name, value in headers.items()} | {"host": parts.netloc, "x-amz-date": at}
+    parts, timestamp = urlsplit(url), (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+    signed = {name.lower(): value.strip() for name, value in headers.items()} | {
+        "host": parts.netloc,
+        "x-amz-date": timestamp,
+    }
     if service == "s3":
         signed["x-amz-content-sha256"] = payload_sha256
     if credentials.token is not None:
@@ -56,8 +59,8 @@ def sign(
             payload_sha256,
         ]
     )
-    scope = f"{at[:8]}/{region}/{service}/aws4_request"
-    text = "\n".join(["AWS4-HMAC-SHA256", at, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    scope = f"{timestamp[:8]}/{region}/{service}/aws4_request"
+    text = "\n".join(["AWS4-HMAC-SHA256", timestamp, scope, hashlib.sha256(canonical.encode()).hexdigest()])
     key = f"AWS4{credentials.secret_key}".encode()
     for part in scope.split("/"):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()

@@ -198,7 +198,7 @@ def test_a_spot_instance_that_is_taken_back_saves_its_checkpoint_and_the_next_on
     queue = queue_of(instance)
     queue.submit(key, {"submission": "s1", "submittedAt": time.time(), "spec": spec})
     assert instance.boot() == 0, instance.logs()
-    log = instance.place_log(key)
+    log = instance.log_path(key)
     instance.wait(lambda: log.exists() and "step 6/200" in log.read_text(), "a few steps of training")
     aws.interrupt()
     instance.wait(instance.is_off, "the instance's end")
@@ -217,7 +217,7 @@ def test_a_spot_instance_that_is_taken_back_saves_its_checkpoint_and_the_next_on
     manifest = store.manifest(key)
     assert manifest is not None, again.logs()
     assert manifest["metrics"]["steps"] == 200
-    assert "going on from the checkpoint after step" in again.place_log(key).read_text()
+    assert "going on from the checkpoint after step" in again.log_path(key).read_text()
     assert queue.documents.get(queue.checkpoint(key)) is None
     assert [record["state"] for record in queue.instances()] == ["ended", "ended"]
     assert json.dumps(queue.instances()).count("EC2 takes the spot instance back") == 1

@@ -189,8 +189,8 @@ def _gpu_percent() -> float:
     """Use of the busiest GPU. A driver that does not answer is no reason to call it idle."""
     query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
     try:
-        found = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
-        return max(float(line) for line in found.stdout.split())
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
+        return max(float(line) for line in answer.stdout.split())
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         print(f"cannot ask the GPU: {error}", flush=True)
         return 100.0

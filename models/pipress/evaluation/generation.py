@@ -71,10 +71,10 @@ def repetition(texts: Sequence[str]) -> float:
     Welleck et al., "Neural Text Generation with Unlikelihood Training" (arXiv:1908.04319), there over tokens. Greedy
     decoding of a damaged model runs in circles, which perplexity hardly shows.
     """
-    said = repeated = 0
+    total = repeated = 0
     for text in texts:
         words = text.split()
         ngrams = [tuple(words[i : i + NGRAM]) for i in range(len(words) - NGRAM + 1)]
-        said += len(ngrams)
+        total += len(ngrams)
         repeated += len(ngrams) - len(set(ngrams))
-    return repeated / said if said else 0.0
+    return repeated / total if total else 0.0

@@ -97,7 +97,7 @@ def measure_divergence(
 
     Raises StageError when the two do not fit together, or the result is no number.
     """
-    done, found, wrong = 0, {}, ""
+    done, matches, wrong = 0, {}, ""
 
     def on_line(line: str) -> None:
         nonlocal done, wrong
@@ -110,16 +110,16 @@ def measure_divergence(
             wrong = "the reference's log-probabilities are damaged"
         for name, pattern in COMPARED.items():
             if match := pattern.search(line):
-                found[name] = (match[1], match[2])
+                matches[name] = (match[1], match[2])
 
     command = [*_command(llama_cpp_bin, model, context), "--kl-divergence", "--kl-divergence-base", logits]
     run_program(command, on_line)
-    if wrong or len(found) < len(COMPARED):
+    if wrong or len(matches) < len(COMPARED):
         raise StageError(
             f"{model.name} cannot be compared with the reference: {wrong or 'fewer than 100 tokens to compare on'}",
             "give it more text and the same base model; the log has llama-perplexity's output",
         )
-    values = {name: (_finite(value), _finite(error)) for name, (value, error) in found.items()}
+    values = {name: (_finite(value), _finite(error)) for name, (value, error) in matches.items()}
     return Divergence(
         *values["kld"], values["top"][0] / 100, values["top"][1] / 100, Perplexity(*values["perplexity"], done)
     )

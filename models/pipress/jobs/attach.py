@@ -42,7 +42,7 @@ def run_stage(spec: dict[str, Any]) -> dict[str, Any]:
             signal.signal(number, interrupt)
         started = submit(job, spec)
         if not started:
-            say(f"{name} is at work already: attaching")
+            print_message(f"{name} is at work already: attaching")
         manifest = follow(job, name, lambda: store.manifest(spec["key"]))
     return result_document(manifest)
 
@@ -57,21 +57,21 @@ def follow(job: Job, name: str, find: Callable[[], Result | None]) -> Result:
 
     Raises StageError when that is nothing, Interrupted when there is nobody left to say it to.
     """
-    said, said_at = "", 0.0
+    printed, printed_at = "", 0.0
     while True:
         # In this order: a job that ends between the two looks has left its artifact or its error before it ended. While
         # it works there is no need to look: each look into a bucket is a request.
         if not job.is_at_work():
-            found = find()
-            if found is not None:
-                return found
+            result = find()
+            if result is not None:
+                return result
             raise _failure(job)
         line, now = describe(job.progress, name), time.monotonic()
-        silence = now - said_at
-        if silence >= SILENCE_SECONDS or (line != said and silence >= CHATTER_SECONDS):
-            if not say(line):
+        silence = now - printed_at
+        if silence >= SILENCE_SECONDS or (line != printed and silence >= CHATTER_SECONDS):
+            if not print_message(line):
                 raise Interrupted
-            said, said_at = line, now
+            printed, printed_at = line, now
         time.sleep(POLL_SECONDS)
 
 
@@ -99,16 +99,16 @@ def end_with_parent() -> None:
 class Seldom:
     """Says what it is told, but no more often than the attacher does."""
 
-    def __init__(self, tell: Callable[[str], Any]) -> None:
-        self.tell, self.told_at = tell, 0.0
+    def __init__(self, write: Callable[[str], Any]) -> None:
+        self.write, self.written_at = write, 0.0
 
     def __call__(self, line: str) -> None:
-        if time.monotonic() - self.told_at >= CHATTER_SECONDS:
-            self.tell(line)
-            self.told_at = time.monotonic()
+        if time.monotonic() - self.written_at >= CHATTER_SECONDS:
+            self.write(line)
+            self.written_at = time.monotonic()
 
 
-def say(line: str) -> bool:
+def print_message(line: str) -> bool:
     """One line for a person, on standard error: standard output is the result's. Returns whether anybody reads it."""
     try:
         print(line, file=sys.stderr, flush=True)

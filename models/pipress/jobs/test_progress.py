@@ -26,8 +26,8 @@ def test_a_full_disk_is_one_clear_error_however_it_is_wrapped() -> None:
     wrapped = RuntimeError("while saving")
     wrapped.__cause__ = full
     for error in (full, wrapped, Exception("I/O error: No space left on device (os error 28)")):
-        found = explain(error, Path("/store"))
-        assert (found.what, found.remedy) == (
+        explained = explain(error, Path("/store"))
+        assert (explained.what, explained.remedy) == (
             "the disk that holds /store is full",
             "free some space there and run `up` again",
         )

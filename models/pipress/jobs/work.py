@@ -62,7 +62,7 @@ def _make_artifact(job: Job, spec: dict[str, Any]) -> None:
     check_document("spec", spec, "the job's instructions")
     params = check_params(spec["stage"], spec["params"])
     progress = Progress(job.folder / "progress.json", spec["stage"], spec["name"])
-    store = open_store(spec["store"], job.folder.parent, say=lambda message: progress(0.0, message))
+    store = open_store(spec["store"], job.folder.parent, on_message=lambda message: progress(0.0, message))
     turn = Turn(job.slot, spec["name"], spec.get("forRelease", False))
     if spec["stage"] not in LIGHT:
         turn.wait(progress)
@@ -128,15 +128,15 @@ def _run_stage(job: Job, spec: dict[str, Any], params: dict[str, Any], store: St
     return metrics
 
 
-def explain(error: BaseException, place: Path) -> StageError:
-    """Any failure as one clear error; `place` is the folder on whose disk the work was done."""
+def explain(error: BaseException, folder: Path) -> StageError:
+    """Any failure as one clear error; `folder` is the one on whose disk the work was done."""
     if isinstance(error, StageError):
         return error
     chain: BaseException | None = error
     while chain is not None:
         # safetensors and others wrap what the system said in errors of their own, as text.
         if getattr(chain, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(chain):
-            return StageError(f"the disk that holds {place} is full", "free some space there and run `up` again")
+            return StageError(f"the disk that holds {folder} is full", "free some space there and run `up` again")
         chain = chain.__cause__ or chain.__context__
     if isinstance(error, MemoryError):
         return StageError("ran out of memory", "use a builder with more memory")

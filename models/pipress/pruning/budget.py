@@ -50,12 +50,12 @@ def fewer_heads(shape: Shape, parameters: float) -> Shape:
     A group is a key-value head with its query heads. Raises StageError where no number of them loads, or the nearest is
     nowhere near.
     """
-    each = shape.kv_group_parameters * shape.layers
+    group_parameters = shape.kv_group_parameters * shape.layers
     options = [shape.smaller(kv_heads=kv) for kv in range(1, shape.kv_heads)]
     options = [option for option in options if not problems_of(option)]
     shares = sorted((shape.parameters - option.parameters) / shape.parameters for option in options)
     nearest = min(options, key=lambda option: abs(shape.parameters - option.parameters - parameters), default=None)
-    if nearest is None or abs(shape.parameters - nearest.parameters - parameters) > 0.5 * each:
+    if nearest is None or abs(shape.parameters - nearest.parameters - parameters) > 0.5 * group_parameters:
         named = ", ".join(f"{share:.3f}" for share in shares) or "none"
         raise StageError(
             f"removing {parameters / shape.parameters:.0%} of the parameters is not a whole number of the "

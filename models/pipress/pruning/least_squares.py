@@ -60,7 +60,9 @@ def _cheapest(inverse: torch.Tensor, weight: torch.Tensor, size: int, count: int
     the next: two channels that say the same are both cheap until one of them is gone.
     """
     if size > 1:
-        blocks = torch.stack([inverse[at : at + size, at : at + size] for at in range(0, len(weight), size)])
+        blocks = torch.stack(
+            [inverse[start : start + size, start : start + size] for start in range(0, len(weight), size)]
+        )
         rows = weight.view(len(blocks), size, -1)
         return (rows * torch.linalg.solve(blocks, rows)).sum(dim=(1, 2)).topk(count, largest=False).indices
     costs = weight.square().sum(dim=1) / inverse.diagonal()
@@ -110,16 +112,16 @@ def _what_holds(
         missing = torch.cat(_missing(fitted, weight, kept, gone, columns), dim=1)
         wanted = sum(_missing(judging, weight, kept, gone, columns))
         fitted_gram, judging_gram = fitted.gram[kept][:, kept], judging.gram[kept][:, kept]
-        for at, ridge in enumerate(RIDGES):
+        for row, ridge in enumerate(RIDGES):
             corrections = torch.cholesky_solve(missing, _factor(fitted_gram, ridge)).chunk(2, dim=1)
             for i, correction in enumerate(corrections):
-                linear[at, i] += (correction * wanted).sum().double().cpu()
+                linear[row, i] += (correction * wanted).sum().double().cpu()
                 seen = judging_gram @ correction
                 for j, other in enumerate(corrections):
-                    quadratic[at, i, j] += (other * seen).sum().double().cpu()
-    found = [_best_shares(*judged) for judged in zip(quadratic, linear, strict=True)]
-    best = min(range(len(RIDGES)), key=lambda at: found[at][1])
-    return RIDGES[best], found[best][0]
+                    quadratic[row, i, j] += (other * seen).sum().double().cpu()
+    shares = [_best_shares(*judged) for judged in zip(quadratic, linear, strict=True)]
+    best = min(range(len(RIDGES)), key=lambda row: shares[row][1])
+    return RIDGES[best], shares[best][0]
 
 
 def _missing(

@@ -27,13 +27,13 @@ TRIAL_TOKENS = 1024
 
 def targets(shape: Shape, share: float) -> list[Shape]:
     """Every combination that removes about `share` of the parameters. Raises StageError where there is none."""
-    found = list(mixes(shape, share * shape.parameters))
-    if not found:
+    combinations = list(mixes(shape, share * shape.parameters))
+    if not combinations:
         raise StageError(
             f"no combination of blocks, attention groups and FFN width removes {share:.0%} of the parameters and loads",
             "choose another pruningRatio",
         )
-    return found
+    return combinations
 
 
 def plan(model: StreamedLlama, sequences: torch.Tensor, targets: list[Shape], report: Report) -> Plan:
@@ -94,15 +94,19 @@ def search(candidates: list[Shape], loss: Callable[[Shape], float]) -> Shape:
     best: Shape | None = None
     for kv_heads in sorted({shape.kv_heads for shape in candidates}, reverse=True):
         line = sorted((shape for shape in candidates if shape.kv_heads == kv_heads), key=lambda shape: -shape.layers)
-        at = len(line) // 4 if best is None else min(range(len(line)), key=lambda i: abs(line[i].layers - best.layers))
-        if best is not None and look(line[at]) >= known[best]:
+        index = (
+            len(line) // 4 if best is None else min(range(len(line)), key=lambda i: abs(line[i].layers - best.layers))
+        )
+        if best is not None and look(line[index]) >= known[best]:
             break
         step = max(1, len(line) // 4)
         while step:
-            near = min((i for i in (at - step, at, at + step) if 0 <= i < len(line)), key=lambda i: look(line[i]))
-            if near == at:
+            near = min(
+                (i for i in (index - step, index, index + step) if 0 <= i < len(line)), key=lambda i: look(line[i])
+            )
+            if near == index:
                 step //= 2
-            at = near
-        best = line[at]
+            index = near
+        best = line[index]
     assert best is not None
     return best

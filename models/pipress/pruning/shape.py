@@ -116,20 +116,20 @@ def shape_of(config: dict[str, Any]) -> Shape:
 
 def problems_of(shape: Shape) -> list[str]:
     """Why llama.cpp's `llama` architecture, or Transformers, would not load this shape; empty where they do."""
-    found = []
+    problems = []
     if shape.layers < FEWEST_LAYERS:
-        found.append(f"{shape.layers} blocks are left: at least {FEWEST_LAYERS} are needed")
+        problems.append(f"{shape.layers} blocks are left: at least {FEWEST_LAYERS} are needed")
     if shape.ffn < BLOCK_ROW or shape.ffn % BLOCK_ROW:
-        found.append(f"the FFN width {shape.ffn} is no multiple of {BLOCK_ROW}, the block of llama.cpp's types")
+        problems.append(f"the FFN width {shape.ffn} is no multiple of {BLOCK_ROW}, the block of llama.cpp's types")
     if shape.kv_heads < 1:
-        found.append("no key-value head is left")
+        problems.append("no key-value head is left")
     elif shape.heads % shape.kv_heads:
-        found.append(f"{shape.heads} heads cannot share {shape.kv_heads} key-value heads evenly")
+        problems.append(f"{shape.heads} heads cannot share {shape.kv_heads} key-value heads evenly")
     if shape.heads and shape.hidden % shape.heads:
-        found.append(
+        problems.append(
             f"the hidden size {shape.hidden} is no multiple of {shape.heads} heads: Transformers refuses such a config"
         )
-    return found
+    return problems
 
 
 def check_shape(shape: Shape) -> Shape:
@@ -144,14 +144,14 @@ def check_shape(shape: Shape) -> Shape:
     return shape
 
 
-def check_tensors(found: dict[str, tuple[int, ...]], shape: Shape) -> None:
+def check_tensors(sizes: dict[str, tuple[int, ...]], shape: Shape) -> None:
     """Raises StageError where a checkpoint lacks a tensor of this shape, or has one of another size."""
     wanted = shape.tensors()
-    problems = [f"{name} is missing" for name in wanted if name not in found]
+    problems = [f"{name} is missing" for name in wanted if name not in sizes]
     problems += [
-        f"{name} is {_times(found[name])}, not {_times(size)}"
+        f"{name} is {_times(sizes[name])}, not {_times(size)}"
         for name, size in wanted.items()
-        if name in found and found[name] != size
+        if name in sizes and sizes[name] != size
     ]
     if problems:
         more = f" and {len(problems) - NAMED} more" if len(problems) > NAMED else ""

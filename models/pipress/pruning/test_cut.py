@@ -158,9 +158,9 @@ def test_a_refit_on_little_text_moves_no_more_than_holds_on_other_text() -> None
         return inputs, inputs @ weight + 20 * torch.randn(tokens, 8)
 
     def moments() -> Moments:
-        found, (inputs, wanted) = Moments(32, 8, CPU), text(40)
-        found.add(inputs, wanted, torch.ones(40, 8))
-        return found
+        summed, (inputs, wanted) = Moments(32, 8, CPU), text(40)
+        summed.add(inputs, wanted, torch.ones(40, 8))
+        return summed
 
     halves = moments(), moments()
     inputs, _ = text(4000)

@@ -45,11 +45,11 @@ def test_a_shape_names_every_tensor_that_transformers_has(changes: dict[str, Any
         **changes,
     }
     model = LlamaForCausalLM(LlamaConfig(**config))
-    found = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    sizes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if config["tie_word_embeddings"]:
-        del found["lm_head.weight"]
+        del sizes["lm_head.weight"]
     shape = shape_of(config)
-    assert shape.tensors() == found
+    assert shape.tensors() == sizes
     assert shape.parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -105,20 +105,20 @@ def test_heads_go_in_whole_groups_that_the_hidden_size_allows() -> None:
 @pytest.mark.parametrize("config", [SMOLLM2, LLAMA_8B], ids=["135M", "8B"])
 def test_every_mix_loads_and_spends_the_budget(config: dict[str, Any], share: float) -> None:
     shape = shape_of(config)
-    found = list(mixes(shape, share * shape.parameters))
-    assert len(found) > 2 and len(set(found)) == len(found)
-    for candidate in found:
+    candidates = list(mixes(shape, share * shape.parameters))
+    assert len(candidates) > 2 and len(set(candidates)) == len(candidates)
+    for candidate in candidates:
         assert problems_of(candidate) == []
         assert 1 - candidate.parameters / shape.parameters == pytest.approx(share, rel=0.13)
 
 
 def test_a_missing_tensor_and_one_of_another_size_are_named() -> None:
     shape = shape_of(SMOLLM2)
-    found = shape.tensors()
-    del found["model.norm.weight"]
-    found["model.layers.3.mlp.up_proj.weight"] = (1000, 576)
+    sizes = shape.tensors()
+    del sizes["model.norm.weight"]
+    sizes["model.layers.3.mlp.up_proj.weight"] = (1000, 576)
     with pytest.raises(StageError, match=r"norm\.weight is missing.*up_proj\.weight is 1000 x 576, not 1536 x 576"):
-        check_tensors(found, shape)
+        check_tensors(sizes, shape)
 
 
 def test_a_config_without_its_sizes_is_refused() -> None:

@@ -31,10 +31,10 @@ def allocate(options: dict[str, list[Option]], budget: int) -> dict[str, str]:
     steps: list[tuple[float, str]] = []
 
     def offer(name: str) -> None:
-        hull, at = hulls[name], taken[name]
-        if at + 1 < len(hull):
-            here, there = hull[at], hull[at + 1]
-            heapq.heappush(steps, ((there.loss - here.loss) / (there.bytes - here.bytes), name))
+        hull, step = hulls[name], taken[name]
+        if step + 1 < len(hull):
+            current, following = hull[step], hull[step + 1]
+            heapq.heappush(steps, ((following.loss - current.loss) / (following.bytes - current.bytes), name))
 
     for name in hulls:
         offer(name)
@@ -46,7 +46,7 @@ def allocate(options: dict[str, list[Option]], budget: int) -> dict[str, str]:
             taken[name] += 1
             offer(name)
         # A tensor whose next step does not fit is done; smaller steps of others may still fit.
-    chosen = {name: hulls[name][at].kind for name, at in taken.items()}
+    chosen = {name: hulls[name][step].kind for name, step in taken.items()}
     return refine(options, chosen, left)
 
 

@@ -114,11 +114,11 @@ class Candidates:
         order = _tensor_order(header, list(file.tensors))
         with open(target, "wb") as out:
             out.write(header)
-            for name, at in order:
+            for name, position in order:
                 kind = mix.get(name)
                 size = tensor_bytes(kind, self.source.weights[name].shape) if kind else file.tensors[name].bytes
                 number = gguf.GGMLQuantizationType[kind] if kind else file.tensors[name].type
-                header[at : at + 12] = int(number).to_bytes(4, "little") + offset.to_bytes(8, "little")
+                header[position : position + 12] = int(number).to_bytes(4, "little") + offset.to_bytes(8, "little")
                 self._copy(name, kind, size, out)
                 padding = -size % self.source.alignment
                 out.write(b"\0" * padding)
@@ -152,15 +152,15 @@ def _rows(file: GgufFile, name: str, chosen: np.ndarray) -> np.ndarray:
 
 def _tensor_order(header: bytes | bytearray, names: list[str]) -> list[tuple[str, int]]:
     """Tensors in the header's order, each with the place of its type (4 bytes), which its offset (8 bytes) follows."""
-    places = []
+    positions = []
     for name in names:
         encoded = name.encode()
         # The list of tensors comes last in a header, so the last mention of a name is the one in it.
         begin = header.rfind(len(encoded).to_bytes(8, "little") + encoded)
         dimensions = begin + 8 + len(encoded)
         n_dimensions = int.from_bytes(header[dimensions : dimensions + 4], "little")
-        places.append((name, dimensions + 4 + 8 * n_dimensions))
-    return sorted(places, key=lambda place: place[1])
+        positions.append((name, dimensions + 4 + 8 * n_dimensions))
+    return sorted(positions, key=lambda entry: entry[1])
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -72,8 +72,8 @@ def planned_types(llama_cpp_bin: Path, source: Path, file_type: str, imatrix: Pa
         raise StageError(f"{command[0]} is missing", "run `npm start` again: bootstrap builds it") from None
     if result.returncode != 0:
         return None
-    found = PLANNED.findall(result.stdout.decode("utf-8", errors="replace"))
-    return {name: kind.upper() for name, kind in found}
+    matches = PLANNED.findall(result.stdout.decode("utf-8", errors="replace"))
+    return {name: kind.upper() for name, kind in matches}
 
 
 def exactly(name: str) -> str:

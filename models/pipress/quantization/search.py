@@ -51,7 +51,7 @@ MADE, PROBED, DECIDED = 0.35, 0.65, 0.9
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search ended with. KL divergences in nats per token, from the model that was quantized."""
 
     mix: Mix
@@ -90,7 +90,7 @@ class Search:
         self.measured: dict[str, tuple[float, float]] = read_json(self.folder / "measured.json") or {}
         self.costs: dict[str, float] = {}
 
-    def under_bytes(self, budget: int) -> Found:
+    def under_bytes(self, budget: int) -> SearchResult:
         """The mix of least KL divergence whose file has at most `budget` bytes."""
         smallest = self.source.file_bytes(self._smallest(self.kinds))
         if smallest > budget:
@@ -105,15 +105,15 @@ class Search:
         self._prepare(kinds, average)
         standards = self._standards(budget)
         mixes = [self._allocate(kinds, budget, costs) for costs in (self.costs, self._pooled_costs())]
-        found = self._decide(mixes, standards)
-        if found.standard is None:
-            return found
+        result = self._decide(mixes, standards)
+        if result.standard is None:
+            return result
         # A standard type won: spend on it what it leaves of the budget, and see whether that is better.
-        spare = budget - self.source.file_bytes(found.mix)
-        improved = refine(self._options(kinds, self.costs, also=found.mix), found.mix, spare)
+        spare = budget - self.source.file_bytes(result.mix)
+        improved = refine(self._options(kinds, self.costs, also=result.mix), result.mix, spare)
         return self._decide([*mixes, improved], standards)
 
-    def under_kld(self, limit: float) -> Found:
+    def under_kld(self, limit: float) -> SearchResult:
         """The smallest file whose measured KL divergence is at most `limit` nats per token."""
         self._prepare(self.kinds, TYPICAL_BITS)
         best: Mix | None = None
@@ -138,8 +138,8 @@ class Search:
         standards = self._standards(self.source.file_bytes(best))
         for name, mix in sorted(standards.items(), key=lambda item: self.source.file_bytes(item[1])):
             if self._measure(mix, DECIDING_CHUNKS, f"{name} as it is")[0] <= limit:
-                return self._found(mix, {name: mix})
-        return self._found(best, standards)
+                return self._result(mix, {name: mix})
+        return self._result(best, standards)
 
     # The steps
 
@@ -162,31 +162,31 @@ class Search:
         quiet, raised = self._measure(exact, PROBE_CHUNKS, "almost exact", MADE)[0], {}
         for index, (group, names) in enumerate(groups.items()):
             mix = {**exact, **{name: coarse[name] for name in names}}
-            at = MADE + (PROBED - MADE) * (index + 1) / (len(groups) + 1)
-            kld, _ = self._measure(mix, PROBE_CHUNKS, f"{group} coarse", at)
+            fraction = MADE + (PROBED - MADE) * (index + 1) / (len(groups) + 1)
+            kld, _ = self._measure(mix, PROBE_CHUNKS, f"{group} coarse", fraction)
             noise = sum(loss[coarse[name]][name] - loss[exact[name]][name] for name in names)
             raised[group] = (kld - quiet, noise)
         # A group that seems to cost nothing was lost in the noise of the measurement: it costs a little.
         least = 0.05 * sum(max(cost, 0) for cost, _ in raised.values()) / len(raised)
         self.costs = {group: max(cost, least) / noise if noise > 0 else 0.0 for group, (cost, noise) in raised.items()}
 
-    def _decide(self, mixes: list[Mix], standards: dict[str, Mix]) -> Found:
+    def _decide(self, mixes: list[Mix], standards: dict[str, Mix]) -> SearchResult:
         """Step 4: measures the contenders on the deciding text and takes the best."""
         contenders = [(mix, "a mix of its own") for mix in mixes]
         contenders += [(mix, f"{name} as it is") for name, mix in standards.items()]
         scored = []
         for index, (mix, label) in enumerate(contenders):
-            at = PROBED + (DECIDED - PROBED) * index / len(contenders)
-            scored.append((self._measure(mix, DECIDING_CHUNKS, label, at)[0], index))
-        return self._found(contenders[min(scored)[1]][0], standards)
+            fraction = PROBED + (DECIDED - PROBED) * index / len(contenders)
+            scored.append((self._measure(mix, DECIDING_CHUNKS, label, fraction)[0], index))
+        return self._result(contenders[min(scored)[1]][0], standards)
 
-    def _found(self, mix: Mix, standards: dict[str, Mix]) -> Found:
+    def _result(self, mix: Mix, standards: dict[str, Mix]) -> SearchResult:
         rivals = {
             name: self._measure(rival, DECIDING_CHUNKS, f"{name} as it is")[0] for name, rival in standards.items()
         }
         rival = min(rivals, key=rivals.__getitem__, default=None)
         kld, error = self._measure(mix, DECIDING_CHUNKS, "the result")
-        return Found(
+        return SearchResult(
             mix=mix,
             kld=kld,
             kld_error=error,
@@ -263,14 +263,14 @@ class Search:
         }
 
     def _kinds_for(self, name: str, kinds: list[str]) -> list[str]:
-        found = self.candidates.kinds_for(name, kinds)
-        if not found:
+        possible = self.candidates.kinds_for(name, kinds)
+        if not possible:
             columns = self.source.weights[name].shape[-1]
             raise StageError(
                 f"none of the allowed types fits {name}, whose rows have {columns} weights",
                 "add one to objective.types: Q8_0, Q5_1, Q5_0, Q4_1, Q4_0 and IQ4_NL fit multiples of 32",
             )
-        return found
+        return possible
 
     def _window(self, average: float) -> list[str]:
         low, high = (average * share for share in WINDOW)
@@ -280,10 +280,10 @@ class Search:
         return "Q8_0" if name in self.candidates.losses["Q8_0"] else self.source.full_type
 
     def _probe_type(self, name: str, kinds: list[str], average: float) -> str:
-        found = [kind for kind in self.candidates.kinds_for(name, kinds) if kind != self.source.full_type]
-        if not found:
+        possible = [kind for kind in self.candidates.kinds_for(name, kinds) if kind != self.source.full_type]
+        if not possible:
             return self.source.full_type
-        coarse = [kind for kind in found if bits_per_weight(kind) >= PROBE_BITS * average] or found
+        coarse = [kind for kind in possible if bits_per_weight(kind) >= PROBE_BITS * average] or possible
         return min(coarse, key=bits_per_weight)
 
     def _group(self, name: str) -> str:
@@ -308,11 +308,11 @@ class Search:
 
         self.candidates.make(kind, on_tensor)
 
-    def _measure(self, mix: Mix, chunks: int, label: str, at: float = PROBED) -> tuple[float, float]:
+    def _measure(self, mix: Mix, chunks: int, label: str, fraction: float = PROBED) -> tuple[float, float]:
         """KL divergence of a mix and its standard error; each mix is measured once."""
         key = hashlib.sha256(json.dumps([chunks, sorted(mix.items())]).encode()).hexdigest()
         if key not in self.measured:
-            self.spec.report(at, f"measuring {label}")
+            self.spec.report(fraction, f"measuring {label}")
             model = self.folder / "mix.gguf"
             self.candidates.assemble(mix, model)
             divergence = measure_divergence(
@@ -320,7 +320,7 @@ class Search:
                 model,
                 self._reference(chunks),
                 CONTEXT,
-                lambda done: self.spec.report(at, f"measuring {label}, chunk {done}/{chunks}"),
+                lambda done: self.spec.report(fraction, f"measuring {label}, chunk {done}/{chunks}"),
             )
             self.measured[key] = (divergence.kld, divergence.kld_error)
             write_json(self.folder / "measured.json", self.measured)

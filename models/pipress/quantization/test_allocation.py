@@ -29,7 +29,7 @@ def test_the_allocation_is_near_the_best_of_all_and_within_the_budget(seed: int)
     budget = 700
     size, loss = total(options, allocate(options, budget))
     combinations = [dict(zip(options, kinds, strict=True)) for kinds in product(*[["k0", "k1", "k2", "k3"]] * 6)]
-    best = min(found for bytes_, found in (total(options, chosen) for chosen in combinations) if bytes_ <= budget)
+    best = min(mix_loss for bytes_, mix_loss in (total(options, chosen) for chosen in combinations) if bytes_ <= budget)
     assert size <= budget
     assert best <= loss <= 1.15 * best
 

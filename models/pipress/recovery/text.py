@@ -29,8 +29,10 @@ class TrainingText:
 
         A function of the step alone, so that a resumed training sees what it would have seen.
         """
-        places = torch.arange(step * self.batch, (step + 1) * self.batch)
-        return torch.stack([self._order(int(place) // self.n_training)[place % self.n_training] for place in places])
+        positions = torch.arange(step * self.batch, (step + 1) * self.batch)
+        return torch.stack(
+            [self._order(int(position) // self.n_training)[position % self.n_training] for position in positions]
+        )
 
     def _order(self, epoch: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)

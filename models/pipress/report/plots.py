@@ -63,11 +63,11 @@ def curves(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], x_title: 
     y_axis = Axis(y_title, 0, 1.05 * max(ys) or 1)
     marks = []
     for kind, line in lines:
-        places = [(_x(x_axis, x), _y(y_axis, y)) for x, y in line]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        points = [(_x(x_axis, x), _y(y_axis, y)) for x, y in line]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         marks.append(f'<polyline class="{escape(kind)}" points="{path}"/>')
-        if len(places) <= 20:
-            marks += [f'<circle class="{escape(kind)}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places]
+        if len(points) <= 20:
+            marks += [f'<circle class="{escape(kind)}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in points]
     return _svg(x_axis, y_axis, "".join(marks), about)
 
 
@@ -84,12 +84,12 @@ def nice_step(step: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
 
 
-def _label_heights(places: Sequence[tuple[float, float]]) -> list[float]:
+def _label_heights(points: Sequence[tuple[float, float]]) -> list[float]:
     """Where each point's label goes: at its height, pushed down where it would lie on another."""
-    heights = [0.0] * len(places)
+    heights = [0.0] * len(points)
     taken: list[float] = []
-    for index in sorted(range(len(places)), key=lambda i: places[i][1]):
-        height = places[index][1]
+    for index in sorted(range(len(points)), key=lambda i: points[i][1]):
+        height = points[index][1]
         while any(abs(height - other) < LABEL_HEIGHT for other in taken):
             height += 1
         taken.append(height)

@@ -23,24 +23,24 @@ def verdicts(models: list[Model], fastest_unpruned: dict[str, Any] | None = None
     """
     by_name = {model["name"]: model for model in models}
     recipe = by_name.get("evaluate")
-    found = []
+    answers = []
     for name, (question, when, rival) in QUESTIONS.items():
         if question == "equal-speed" and name not in by_name and _outruns(recipe, fastest_unpruned):
             sentence = (
                 f"{when}, this recipe has no rival: it is predicted at {_speed(recipe):.3g} tokens/s on a Pi 4, the "
                 f"fastest unpruned model ({fastest_unpruned['type']}) at {fastest_unpruned['tokensPerSecond']:.3g}."
             )
-            found.append({"question": question, "winner": "recipe", "sentence": sentence})
+            answers.append({"question": question, "winner": "recipe", "sentence": sentence})
             continue
         if recipe is None or name not in by_name:
             sentence = f"{when}: not compared with {rival}, so that this report does not say that pruning pays."
-            found.append({"question": question, "winner": "unknown", "sentence": sentence})
+            answers.append({"question": question, "winner": "unknown", "sentence": sentence})
             continue
         winner, how = compare(recipe, by_name[name])
         who = {"recipe": "this recipe wins", "baseline": f"{rival} wins", "undecided": "neither is clearly better"}
         sizes = f"{_described(recipe)} against {_described(by_name[name])}"
-        found.append({"question": question, "winner": winner, "sentence": f"{when}, {who[winner]}: {how} ({sizes})."})
-    return found
+        answers.append({"question": question, "winner": winner, "sentence": f"{when}, {who[winner]}: {how} ({sizes})."})
+    return answers
 
 
 def compare(recipe: Model, baseline: Model) -> tuple[str, str]:

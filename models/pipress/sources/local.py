@@ -12,10 +12,10 @@ def open_local(source: dict[str, Any]) -> Path:
     path = Path(source["path"])
     if not path.exists():
         raise StageError(f"there is no {path} on this builder", "check `path` in the recipe")
-    found = tree_sha256(path)
-    if found != source["sha256"]:
+    digest = tree_sha256(path)
+    if digest != source["sha256"]:
         raise StageError(
-            f"{path} has the SHA-256 {found}, the recipe says {source['sha256']}",
+            f"{path} has the SHA-256 {digest}, the recipe says {source['sha256']}",
             "if it is the file you mean, put its digest into the recipe",
         )
     return path

@@ -55,14 +55,14 @@ def _download(source: dict[str, Any], archive: Path, label: str, report: Report)
             print(f"{label}: {error}; trying again", flush=True)
             time.sleep(2**attempt)
             continue
-        found = file_sha256(part)
-        if found == source["sha256"]:
+        digest = file_sha256(part)
+        if digest == source["sha256"]:
             part.replace(archive)
             return
         part.unlink()  # never go on from bytes that turned out wrong
-        print(f"{label}: SHA-256 {found}, expected {source['sha256']}", flush=True)
+        print(f"{label}: SHA-256 {digest}, expected {source['sha256']}", flush=True)
     raise StageError(
-        f"what the package index sends for {label} has the SHA-256 {found}, the recipe says {source['sha256']}",
+        f"what the package index sends for {label} has the SHA-256 {digest}, the recipe says {source['sha256']}",
         "do not use it before you know why; mend the index or the recipe",
     )
 

@@ -35,21 +35,21 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """
     model, p = inputs["model"] / "model.gguf", spec.params
     metrics = _quality(spec, model, inputs, out)
-    found = f"perplexity {metrics['perplexity']:.2f}"
-    spec.report(0.8, f"{found} · measuring speed")
+    quality = f"perplexity {metrics['perplexity']:.2f}"
+    spec.report(0.8, f"{quality} · measuring speed")
     metrics["fileBytes"] = model.stat().st_size
     metrics["tokensPerSecondBuilder"] = _speed(spec, model)
     loading = measure_loading(spec.llama_cpp_bin, model)
     metrics["loadSeconds"], metrics["peakRssBytes"] = loading.seconds, loading.peak_bytes
     if smoke_test := p.get("smokeTest"):
-        spec.report(0.88, f"{found} · running the smoke test")
+        spec.report(0.88, f"{quality} · running the smoke test")
         prompt = chat_prompt(model, smoke_test["prompt"])
         answer = generate(spec.llama_cpp_bin, model, prompt, smoke_test["maxTokens"])
         metrics["smokeTestAnswer"] = answer[:ANSWER_CHARACTERS]
         metrics["smokeTestMatches"] = re.search(smoke_test["expect"], answer) is not None
     continuations = {}
     for index, prompt in enumerate(p["prompts"]):
-        spec.report(0.92 + 0.08 * index / len(p["prompts"]), f"{found} · continuing prompt {index + 1}")
+        spec.report(0.92 + 0.08 * index / len(p["prompts"]), f"{quality} · continuing prompt {index + 1}")
         continuations[prompt] = generate(spec.llama_cpp_bin, model, prompt, p["promptTokens"])
     if continuations:
         metrics["repetition"] = round(repetition(list(continuations.values())), 4)

@@ -10,7 +10,7 @@ from pipress.errors import StageError
 from pipress.gguf_file import check_generates
 from pipress.quantization.imatrix_file import text_bytes_seen
 from pipress.quantization.llama_quantize import quantize
-from pipress.quantization.search import TEXT_BYTES, Found, Search
+from pipress.quantization.search import TEXT_BYTES, Search, SearchResult
 from pipress.quantization.source_model import Mix, SourceModel
 from pipress.quantization.types import BLOCKS, NEED_IMATRIX, TENSORS_NEED_IMATRIX, UNQUANTIZED
 from pipress.spec import Metrics, Spec
@@ -73,32 +73,32 @@ def tensor_overrides(params: dict[str, Any], source: SourceModel, imatrix: Path 
     a tensor cannot have.
     """
     problems: list[str] = []
-    found: Mix = {}
+    overrides: Mix = {}
     for pattern, kind in params.get("tensorTypes", {}).items():
         names = [name for name in source.weights if re.search(pattern, name)]
         if not names:
             problems.append(f"no tensor matches `{pattern}` of tensorTypes")
         for name in names:
-            if found.setdefault(name, kind) != kind:
-                problems.append(f"tensorTypes gives {name} two types, {found[name]} and {kind}")
+            if overrides.setdefault(name, kind) != kind:
+                problems.append(f"tensorTypes gives {name} two types, {overrides[name]} and {kind}")
     tied = "output.weight" not in source.weights
     # Where output and embedding are one tensor, llama.cpp goes by the output's type unless the embedding has its own.
     output = "token_embd.weight" if tied else "output.weight"
     for name, key in ((output, "outputTensorType"), ("token_embd.weight", "tokenEmbeddingType")):
         if key in params:
-            found[name] = params[key]
-    for name, kind in found.items():
+            overrides[name] = params[key]
+    for name, kind in overrides.items():
         if kind in TENSORS_NEED_IMATRIX and (imatrix is None or not name.startswith("blk.")):
             problems.append(f"{name} cannot be {kind} without an importance matrix, which it does not have")
         columns = source.weights[name].shape[-1]
         if columns % BLOCKS[kind][0] != 0:
             problems.append(f"{name} cannot be {kind}: its rows of {columns} are not whole blocks of {BLOCKS[kind][0]}")
-    if found and params["type"] in UNQUANTIZED:
+    if overrides and params["type"] in UNQUANTIZED:
         problems.append(f"{params['type']} takes no types for single tensors")
     if problems:
         more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
         raise StageError("; ".join(problems[:5]) + more, "fix steps.quantize in the recipe")
-    return found
+    return overrides
 
 
 def _search(spec: Spec, source: SourceModel, imatrix: Path | None, inputs: dict[str, Path], out: Path) -> Metrics:
@@ -110,28 +110,28 @@ def _search(spec: Spec, source: SourceModel, imatrix: Path | None, inputs: dict[
     text = held_out_text(inputs["datasets"] / "calibration.txt", imatrix)
     search = Search(spec, source, imatrix, text, objective.get("types"))
     if "maxFileSize" in objective:
-        found = search.under_bytes(parse_size(objective["maxFileSize"]))
+        result = search.under_bytes(parse_size(objective["maxFileSize"]))
     else:
-        found = search.under_kld(objective["quality"]["kld"])
+        result = search.under_kld(objective["quality"]["kld"])
     # The mix says all there is to say; the file type is only the name that it goes by.
-    write_model(spec, source, imatrix, found.file_type, found.mix, out, 0.9)
+    write_model(spec, source, imatrix, result.file_type, result.mix, out, 0.9)
     size = (out / "model.gguf").stat().st_size
-    if size != source.file_bytes(found.mix):
-        raise AssertionError(f"the file has {size} bytes, expected {source.file_bytes(found.mix)}")
-    write_json(out / "mix.json", {"types": found.mix, "costs": found.costs})
+    if size != source.file_bytes(result.mix):
+        raise AssertionError(f"the file has {size} bytes, expected {source.file_bytes(result.mix)}")
+    write_json(out / "mix.json", {"types": result.mix, "costs": result.costs})
     return {
         "fileBytes": size,
-        "type": found.standard or "mix",
+        "type": result.standard or "mix",
         "imatrix": True,
         "fallbackTensors": 0,
-        "mix": _summary(found),
+        "mix": _summary(result),
         "maxFileSize": objective.get("maxFileSize"),
         "objectiveKld": objective.get("quality", {}).get("kld"),
-        "searchKld": found.kld,
-        "searchKldError": found.kld_error,
-        "searchRival": found.rival,
-        "searchRivalKld": found.rival_kld,
-        "searchMeasurements": found.measurements,
+        "searchKld": result.kld,
+        "searchKldError": result.kld_error,
+        "searchRival": result.rival,
+        "searchRivalKld": result.rival_kld,
+        "searchMeasurements": result.measurements,
         **license_metrics(source),
     }
 
@@ -149,6 +149,6 @@ def held_out_text(path: Path, imatrix: Path) -> bytes:
     return text[-TEXT_BYTES:].decode("utf-8", errors="ignore").encode()
 
 
-def _summary(found: Found) -> str:
-    counts = Counter(found.mix.values())
+def _summary(result: SearchResult) -> str:
+    counts = Counter(result.mix.values())
     return ", ".join(f"{count} {kind}" for kind, count in counts.most_common())

@@ -64,12 +64,12 @@ def test_every_method_writes_a_model_that_loads(
 ) -> None:
     metrics, out = run(deep_model, method=method, pruningRatio=share)
     config = LlamaForCausalLM.from_pretrained(out).config
-    found = (config.num_hidden_layers, config.intermediate_size, config.num_attention_heads)
+    dimensions = (config.num_hidden_layers, config.intermediate_size, config.num_attention_heads)
     if sizes is not None:
-        assert found == sizes
+        assert dimensions == sizes
     assert check_loads(out) == metrics["parametersAfter"] < metrics["parametersBefore"]
     assert metrics["pruningRatio"] == pytest.approx(share, rel=0.2)
-    assert (metrics["layersAfter"], metrics["ffnAfter"]) == found[:2]
+    assert (metrics["layersAfter"], metrics["ffnAfter"]) == dimensions[:2]
     assert {tensor.dtype for tensor in load_file(out / "model.safetensors").values()} == {torch.bfloat16}
     assert (out / "LICENSE").exists() and json.loads((out / "generation_config.json").read_text())["temperature"] == 0.6
 

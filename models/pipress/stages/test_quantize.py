@@ -72,9 +72,9 @@ def test_types_of_single_tensors_are_taken(real_spec: Any, tiny_gguf: Path, matr
     )
     metrics = stage.run(spec, {"model": tiny_gguf, "imatrix": matrix}, tmp_path)
     tensors = GgufFile(tmp_path / "model.gguf").tensors
-    found = {name: tensors[name].type.name for name in tensors}
-    assert found["blk.0.ffn_down.weight"] == "Q6_K" and found["blk.1.ffn_down.weight"] == "Q4_0"
-    assert found["blk.1.attn_v.weight"] == "Q8_0" and found["token_embd.weight"] == "Q5_1"
+    types = {name: tensors[name].type.name for name in tensors}
+    assert types["blk.0.ffn_down.weight"] == "Q6_K" and types["blk.1.ffn_down.weight"] == "Q4_0"
+    assert types["blk.1.attn_v.weight"] == "Q8_0" and types["token_embd.weight"] == "Q5_1"
     assert metrics["type"] == "Q4_0" and metrics["fileBytes"] == (tmp_path / "model.gguf").stat().st_size
 
 
@@ -245,8 +245,8 @@ def damaged(tiny_gguf: Path, parent: Path, change: Callable[[bytearray, GgufFile
 
 def test_a_nan_among_the_weights_is_refused(real_spec: Any, tiny_gguf: Path, tmp_path: Path) -> None:
     def with_nan(content: bytearray, file: GgufFile) -> bytearray:
-        at = file.tensors["blk.1.ffn_up.weight"].offset
-        content[at : at + 2] = struct.pack("<e", np.nan)
+        offset = file.tensors["blk.1.ffn_up.weight"].offset
+        content[offset : offset + 2] = struct.pack("<e", np.nan)
         return content
 
     model = damaged(tiny_gguf, tmp_path, with_nan)

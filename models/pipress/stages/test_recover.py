@@ -145,8 +145,8 @@ def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_weights(
     capsys.readouterr()
     (resumed := tmp_path / "resumed").mkdir()
     recover.run(spec, inputs, resumed)
-    said = capsys.readouterr().out
-    assert "going on from the checkpoint after step 4" in said and "step 4/6" not in said and "step 5/6" in said
+    output = capsys.readouterr().out
+    assert "going on from the checkpoint after step 4" in output and "step 4/6" not in output and "step 5/6" in output
     one, other = load_file(whole / "model.safetensors"), load_file(resumed / "model.safetensors")
     for name in one:
         torch.testing.assert_close(one[name], other[name], rtol=0, atol=0)
@@ -160,9 +160,9 @@ def test_a_job_killed_in_the_middle_repeats_no_step_beyond_the_interval(
     spec = job_spec("recover", training(tokens=400 * 4 * 32, checkpointEverySteps=5), keys)
     store = FileStore(spec["store"])
     for key, folder in zip(keys.values(), (pruned, tiny_model, tiny_texts), strict=True):
-        place = store.begin(key)
+        artifact = store.begin(key)
         for file in folder.iterdir():
-            (place / file.name).write_bytes(file.read_bytes())
+            (artifact / file.name).write_bytes(file.read_bytes())
         store.commit(key, {})
     job = Path(spec["jobs"], KEY)
 

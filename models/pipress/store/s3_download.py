@@ -45,8 +45,8 @@ def download_file(bucket: Bucket, name: str, expected: dict[str, Any], target: P
             for start, future in [(start, pool.submit(fetch, start)) for start in range(0, size, RANGE_BYTES)]:
                 hash_range(digest, descriptor, start, future.result(), buffer)
         if digest.hexdigest() != expected["sha256"]:
-            found = f"{digest.hexdigest()[:12]}… instead of {expected['sha256'][:12]}…"
-            raise Damaged(f"{bucket.address.show(name)} is damaged: its SHA-256 is {found}")
+            difference = f"{digest.hexdigest()[:12]}… instead of {expected['sha256'][:12]}…"
+            raise Damaged(f"{bucket.address.show(name)} is damaged: its SHA-256 is {difference}")
         os.fchmod(descriptor, 0o444)
         os.replace(part, target)
     except BaseException:

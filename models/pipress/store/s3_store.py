@@ -24,7 +24,7 @@ from pipress.store.s3_address import parse_s3_url
 from pipress.store.s3_client import FORBIDDEN, error_code, open_bucket
 from pipress.store.s3_download import Damaged, download_file
 from pipress.store.s3_upload import upload_file
-from pipress.store.store import MANIFEST, Say, silent
+from pipress.store.store import MANIFEST, OnMessage, silent
 from pipress.units import format_bytes
 
 CONFLICT_ATTEMPTS = 5
@@ -37,12 +37,12 @@ class S3Store:
     in `<jobs>/../cache`.
     """
 
-    def __init__(self, url: str, jobs: Path, say: Say = silent) -> None:
+    def __init__(self, url: str, jobs: Path, on_message: OnMessage = silent) -> None:
         self.url = url
         self.bucket = open_bucket(parse_s3_url(url))
         self.jobs = jobs
         self.cache = Cache(jobs.parent / "cache")
-        self.say = say
+        self.on_message = on_message
 
     def locate(self, key: str) -> str:
         """`s3://bucket/prefix/artifacts/<key>`"""
@@ -66,8 +66,8 @@ class S3Store:
     def _is_listed(self, *name: str) -> bool:
         """Whether there is such an object: whoever may list only a part of the bucket is told "forbidden" when not."""
         address = self.bucket.address
-        found = self.bucket.client.list_objects_v2(Bucket=address.bucket, Prefix=address.name(*name), MaxKeys=1)
-        return found.get("KeyCount", 0) > 0
+        page = self.bucket.client.list_objects_v2(Bucket=address.bucket, Prefix=address.name(*name), MaxKeys=1)
+        return page.get("KeyCount", 0) > 0
 
     def open(self, key: str, only: tuple[str, ...] | None = None) -> Path:
         """Folder of an artifact about to be used: fetched as far as it is not on this machine, every byte checked.
@@ -81,7 +81,7 @@ class S3Store:
 
         def fetch(path: str, target: Path) -> None:
             expected = manifest["files"][path]
-            moved = _Moved(f"fetching {path}", expected["bytes"], self.say)
+            moved = _Moved(f"fetching {path}", expected["bytes"], self.on_message)
             download_file(self.bucket, self._name(key, manifest["attempt"], path), expected, target, moved)
 
         try:
@@ -118,7 +118,7 @@ class S3Store:
             path = file.relative_to(folder).as_posix()
             attempt = _Attempt(record, upload, path)
             if "sha256" not in attempt.state:
-                moved = _Moved(f"uploading {path}", file.stat().st_size, self.say)
+                moved = _Moved(f"uploading {path}", file.stat().st_size, self.on_message)
                 name = self._name(key, upload["attempt"], path)
                 attempt.state.update(upload_file(self.bucket, file, name, attempt, moved))
                 attempt.save()
@@ -163,8 +163,8 @@ class S3Store:
         prefix = address.name(self._name(key, attempt, ""))
         with self.bucket.explained("s3:DeleteObject", "artifacts", key, attempt):
             for page in client.get_paginator("list_objects_v2").paginate(Bucket=address.bucket, Prefix=prefix):
-                for found in page.get("Contents", []):
-                    client.delete_object(Bucket=address.bucket, Key=found["Key"])
+                for item in page.get("Contents", []):
+                    client.delete_object(Bucket=address.bucket, Key=item["Key"])
 
     def _name(self, key: str, attempt: str, path: str) -> str:
         return f"artifacts/{key}/{attempt}/{path}"
@@ -194,10 +194,10 @@ class _Attempt:
 class _Moved:
     """Adds up what has moved, from several threads, and says so."""
 
-    def __init__(self, what: str, total: int, say: Say) -> None:
-        self.what, self.total, self.say = what, total, say
+    def __init__(self, what: str, total: int, on_message: OnMessage) -> None:
+        self.what, self.total, self.on_message = what, total, on_message
         self.parts: list[int] = []  # appending is atomic
 
     def __call__(self, count: int) -> None:
         self.parts.append(count)
-        self.say(f"{self.what} · {format_bytes(sum(self.parts))} of {format_bytes(self.total)}")
+        self.on_message(f"{self.what} · {format_bytes(sum(self.parts))} of {format_bytes(self.total)}")

@@ -44,12 +44,12 @@ def upload_file(bucket: Bucket, file: Path, name: str, attempt: Attempt, moved: 
             moved(size)
         else:
             sha256 = _put_parts(bucket, file, name, attempt, moved)
-        there = bucket.client.head_object(**bucket.target(name))["ContentLength"]
-    if there != size:
+        stored_size = bucket.client.head_object(**bucket.target(name))["ContentLength"]
+    if stored_size != size:
         attempt.state.clear()
         attempt.save()
         raise StageError(
-            f"the upload of {bucket.address.show(name)} was cut short: {there} bytes instead of {size}",
+            f"the upload of {bucket.address.show(name)} was cut short: {stored_size} bytes instead of {size}",
             "run `up` again: it is sent anew",
         )
     return {"sha256": sha256, "bytes": size}
@@ -68,13 +68,13 @@ def part_bytes(size: int) -> int:
 
 def hash_range(digest: Any, descriptor: int, start: int, length: int, buffer: bytearray) -> None:
     """Adds `length` bytes from `start` on, or what there is of them, to `digest`."""
-    view, at = memoryview(buffer), start
-    while at < start + length:
-        count = os.preadv(descriptor, [view[: min(len(view), start + length - at)]], at)
+    view, offset = memoryview(buffer), start
+    while offset < start + length:
+        count = os.preadv(descriptor, [view[: min(len(view), start + length - offset)]], offset)
         if count == 0:
             return
         digest.update(view[:count])
-        at += count
+        offset += count
 
 
 def _put_whole(bucket: Bucket, file: Path, name: str) -> str:
@@ -119,13 +119,13 @@ def _put_parts(bucket: Bucket, file: Path, name: str, attempt: Attempt, moved: M
     return digest.hexdigest()
 
 
-def _holds(there: dict[str, Any], data: bytes, crc32: str) -> bool:
+def _holds(part: dict[str, Any], data: bytes, crc32: str) -> bool:
     """Whether a part in the bucket is `data`. Servers that list no checksums have its MD5 as the part's ETag."""
-    if there["Size"] != len(data):
+    if part["Size"] != len(data):
         return False
-    if "ChecksumCRC32" in there:
-        return there["ChecksumCRC32"] == crc32
-    return there["ETag"].strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if "ChecksumCRC32" in part:
+        return part["ChecksumCRC32"] == crc32
+    return part["ETag"].strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _known_parts(client: Any, target: dict[str, str], state: dict[str, Any]) -> dict[int, dict[str, Any]] | None:

@@ -7,8 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 MANIFEST = "manifest.json"
 
-# say("fetching model.gguf · 12.1 MB of 96.4 MB")
-Say = Callable[[str], None]
+# on_message("fetching model.gguf · 12.1 MB of 96.4 MB")
+OnMessage = Callable[[str], None]
 
 
 class Store(Protocol):
@@ -46,7 +46,7 @@ def silent(_: str) -> None:
     """Says nothing."""
 
 
-def open_store(url: str, jobs: Path, say: Say = silent) -> Store:
+def open_store(url: str, jobs: Path, on_message: OnMessage = silent) -> Store:
     """The store at `url`.
 
     jobs: folder of the jobs; a bucket's artifacts are made there, and its cache lies beside it.
@@ -55,7 +55,7 @@ def open_store(url: str, jobs: Path, say: Say = silent) -> Store:
     if url.startswith("s3:"):
         from pipress.store.s3_store import S3Store  # boto3 takes a third of a second to load
 
-        return S3Store(url, jobs, say)
+        return S3Store(url, jobs, on_message)
     from pipress.store.file_store import FileStore
 
     return FileStore(url)

@@ -45,8 +45,8 @@ def large(store: Any, key: str = KEY) -> bytes:
 
 def objects(server: S3Server, prefix: str) -> list[str]:
     """Names of the objects under `prefix`, without it."""
-    found = server.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
-    return sorted(entry["Key"].removeprefix(prefix).lstrip("/") for entry in found)
+    entries = server.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
+    return sorted(entry["Key"].removeprefix(prefix).lstrip("/") for entry in entries)
 
 
 def stored_file(server: S3Server, store: Any, path: str) -> Path:

@@ -30,14 +30,14 @@ def read_shape(folder: Path) -> Metrics:
 
 def check_shape(config: dict[str, Any], expected: dict[str, Any]) -> None:
     """Raises StageError unless config.json says what the recipe's `base.config` expects, which predictions rest on."""
-    found = {
+    actual = {
         **config,
         "num_key_value_heads": _kv_heads(config),
         "head_dim": _head_dim(config),
         "tie_word_embeddings": config.get("tie_word_embeddings", False),
     }
     wrong = [
-        f"{name} is {found.get(name)}, not {wanted}" for name, wanted in expected.items() if found.get(name) != wanted
+        f"{name} is {actual.get(name)}, not {wanted}" for name, wanted in expected.items() if actual.get(name) != wanted
     ]
     if wrong:
         raise StageError(

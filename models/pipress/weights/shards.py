@@ -26,24 +26,24 @@ class ShardReader:
     """The tensors of a model folder by name. Each load is one read from the file; nothing stays mapped."""
 
     def __init__(self, folder: Path) -> None:
-        self._places: dict[str, tuple[Path, int, dict[str, Any]]] = {}
+        self._locations: dict[str, tuple[Path, int, dict[str, Any]]] = {}
         for file in sorted(folder.glob("*.safetensors")):
             header, start = read_header(file)
             for name, tensor in header.items():
-                self._places[name] = (file, start, tensor)
+                self._locations[name] = (file, start, tensor)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._places
+        return name in self._locations
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every tensor, by name."""
-        return {name: tuple(tensor["shape"]) for name, (_, _, tensor) in self._places.items()}
+        return {name: tuple(tensor["shape"]) for name, (_, _, tensor) in self._locations.items()}
 
     def load(self, name: str) -> torch.Tensor:
         """One tensor in the type it is stored in. Raises StageError where there is none, or not all of it."""
-        if name not in self._places:
+        if name not in self._locations:
             raise StageError(f"the weights do not fit config.json: {name} missing", AGAIN)
-        file, start, tensor = self._places[name]
+        file, start, tensor = self._locations[name]
         begin, end = tensor["data_offsets"]
         values = bytearray(end - begin)
         with open(file, "rb") as stream:
@@ -105,11 +105,11 @@ class ShardWriter:
         if len(self._shards) == 1:
             self._shards[0][0].rename(self.folder / "model.safetensors")
             return
-        places, total = {}, 0
+        shard_of, total = {}, 0
         for number, (path, header) in enumerate(self._shards, start=1):
             name = f"model-{number:05d}-of-{len(self._shards):05d}.safetensors"
             path.rename(self.folder / name)
-            places.update(dict.fromkeys(header, name))
+            shard_of.update(dict.fromkeys(header, name))
             total += max(tensor["data_offsets"][1] for tensor in header.values())
-        index = {"metadata": {"total_size": total}, "weight_map": places}
+        index = {"metadata": {"total_size": total}, "weight_map": shard_of}
         (self.folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")

@@ -126,8 +126,8 @@ def test_a_sample_of_a_long_text_comes_from_all_of_it_and_each_row_is_text_as_it
     rows = sample(text, tokenizer, 64, 10)
     assert rows.shape == (10, 64)
     read = [tokenizer.decode(row).replace("<|end|>", "\n\n") for row in rows]
-    places = [text.index(piece) for piece in read]
-    assert places == sorted(places) and places[0] < len(text) * 0.05 and places[-1] > len(text) * 0.9
+    positions = [text.index(piece) for piece in read]
+    assert positions == sorted(positions) and positions[0] < len(text) * 0.05 and positions[-1] > len(text) * 0.9
 
 
 def test_a_sample_of_a_short_text_is_what_there_is(tiny_model: Path) -> None:

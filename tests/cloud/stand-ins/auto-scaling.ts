@@ -55,8 +55,8 @@ export class AutoScalingStandIn {
   private readonly activities = (): string => {
     const now = new Date().toISOString();
     const members = this.failures.map(
-      (said) =>
-        `<member><StatusCode>Failed</StatusCode><StartTime>${now}</StartTime><StatusMessage>${said}</StatusMessage></member>`,
+      (message) =>
+        `<member><StatusCode>Failed</StatusCode><StartTime>${now}</StartTime><StatusMessage>${message}</StatusMessage></member>`,
     );
     return `<Activities>${members.join("")}</Activities>`;
   };

@@ -23,8 +23,8 @@ export function changes(workspace: Workspace): void {
     });
 
     it("reaches the host, and going back runs no stage at all", async () => {
-      const there = await workspace.up();
-      expect(there.exitCode, there.output).toBe(0);
+      const moved = await workspace.up();
+      expect(moved.exitCode, moved.output).toBe(0);
       const before = readdirSync(store).sort();
       workspace.recipe(quick);
       const back = await workspace.up();

@@ -56,11 +56,11 @@ export function endpoint(fleet: Fleet): void {
 
 /** What a run of a playbook changes, or would. */
 async function changesOf(run: HostRun): Promise<string[]> {
-  const said: string[] = [];
-  const say = (message: string): void => void said.push(message);
-  const log = { status: say, info: say, warn: say };
+  const messages: string[] = [];
+  const record = (message: string): void => void messages.push(message);
+  const log = { status: record, info: record, warn: record };
   const { recap } = await runOnHost(run, log, new AbortController().signal);
-  expect(recap.ok, said.join("\n")).toBeGreaterThan(0);
+  expect(recap.ok, messages.join("\n")).toBeGreaterThan(0);
   return recap.changedTasks;
 }
 

@@ -35,7 +35,8 @@ export function interruptions(fleet: Fleet): void {
       "the health check": `${switched} && curl -sf http://127.0.0.1:8080/health > /dev/null`,
     };
     const up = fleet.startUp();
-    if (phase === "the time between staging and activation") await up.says(/Wave staged (created|updated)/);
+    if (phase === "the time between staging and activation")
+      await up.untilPrinted(/Wave staged (created|updated)/);
     else await up.meanwhile(fleet.until(victim, conditions[phase]));
     return up;
   }

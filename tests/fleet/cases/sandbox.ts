@@ -30,9 +30,12 @@ export function sandbox(fleet: Fleet): void {
         `-e "s|^Type=.*|Type=oneshot|" -e "/^Restart/d" ${source} > /run/systemd/system/${unit}`,
       ];
       await fleet.sh("pi-0", `${rewrite.join(" ")}; systemctl daemon-reload; systemctl start ${unit}`);
-      const said = await fleet.sh("pi-0", `journalctl --sync; journalctl -u ${unit} -t python3 -o cat -n 1`);
+      const output = await fleet.sh(
+        "pi-0",
+        `journalctl --sync; journalctl -u ${unit} -t python3 -o cat -n 1`,
+      );
       await fleet.sh("pi-0", `rm -f /run/systemd/system/${unit}; systemctl daemon-reload`);
-      const inside = JSON.parse(said) as Attempts;
+      const inside = JSON.parse(output) as Attempts;
       expect(Object.keys(inside)).toEqual(Object.keys(attempts));
       for (const [attempt, outcome] of Object.entries(inside))
         expect(outcome, attempt).toMatch(

@@ -35,7 +35,7 @@ const typeOf = (urn: string): string => urn.split("::").at(-2)?.split(":").at(-1
 
 /** Runs a program with Pulumi's mocks and returns what it declares, in the order of declaration. */
 export async function declared(program: () => unknown): Promise<Declared[]> {
-  const found: Declared[] = [];
+  const resources: Declared[] = [];
   const inputs = new Map<string, Record<string, unknown>>();
   const registered: Registration[] = [];
   const register = MockMonitor.prototype.registerResource;
@@ -66,7 +66,7 @@ export async function declared(program: () => unknown): Promise<Declared[]> {
   spy.mockRestore();
   for (const request of registered) {
     const [type, name] = [request.getType(), request.getName()];
-    found.push({
+    resources.push({
       type,
       name,
       inputs: inputs.get(`${type} ${name}`) ?? {},
@@ -80,12 +80,12 @@ export async function declared(program: () => unknown): Promise<Declared[]> {
       ignoreChanges: request.getIgnorechangesList(),
     });
   }
-  return found;
+  return resources;
 }
 
 /** How many resources there are of each type. */
 export function counts(resources: readonly Declared[]): Record<string, number> {
-  const found: Record<string, number> = {};
-  for (const { type } of resources) found[type] = (found[type] ?? 0) + 1;
-  return found;
+  const counts: Record<string, number> = {};
+  for (const { type } of resources) counts[type] = (counts[type] ?? 0) + 1;
+  return counts;
 }

@@ -63,12 +63,12 @@ def statistics(llama_cpp_bin: Path, model: Path, imatrix: Path) -> list[str]:
 def similarities(lines: list[str]) -> dict[int, float]:
     """Cosine similarity of each layer with the one before, by layer. The first has none before it and never goes."""
     start = next((index for index, line in enumerate(lines) if LAYER_TABLE in line), len(lines))
-    found = {}
+    by_layer = {}
     for line in lines[start:]:
         if match := ROW.match(line):
             value = line.replace("|", " ").split()[COSINE]
             if value != "nan":
-                found[int(match[1])] = float(value)
-    if not found:
+                by_layer[int(match[1])] = float(value)
+    if not by_layer:
         raise StageError("llama-imatrix printed no layer statistics", "the log has its output")
-    return found
+    return by_layer

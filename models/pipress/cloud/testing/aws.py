@@ -50,8 +50,8 @@ class AwsDouble:
             def do_GET(self) -> None:
                 if self.headers.get("x-aws-ec2-metadata-token") != TOKEN:
                     return self.answer(401, "version 1 is off")
-                found = double.metadata.get(self.path.removeprefix("/latest/"))
-                return self.answer(404, "") if found is None else self.answer(200, found)
+                document = double.metadata.get(self.path.removeprefix("/latest/"))
+                return self.answer(404, "") if document is None else self.answer(200, document)
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
@@ -108,12 +108,12 @@ class AwsDouble:
             inner = f"<AutoScalingGroups>{groups}</AutoScalingGroups>"
         elif action == "DescribeScalingActivities":
             now = datetime.now(UTC).isoformat()
-            said = "".join(
+            activities = "".join(
                 f"<member><StatusCode>Failed</StatusCode><StartTime>{now}</StartTime>"
                 f"<StatusMessage>{message}</StatusMessage></member>"
                 for message in self.activities.get(call["AutoScalingGroupName"], [])
             )
-            inner = f"<Activities>{said}</Activities>"
+            inner = f"<Activities>{activities}</Activities>"
         return f"<{action}Response><{action}Result>{inner}</{action}Result></{action}Response>"
 
     def ended(self) -> list[dict[str, str]]:

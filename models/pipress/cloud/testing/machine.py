@@ -121,7 +121,7 @@ class Machine:
         names = ("boot.log", "watch.log", "server.log", "job.err")
         return "\n".join(f"{n}: {(self.home / n).read_text()}" for n in names if (self.home / n).exists())
 
-    def place_log(self, key: str) -> Path:
+    def log_path(self, key: str) -> Path:
         """Log of a job on this machine."""
         return self.home / "data" / "jobs" / key / "log.txt"
 

@@ -62,16 +62,16 @@ def main(size: int, rounds: int, peer: list[str]) -> dict[str, Any]:
 
 def _round(server: S3Server, folder: Path, file: Path, peer: list[str], index: int) -> dict[str, tuple[float, int]]:
     """One put and one get of each side; who goes first alternates."""
-    here, there = folder / "here" / "jobs", folder / "there" / "jobs"
-    (here / KEY / "out").mkdir(parents=True)
-    os.link(file, here / KEY / "out" / "file")
+    sender, receiver = folder / "here" / "jobs", folder / "there" / "jobs"
+    (sender / KEY / "out").mkdir(parents=True)
+    os.link(file, sender / KEY / "out" / "file")
     url = server.url(f"ours-{index}")
     copied = folder / "copied"
     s3 = [*peer, "s3", "--endpoint-url", server.endpoint, "cp", "--only-show-errors"]
     object_url = f"s3://{BUCKET}/peer-{index}/file"
     ours = {
-        "put": [sys.executable, "-c", PUT, url, str(here), KEY],
-        "get": [sys.executable, "-c", GET, url, str(there), KEY],
+        "put": [sys.executable, "-c", PUT, url, str(sender), KEY],
+        "get": [sys.executable, "-c", GET, url, str(receiver), KEY],
     }
     theirs = {"peer_put": [*s3, str(file), object_url], "peer_get": [*s3, object_url, str(copied)]}
     results = {}
@@ -79,13 +79,13 @@ def _round(server: S3Server, folder: Path, file: Path, peer: list[str], index: i
         for name, command in side.items():
             os.sync()
             results[name] = _timed(command)
-    if not _same(file, next((there.parent / "cache" / "artifacts" / KEY).iterdir())) or not _same(file, copied):
+    if not _same(file, next((receiver.parent / "cache" / "artifacts" / KEY).iterdir())) or not _same(file, copied):
         raise RuntimeError("what came back is not what went in")
-    for name in (here.parent, there.parent):
+    for name in (sender.parent, receiver.parent):
         shutil.rmtree(name)
     copied.unlink()
-    for found in server.client.list_objects_v2(Bucket=BUCKET)["Contents"]:
-        server.client.delete_object(Bucket=BUCKET, Key=found["Key"])
+    for item in server.client.list_objects_v2(Bucket=BUCKET)["Contents"]:
+        server.client.delete_object(Bucket=BUCKET, Key=item["Key"])
     return results
 
 

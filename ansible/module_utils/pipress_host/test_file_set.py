@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from pipress_host.place import place
+from pipress_host.file_set import write_file_set
 
 
 def test_what_differs_is_placed_and_told_and_the_second_time_nothing_is(tmp_path):
     files = [{"path": str(tmp_path / "a/unit"), "content": "[Unit]\n", "mode": "0640"}]
     links = [{"path": str(tmp_path / "current"), "target": "a"}]
-    outcome = place(files, links, {}, check=False)
+    outcome = write_file_set(files, links, {}, check=False)
     assert outcome["paths"] == [str(tmp_path / "a/unit"), str(tmp_path / "current")]
     assert (tmp_path / "current/unit").read_text() == "[Unit]\n"
     assert (tmp_path / "a/unit").stat().st_mode & 0o777 == 0o640
-    assert place(files, links, {}, check=False) == {"changed": False, "paths": [], "diff": []}
+    assert write_file_set(files, links, {}, check=False) == {"changed": False, "paths": [], "diff": []}
 
 
 def test_check_tells_the_same_and_touches_nothing(tmp_path):
     files = [{"path": str(tmp_path / "unit"), "content": "new\n"}]
     (tmp_path / "unit").write_text("edited by hand\n")
-    outcome = place(files, [], {}, check=True)
+    outcome = write_file_set(files, [], {}, check=True)
     assert (outcome["diff"][0]["before"], outcome["diff"][0]["after"]) == ("edited by hand\n", "new\n")
     assert (tmp_path / "unit").read_text() == "edited by hand\n"
 
@@ -26,7 +26,7 @@ def test_check_tells_the_same_and_touches_nothing(tmp_path):
 def test_a_secret_is_placed_for_root_alone_and_in_no_diff(tmp_path):
     keys = tmp_path / "api-keys"
     keys.write_text("old-secret\n")
-    outcome = place([], [], {str(keys): "new-secret\n"}, check=False)
+    outcome = write_file_set([], [], {str(keys): "new-secret\n"}, check=False)
     assert keys.stat().st_mode & 0o777 == 0o600
     assert outcome["changed"]
     assert "-secret" not in str(outcome)
@@ -34,21 +34,21 @@ def test_a_secret_is_placed_for_root_alone_and_in_no_diff(tmp_path):
 
 def test_a_link_that_became_a_file_of_its_own_is_a_link_again(tmp_path):
     (tmp_path / "unit").write_text("sed -i leaves a file\n")
-    place([], [{"path": str(tmp_path / "unit"), "target": "elsewhere"}], {}, check=False)
+    write_file_set([], [{"path": str(tmp_path / "unit"), "target": "elsewhere"}], {}, check=False)
     assert (tmp_path / "unit").readlink().name == "elsewhere"
 
 
 def test_a_file_behind_a_link_is_not_written_through_it(tmp_path):
     (tmp_path / "target").write_text("mine\n")
     (tmp_path / "file").symlink_to("target")
-    place([{"path": str(tmp_path / "file"), "content": "ours\n"}], [], {}, check=False)
+    write_file_set([{"path": str(tmp_path / "file"), "content": "ours\n"}], [], {}, check=False)
     assert (tmp_path / "target").read_text() == "mine\n"
     assert not (tmp_path / "file").is_symlink()
 
 
 def test_a_changed_mode_is_put_right(tmp_path):
     files = [{"path": str(tmp_path / "activate"), "content": "#!\n", "mode": "0755"}]
-    place(files, [], {}, check=False)
+    write_file_set(files, [], {}, check=False)
     (tmp_path / "activate").chmod(0o644)
-    assert place(files, [], {}, check=False)["diff"][0]["before"] == "mode 0644\n"
+    assert write_file_set(files, [], {}, check=False)["diff"][0]["before"] == "mode 0644\n"
     assert (tmp_path / "activate").stat().st_mode & 0o777 == 0o755

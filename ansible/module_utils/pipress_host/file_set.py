@@ -8,7 +8,7 @@ from typing import Any
 from .files import point_link, read_link, write_atomically
 
 
-def place(
+def write_file_set(
     files: list[dict[str, Any]], links: list[dict[str, Any]], secrets: dict[str, str], check: bool
 ) -> dict[str, Any]:
     """Makes every file and link what it shall be; with `check`, only tells.
@@ -18,17 +18,17 @@ def place(
     """
     diff: list[dict[str, str]] = []
     for file in files:
-        _place_file(
+        _write_file(
             Path(file["path"]), file["content"], int(file.get("mode") or "0644", 8), False, check, diff
         )
     for path, content in secrets.items():
-        _place_file(Path(path), content, 0o600, True, check, diff)
+        _write_file(Path(path), content, 0o600, True, check, diff)
     for link in links:
-        _place_link(Path(link["path"]), link["target"], check, diff)
-    return {"changed": bool(diff), "paths": [each["after_header"] for each in diff], "diff": diff}
+        _write_link(Path(link["path"]), link["target"], check, diff)
+    return {"changed": bool(diff), "paths": [change["after_header"] for change in diff], "diff": diff}
 
 
-def _place_file(
+def _write_file(
     path: Path, content: str, mode: int, secret: bool, check: bool, diff: list[dict[str, str]]
 ) -> None:
     regular = path.is_file() and not path.is_symlink()
@@ -46,11 +46,11 @@ def _place_file(
         write_atomically(path, content.encode(), mode)
 
 
-def _place_link(path: Path, target: str, check: bool, diff: list[dict[str, str]]) -> None:
-    found = read_link(path)
-    if found == target:
+def _write_link(path: Path, target: str, check: bool, diff: list[dict[str, str]]) -> None:
+    current_target = read_link(path)
+    if current_target == target:
         return
-    was = f"-> {found}\n" if found else ("a file of its own\n" if path.exists() else "")
+    was = f"-> {current_target}\n" if current_target else ("a file of its own\n" if path.exists() else "")
     diff.append(
         {"before_header": str(path), "after_header": str(path), "before": was, "after": f"-> {target}\n"}
     )

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: pipress_place
-short_description: Place a set of small files and links
+module: pipress_files
+short_description: Write a set of small files and links
 description:
   - What ansible.builtin.copy and file would do in two round trips per file, done in one for all of them. Every round
     trip costs a Raspberry Pi a second or more.
@@ -17,7 +17,7 @@ author: [pipress]
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.pipress_host.place import place
+from ansible.module_utils.pipress_host.file_set import write_file_set
 
 #: Paths that a message names.
 NAMED = 3
@@ -56,7 +56,7 @@ def main() -> None:
     )
     given = module.params
     try:
-        outcome = place(given["files"], given["links"], given["secrets"], module.check_mode)
+        outcome = write_file_set(given["files"], given["links"], given["secrets"], module.check_mode)
     except OSError as problem:
         module.fail_json(
             msg=f"{problem.filename or 'a file of the release'} cannot be written: {problem.strerror} — see that the disk is "
