@@ -36,7 +36,7 @@ async function photograph(page: string, picture: string): Promise<void> {
     "--no-sandbox",
     "--disable-gpu",
     "--hide-scrollbars",
-    "--window-size=1000,1000",
+    "--window-size=1160,760",
   ];
   const { failed, shortMessage = "" } = await execa(
     "chromium",
