@@ -9,6 +9,7 @@ import { memoryMax, SYSTEM_BYTES } from "./memory.ts";
 import { predict, type PredictedStage, type Prediction } from "./predict.ts";
 import { distinctSettings, type HostsAlike } from "./host-settings.ts";
 import { checkLimits } from "./limits.ts";
+import { llama8B } from "./testing/shapes.ts";
 
 const llama31Config = {
   hidden_size: 4096,
@@ -70,17 +71,7 @@ describe("predict", () => {
   it("takes the shape that fetch measured over the one in the recipe", () => {
     const stages = stagesOf(recipe);
     const artifact = {
-      metrics: {
-        layers: 2,
-        hiddenSize: 4096,
-        ffnSize: 14336,
-        heads: 32,
-        kvHeads: 8,
-        headDim: 128,
-        vocabulary: 128256,
-        tied: false,
-        tokenizerBytes: 1,
-      },
+      metrics: { ...llama8B, layers: 2, tokenizerBytes: 1 },
     } as unknown as PredictedStage["artifact"];
     stages[0] = { ...(stages[0] as PredictedStage), artifact };
     expect(predict(recipe, stages, { contextLength: 4096 }, 2)?.base.layers).toBe(2);
