@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
 import {
   createReadStream,
-  existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 
 /** SHA-256, in hex, of a string or of several in order. */
@@ -40,9 +40,12 @@ export function replaceFolder(finished: string, target: string): void {
   renameSync(finished, target);
 }
 
-/** A text file's content, or undefined when there is none. */
-export function readIfExists(file: string): string | undefined {
-  return existsSync(file) ? readFileSync(file, "utf8") : undefined;
+/** Absolute paths of all files in a folder and the folders in it, in order. */
+export function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
 }
 
 /** A JSON file's content, or undefined when it is missing or cut short. The caller says what it looks like. */
