@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } 
 import { dirname, join } from "node:path";
 import { UserError } from "../../common/user-error.ts";
 import { repoRoot } from "../../common/paths.ts";
-import type { EngineChoice } from "../engine/choice.ts";
+import type { EngineChoice } from "../engine/index.ts";
 import { layout } from "./layout.ts";
 import { COMMAND_PLUGIN_VERSION } from "./pins.ts";
 import { runTool } from "./process.ts";
@@ -10,6 +10,7 @@ import type { TaskContext } from "./task.ts";
 
 const EXECUTABLE = "pulumi-resource-command";
 const DROP_IN = join(repoRoot, "infra", "provider", "command", EXECUTABLE);
+const QUIETLY = ["--non-interactive", "--color=never"];
 const INSTALL_TIMEOUT_MS = 90_000;
 
 export type CommandPlugin = "official" | "drop-in";
@@ -65,15 +66,7 @@ async function installOfficial(ctx: TaskContext, engine: EngineChoice): Promise<
     ...ctx,
     where: "engine / command plugin",
     command: join(engine.bin, "pulumi"),
-    args: [
-      "plugin",
-      "install",
-      "resource",
-      "command",
-      COMMAND_PLUGIN_VERSION,
-      "--non-interactive",
-      "--color=never",
-    ],
+    args: ["plugin", "install", "resource", "command", COMMAND_PLUGIN_VERSION, ...QUIETLY],
     env: { PULUMI_HOME: pulumiHome, PULUMI_SKIP_UPDATE_CHECK: "true" },
     timeout: INSTALL_TIMEOUT_MS,
     logFile: join(logs, "command-plugin.log"),
