@@ -1,6 +1,5 @@
-import { bootstrap } from "../toolchain/bootstrap/index.ts";
 import { runJobs } from "./builder-jobs.ts";
-import { readStack, type StackOptions } from "./stack.ts";
+import { openStack, type StackOptions } from "./stack.ts";
 
 /** `./pipress jobs ls`: the jobs of stages where the stack's stages run. */
 export function list(options: StackOptions): Promise<number> {
@@ -18,7 +17,6 @@ export function stop(name: string, options: StackOptions): Promise<number> {
 }
 
 async function jobs(options: StackOptions, ...args: string[]): Promise<number> {
-  const { config } = await readStack(options);
-  await bootstrap();
+  const { config } = await openStack(options);
   return (await runJobs(config, args, true)).code;
 }

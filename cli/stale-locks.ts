@@ -1,8 +1,10 @@
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { readProc } from "../common/process/tree.ts";
+import { readJsonIfExists } from "../toolchain/bootstrap/files.ts";
 
 /** What pulumi writes into a lock of a file backend. */
 const lockSchema = z.object({ pid: z.number().int().positive(), hostname: z.string() });
@@ -20,7 +22,7 @@ export function removeStaleLocks(backend: string, isAlive = isLivingPulumi): str
   const locks = join(fileURLToPath(backend), ".pulumi", "locks");
   const stacks = new Set<string>();
   for (const file of jsonFilesBelow(locks)) {
-    const lock = readLock(file);
+    const lock = lockSchema.safeParse(readJsonIfExists(file)).data; // none while it is being written: somebody is alive
     if (lock === undefined || lock.hostname !== hostname() || isAlive(lock.pid)) continue;
     rmSync(file, { force: true });
     rmSync(`${file}.attrs`, { force: true });
@@ -39,19 +41,7 @@ function jsonFilesBelow(folder: string): string[] {
   }
 }
 
-function readLock(file: string): z.infer<typeof lockSchema> | undefined {
-  try {
-    return lockSchema.safeParse(JSON.parse(readFileSync(file, "utf8"))).data;
-  } catch {
-    return undefined; // gone in the meantime, or being written: somebody is alive
-  }
-}
-
 /** Whether process `pid` is there and is a pulumi: after a reboot its number may belong to anything. */
 function isLivingPulumi(pid: number): boolean {
-  try {
-    return readFileSync(`/proc/${String(pid)}/comm`, "utf8").startsWith("pulumi");
-  } catch {
-    return false;
-  }
+  return readProc(`/proc/${String(pid)}/comm`)?.startsWith("pulumi") ?? false;
 }
