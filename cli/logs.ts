@@ -7,7 +7,7 @@ import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { parseJobs } from "../infra/fleet/status.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
-import { openJobQueues, runJobs } from "./builder-jobs.ts";
+import { openJobQueues, runJobs } from "./jobs.ts";
 import { openStack, type StackOptions } from "./stack.ts";
 
 /** An instance uploads its job's log every twenty seconds. */

@@ -1,10 +1,10 @@
-import { readdirSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { readProc } from "../common/process/tree.ts";
-import { readJsonIfExists } from "../toolchain/bootstrap/files.ts";
+import { filesBelow, readJsonIfExists } from "../toolchain/bootstrap/files.ts";
 
 /** What pulumi writes into a lock of a file backend. */
 const lockSchema = z.object({ pid: z.number().int().positive(), hostname: z.string() });
@@ -21,24 +21,16 @@ export function removeStaleLocks(backend: string, isAlive = isLivingPulumi): str
   if (!backend.startsWith("file://")) return [];
   const locks = join(fileURLToPath(backend), ".pulumi", "locks");
   const stacks = new Set<string>();
-  for (const file of jsonFilesBelow(locks)) {
-    const lock = lockSchema.safeParse(readJsonIfExists(file)).data; // none while it is being written: somebody is alive
+  const files = existsSync(locks) ? filesBelow(locks) : []; // nothing was ever locked
+  for (const file of files.filter((name) => name.endsWith(".json"))) {
+    const lock = lockSchema.safeParse(readJsonIfExists(file)).data;
+    // A lock that cannot be read is being written: somebody is alive.
     if (lock === undefined || lock.hostname !== hostname() || isAlive(lock.pid)) continue;
     rmSync(file, { force: true });
     rmSync(`${file}.attrs`, { force: true });
     stacks.add(basename(join(file, "..")));
   }
   return [...stacks];
-}
-
-function jsonFilesBelow(folder: string): string[] {
-  try {
-    return readdirSync(folder, { recursive: true, encoding: "utf8" })
-      .filter((name) => name.endsWith(".json"))
-      .map((name) => join(folder, name));
-  } catch {
-    return []; // nothing was ever locked
-  }
 }
 
 /** Whether process `pid` is there and is a pulumi: after a reboot its number may belong to anything. */
