@@ -1,15 +1,8 @@
 import { createHash } from "node:crypto";
-import {
-  createReadStream,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { createReadStream, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import writeFileAtomic from "write-file-atomic";
 
 /** SHA-256, in hex, of a string or of several in order. */
 export function sha256(...parts: (string | Buffer)[]): string {
@@ -28,9 +21,7 @@ export async function sha256OfFile(file: string): Promise<string> {
 /** Writes by way of a temporary file, so that a reader sees the old content or the new, never half. */
 export function writeAtomically(file: string, content: string, mode = 0o644): void {
   mkdirSync(dirname(file), { recursive: true });
-  const temporary = `${file}.${String(process.pid)}.tmp`;
-  writeFileSync(temporary, content, { mode });
-  renameSync(temporary, file);
+  writeFileAtomic.sync(file, content, { mode });
 }
 
 /** Puts a finished folder where it belongs; what stood there goes. */

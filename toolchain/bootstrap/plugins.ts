@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { UserError } from "../../common/user-error.ts";
 import { repoRoot } from "../../common/paths.ts";
 import type { EngineChoice } from "../engine/index.ts";
+import { replaceFolder } from "./files.ts";
 import { layout } from "./layout.ts";
 import { COMMAND_PLUGIN_VERSION } from "./pins.ts";
 import { runTool } from "./process.ts";
@@ -24,17 +25,8 @@ export function installedCommandPlugin(cacheDir: string): CommandPlugin | undefi
   const folder = pluginFolder(cacheDir);
   const executable = join(folder, EXECUTABLE);
   if (!existsSync(executable) || existsSync(`${folder}.partial`)) return undefined;
-  const target = linkTarget(executable);
-  if (target === undefined) return "official";
-  return target === DROP_IN ? "drop-in" : undefined; // another clone's: link anew
-}
-
-function linkTarget(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return undefined; // a file, not a link
-  }
+  if (!lstatSync(executable).isSymbolicLink()) return "official";
+  return readlinkSync(executable) === DROP_IN ? "drop-in" : undefined; // another clone's: link anew
 }
 
 /**
@@ -79,8 +71,6 @@ function linkDropIn(folder: string): void {
   rmSync(part, { recursive: true, force: true });
   mkdirSync(part, { recursive: true });
   symlinkSync(DROP_IN, join(part, EXECUTABLE));
-  rmSync(folder, { recursive: true, force: true });
+  replaceFolder(part, folder);
   for (const suffix of [".partial", ".lock"]) rmSync(`${folder}${suffix}`, { force: true });
-  mkdirSync(dirname(folder), { recursive: true });
-  renameSync(part, folder);
 }

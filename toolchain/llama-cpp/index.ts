@@ -1,8 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
-import writeFileAtomic from "write-file-atomic";
-import { readJsonIfExists } from "../bootstrap/files.ts";
+import { readJsonIfExists, writeAtomically } from "../bootstrap/files.ts";
 import type { Toolchain } from "../toolchain.ts";
 import { build } from "./build.ts";
 import { verifyNeon } from "./neon.ts";
@@ -37,7 +36,7 @@ async function buildHostTools(run: Run): Promise<string> {
   const digest = recipeDigest(recipe); // of what is built now, not of files edited meanwhile
   const hostBin = await build(run, recipe, sourcePath(run.cacheDir), dir);
   await checkVersion(hostBin);
-  await writeStamp(dir, { recipe: digest });
+  writeStamp(dir, { recipe: digest });
   return hostBin;
 }
 
@@ -51,8 +50,8 @@ async function buildPiRelease(run: Run, hostBin: string): Promise<void> {
   await verifyNeon(join(bin, "llama-server"), run.signal);
   await verifyNeon(join(bin, "llama-bench"), run.signal);
   const flags = join(dir, serverFlagsFile);
-  await writeFileAtomic(flags, (await execa(join(hostBin, "pipress-server-flags"))).stdout);
-  await writeStamp(dir, { recipe: digest, release: await makeRelease(bin, flags, join(dir, releaseFolder)) });
+  writeAtomically(flags, (await execa(join(hostBin, "pipress-server-flags"))).stdout);
+  writeStamp(dir, { recipe: digest, release: await makeRelease(bin, flags, join(dir, releaseFolder)) });
 }
 
 /** What is in the cache, built by today's recipes and for this CPU; undefined when a part is missing. Takes milliseconds. */
@@ -114,6 +113,6 @@ function readStamp(dir: string): Stamp | undefined {
   return readJsonIfExists(join(dir, stampFile)) as Stamp | undefined;
 }
 
-async function writeStamp(dir: string, stamp: Stamp): Promise<void> {
-  await writeFileAtomic(join(dir, stampFile), `${JSON.stringify(stamp, null, 2)}\n`);
+function writeStamp(dir: string, stamp: Stamp): void {
+  writeAtomically(join(dir, stampFile), `${JSON.stringify(stamp, null, 2)}\n`);
 }
