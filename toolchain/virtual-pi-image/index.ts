@@ -43,12 +43,16 @@ export async function buildImage(ctx: TaskContext): Promise<void> {
   const dir = imageDir(ctx.cacheDir);
   const work = join(dir, "..", `.work-${basename(dir)}`);
   mkdirSync(work, { recursive: true });
-  const step = (name: string, argv: string[], env: Record<string, string> = {}) =>
+  const step = (name: string, argv: string[], env?: Record<string, string>) =>
     runStep(ctx, work, name, argv, env);
 
+  const download = () => {
+    rmSync(join(work, "chroot"), { recursive: true, force: true }); // an interrupted one's: mmdebstrap wants none
+    return step("download", downloadCommand(work), downloadEnvironment(work));
+  };
   // Side by side: one is bound by the network, the other by the processor.
   await Promise.all([
-    once(join(work, "downloaded"), () => step("download", downloadCommand(work), downloadEnvironment(work))),
+    once(join(work, "downloaded"), download),
     once(join(work, "configured"), () => step("configure", configureCommand(work))),
   ]);
   await step("assemble", assembleCommand(work));
