@@ -50,6 +50,7 @@ export async function runTool(call: ToolCall): Promise<string> {
     reject: false,
     detached: ownGroup,
     cancelSignal: ownGroup ? undefined : signal,
+    forceKillAfterDelay: 10_000, // a compiler takes a while to end
   });
   const endGroup = () => {
     if (child.pid !== undefined) process.kill(-child.pid, "SIGTERM");
