@@ -11,9 +11,9 @@ export function emptyProgram(name: string, description: string): Command {
     .configureOutput(hintAtMistakes("see ./pipress --help"));
 }
 
-/** Adds a verb that works on a stack: `--stack`, `--config-file` and one example in its help. */
+/** Adds a verb that works on a stack: `--stack`, `--config-file` and one example, without `./pipress`, in its help. */
 export function addVerb(parent: Command, usage: string, description: string, example: string): Command {
-  const verb = withExample(parent.command(usage).description(description), example);
+  const verb = withExample(parent.command(usage).description(description), `./pipress ${example}`);
   return verb
     .configureOutput(hintAtMistakes(`see ${callOf(verb)} --help`))
     .addOption(stackOption())

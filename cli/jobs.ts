@@ -1,6 +1,13 @@
-import { bootstrap } from "../toolchain/bootstrap/index.ts";
-import { runJobs } from "./builder-jobs.ts";
-import { readStack, type StackOptions } from "./stack.ts";
+import { join } from "node:path";
+import { execa } from "execa";
+import { lookAtJobs } from "../infra/builder/ssh/remote.ts";
+import { Session } from "../infra/ssh/session.ts";
+import { JobQueues } from "../infra/builder/aws/job-queues.ts";
+import { builderMachine } from "../infra/builder/ssh/machine.ts";
+import type { StackConfig } from "../infra/config/schema.ts";
+import { cacheDir, repoRoot } from "../common/paths.ts";
+import { pythonEnvironment } from "../toolchain/bootstrap/python.ts";
+import { openStack, type StackOptions } from "./stack.ts";
 
 /** `./pipress jobs ls`: the jobs of stages where the stack's stages run. */
 export function list(options: StackOptions): Promise<number> {
@@ -18,7 +25,39 @@ export function stop(name: string, options: StackOptions): Promise<number> {
 }
 
 async function jobs(options: StackOptions, ...args: string[]): Promise<number> {
-  const { config } = await readStack(options);
-  await bootstrap();
+  const { config } = await openStack(options);
   return (await runJobs(config, args, true)).code;
+}
+
+/** The job queues of a stack's EC2 instances. @param store URL of the bucket */
+export async function openJobQueues(store: string, stack: string): Promise<JobQueues> {
+  const { S3Store } = await import("../infra/store/s3-store.ts"); // the AWS SDK takes half a second to load
+  return new JobQueues(new S3Store(store), stack);
+}
+
+/**
+ * Runs `python -m pipress jobs ARGS` where the stack's stages run.
+ * @param show whether its output goes to this terminal instead of being returned
+ * @throws UserError when a builder machine cannot be reached
+ */
+export async function runJobs(
+  { builder }: StackConfig,
+  args: readonly string[],
+  show: boolean,
+): Promise<{ code: number; stdout: string }> {
+  if (builder?.ssh === undefined) {
+    const { python } = pythonEnvironment(cacheDir());
+    const job = await execa(python, ["-m", "pipress", "jobs", ...args], {
+      reject: false,
+      stdio: ["ignore", show ? "inherit" : "pipe", "inherit"],
+      env: { PYTHONPATH: join(repoRoot, "models") },
+    });
+    return { code: job.exitCode ?? 1, stdout: job.stdout ?? "" };
+  }
+  const { ssh } = builder;
+  const ending = await Session.use(builderMachine(ssh), (session) =>
+    session.run(lookAtJobs(ssh, args), "", { show, quiet: !show }),
+  );
+  if (ending.kind === "lost") throw ending.failure;
+  return ending;
 }

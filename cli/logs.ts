@@ -4,19 +4,18 @@ import { instanceFor } from "../infra/stage/instance-for.ts";
 import { UserError } from "../common/user-error.ts";
 import { planRecipe } from "../infra/prediction/forecast.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
+import { parseJobs } from "../infra/fleet/status.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
-import { bootstrap } from "../toolchain/bootstrap/index.ts";
-import { openJobQueues, runJobs } from "./builder-jobs.ts";
-import { readStack, type StackOptions } from "./stack.ts";
+import { openJobQueues, runJobs } from "./jobs.ts";
+import { openStack, type StackOptions } from "./stack.ts";
 
 /** An instance uploads its job's log every twenty seconds. */
 const FOLLOW_MS = 5000;
 
 /** `./pipress logs STAGE`: a stage's log, followed while its job is at work, wherever that is. */
 export async function logs(stageName: string, options: StackOptions): Promise<number> {
-  const { name: stack, config } = await readStack(options);
-  await bootstrap();
+  const { name: stack, config } = await openStack(options);
   const stages = await planRecipe(loadRecipe(config.recipe), await openStore(config.store), readToolchain());
   const stage = stages.find(({ name }) => name === stageName);
   if (stage === undefined)
@@ -25,9 +24,13 @@ export async function logs(stageName: string, options: StackOptions): Promise<nu
       what: `the recipe has no stage "${stageName}"`,
       remedy: `one of: ${stages.map(({ name }) => name).join(", ")}`,
     });
+  const { name, key } = stage;
   if (config.builder?.aws !== undefined && instanceFor(stage) !== undefined)
-    return followQueue(await openJobQueues(config.store ?? "", stack), stage.name, stage.key);
-  return (await runJobs(config, ["logs", "--follow", stage.key], true)).code;
+    return followQueue(await openJobQueues(config.store ?? "", stack), name, key);
+  const jobs = parseJobs((await runJobs(config, ["ls"], false)).stdout);
+  if (!jobs.has(key.slice(0, 12)))
+    throw noLog(name, `it has not run on ${config.builder?.ssh?.address ?? "this machine"}`);
+  return (await runJobs(config, ["logs", "--follow", key], true)).code;
 }
 
 /** Prints a log as its instance uploads it, for as long as the job is in its queue. */
@@ -36,15 +39,18 @@ async function followQueue(queues: JobQueues, name: string, key: string): Promis
   for (;;) {
     const isWanted = (await queues.runs()).has(key);
     const text = await queues.log(key);
-    if (text === undefined && !isWanted)
-      throw new UserError({
-        where: "logs",
-        what: `${name} has no log`,
-        remedy: "it has not run on an instance of this stack",
-      });
+    if (text === undefined && !isWanted) throw noLog(name, "it has not run on an instance of this stack");
     process.stdout.write(text?.slice(shown) ?? "");
     shown = text?.length ?? 0;
     if (!isWanted) return 0;
     await sleep(FOLLOW_MS);
   }
+}
+
+function noLog(stage: string, why: string): UserError {
+  return new UserError({
+    where: "logs",
+    what: `${stage} has no log: ${why}`,
+    remedy: "`./pipress up` runs what is not in the store yet; `./pipress status` shows what is",
+  });
 }

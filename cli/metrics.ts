@@ -6,23 +6,14 @@ import { hostAndPort } from "../infra/ssh/address.ts";
 import { buildDashboard } from "../infra/fleet/dashboard.ts";
 import { buildScrapeConfig, nodePort, type ScrapeTarget } from "../infra/fleet/prometheus.ts";
 import { read } from "../infra/virtual-pi/resource.ts";
-import { bootstrap } from "../toolchain/bootstrap/index.ts";
-import { pulumiJson } from "./run-pulumi.ts";
-import { hostsOf, readStack, type StackOptions } from "./stack.ts";
+import { stackOutputs } from "./run-pulumi.ts";
+import { hostsOf, openStack, type StackOptions } from "./stack.ts";
 
 /** `./pipress metrics FOLDER`: writes what Prometheus and Grafana need to watch the fleet. */
 export async function metrics(path: string, options: StackOptions): Promise<number> {
-  const { fullName, config } = await readStack(options);
-  await bootstrap();
+  const { fullName, config } = await openStack(options);
   const hosts = await hostsOf(config);
-  const { apiKey } = await pulumiJson<{ apiKey?: string }>([
-    "stack",
-    "output",
-    "--json",
-    "--show-secrets",
-    "--stack",
-    fullName,
-  ]);
+  const { apiKey } = await stackOutputs<{ apiKey?: string }>(fullName, "--show-secrets");
   if (apiKey === undefined)
     throw new UserError({
       where: "metrics",

@@ -18,57 +18,41 @@ export function buildProgram(onExit: (code: number) => void): Command {
   );
 
   const operate = runs(async () => (await import("./pulumi.ts")).operate);
-  addOperation(program, "up", "makes the model and rolls it out", "./pipress up --yes", operate);
-  addOperation(program, "preview", "says what `up` would do", "./pipress preview --diff", operate);
-  addOperation(program, "refresh", "asks the hosts what they serve", "./pipress refresh --yes", operate);
-  addOperation(
-    program,
-    "destroy",
-    "takes everything off the hosts",
-    "./pipress destroy --stack home",
-    operate,
-  );
+  addOperation(program, "up", "makes the model and rolls it out", "up --yes", operate);
+  addOperation(program, "preview", "says what `up` would do", "preview --diff", operate);
+  addOperation(program, "refresh", "asks the hosts what they serve", "refresh --yes", operate);
+  addOperation(program, "destroy", "takes everything off the hosts", "destroy --stack home", operate);
 
-  addVerb(program, "status", "shows stages, jobs, hosts and costs", "./pipress status --stack home").action(
+  addVerb(program, "status", "shows stages, jobs, hosts and costs", "status --stack home").action(
     runs(async () => (await import("./status.ts")).status),
   );
-  addVerb(
-    program,
-    "logs <stage>",
-    "follows a stage's log, wherever it runs",
-    "./pipress logs quantize",
-  ).action(runs(async () => (await import("./logs.ts")).logs));
+  addVerb(program, "logs <stage>", "follows a stage's log, wherever it runs", "logs quantize").action(
+    runs(async () => (await import("./logs.ts")).logs),
+  );
 
   const jobs = program.command("jobs").description("looks at the jobs of stages where they run");
-  addVerb(jobs, "ls", "lists jobs", "./pipress jobs ls").action(
-    runs(async () => (await import("./jobs.ts")).list),
-  );
-  addVerb(jobs, "logs <name>", "prints a job's log, by stage or key", "./pipress jobs logs recover --follow")
+  addVerb(jobs, "ls", "lists jobs", "jobs ls").action(runs(async () => (await import("./jobs.ts")).list));
+  addVerb(jobs, "logs <name>", "prints a job's log, by stage or key", "jobs logs recover --follow")
     .option("-f, --follow", "go on until the job ends")
     .action(runs(async () => (await import("./jobs.ts")).log));
   addVerb(
     jobs,
     "stop <name>",
     "stops a job, by stage or key; its checkpoint stays",
-    "./pipress jobs stop recover",
+    "jobs stop recover",
   ).action(runs(async () => (await import("./jobs.ts")).stop));
   withExample(jobs, "./pipress jobs ls");
 
   const store = program.command("store").description("looks at artifacts in a store, and removes them");
   const storeOption = ["--store <url>", "a store (default: the stack's)"] as const;
-  addVerb(store, "ls", "lists artifacts and who uses them", "./pipress store ls --store s3://bucket/prefix")
+  addVerb(store, "ls", "lists artifacts and who uses them", "store ls --store s3://bucket/prefix")
     .option(...storeOption)
     .action(runs(async () => (await import("./store.ts")).list));
-  addVerb(store, "gc", "removes what no recipe and no stack uses", "./pipress store gc --yes")
+  addVerb(store, "gc", "removes what no recipe and no stack uses", "store gc --yes")
     .option(...storeOption)
     .option("-y, --yes", "remove it; without this it is only listed")
     .action(runs(async () => (await import("./store.ts")).collect));
-  addVerb(
-    store,
-    "rm <key>",
-    "removes an artifact, by the start of its key",
-    "./pipress store rm 696dc03e --yes",
-  )
+  addVerb(store, "rm <key>", "removes an artifact, by the start of its key", "store rm 696dc03e --yes")
     .option(...storeOption)
     .option("-y, --yes", "remove it; without this it is only named")
     .action(runs(async () => (await import("./store.ts")).remove));
@@ -78,13 +62,13 @@ export function buildProgram(onExit: (code: number) => void): Command {
     program,
     "rollback <host-or-group>",
     "takes hosts back to the release before",
-    "./pipress rollback pi-2",
+    "rollback pi-2",
   ).action(runs(async () => (await import("./rollback.ts")).rollback));
   addVerb(
     program,
     "metrics <folder>",
     "writes what Prometheus and Grafana need",
-    "./pipress metrics monitoring",
+    "metrics monitoring",
   ).action(runs(async () => (await import("./metrics.ts")).metrics));
 
   withExample(program.command("pulumi [args...]"), "./pipress pulumi stack select --create home")

@@ -1,10 +1,9 @@
-import { bootstrap } from "../toolchain/bootstrap/index.ts";
 import { runPulumi } from "./run-pulumi.ts";
-import { selectedStack } from "./stack.ts";
+import { bootstrapOnce, selectedStack } from "./stack.ts";
 
 /** `./pipress pulumi ARGS`: pulumi with the engine, state and environment that bootstrap set up. */
 export async function pulumi(args: readonly string[]): Promise<number> {
-  await bootstrap();
+  await bootstrapOnce();
   return runPulumi(args);
 }
 
@@ -14,6 +13,6 @@ export async function pulumi(args: readonly string[]): Promise<number> {
  * @param isStackNamed whether they name a stack; else one must be selected, because pulumi would ask or fail in other words
  */
 export async function operate(args: readonly string[], isStackNamed: boolean): Promise<number> {
-  await (isStackNamed ? bootstrap() : selectedStack());
+  await (isStackNamed ? bootstrapOnce() : selectedStack());
   return runPulumi(args);
 }

@@ -1,11 +1,9 @@
 import { chooseHosts, rollBack } from "../infra/fleet/rollout/rollback.ts";
-import { bootstrap } from "../toolchain/bootstrap/index.ts";
-import { hostsOf, readStack, type StackOptions } from "./stack.ts";
+import { hostsOf, openStack, type StackOptions } from "./stack.ts";
 
 /** `./pipress rollback NAME`: takes hosts back to the release before the one that they serve. */
 export async function rollback(name: string, options: StackOptions): Promise<number> {
-  const { config } = await readStack(options);
-  await bootstrap();
+  const { config } = await openStack(options);
   const hosts = chooseHosts(await hostsOf(config), name);
 
   const print = (message: string): void => {
@@ -17,7 +15,7 @@ export async function rollback(name: string, options: StackOptions): Promise<num
   });
   const log = { status: () => undefined, info: print, warn: print };
   const outcomes = await rollBack(hosts, config.rollout.concurrency, log, cancel.signal);
-  for (const { host, message } of outcomes) console.log(`${host}: ${message}`);
+  for (const { host, ok, message } of outcomes) console.log(ok ? `${host}: ${message}` : message);
   if (outcomes.some(({ ok }) => ok))
     console.log(
       "`./pipress up` leaves it so; after `./pipress refresh`, or with another release, it goes forward again.",

@@ -53,6 +53,11 @@ export async function pulumiJson<Value>(args: readonly string[]): Promise<Value>
   return JSON.parse(await pulumiText(args)) as Value;
 }
 
+/** The outputs of a stack's last `up`. @param options of `pulumi stack output` */
+export function stackOutputs<Outputs>(stack: string, ...options: string[]): Promise<Outputs> {
+  return pulumiJson<Outputs>(["stack", "output", "--json", "--stack", stack, ...options]);
+}
+
 /** What `pulumi ARGS` prints. @throws UserError with pulumi's own words when it fails */
 export async function pulumiText(args: readonly string[]): Promise<string> {
   const { stdout, stderr, exitCode } = await execa(pulumiPath(), args, {

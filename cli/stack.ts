@@ -29,33 +29,44 @@ export interface Stack {
   config: StackConfig;
 }
 
+let bootstrapped: Promise<void> | undefined;
+
+/** Puts everything in place, however many steps of a verb need it. */
+export function bootstrapOnce(): Promise<void> {
+  return (bootstrapped ??= bootstrap());
+}
+
 /** No verb needs it, so that none needs the passphrase for it. */
 const TOKEN = "pipress:huggingFaceToken";
 
 /**
- * The stack a verb works on, with its checked configuration. A stack that is named is read before bootstrap has run, so that
- * a slip in its name or file is answered at once.
+ * Opens the stack a verb works on and puts in place what the verb needs. A stack that is named is read first, so that a slip
+ * in its name or file is answered at once.
  * @throws UserError with every problem
  */
+export async function openStack(options: StackOptions): Promise<Stack> {
+  const stack = await readStack(options);
+  await bootstrapOnce();
+  return stack;
+}
+
+/** A stack with its checked configuration. @throws UserError with every problem */
 export async function readStack(options: StackOptions): Promise<Stack> {
-  const fullName = options.stack ?? (await selectedStack());
-  const values = await readStackFile(
-    options.configFile ?? fileOf(fullName),
-    (key) => key !== TOKEN,
-    (file) => decryptedValues(fullName, file),
-  );
-  return { fullName, name: shortName(fullName), config: parseStackConfig(values) };
+  const { stack, values } = await readValues(options, (key) => key !== TOKEN);
+  return { fullName: stack, name: shortName(stack), config: parseStackConfig(values) };
 }
 
 /** One value of a stack's configuration, unchecked, e.g. of `pipress:store`. */
 export async function readStackValue(key: string, options: StackOptions): Promise<string | undefined> {
+  return (await readValues(options, (other) => other === key)).values[key];
+}
+
+/** @param isNeeded which keys are needed */
+async function readValues(options: StackOptions, isNeeded: (key: string) => boolean) {
   const stack = options.stack ?? (await selectedStack());
-  const values = await readStackFile(
-    options.configFile ?? fileOf(stack),
-    (other) => other === key,
-    (file) => decryptedValues(stack, file),
-  );
-  return values[key];
+  const file = options.configFile ?? fileOf(stack);
+  const values = await readStackFile(file, isNeeded, () => decryptedValues(stack, file));
+  return { stack, values };
 }
 
 /**
@@ -66,10 +77,10 @@ export async function readStackValue(key: string, options: StackOptions): Promis
 export async function readStackFile(
   file: string,
   isNeeded: (key: string) => boolean,
-  decrypt: (file: string) => Promise<Record<string, string>>,
+  decrypt: () => Promise<Record<string, string>>,
 ): Promise<Record<string, string>> {
   const needed = Object.entries(parseStackFile(file)).filter(([key]) => isNeeded(key));
-  const decrypted = needed.some(([, value]) => holdsSecret(value)) ? await decrypt(file) : {};
+  const decrypted = needed.some(([, value]) => holdsSecret(value)) ? await decrypt() : {};
   return Object.fromEntries(needed.map(([key, value]) => [key, decrypted[key] ?? textOf(value)]));
 }
 
@@ -89,7 +100,7 @@ function parseStackFile(file: string): Record<string, unknown> {
 }
 
 async function decryptedValues(stack: string, file: string): Promise<Record<string, string>> {
-  await bootstrap();
+  await bootstrapOnce();
   const options = ["--json", "--show-secrets", "--stack", stack, "--config-file", file];
   const entries = await pulumiJson<Record<string, { value: string }>>(["config", ...options]);
   return Object.fromEntries(Object.entries(entries).map(([key, { value }]) => [key, value]));
@@ -132,7 +143,7 @@ function shortName(stack: string): string {
 
 /** The stack that pulumi works on where none is named. @throws UserError where none is selected */
 export async function selectedStack(): Promise<string> {
-  await bootstrap();
+  await bootstrapOnce();
   try {
     const options = ["--show-name", "--fully-qualify-stack-names", "--non-interactive"];
     return (await pulumiText(["stack", ...options])).trim();

@@ -1,8 +1,10 @@
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { readProc } from "../common/process/tree.ts";
+import { filesBelow, readJsonIfExists } from "../toolchain/bootstrap/files.ts";
 
 /** What pulumi writes into a lock of a file backend. */
 const lockSchema = z.object({ pid: z.number().int().positive(), hostname: z.string() });
@@ -19,8 +21,10 @@ export function removeStaleLocks(backend: string, isAlive = isLivingPulumi): str
   if (!backend.startsWith("file://")) return [];
   const locks = join(fileURLToPath(backend), ".pulumi", "locks");
   const stacks = new Set<string>();
-  for (const file of jsonFilesBelow(locks)) {
-    const lock = readLock(file);
+  const files = existsSync(locks) ? filesBelow(locks) : []; // nothing was ever locked
+  for (const file of files.filter((name) => name.endsWith(".json"))) {
+    const lock = lockSchema.safeParse(readJsonIfExists(file)).data;
+    // A lock that cannot be read is being written: somebody is alive.
     if (lock === undefined || lock.hostname !== hostname() || isAlive(lock.pid)) continue;
     rmSync(file, { force: true });
     rmSync(`${file}.attrs`, { force: true });
@@ -29,29 +33,7 @@ export function removeStaleLocks(backend: string, isAlive = isLivingPulumi): str
   return [...stacks];
 }
 
-function jsonFilesBelow(folder: string): string[] {
-  try {
-    return readdirSync(folder, { recursive: true, encoding: "utf8" })
-      .filter((name) => name.endsWith(".json"))
-      .map((name) => join(folder, name));
-  } catch {
-    return []; // nothing was ever locked
-  }
-}
-
-function readLock(file: string): z.infer<typeof lockSchema> | undefined {
-  try {
-    return lockSchema.safeParse(JSON.parse(readFileSync(file, "utf8"))).data;
-  } catch {
-    return undefined; // gone in the meantime, or being written: somebody is alive
-  }
-}
-
 /** Whether process `pid` is there and is a pulumi: after a reboot its number may belong to anything. */
 function isLivingPulumi(pid: number): boolean {
-  try {
-    return readFileSync(`/proc/${String(pid)}/comm`, "utf8").startsWith("pulumi");
-  } catch {
-    return false;
-  }
+  return readProc(`/proc/${String(pid)}/comm`)?.startsWith("pulumi") ?? false;
 }

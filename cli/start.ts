@@ -1,6 +1,6 @@
 import { formatSummary, type FleetOutputs } from "../infra/fleet/table.ts";
 import { bootstrap } from "../toolchain/bootstrap/index.ts";
-import { pulumiJson, runPulumi } from "./run-pulumi.ts";
+import { runPulumi, stackOutputs } from "./run-pulumi.ts";
 
 const STACK = "dev";
 
@@ -14,14 +14,7 @@ export async function main(): Promise<number> {
     const code = await runPulumi(args);
     if (code !== 0) return code;
   }
-  const outputs = await pulumiJson<FleetOutputs>([
-    "stack",
-    "output",
-    "--json",
-    "--stack",
-    STACK,
-    "--show-secrets",
-  ]);
+  const outputs = await stackOutputs<FleetOutputs>(STACK, "--show-secrets");
   console.log(`\n${formatSummary(outputs)}`);
   return 0;
 }

@@ -5,15 +5,13 @@ import type { Report } from "../infra/fleet/report.ts";
 import { formatStatus, parseJobs } from "../infra/fleet/status.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
-import { bootstrap } from "../toolchain/bootstrap/index.ts";
-import { openJobQueues, runJobs } from "./builder-jobs.ts";
-import { pulumiJson } from "./run-pulumi.ts";
-import { readStack, type StackOptions } from "./stack.ts";
+import { openJobQueues, runJobs } from "./jobs.ts";
+import { stackOutputs } from "./run-pulumi.ts";
+import { openStack, type StackOptions } from "./stack.ts";
 
 /** `./pipress status`: stages, jobs, hosts and what was spent, from the store, the builder and the state. */
 export async function status(options: StackOptions): Promise<number> {
-  const { fullName, name: stack, config } = await readStack(options);
-  await bootstrap();
+  const { fullName, name: stack, config } = await openStack(options);
   const store = await openStore(config.store);
   const queues = config.builder?.aws && (await openJobQueues(config.store ?? "", stack));
   const [stages, jobs, report, instances] = await Promise.all([
@@ -56,7 +54,7 @@ async function jobsOf(config: Parameters<typeof runJobs>[0]): Promise<Map<string
 /** The report of the last `up`; a stack that has none, or is not there yet, has no hosts to show. */
 async function lastReport(stack: string): Promise<Report | undefined> {
   try {
-    const outputs = await pulumiJson<{ report?: Report }>(["stack", "output", "--json", "--stack", stack]);
+    const outputs = await stackOutputs<{ report?: Report }>(stack);
     return outputs.report;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

@@ -9,9 +9,8 @@ import { addUser, judge, keysIn, type JudgedItem, type Users } from "../infra/st
 import { openStore } from "../infra/store/open-store.ts";
 import type { Store } from "../infra/store/store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
-import { bootstrap } from "../toolchain/bootstrap/index.ts";
 import { pulumiJson, pulumiText } from "./run-pulumi.ts";
-import { namesOfStackFiles, readStackValue, type StackOptions } from "./stack.ts";
+import { bootstrapOnce, namesOfStackFiles, readStackValue, type StackOptions } from "./stack.ts";
 
 /** Which store a verb works on: `--store`, else the stack's. */
 export interface StoreOptions extends StackOptions {
@@ -71,7 +70,7 @@ export async function remove(start: string, { yes, ...options }: RemovalOptions)
 
 async function open(options: StoreOptions): Promise<Store> {
   const url = options.store ?? (await readStackValue("pipress:store", options));
-  await bootstrap();
+  await bootstrapOnce();
   return openStore(url);
 }
 

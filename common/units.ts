@@ -21,13 +21,13 @@ export function parseBytes(text: string): number | undefined {
   return match && unit !== undefined ? Math.floor(Number(match[1]) * unit) : undefined;
 }
 
-/** Seconds in each unit of time, by the names people write. */
-const timeUnits: Record<string, number> = {
-  ...{ s: 1, second: 1, seconds: 1 },
-  ...{ min: 60, minute: 60, minutes: 60 },
-  ...{ h: 3600, hour: 3600, hours: 3600 },
-  ...{ d: 86400, day: 86400, days: 86400 },
-};
+/** The ways people write each unit of time, and the seconds in it. */
+const timeUnits: readonly (readonly [name: RegExp, seconds: number])[] = [
+  [/^s(econds?)?$/, 1],
+  [/^min(utes?)?$/, 60],
+  [/^h(ours?)?$/, 3600],
+  [/^d(ays?)?$/, 86400],
+];
 
 /**
  * Parses a time such as `"90 s"`, `"10 minutes"` or `"1.5 h"`.
@@ -35,7 +35,7 @@ const timeUnits: Record<string, number> = {
  */
 export function parseDuration(text: string): number | undefined {
   const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/.exec(text);
-  const unit = timeUnits[match?.[2] ?? ""];
+  const unit = timeUnits.find(([name]) => name.test(match?.[2] ?? ""))?.[1];
   return match && unit !== undefined ? Number(match[1]) * unit : undefined;
 }
 

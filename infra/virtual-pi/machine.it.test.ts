@@ -1,4 +1,4 @@
-// Boots a real machine, which takes a minute or two and the image (`npm start` or toolchain/virtual-pi-image/build.ts):
+// Boots a real machine, which takes a minute or two and the image (`npm run bootstrap`):
 //   PIPRESS_IT=1 npx vitest run infra/virtual-pi/machine.it.test.ts
 import { spawn } from "node:child_process";
 import { once } from "node:events";

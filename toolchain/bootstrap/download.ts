@@ -4,21 +4,16 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { formatBytes } from "../../common/units.ts";
 import { sha256OfFile } from "./files.ts";
+import type { TaskContext } from "./task.ts";
 
-export interface DownloadOptions {
-  /** Milliseconds to wait for the server's first answer. */
-  connectTimeout: number;
-  progress: (line: string) => void;
-  signal: AbortSignal;
-}
-
-const PROGRESS_EVERY_MS = 3000;
+/** How long to wait for a server's first answer. */
+const CONNECT_TIMEOUT_MS = 5000;
 /** A transfer that brings nothing for this long is given up. */
 const STALLED_AFTER_MS = 30_000;
 
-/** Text of a small file on the web. Rejects when there is no good answer within the connect timeout. */
-export async function fetchText(url: string, options: DownloadOptions): Promise<string> {
-  const answer = await request(url, {}, options);
+/** Text of a small file on the web. Rejects when there is no good answer within five seconds. */
+export async function fetchText(url: string, ctx: TaskContext): Promise<string> {
+  const answer = await request(url, {}, ctx.signal);
   return answer.text();
 }
 
@@ -30,13 +25,12 @@ export async function downloadVerified(
   url: string,
   file: string,
   sha256: string,
-  options: DownloadOptions,
+  ctx: TaskContext,
 ): Promise<void> {
   mkdirSync(dirname(file), { recursive: true });
   if (existsSync(file) && (await sha256OfFile(file)) === sha256) return;
   const part = `${file}.part`;
-  const have = existsSync(part) ? statSync(part).size : 0;
-  await transfer(url, part, have, options);
+  await transfer(url, part, ctx);
   const actual = await sha256OfFile(part);
   if (actual !== sha256) {
     rmSync(part);
@@ -45,50 +39,35 @@ export async function downloadVerified(
   renameSync(part, file);
 }
 
-async function transfer(url: string, part: string, have: number, options: DownloadOptions): Promise<void> {
-  const answer = await request(url, have > 0 ? { range: `bytes=${String(have)}-` } : {}, options);
+async function transfer(url: string, part: string, ctx: TaskContext): Promise<void> {
+  const have = statSync(part, { throwIfNoEntry: false })?.size ?? 0;
+  const answer = await request(url, have > 0 ? { range: `bytes=${String(have)}-` } : {}, ctx.signal);
   if (answer.status === 416 || answer.body === null) return; // all there already; the digest decides
   const resumed = answer.status === 206;
   let done = resumed ? have : 0;
   const total = done + Number(answer.headers.get("content-length") ?? 0);
-  let reported = Date.now();
-  const stalled = new AbortController();
-  const giveUp = () => {
-    stalled.abort(new Error(`${url}: no data for ${String(STALLED_AFTER_MS / 1000)} s`));
-  };
-  let timer = setTimeout(giveUp, STALLED_AFTER_MS);
+  const stalled = deadline(STALLED_AFTER_MS, `${url}: no data for`);
   const body = Readable.fromWeb(answer.body as never);
   body.on("data", (chunk: Buffer) => {
-    clearTimeout(timer);
-    timer = setTimeout(giveUp, STALLED_AFTER_MS);
+    stalled.timer.refresh();
     done += chunk.length;
-    if (Date.now() - reported < PROGRESS_EVERY_MS) return;
-    reported = Date.now();
-    options.progress(
-      `downloading ${url}: ${formatBytes(done)}${total >= done ? ` of ${formatBytes(total)}` : ""}`,
-    );
+    const size = formatBytes(done) + (total >= done ? ` of ${formatBytes(total)}` : "");
+    ctx.progress(`downloading ${url}: ${size}`);
   });
   try {
-    const signal = AbortSignal.any([options.signal, stalled.signal]);
+    const signal = AbortSignal.any([ctx.signal, stalled.signal]);
     await pipeline(body, createWriteStream(part, { flags: resumed ? "a" : "w" }), { signal });
   } finally {
-    clearTimeout(timer);
+    clearTimeout(stalled.timer);
   }
 }
 
-async function request(
-  url: string,
-  headers: Record<string, string>,
-  options: DownloadOptions,
-): Promise<Response> {
-  const tooSlow = new AbortController();
-  const timer = setTimeout(() => {
-    tooSlow.abort(new Error(`${url}: no answer within ${String(options.connectTimeout / 1000)} s`));
-  }, options.connectTimeout);
+async function request(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+  const tooSlow = deadline(CONNECT_TIMEOUT_MS, `${url}: no answer within`);
   try {
     const answer = await fetch(url, {
       headers: { ...headers, "accept-encoding": "identity" },
-      signal: AbortSignal.any([options.signal, tooSlow.signal]),
+      signal: AbortSignal.any([signal, tooSlow.signal]),
     });
     if (!answer.ok && answer.status !== 416) throw new Error(`${url}: HTTP ${String(answer.status)}`);
     return answer;
@@ -99,6 +78,15 @@ async function request(
     }
     throw error;
   } finally {
-    clearTimeout(timer);
+    clearTimeout(tooSlow.timer);
   }
+}
+
+/** A signal that is aborted with `what` and the time unless its timer is refreshed or cleared before. */
+function deadline(milliseconds: number, what: string) {
+  const controller = new AbortController();
+  const giveUp = () => {
+    controller.abort(new Error(`${what} ${String(milliseconds / 1000)} s`));
+  };
+  return { signal: controller.signal, timer: setTimeout(giveUp, milliseconds) };
 }

@@ -1,15 +1,8 @@
 import { createHash } from "node:crypto";
-import {
-  createReadStream,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { dirname } from "node:path";
+import { createReadStream, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import writeFileAtomic from "write-file-atomic";
 
 /** SHA-256, in hex, of a string or of several in order. */
 export function sha256(...parts: (string | Buffer)[]): string {
@@ -28,9 +21,7 @@ export async function sha256OfFile(file: string): Promise<string> {
 /** Writes by way of a temporary file, so that a reader sees the old content or the new, never half. */
 export function writeAtomically(file: string, content: string, mode = 0o644): void {
   mkdirSync(dirname(file), { recursive: true });
-  const temporary = `${file}.${String(process.pid)}.tmp`;
-  writeFileSync(temporary, content, { mode });
-  renameSync(temporary, file);
+  writeFileAtomic.sync(file, content, { mode });
 }
 
 /** Puts a finished folder where it belongs; what stood there goes. */
@@ -40,9 +31,12 @@ export function replaceFolder(finished: string, target: string): void {
   renameSync(finished, target);
 }
 
-/** A text file's content, or undefined when there is none. */
-export function readIfExists(file: string): string | undefined {
-  return existsSync(file) ? readFileSync(file, "utf8") : undefined;
+/** Absolute paths of all files in a folder and the folders in it, in order. */
+export function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
 }
 
 /** A JSON file's content, or undefined when it is missing or cut short. The caller says what it looks like. */

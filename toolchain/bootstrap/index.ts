@@ -1,63 +1,33 @@
 import { availableParallelism, totalmem } from "node:os";
-import { join } from "node:path";
+import { cacheDir } from "../../common/paths.ts";
 import { UserError } from "../../common/user-error.ts";
-import { cacheDir as defaultCacheDir } from "../../common/paths.ts";
-import { ensureLlamaCpp, isReady as llamaCppIsReady } from "../llama-cpp/index.ts";
-import { ensureVirtualPiImage, isReady as virtualPiIsReady } from "../virtual-pi-image/index.ts";
 import { chosenEngine, ensureEngine } from "../engine/index.ts";
+import { ensureLlamaCpp, installedLlamaCpp } from "../llama-cpp/index.ts";
+import { llamaCppVersion } from "../llama-cpp/pin.ts";
+import { toolchainIsCurrent, writeToolchain } from "../toolchain.ts";
+import { buildImage, imageDigest, imageDir, isReady as imageIsReady } from "../virtual-pi-image/index.ts";
 import { layout } from "./layout.ts";
 import { withLock } from "./lock.ts";
 import { ensureCommandPlugin, installedCommandPlugin } from "./plugins.ts";
 import { ensurePython, pythonEnvironment, pythonIsReady } from "./python.ts";
-import {
-  EMULATOR_PACKAGES,
-  installPackages,
-  LINT_PACKAGES,
-  missingPackages,
-  RUNTIME_PACKAGES,
-} from "./system-packages.ts";
 import { ensureS3Server, s3ServerIsReady } from "./s3-server.ts";
-import type { Task, TaskContext } from "./task.ts";
-import { toolchainIsCurrent, writeToolchain } from "./toolchain.ts";
-
-export interface BootstrapOptions {
-  cacheDir?: string;
-  /**
-   * `run`: all that the product needs. `lint`: linters and pytest alone, for checks that run nothing real. `test`: both,
-   * and an S3 server. `emulate`: `run`, and the emulator for single programs of the Pi. `compare`: `run`, and the packages
-   * that compression is measured by.
-   * @default "run"
-   */
-  purpose?: Purpose;
-}
-
-export type Purpose = "run" | "lint" | "test" | "emulate" | "compare";
+import { installPackages, missingPackages, packagesFor } from "./system-packages.ts";
+import type { Purpose, Task, TaskContext } from "./task.ts";
 
 /**
  * Puts everything in place that pipress needs besides Node: system packages, engine and plugins, Python, llama.cpp,
  * the virtual Pi's image. Says nothing and takes a moment when all is there. What was cut short is gone on with.
  * @throws UserError for what only the user can mend
  */
-export async function bootstrap(options: BootstrapOptions = {}): Promise<void> {
-  const { cacheDir = defaultCacheDir(), purpose = "run" } = options;
-  const toolchain: Record<string, unknown> = {};
-  const tasks = bootstrapTasks(cacheDir, purpose, toolchain);
-  const record = purpose !== "lint";
-  const missing = await unready(tasks);
-  if (missing.length === 0 && (!record || toolchainIsCurrent(cacheDir))) return;
-  if (missing.length > 0) await runMissing(missing, cacheDir);
-  if (record) await recordToolchain(cacheDir, toolchain);
+export async function bootstrap({ purpose = "run" }: { purpose?: Purpose } = {}): Promise<void> {
+  const missing = bootstrapTasks(cacheDir(), purpose).filter((task) => !task.isReady());
+  if (missing.length > 0) await runMissing(missing, cacheDir());
+  if (purpose !== "lint" && (missing.length > 0 || !toolchainIsCurrent())) recordToolchain(cacheDir());
 }
 
 /** The tasks in no particular order: each starts when those it names in `after` are done. */
-function bootstrapTasks(cacheDir: string, purpose: Purpose, toolchain: Record<string, unknown>): Task[] {
-  const packages = {
-    run: RUNTIME_PACKAGES,
-    lint: LINT_PACKAGES,
-    test: [...RUNTIME_PACKAGES, ...LINT_PACKAGES],
-    emulate: [...RUNTIME_PACKAGES, ...EMULATOR_PACKAGES],
-    compare: RUNTIME_PACKAGES,
-  }[purpose];
+function bootstrapTasks(cache: string, purpose: Purpose): Task[] {
+  const packages = packagesFor(purpose);
   const dev = purpose === "lint" || purpose === "test" || purpose === "compare";
   const common: Task[] = [
     {
@@ -68,7 +38,7 @@ function bootstrapTasks(cacheDir: string, purpose: Purpose, toolchain: Record<st
     {
       title: "Python",
       after: ["system packages"],
-      isReady: () => pythonIsReady(cacheDir, { dev }),
+      isReady: () => pythonIsReady(cache, { dev }),
       run: (ctx) => ensurePython(ctx, { dev }),
     },
   ];
@@ -77,7 +47,7 @@ function bootstrapTasks(cacheDir: string, purpose: Purpose, toolchain: Record<st
     title: "S3 server",
     after: ["system packages"],
     heavy: true,
-    isReady: () => s3ServerIsReady(cacheDir),
+    isReady: () => s3ServerIsReady(cache),
     run: ensureS3Server,
   };
   return [
@@ -87,7 +57,7 @@ function bootstrapTasks(cacheDir: string, purpose: Purpose, toolchain: Record<st
       title: "Pulumi engine",
       after: ["system packages"],
       heavy: true,
-      isReady: () => chosenEngine(cacheDir) !== undefined && installedCommandPlugin(cacheDir) !== undefined,
+      isReady: () => chosenEngine(cache) !== undefined && installedCommandPlugin(cache) !== undefined,
       run: async (ctx) => {
         const engine = await ensureEngine(ctx);
         const plugin = await ensureCommandPlugin(ctx, engine);
@@ -98,52 +68,42 @@ function bootstrapTasks(cacheDir: string, purpose: Purpose, toolchain: Record<st
       title: "llama.cpp",
       after: ["Python"],
       heavy: true,
-      isReady: () => llamaCppIsReady(cacheDir),
+      isReady: () => installedLlamaCpp(cache) !== undefined,
       run: async (ctx) => {
-        const { python } = pythonEnvironment(cacheDir);
-        const made = await ensureLlamaCpp({ ...ctx, python });
-        toolchain.llamaCpp = made;
-        return `${made.version}, for this machine and for the Pi`;
+        await ensureLlamaCpp({ ...ctx, python: pythonEnvironment(cache).python });
+        return `${llamaCppVersion}, for this machine and for the Pi`;
       },
     },
     {
       title: "virtual Pi image",
       after: ["system packages"],
       heavy: true,
-      isReady: () => virtualPiIsReady(cacheDir),
+      isReady: () => imageIsReady(cache),
       run: async (ctx) => {
-        const made = await ensureVirtualPiImage(ctx);
-        toolchain.virtualPiImage = made;
-        return made.digest.slice(0, 12);
+        await buildImage(ctx);
+        return imageDigest().slice(0, 12);
       },
     },
   ];
 }
 
-async function unready(tasks: readonly Task[]): Promise<Task[]> {
-  const ready = await Promise.all(tasks.map((task) => task.isReady()));
-  return tasks.filter((_, i) => ready[i] !== true);
-}
-
 /** Shows and runs what is not ready; Ctrl-C stops it in an orderly way. */
-async function runMissing(tasks: readonly Task[], cacheDir: string): Promise<void> {
+async function runMissing(tasks: readonly Task[], cache: string): Promise<void> {
   const { runTasks } = await import("./run-tasks.ts"); // listr2 takes a while to load, and is seldom needed
   const interrupted = new AbortController();
   const onSignal = () => {
     interrupted.abort();
   };
   process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
-  console.error(
-    `bootstrap: putting in place ${tasks.map(({ title }) => title).join(", ")}; cache ${cacheDir}`,
-  );
+  const titles = tasks.map(({ title }) => title);
+  console.error(`bootstrap: putting in place ${titles.join(", ")}; cache ${cache}`);
   try {
-    const titles = new Set(tasks.map(({ title }) => title));
     const present = tasks.map((task) => ({
       ...task,
-      after: task.after?.filter((title) => titles.has(title)),
+      after: task.after?.filter((title) => titles.includes(title)),
       run: (ctx: TaskContext) => runLocked(task, ctx),
     }));
-    await runTasks(present, { cacheDir, signal: interrupted.signal, heavyAtOnce: heavyAtOnce() });
+    await runTasks(present, { cacheDir: cache, signal: interrupted.signal, heavyAtOnce: heavyAtOnce() });
   } catch (error) {
     if (!interrupted.signal.aborted) throw error;
     throw new UserError({
@@ -162,7 +122,7 @@ async function runLocked(task: Task, ctx: TaskContext): Promise<string> {
     ctx.progress("another bootstrap is at it; waiting");
   };
   return withLock(layout(ctx.cacheDir).lock(task.title), onWait, async () =>
-    (await task.isReady()) ? "already there" : task.run(ctx),
+    task.isReady() ? "already there" : task.run(ctx),
   );
 }
 
@@ -177,17 +137,11 @@ function heavyAtOnce(): number {
   return Math.max(1, Math.min(2, availableParallelism(), Math.floor(totalmem() / HEAVY_TASK_BYTES)));
 }
 
-/** Writes down where everything is. Parts that were ready before are asked again: they answer at once. */
-async function recordToolchain(cacheDir: string, made: Record<string, unknown>): Promise<void> {
-  const { python, ansiblePlaybook } = pythonEnvironment(cacheDir);
-  const engine = chosenEngine(cacheDir);
-  const ctx = { cacheDir, progress: () => undefined, python };
-  writeToolchain(cacheDir, {
-    python,
-    ansiblePlaybook,
-    pulumi: engine === undefined ? undefined : join(engine.bin, "pulumi"),
-    commandPlugin: installedCommandPlugin(cacheDir),
-    llamaCpp: made.llamaCpp ?? (await ensureLlamaCpp(ctx)),
-    virtualPiImage: made.virtualPiImage ?? (await ensureVirtualPiImage(ctx)),
-  });
+/** Writes down where everything is. */
+function recordToolchain(cache: string): void {
+  const { python, ansiblePlaybook } = pythonEnvironment(cache);
+  const llamaCpp = installedLlamaCpp(cache);
+  if (llamaCpp === undefined) throw new Error("llama.cpp: built, yet not found ready; this is a bug");
+  const virtualPiImage = { dir: imageDir(cache), digest: imageDigest() };
+  writeToolchain({ python, ansiblePlaybook, llamaCpp, virtualPiImage });
 }

@@ -22,5 +22,3 @@ export function layout(cache: string) {
     s3Server: (version: string) => join(cache, "s3-server", version),
   };
 }
-
-export type Layout = ReturnType<typeof layout>;

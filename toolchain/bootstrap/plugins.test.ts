@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readlinkSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { EngineChoice } from "../engine/choice.ts";
+import type { EngineChoice } from "../engine/index.ts";
 import { ensureCommandPlugin, installedCommandPlugin } from "./plugins.ts";
 
 let cacheDir: string;

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { UserError } from "../../common/user-error.ts";
 import { repoRoot } from "../../common/paths.ts";
-import type { EngineChoice } from "../engine/choice.ts";
+import type { EngineChoice } from "../engine/index.ts";
+import { replaceFolder } from "./files.ts";
 import { layout } from "./layout.ts";
 import { COMMAND_PLUGIN_VERSION } from "./pins.ts";
 import { runTool } from "./process.ts";
@@ -10,6 +11,7 @@ import type { TaskContext } from "./task.ts";
 
 const EXECUTABLE = "pulumi-resource-command";
 const DROP_IN = join(repoRoot, "infra", "provider", "command", EXECUTABLE);
+const QUIETLY = ["--non-interactive", "--color=never"];
 const INSTALL_TIMEOUT_MS = 90_000;
 
 export type CommandPlugin = "official" | "drop-in";
@@ -23,17 +25,8 @@ export function installedCommandPlugin(cacheDir: string): CommandPlugin | undefi
   const folder = pluginFolder(cacheDir);
   const executable = join(folder, EXECUTABLE);
   if (!existsSync(executable) || existsSync(`${folder}.partial`)) return undefined;
-  const target = linkTarget(executable);
-  if (target === undefined) return "official";
-  return target === DROP_IN ? "drop-in" : undefined; // another clone's: link anew
-}
-
-function linkTarget(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return undefined; // a file, not a link
-  }
+  if (!lstatSync(executable).isSymbolicLink()) return "official";
+  return readlinkSync(executable) === DROP_IN ? "drop-in" : undefined; // another clone's: link anew
 }
 
 /**
@@ -65,15 +58,7 @@ async function installOfficial(ctx: TaskContext, engine: EngineChoice): Promise<
     ...ctx,
     where: "engine / command plugin",
     command: join(engine.bin, "pulumi"),
-    args: [
-      "plugin",
-      "install",
-      "resource",
-      "command",
-      COMMAND_PLUGIN_VERSION,
-      "--non-interactive",
-      "--color=never",
-    ],
+    args: ["plugin", "install", "resource", "command", COMMAND_PLUGIN_VERSION, ...QUIETLY],
     env: { PULUMI_HOME: pulumiHome, PULUMI_SKIP_UPDATE_CHECK: "true" },
     timeout: INSTALL_TIMEOUT_MS,
     logFile: join(logs, "command-plugin.log"),
@@ -86,8 +71,6 @@ function linkDropIn(folder: string): void {
   rmSync(part, { recursive: true, force: true });
   mkdirSync(part, { recursive: true });
   symlinkSync(DROP_IN, join(part, EXECUTABLE));
-  rmSync(folder, { recursive: true, force: true });
+  replaceFolder(part, folder);
   for (const suffix of [".partial", ".lock"]) rmSync(`${folder}${suffix}`, { force: true });
-  mkdirSync(dirname(folder), { recursive: true });
-  renameSync(part, folder);
 }

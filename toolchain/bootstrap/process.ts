@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { execa } from "execa";
 import { UserError } from "../../common/user-error.ts";
@@ -14,59 +14,78 @@ export interface ToolCall {
   /** Gets every line of output, as it comes. */
   progress?: (line: string) => void;
   signal?: AbortSignal;
-  /** The whole output goes here when the call fails. */
+  /** Gets the whole output, as it comes. */
   logFile?: string;
-  /** What the user can do when it fails. */
-  remedy?: string;
+  /** What the user can do when it fails; a function is given all lines of output. */
+  remedy?: string | ((lines: readonly string[]) => string);
+  /** Says from all lines of output why it failed. @default its exit code and its last lines */
+  reason?: (lines: readonly string[]) => string;
   /** Milliseconds after which the call is given up. */
   timeout?: number;
+  /** Gives it a process group of its own, all of which is ended when `signal` is aborted. */
+  ownGroup?: boolean;
 }
 
 const LINES_IN_ERROR = 6;
 
 /**
- * Runs a tool to its end and returns its stdout. It shares this process's group, so that Ctrl-C in a terminal ends
- * both, and it is ended when `signal` is aborted or this process exits.
- * @throws UserError with the last lines of output when it fails.
+ * Runs a tool to its end and returns its stdout. It shares this process's group, unless `ownGroup`, so that Ctrl-C in a
+ * terminal ends both, and it is ended when `signal` is aborted or this process exits.
+ * @throws UserError that says why it failed, where its log is, and what to do
  */
 export async function runTool(call: ToolCall): Promise<string> {
-  const lines: string[] = [];
-  const onLine = (line: string) => {
-    lines.push(line);
-    if (line.trim() !== "") call.progress?.(line.trim());
-  };
-  const child = execa(call.command, call.args, {
-    cwd: call.cwd,
-    env: call.env,
+  const { command, args, cwd, env, timeout, signal, logFile, ownGroup = false } = call;
+  signal?.throwIfAborted();
+  if (logFile !== undefined) mkdirSync(dirname(logFile), { recursive: true });
+  const output = logFile === undefined ? ["pipe" as const] : ["pipe" as const, { file: logFile }];
+  const child = execa(command, args, {
+    cwd,
+    env,
+    timeout,
     stdin: "ignore",
+    stdout: output,
+    stderr: output,
     all: true,
+    lines: true,
     reject: false,
-    cleanup: true,
-    cancelSignal: call.signal,
-    timeout: call.timeout,
+    detached: ownGroup,
+    cancelSignal: ownGroup ? undefined : signal,
+    forceKillAfterDelay: 10_000, // a compiler takes a while to end
   });
-  for await (const line of child.iterable({ from: "all" })) onLine(line);
+  const endGroup = () => {
+    if (child.pid !== undefined) process.kill(-child.pid, "SIGTERM");
+  };
+  if (ownGroup) signal?.addEventListener("abort", endGroup);
+  for await (const line of child.iterable({ from: "all" }))
+    if (line.trim() !== "") call.progress?.(line.trim());
   const result = await child;
-  call.signal?.throwIfAborted();
-  if (!result.failed) return result.stdout;
+  signal?.removeEventListener("abort", endGroup);
+  signal?.throwIfAborted();
+  if (!result.failed) return result.stdout.join("\n");
 
-  let remedy = call.remedy;
-  if (call.logFile !== undefined) {
-    mkdirSync(dirname(call.logFile), { recursive: true });
-    writeFileSync(call.logFile, lines.join("\n") + "\n");
-    remedy = [remedy, `full output in ${call.logFile}`].filter(Boolean).join("; ");
-  }
-  const why = result.timedOut
-    ? `no end after ${String(Math.round((call.timeout ?? 0) / 1000))} s`
+  const lines = result.all.filter((line) => line.trim() !== "");
+  const remedy = typeof call.remedy === "function" ? call.remedy(lines) : call.remedy;
+  const log = logFile === undefined ? undefined : `full output in ${logFile}`;
+  throw new UserError({
+    where: call.where,
+    what: whyItFailed(call, result, lines),
+    remedy: [remedy, log].filter((part) => part !== undefined).join("; ") || undefined,
+  });
+}
+
+function whyItFailed(
+  { command, timeout = 0, reason }: ToolCall,
+  result: { code?: string; exitCode?: number; timedOut: boolean; originalMessage?: string },
+  lines: readonly string[],
+): string {
+  if (result.code === "ENOENT") return `${command} is not installed`;
+  if (result.exitCode !== undefined && reason !== undefined) return reason(lines);
+  const end = result.timedOut
+    ? `no end after ${String(Math.round(timeout / 1000))} s`
     : result.exitCode === undefined
       ? (result.originalMessage ?? "killed")
       : `exit ${String(result.exitCode)}`;
-  const tail = lines.filter((line) => line.trim() !== "").slice(-LINES_IN_ERROR);
-  throw new UserError({
-    where: call.where,
-    what: [`${call.command} failed (${why})`, ...tail].join("\n  "),
-    remedy,
-  });
+  return [`${command} failed (${end})`, ...lines.slice(-LINES_IN_ERROR)].join("\n  ");
 }
 
 /** stdout of a quick question to a tool (`--version`), or undefined when it does not answer well within 10 s. */

@@ -11,15 +11,8 @@ import { ensureUv } from "./uv.ts";
 const LOCK = join(repoRoot, "models", "requirements.lock");
 const DEV_LOCK = join(repoRoot, "models", "requirements-dev.lock");
 
-export interface PythonEnvironment {
-  /** The environment's folder; its commands are in `bin/`. */
-  folder: string;
-  python: string;
-  ansiblePlaybook: string;
-}
-
-/** Where the environment of the present lock file is, whether it is there or not. */
-export function pythonEnvironment(cacheDir: string): PythonEnvironment {
+/** Where the environment of the present lock file is, its commands in `bin/`, whether it is there or not. */
+export function pythonEnvironment(cacheDir: string) {
   const folder = layout(cacheDir).venv(sha256(readFileSync(LOCK)).slice(0, 16));
   const bin = join(folder, "bin");
   return { folder, python: join(bin, "python"), ansiblePlaybook: join(bin, "ansible-playbook") };

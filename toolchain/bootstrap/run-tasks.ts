@@ -1,3 +1,4 @@
+import { EventEmitter, once } from "node:events";
 import { Listr, ListrLogger, ProcessOutput } from "listr2";
 import pLimit from "p-limit";
 import { PlainRenderer } from "./plain-renderer.ts";
@@ -23,13 +24,14 @@ export async function runTasks(
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
   const heavy = pLimit(heavyAtOnce);
-  const done = new Map(tasks.map(({ title }) => [title, new Deferred()]));
+  const done = new Set<string>();
+  const endings = new EventEmitter();
   let failure: unknown;
 
   const runOne = async (task: Task, reporter: Reporter): Promise<string> => {
     for (const title of task.after ?? []) {
       reporter.progress(`waiting for ${title}`);
-      await done.get(title)?.promise;
+      if (!done.has(title)) await once(endings, title, { signal: either });
     }
     const work = () => task.run({ cacheDir, signal: either, progress: reporter.progress });
     if (task.heavy !== true) return work();
@@ -45,11 +47,11 @@ export async function runTasks(
         try {
           const outcome = await runOne(task, reporter);
           shown.title = `${task.title}: ${outcome} (${reporter.elapsed()})`;
-          done.get(task.title)?.resolve();
+          done.add(task.title);
+          endings.emit(task.title);
         } catch (error) {
           failure ??= error; // the first is the cause, the others were stopped because of it
           stop.abort();
-          done.get(task.title)?.reject(error);
           throw error;
         } finally {
           reporter.stop();
@@ -77,18 +79,4 @@ function renderer() {
 /** A list that redraws itself may change often; lines that stay may not. */
 function quietMs(): number | undefined {
   return process.stderr.isTTY ? 200 : undefined;
-}
-
-/** A promise that is settled from outside; a rejection that nobody waits for is no error. */
-class Deferred {
-  resolve!: () => void;
-  reject!: (reason: unknown) => void;
-  readonly promise = new Promise<void>((resolve, reject) => {
-    this.resolve = resolve;
-    this.reject = reject;
-  });
-
-  constructor() {
-    this.promise.catch(() => undefined);
-  }
 }

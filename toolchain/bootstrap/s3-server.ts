@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { repoRoot } from "../../common/paths.ts";
 import { replaceFolder } from "./files.ts";
-import { ensureGo } from "../engine/modules.ts";
+import { goTool } from "./go.ts";
 import { layout } from "./layout.ts";
 import { runTool } from "./process.ts";
 import type { TaskContext } from "./task.ts";
@@ -21,41 +21,25 @@ export function s3ServerIsReady(cacheDir: string): boolean {
 
 /** Builds it from its Go module. */
 export async function ensureS3Server(ctx: TaskContext): Promise<string> {
-  const paths = layout(ctx.cacheDir);
-  const target = paths.s3Server(pinnedVersion());
-  const go = await ensureGo(ctx);
-  const part = `${target}.part`;
-  const work = join(paths.s3Server("work"));
+  const { s3Server } = layout(ctx.cacheDir);
+  const version = pinnedVersion();
+  const part = `${s3Server(version)}.part`;
+  const work = s3Server("work");
+  const tool = await goTool(ctx, work, "s3-server.log");
   mkdirSync(part, { recursive: true });
-  ctx.progress(`building ${PACKAGE} ${pinnedVersion()}`);
+  ctx.progress(`building ${PACKAGE} ${version}`);
+  const program = ["-o", join(part, "versitygw"), `${PACKAGE}/cmd/versitygw`];
   await runTool({
-    ...ctx,
+    ...tool,
     where: "S3 server / build",
-    command: go,
     cwd: MODULE,
-    env: {
-      GOMODCACHE: join(work, "modules"),
-      GOCACHE: join(work, "build"),
-      GOFLAGS: "-buildvcs=false -modcacherw -mod=readonly",
-      GOTOOLCHAIN: "local",
-      CGO_ENABLED: "0",
-    },
-    args: [
-      "build",
-      "-v",
-      "-trimpath",
-      "-ldflags",
-      "-s -w",
-      "-o",
-      join(part, "versitygw"),
-      `${PACKAGE}/cmd/versitygw`,
-    ],
-    logFile: join(paths.logs, "s3-server.log"),
+    args: ["build", "-v", "-trimpath", "-ldflags", "-s -w", ...program],
+    progress: ctx.progress,
     remedy: "check that this machine reaches a Go module proxy, then run the same command again",
   });
-  replaceFolder(part, target);
+  replaceFolder(part, s3Server(version));
   rmSync(work, { recursive: true, force: true });
-  return pinnedVersion();
+  return version;
 }
 
 function pinnedVersion(): string {

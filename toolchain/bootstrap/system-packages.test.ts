@@ -10,19 +10,20 @@ const packages: SystemPackage[] = [
   { deb: "sh-deb", commands: ["sh"], for: "scripts" },
   { deb: "lacking-deb", commands: ["sh", "no-such-command"], for: "miracles" },
   { deb: "other-deb", commands: ["nor-this-one"], for: "more" },
+  { deb: "file-deb", files: ["/no/such/file"], for: "keys" },
 ];
 
 describe("missing system packages", () => {
-  it("are those of which one command is not on PATH", () => {
-    expect(missingPackages(packages).map(({ deb }) => deb)).toEqual(["lacking-deb", "other-deb"]);
+  it("are those of which one command is not on PATH or one file is not there", () => {
+    expect(missingPackages(packages).map(({ deb }) => deb)).toEqual(["lacking-deb", "other-deb", "file-deb"]);
   });
 
   it("are named in one error, each with its purpose, and the exact line that installs them all", () => {
     const { message } = missingPackagesError(missingPackages(packages), "this is not Debian");
-    expect(message).toContain("system packages: 2 missing, and this is not Debian");
+    expect(message).toContain("system packages: 3 missing, and this is not Debian");
     expect(message).toContain("lacking-deb (sh, no-such-command): miracles");
     expect(message).toContain(
-      "sudo apt-get update && sudo apt-get install -y --no-install-recommends lacking-deb other-deb",
+      "sudo apt-get update && sudo apt-get install -y --no-install-recommends lacking-deb other-deb file-deb",
     );
     expect(message).not.toContain("sh-deb");
   });

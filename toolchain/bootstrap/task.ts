@@ -1,3 +1,10 @@
+/**
+ * `run`: all that the product needs. `lint`: linters and pytest alone, for checks that run nothing real. `test`: both,
+ * and an S3 server. `emulate`: `run`, and the emulator for single programs of the Pi. `compare`: `run`, and the packages
+ * that compression is measured by.
+ */
+export type Purpose = "run" | "lint" | "test" | "emulate" | "compare";
+
 /** What a task gets while it runs. `toolchain/llama-cpp` and `toolchain/virtual-pi-image` get the same. */
 export interface TaskContext {
   /** The cache folder, see `layout.ts`. */
@@ -16,7 +23,7 @@ export interface Task {
   /** Keeps every core busy for minutes: only so many of these run at a time. */
   heavy?: boolean;
   /** A look at a few files, no process: bootstrap asks every time anything is run. */
-  isReady: () => boolean | Promise<boolean>;
+  isReady: () => boolean;
   /** Puts it in place, going on from where an earlier run was cut short; resolves with what was chosen, in a few words. */
   run: (ctx: TaskContext) => Promise<string>;
 }

@@ -56,19 +56,12 @@ async function installUv(ctx: TaskContext, target: string): Promise<void> {
   rmSync(venv, { recursive: true, force: true });
   const where = "python / uv";
   await runTool({ ...ctx, where, command: python, args: ["-m", "venv", venv] });
-  const pip = [
-    "-m",
-    "pip",
-    "install",
-    "--require-hashes",
-    "--only-binary=:all:",
-    "--disable-pip-version-check",
-  ];
+  const strictly = ["--require-hashes", "--only-binary=:all:", "--disable-pip-version-check"];
   await runTool({
     ...ctx,
     where,
     command: join(venv, "bin", "python"),
-    args: [...pip, "-r", join(import.meta.dirname, "uv.lock")],
+    args: ["-m", "pip", "install", ...strictly, "-r", join(import.meta.dirname, "uv.lock")],
     remedy: "check that this machine reaches a Python package index, then run the same command again",
   });
   mkdirSync(join(target, ".."), { recursive: true });

@@ -12,7 +12,10 @@ export function candidateOnPath(cacheDir: string, path = process.env.PATH ?? "")
 }
 
 /** The candidate's version if it suits, or else why it does not. */
-export async function judge(candidate: string): Promise<{ version: string } | { refused: string }> {
+export async function judge(
+  candidate: string | undefined,
+): Promise<{ version: string; refused?: undefined } | { version?: undefined; refused: string }> {
+  if (candidate === undefined) return { refused: "no pulumi on PATH" };
   const version = await ask(candidate, ["version"]);
   if (version === undefined || version === "") return { refused: `${candidate} does not tell its version` };
   if (!suits(version, ENGINE_MINIMUM)) {

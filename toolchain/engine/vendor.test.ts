@@ -6,10 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { sha256 } from "../bootstrap/files.ts";
+import { ENGINE_VERSION } from "../bootstrap/pins.ts";
 import { digestOf, installFromVendor } from "./vendor.ts";
 
-const VERSION = "3.250.0";
-const ARCHIVE = `pulumi-v${VERSION}-linux-${process.arch}.tar.gz`;
+const ARCHIVE = `pulumi-v${ENGINE_VERSION}-linux-${process.arch}.tar.gz`;
 
 /** A loopback stand-in for the vendor's sites; everything from there on is the real thing. */
 describe("installFromVendor", () => {
@@ -25,7 +25,7 @@ describe("installFromVendor", () => {
     writeFileSync(join(folder, "made", "pulumi", "pulumi"), "#!/bin/sh\necho v3.250.0\n", { mode: 0o755 });
     writeFileSync(join(folder, "made", "pulumi", "pulumi-language-nodejs"), "");
     archive = execFileSync("tar", ["-czf", "-", "-C", join(folder, "made"), "pulumi"]);
-    checksums = `${sha256("another")}  pulumi-v${VERSION}-darwin-x64.tar.gz\n${sha256(archive)}  ${ARCHIVE}\n`;
+    checksums = `${sha256("another")}  pulumi-v${ENGINE_VERSION}-darwin-x64.tar.gz\n${sha256(archive)}  ${ARCHIVE}\n`;
     asked = [];
     server = createServer((request, response) => {
       const range = /bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1];
@@ -46,9 +46,7 @@ describe("installFromVendor", () => {
   const install = (address = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`) =>
     installFromVendor(
       { cacheDir: folder, progress: () => undefined, signal: new AbortController().signal },
-      VERSION,
       target(),
-      join(folder, "downloads"),
       { archives: `${address}/sdk`, checksums: `${address}/sums` },
     );
 
@@ -57,7 +55,7 @@ describe("installFromVendor", () => {
     const version = execFileSync(join(target(), "bin", "pulumi"), { encoding: "utf8" });
     expect(version).toBe("v3.250.0\n");
     expect(existsSync(join(target(), "bin", "pulumi-language-nodejs"))).toBe(true);
-    expect(asked).toEqual([`/sums/pulumi-${VERSION}-checksums.txt`, `/sdk/${ARCHIVE}`]);
+    expect(asked).toEqual([`/sums/pulumi-${ENGINE_VERSION}-checksums.txt`, `/sdk/${ARCHIVE}`]);
   });
 
   it("refuses an archive with another digest and leaves nothing that could be taken for an engine", async () => {

@@ -1,7 +1,9 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { downloadVerified, fetchText, type DownloadOptions } from "../bootstrap/download.ts";
+import { downloadVerified, fetchText } from "../bootstrap/download.ts";
 import { replaceFolder } from "../bootstrap/files.ts";
+import { layout } from "../bootstrap/layout.ts";
+import { ENGINE_VERSION } from "../bootstrap/pins.ts";
 import { runTool } from "../bootstrap/process.ts";
 import type { TaskContext } from "../bootstrap/task.ts";
 
@@ -12,34 +14,29 @@ export interface VendorSite {
   checksums: string;
 }
 
-/** Where Pulumi's makers publish `version`. Both can be set, for mirrors: `PIPRESS_PULUMI_ARCHIVES`, `PIPRESS_PULUMI_CHECKSUMS`. */
-export function vendorSite(version: string): VendorSite {
+/** Where Pulumi's makers publish the engine. Both can be set, for mirrors: `PIPRESS_PULUMI_ARCHIVES`, `PIPRESS_PULUMI_CHECKSUMS`. */
+function vendorSite(): VendorSite {
   const { PIPRESS_PULUMI_ARCHIVES: archives, PIPRESS_PULUMI_CHECKSUMS: checksums } = process.env;
   return {
     archives: archives ?? "https://get.pulumi.com/releases/sdk",
-    checksums: checksums ?? `https://github.com/pulumi/pulumi/releases/download/v${version}`,
+    checksums: checksums ?? `https://github.com/pulumi/pulumi/releases/download/v${ENGINE_VERSION}`,
   };
 }
 
-const CONNECT_TIMEOUT_MS = 5000;
-
 /**
- * Brings the vendor's engine of `version` to `target/bin`. Rejects quickly where the vendor cannot be reached, and
- * for an archive whose digest is not the published one.
+ * Brings the vendor's engine to `target/bin`. Rejects quickly where the vendor cannot be reached, and for an archive whose
+ * digest is not the published one.
  */
 export async function installFromVendor(
   ctx: TaskContext,
-  version: string,
   target: string,
-  downloads: string,
-  site = vendorSite(version),
+  site = vendorSite(),
 ): Promise<void> {
-  const archive = archiveName(version);
-  const options: DownloadOptions = { ...ctx, connectTimeout: CONNECT_TIMEOUT_MS };
+  const archive = archiveName();
   ctx.progress("asking for the vendor's checksums");
-  const checksums = await fetchText(`${site.checksums}/pulumi-${version}-checksums.txt`, options);
-  const file = join(downloads, archive);
-  await downloadVerified(`${site.archives}/${archive}`, file, digestOf(archive, checksums), options);
+  const checksums = await fetchText(`${site.checksums}/pulumi-${ENGINE_VERSION}-checksums.txt`, ctx);
+  const file = join(layout(ctx.cacheDir).downloads, archive);
+  await downloadVerified(`${site.archives}/${archive}`, file, digestOf(archive, checksums), ctx);
 
   const unpacked = `${target}.part`;
   rmSync(unpacked, { recursive: true, force: true });
@@ -55,10 +52,10 @@ export async function installFromVendor(
   rmSync(file);
 }
 
-function archiveName(version: string): string {
-  const arch = { x64: "x64", arm64: "arm64" }[process.arch as string];
-  if (arch === undefined) throw new Error(`the vendor has no Linux build for ${process.arch}`);
-  return `pulumi-v${version}-linux-${arch}.tar.gz`;
+function archiveName(): string {
+  const { arch } = process;
+  if (arch !== "x64" && arch !== "arm64") throw new Error(`the vendor has no Linux build for ${arch}`);
+  return `pulumi-v${ENGINE_VERSION}-linux-${arch}.tar.gz`;
 }
 
 /** The SHA-256 that a checksums file (`<hex>  <name>` lines) states for `name`. */

@@ -1,11 +1,11 @@
-import { createHash } from "node:crypto";
-import { readFileSync, readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { repoRoot } from "../../common/paths.ts";
+import { filesBelow, sha256 } from "../bootstrap/files.ts";
 import { llamaCppPin } from "./pin.ts";
 
 /** Folder of our own CMake files, read beside upstream's unchanged sources. */
-export const cmakeFolder = join(dirname(fileURLToPath(import.meta.url)), "cmake");
+export const cmakeFolder = join(repoRoot, "toolchain", "llama-cpp", "cmake");
 
 /** Stands in `cmakeArgs` for the build's own copy of `cmakeFolder`, so that a build outlives a moved clone. */
 export const cmakePlaceholder = "@cmake@";
@@ -82,10 +82,10 @@ export function piRecipe(): BuildRecipe {
 
 /** Digest of everything that decides what a recipe builds; a cached build with another one is built anew. */
 export function recipeDigest(recipe: BuildRecipe): string {
-  const hash = createHash("sha256");
-  hash.update(JSON.stringify([llamaCppPin.sha256, recipe.targets, recipe.cmakeArgs, recipe.machine]));
-  for (const file of readdirSync(cmakeFolder).sort()) hash.update(readFileSync(join(cmakeFolder, file)));
-  return hash.digest("hex");
+  return sha256(
+    JSON.stringify([llamaCppPin.sha256, recipe.targets, recipe.cmakeArgs, recipe.machine]),
+    ...filesBelow(cmakeFolder).map((file) => readFileSync(file)),
+  );
 }
 
 /** What `-march=native` looks at: model and feature flags of the first CPU, from /proc/cpuinfo. */

@@ -1,10 +1,11 @@
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { UserError } from "../../common/user-error.ts";
-import { isReady } from "./index.ts";
-import { archivePath, ensureSource, exists, homeDir, refuseKnownHoles, type Run } from "./source.ts";
+import { installedLlamaCpp } from "./index.ts";
+import { archivePath, ensureSource, homeDir, refuseKnownHoles, type Run } from "./source.ts";
 
 let cacheDir: string;
 beforeEach(async () => {
@@ -12,7 +13,12 @@ beforeEach(async () => {
 });
 afterEach(() => rm(cacheDir, { recursive: true }));
 
-const run = (python: string): Run => ({ cacheDir, python, progress: () => undefined });
+const run = (python: string): Run => ({
+  cacheDir,
+  python,
+  progress: () => undefined,
+  signal: new AbortController().signal,
+});
 
 it("refuses a build with known holes and names the floor", () => {
   expect(() => {
@@ -25,7 +31,7 @@ it("refuses an archive that is not the pinned one and unpacks nothing of it", as
   await mkdir(dirname(archive), { recursive: true });
   await writeFile(archive, "not the archive");
   await expect(ensureSource(run("python3"))).rejects.toThrow(/not the pinned/);
-  expect(await exists(join(homeDir(cacheDir), "src"))).toBe(false);
+  expect(existsSync(join(homeDir(cacheDir), "src"))).toBe(false);
 });
 
 it("says where to put the archive by hand when it cannot be fetched", async () => {
@@ -35,6 +41,6 @@ it("says where to put the archive by hand when it cannot be fetched", async () =
   expect((error as UserError).message).toContain(archivePath(cacheDir));
 });
 
-it("is not ready on an empty cache", async () => {
-  expect(await isReady(cacheDir)).toBe(false);
+it("is not ready on an empty cache", () => {
+  expect(installedLlamaCpp(cacheDir)).toBeUndefined();
 });

@@ -4,52 +4,24 @@
  * The build runs no emulated program, which makes it quick: see `scripts/exchange.sh` for the idea. Needs root, or
  * sudo for one step.
  */
-import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { basename, dirname, join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join, relative } from "node:path";
+import { repoRoot } from "../../common/paths.ts";
+import { filesBelow, sha256 } from "../bootstrap/files.ts";
+import { runTool } from "../bootstrap/process.ts";
+import type { TaskContext } from "../bootstrap/task.ts";
 import image from "./image.json" with { type: "json" };
-import { withBuildLock } from "./build-lock.ts";
-import { runStep } from "./run-step.ts";
 
-const here = dirname(fileURLToPath(import.meta.url));
+const here = join(repoRoot, "toolchain", "virtual-pi-image");
 
-/** Files of a finished image, all in one folder. */
-export const imageFiles = ["base.qcow2", "kernel.img", "initrd.img", "packages.txt"] as const;
+/** Files of a finished image, all in one folder; `packages.txt` has name and version of every package. */
+const imageFiles = ["base.qcow2", "kernel.img", "initrd.img", "packages.txt"];
 
-export interface VirtualPiImage {
-  /** Folder with `base.qcow2`, `kernel.img`, `initrd.img` and `packages.txt` (name and version of every package). */
-  dir: string;
-  /** Digest of everything the image is made from: scripts, files, suite and package list. */
-  digest: string;
-}
-
-export interface BuildOptions {
-  /** The cache; the image goes to `virtual-pi/<digest>/` below it. */
-  cacheDir: string;
-  /** Called with a short line at every change. */
-  progress?: (message: string) => void;
-  signal?: AbortSignal;
-}
-
-/** SHA-256 over the path and content of every build input, in hex. */
+/** SHA-256 over the path and content of every build input (scripts, files, suite and package list), in hex. */
 export function imageDigest(): string {
-  const hash = createHash("sha256");
-  const inputs = ["image.json", ...filesBelow(join(here, "scripts")), ...filesBelow(join(here, "guest"))];
-  for (const path of inputs)
-    hash
-      .update(`${path}\0`)
-      .update(readFileSync(join(here, path)))
-      .update("\0");
-  return hash.digest("hex");
-}
-
-function filesBelow(folder: string): string[] {
-  return readdirSync(folder, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(here, join(entry.parentPath, entry.name)))
-    .sort();
+  const folders = ["scripts", "guest"].flatMap((folder) => filesBelow(join(here, folder)));
+  const inputs = [join(here, "image.json"), ...folders];
+  return sha256(...inputs.flatMap((file) => [`${relative(here, file)}\0`, readFileSync(file), "\0"]));
 }
 
 /** Folder of the image with this digest, whether it exists or not. */
@@ -63,64 +35,49 @@ export function isReady(cacheDir: string): boolean {
 }
 
 /**
- * Builds the image unless the cache has it. Safe to call from several processes; an interrupted build keeps what
- * it has downloaded.
+ * Builds the image; an interrupted build keeps what it has downloaded.
  *
  * @throws UserError naming the step, the log's last lines and a remedy.
  */
-export async function ensureVirtualPiImage(options: BuildOptions): Promise<VirtualPiImage> {
-  const { cacheDir, signal, progress = () => undefined } = options;
-  const digest = imageDigest();
-  const dir = imageDir(cacheDir, digest);
-  const work = join(cacheDir, "virtual-pi", `.work-${basename(dir)}`);
-  await mkdir(work, { recursive: true });
-  await withBuildLock(join(work, "lock"), { progress, signal }, async () => {
-    if (!isReady(cacheDir)) await build({ work, dir, progress, signal });
-  });
-  await rm(work, { recursive: true, force: true });
-  return { dir, digest };
-}
+export async function buildImage(ctx: TaskContext): Promise<void> {
+  const dir = imageDir(ctx.cacheDir);
+  const work = join(dir, "..", `.work-${basename(dir)}`);
+  mkdirSync(work, { recursive: true });
+  const step = (name: string, argv: string[], env?: Record<string, string>) =>
+    runStep(ctx, work, name, argv, env);
 
-interface BuildPaths {
-  work: string;
-  dir: string;
-  progress: (message: string) => void;
-  signal?: AbortSignal;
-}
-
-async function build({ work, dir, progress, signal }: BuildPaths): Promise<void> {
-  const step = (name: string, argv: string[], env: NodeJS.ProcessEnv = {}) =>
-    runStep({ name, argv, env, log: join(work, `${name}.log`), progress, signal });
-
+  const download = () => {
+    rmSync(join(work, "chroot"), { recursive: true, force: true }); // an interrupted one's: mmdebstrap wants none
+    return step("download", downloadCommand(work), downloadEnvironment(work));
+  };
   // Side by side: one is bound by the network, the other by the processor.
   await Promise.all([
-    once(join(work, "downloaded"), () => step("download", downloadCommand(work), downloadEnvironment(work))),
+    once(join(work, "downloaded"), download),
     once(join(work, "configured"), () => step("configure", configureCommand(work))),
   ]);
   await step("assemble", assembleCommand(work));
+  const formats = ["-f", "raw", "-O", "qcow2"];
   await step("convert", [
     "qemu-img",
     "convert",
-    "-f",
-    "raw",
-    "-O",
-    "qcow2",
+    ...formats,
     join(work, "root.raw"),
     join(work, "base.qcow2"),
   ]);
 
   const finished = join(work, "finished");
-  await rm(finished, { recursive: true, force: true });
-  await mkdir(finished);
-  for (const file of imageFiles) await rename(join(work, file), join(finished, file));
-  await rename(finished, dir);
+  rmSync(finished, { recursive: true, force: true });
+  mkdirSync(finished);
+  for (const file of imageFiles) renameSync(join(work, file), join(finished, file));
+  renameSync(finished, dir);
+  rmSync(work, { recursive: true, force: true });
 }
 
 /** Runs `action` unless an earlier, interrupted build got past it. */
 async function once(stamp: string, action: () => Promise<void>): Promise<void> {
   if (existsSync(stamp)) return;
   await action();
-  await writeFile(stamp, "");
+  writeFileSync(stamp, "");
 }
 
 /**
@@ -136,7 +93,7 @@ export function downloadCommand(work: string): string[] {
   ];
 }
 
-function downloadEnvironment(work: string): NodeJS.ProcessEnv {
+function downloadEnvironment(work: string): Record<string, string> {
   return { OUT: work, PACKAGES: image.packages.join(" "), KERNEL_PACKAGE: image.kernelPackage };
 }
 
@@ -161,4 +118,55 @@ export function configureCommand(work: string, isRoot = process.getuid?.() === 0
 
 function assembleCommand(work: string): string[] {
   return ["fakeroot", join(here, "scripts", "rootfs.sh"), work, String(image.diskMiB)];
+}
+
+/** Runs one build command and says what it is at whenever that changes. */
+export async function runStep(
+  ctx: TaskContext,
+  work: string,
+  name: string,
+  argv: string[],
+  env: Record<string, string> = {},
+): Promise<void> {
+  const report = (activity: string) => {
+    ctx.progress(`${name} · ${activity}`);
+  };
+  const [command = "", ...args] = argv;
+  report("starting");
+  await runTool({
+    signal: ctx.signal,
+    where: `virtual Pi image / ${name}`,
+    command,
+    args,
+    // mke2fs, depmod and useradd live in folders that are not on every user's PATH.
+    env: { ...env, PATH: `${process.env.PATH ?? ""}:/usr/local/sbin:/usr/sbin:/sbin`, LC_ALL: "C.UTF-8" },
+    // sudo knows who typed the password by the terminal, which another process group has not; it passes signals on.
+    ownGroup: command !== "sudo",
+    progress: (line) => {
+      const activity = describe(line);
+      if (activity !== undefined) report(activity);
+    },
+    logFile: join(work, `${name}.log`),
+    remedy: remedyFor,
+  });
+}
+
+/** What a line of output says about how far a step is; undefined for lines that say nothing. */
+export function describe(line: string): string | undefined {
+  const counted = /^progress (\d+) (\d+)$/.exec(line);
+  if (counted) return `package ${counted[1]} of ${counted[2]}`;
+  const fetched = /^Get:\d+ \S+ \S+ \S+ (\S+)/.exec(line);
+  if (fetched) return `fetching ${fetched[1]}`;
+  const configured = /^Setting up (\S+)/.exec(line);
+  if (configured) return `setting up ${configured[1]?.replace(/:.*/, "")}`;
+  return /^I: (.*?)\.*$/.exec(line)?.[1] ?? /^((?:unpacking|adding|filling) .*)$/.exec(line)?.[1];
+}
+
+function remedyFor(output: readonly string[]): string {
+  const recent = output.slice(-15);
+  if (recent.some((line) => line.startsWith("sudo:")))
+    return "root is needed: run `sudo -v` first, or the same command as root once; the image is cached afterwards";
+  return recent.some((line) => /Could not resolve|Failed to fetch|Cannot initiate the connection/.test(line))
+    ? "check the network, then run the same command again: what was downloaded is kept"
+    : "run the same command again";
 }

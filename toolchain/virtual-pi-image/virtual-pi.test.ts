@@ -2,9 +2,15 @@ import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe as group, expect, test } from "vitest";
-import { withBuildLock } from "./build-lock.ts";
-import { configureCommand, downloadCommand, imageDigest, imageDir, isReady } from "./index.ts";
-import { describe, runStep } from "./run-step.ts";
+import {
+  configureCommand,
+  describe,
+  downloadCommand,
+  imageDigest,
+  imageDir,
+  isReady,
+  runStep,
+} from "./index.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "virtual-pi-"));
 const temporary = () => mkdtempSync(join(scratch, "test-"));
@@ -12,10 +18,8 @@ afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-const step = (argv: string[]) => {
-  const log = join(temporary(), "step.log");
-  return runStep({ name: "assemble", argv, log, progress: () => undefined });
-};
+const step = (argv: string[], signal = new AbortController().signal) =>
+  runStep({ cacheDir: scratch, progress: () => undefined, signal }, temporary(), "assemble", argv);
 
 group("the image", () => {
   test("is named by what it is made from, the same each time", () => {
@@ -70,7 +74,7 @@ group("progress", () => {
 group("a build step", () => {
   test("that fails says which step, the end of its output and where the log is", async () => {
     await expect(step(["sh", "-c", "echo no space left; exit 1"])).rejects.toThrow(
-      /virtual Pi image \/ assemble: sh failed:\n {4}no space left — .*step\.log/s,
+      /virtual Pi image \/ assemble: sh failed \(exit 1\)\n {2}no space left — .*assemble\.log/s,
     );
   });
 
@@ -86,23 +90,10 @@ group("a build step", () => {
 
   test("ends with its children when it is cancelled", async () => {
     const cancel = new AbortController();
-    const running = runStep({
-      ...{ name: "configure", argv: ["sh", "-c", "sleep 60"], log: join(temporary(), "log") },
-      ...{ progress: () => undefined, signal: cancel.signal },
-    });
+    const running = step(["sh", "-c", "sleep 60"], cancel.signal);
     setTimeout(() => {
       cancel.abort();
     }, 200);
     await expect(running).rejects.toThrow(/abort/i);
-  });
-});
-
-group("the build lock", () => {
-  test("is taken over from a process that is gone", async () => {
-    const lock = join(temporary(), "lock");
-    writeFileSync(lock, "999999999");
-    await expect(
-      withBuildLock(lock, { progress: () => undefined }, () => Promise.resolve("built")),
-    ).resolves.toBe("built");
   });
 });
