@@ -14,21 +14,32 @@ export interface Ups {
   noop: Measured;
 }
 
-/**
- * Rolls the release out with the real engine: all hosts fetch it, then a canary gets it, then the rest. Waves do not soak.
- * @param rootOf folder that stands for a host's /var/lib/pipress
- */
-export async function rollOutWithPipress(
-  hosts: readonly Machine[],
-  release: TrivialRelease,
-  rootOf: (host: Machine) => string,
-  concurrency: number,
-): Promise<Ups> {
+/** What both ways roll out, and where to. */
+export interface Fleet {
+  hosts: readonly Machine[];
+  release: TrivialRelease;
+  /** Hosts at work at the same time. */
+  concurrency: number;
+  /** Each way has a folder in it for each host, which stands for the host's /var/lib/pipress. */
+  folder: string;
+}
+
+/** Rolls the release out with the real engine: all hosts fetch it, then a canary gets it, then the rest. Waves do not soak. */
+export async function rollOutWithPipress({ hosts, release, concurrency, folder }: Fleet): Promise<Ups> {
   const steps: RolloutConfig = {
-    ...{ canary: { count: 1 }, steps: [], soak: 0, maxFailures: { count: 0 }, concurrency },
-    ...{ prefetch: true, peerToPeer: false, unreachable: "fail" },
+    canary: { count: 1 },
+    steps: [],
+    soak: 0,
+    maxFailures: { count: 0 },
+    concurrency,
+    prefetch: true,
+    peerToPeer: false,
+    unreachable: "fail",
   };
-  const fleet = hosts.map((host) => ({ name: host.name, labels: {}, connection: host, root: rootOf(host) }));
+  const fleet = hosts.map((connection) => {
+    const { name } = connection;
+    return { name, labels: {}, connection, root: join(folder, "pipress", name) };
+  });
   const project = await makeProject(`
     import { rollOutInWaves } from "${repoRoot}/infra/fleet/rollout/in-waves.ts";
     import { Playbook } from "${repoRoot}/infra/fleet/rollout/playbook.ts";

@@ -1,29 +1,23 @@
 import { writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
+import { pipeline } from "node:stream";
 import { execa } from "execa";
 import type { Machine } from "../../infra/ssh/machine.ts";
 import { startContentServer } from "../../infra/ansible/content-server.ts";
 import { repoRoot } from "../../common/paths.ts";
+import { readToolchain } from "../../toolchain/toolchain.ts";
 import { measure } from "../measured.ts";
 import type { TrivialRelease } from "./release.ts";
-import type { Ups } from "./with-pipress.ts";
+import type { Fleet, Ups } from "./with-pipress.ts";
 
 const plays = join(repoRoot, "bench", "fleet", "plays");
 
 /**
  * The same playbooks, tasks and forks in one `ansible-playbook` over all hosts, twice. The hosts are this machine, so that
  * they reach the files at a socket in `folder`.
- * @param rootOf folder that stands for a host's /var/lib/pipress
  */
-export async function rollOutWithPlainAnsible(
-  ansiblePlaybook: string,
-  hosts: readonly Machine[],
-  release: TrivialRelease,
-  rootOf: (host: Machine) => string,
-  parallel: number,
-  folder: string,
-): Promise<Ups> {
+export async function rollOutWithPlainAnsible({ hosts, release, concurrency, folder }: Fleet): Promise<Ups> {
   const knownHosts = join(folder, "known_hosts");
   const inventory = join(folder, "inventory.json");
   const socket = join(folder, "content.sock");
@@ -37,30 +31,22 @@ export async function rollOutWithPlainAnsible(
           pipress_socket: socket,
           ansible_ssh_common_args: `-o UserKnownHostsFile=${knownHosts} -o StrictHostKeyChecking=yes`,
         },
-        hosts: Object.fromEntries(hosts.map((host) => [host.name, variablesOf(host, rootOf(host))])),
+        hosts: Object.fromEntries(
+          hosts.map((host) => [host.name, variablesOf(host, join(folder, "plain", host.name))]),
+        ),
       },
     }),
   );
   const close = await serveAt(socket, release);
+  const { ansiblePlaybook } = readToolchain();
+  const playbooks = [join(plays, "stage.yml"), join(plays, "site.yml")];
+  const args = ["--inventory", inventory, "--forks", String(concurrency), ...playbooks];
+  const env = {
+    ANSIBLE_CONFIG: join(plays, "ansible.cfg"),
+    ANSIBLE_SSH_CONTROL_PATH_DIR: join(folder, "cp"),
+  };
   const play = () =>
-    measure(
-      execa(
-        ansiblePlaybook,
-        [
-          ...["--inventory", inventory, "--forks", String(parallel)],
-          ...[join(plays, "stage.yml"), join(plays, "site.yml")],
-        ],
-        {
-          env: {
-            ANSIBLE_CONFIG: join(plays, "ansible.cfg"),
-            ANSIBLE_SSH_CONTROL_PATH_DIR: join(folder, "cp"),
-          },
-          all: true,
-          reject: false,
-          stdin: "ignore",
-        },
-      ),
-    );
+    measure(execa(ansiblePlaybook, args, { env, all: true, reject: false, stdin: "ignore" }));
   try {
     return { rollout: await play(), noop: await play() };
   } finally {
@@ -70,8 +56,11 @@ export async function rollOutWithPlainAnsible(
 
 function variablesOf({ address, port, user, privateKeyFile }: Machine, root: string): object {
   return {
-    ...{ ansible_host: address, ansible_port: port, ansible_user: user },
-    ...{ ansible_ssh_private_key_file: privateKeyFile, pipress_root: root },
+    ansible_host: address,
+    ansible_port: port,
+    ansible_user: user,
+    ansible_ssh_private_key_file: privateKeyFile,
+    pipress_root: root,
   };
 }
 
@@ -80,12 +69,7 @@ async function serveAt(socket: string, { files }: TrivialRelease): Promise<() =>
   const content = await startContentServer(files);
   const server = createServer((incoming) => {
     const outgoing = connect(content.port, "127.0.0.1");
-    incoming.pipe(outgoing).pipe(incoming);
-    for (const end of [incoming, outgoing])
-      end.on("error", () => {
-        incoming.destroy();
-        outgoing.destroy();
-      });
+    pipeline(incoming, outgoing, incoming, () => undefined); // an end that breaks ends the other
   });
   await new Promise<void>((resolve) => void server.listen(socket, resolve));
   return async () => {

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CompressionResults } from "../../bench/compression/results.ts";
-import { readResults, type Results, type Row } from "../../bench/results.ts";
+import { readResults, type Results } from "../../bench/results.ts";
+import type { Row } from "../../bench/rows.ts";
 import { repoRoot } from "../../common/paths.ts";
 import { formatBytes, formatDuration } from "../../common/units.ts";
 
