@@ -1,20 +1,25 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { repoRoot } from "../common/paths.ts";
-import type { Row, Run } from "./rows.ts";
+import type { Row } from "./rows.ts";
 
-/** What decides, beside the code, whether two runs can be compared. */
-export type Settings = Record<string, number>;
+/** What was measured, in which section of a bench and with which settings, where it has several. */
+export interface Measurement {
+  section?: string;
+  /** What decides, beside the code, whether two runs can be compared. */
+  settings?: Record<string, number>;
+  rows: readonly Row[];
+}
 
-/** `bench/results/NAME.json` */
-export interface Results extends Run {
-  bench: string;
-  /** The last run of each section. */
-  sections?: Record<string, Run & { settings: Settings }>;
-  rows: Row[];
+/** A measurement, and when, from which code and on what class of machine it was made. */
+export interface Run extends Measurement {
+  date: string;
+  /** With `+` where the working tree differed from it. */
+  commit: string;
+  machine: string;
 }
 
 /** A machine as a manifest has it. */
@@ -30,65 +35,43 @@ const thisMachine = (): Machine => ({
   memoryBytes: totalmem(),
 });
 
-/** This run: today, this commit, and the machine that measured. */
-function thisRun({ class: name, cores, memoryBytes }: Machine): Run {
+/** Earlier runs and a new one. Of those, rows that can be compared with it stay where it did not measure the case anew. */
+export function addRun(before: readonly Run[], run: Run): Run[] {
+  const measured = new Set(run.rows.map((row) => row.case));
+  const kept = before.flatMap((earlier) => {
+    if (earlier.section !== run.section) return [earlier];
+    if (!isDeepStrictEqual(earlier.settings, run.settings)) return [];
+    const rows = earlier.rows.filter((row) => !measured.has(row.case));
+    return rows.length === 0 ? [] : [{ ...earlier, rows }];
+  });
+  return [...kept, run];
+}
+
+/** Adds today's run to `bench/results/NAME.json` and says so. @param machine where that is another one */
+export function writeResults(
+  bench: string,
+  { rows, ...measurement }: Measurement,
+  { class: name, cores, memoryBytes }: Machine = thisMachine(),
+): void {
   const git = (...args: string[]): string =>
     execFileSync("git", args, { cwd: repoRoot, encoding: "utf8" }).trim();
   const changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!bench/results") !== "";
-  return {
+  const run: Run = {
+    ...measurement,
     date: new Date().toISOString().slice(0, 10),
     commit: git("rev-parse", "--short=12", "HEAD") + (changed ? "+" : ""),
     machine: `${name}, ${String(cores)} cores, ${(memoryBytes / 2 ** 30).toFixed(0)} GiB`,
+    rows,
   };
-}
-
-/**
- * Results with a run's rows new. Older rows of the same section stay where this run did not measure the case, if they were
- * measured by the same settings, with the run that they are of; other sections are left as they were.
- */
-export function mergeResults(
-  before: Results | undefined,
-  { bench, rows, section, settings = {}, ...run }: Run & Measurement,
-): Results {
-  const last: (Run & { settings?: Settings }) | undefined =
-    section === undefined ? before : before?.sections?.[section];
-  const isComparable = isDeepStrictEqual(last?.settings ?? {}, settings);
-  const measured = new Set(rows.map((row) => row.case));
-  const kept = (before?.rows ?? []).flatMap((row): Row[] => {
-    if (row.section !== section) return [row];
-    if (last === undefined || !isComparable || measured.has(row.case)) return [];
-    const { date, commit, machine } = last;
-    return [{ ...row, run: row.run ?? { date, commit, machine } }];
-  });
-  const added = rows.map((row) => (section === undefined ? row : { section, ...row }));
-  const sections =
-    section === undefined ? {} : { sections: { ...before?.sections, [section]: { ...run, settings } } };
-  return { bench, ...run, ...sections, rows: [...kept, ...added] };
-}
-
-/** What a bench, or a section of it, measured. */
-interface Measurement {
-  bench: string;
-  section?: string;
-  settings?: Settings;
-  rows: readonly Row[];
-}
-
-/** Adds to `bench/results/NAME.json` and says so. @param machine where that is another one */
-export function writeResults(measurement: Measurement, machine = thisMachine()): void {
-  const path = pathOf(measurement.bench);
-  const results = mergeResults(readResults(measurement.bench), { ...thisRun(machine), ...measurement });
-  writeFileSync(path, `${JSON.stringify(results, null, 2)}\n`);
+  const path = pathOf(bench);
+  writeFileSync(path, `${JSON.stringify(addRun(readResults(bench), run), null, 2)}\n`);
   console.log(`written: ${path}`);
 }
 
-/** What a bench wrote last; undefined where it wrote nothing. */
-export function readResults(bench: string): Results | undefined {
-  try {
-    return JSON.parse(readFileSync(pathOf(bench), "utf8")) as Results;
-  } catch {
-    return undefined;
-  }
+/** The runs of a bench; none where it wrote nothing. */
+export function readResults(bench: string): Run[] {
+  const path = pathOf(bench);
+  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Run[]) : [];
 }
 
 function pathOf(bench: string): string {

@@ -3,8 +3,6 @@ import { formatBytes, formatDuration } from "../common/units.ts";
 
 /** One figure of one case. `baseline` names what it is measured by; `ratio` is ours over the baseline's. */
 export interface Row {
-  /** Of a bench that runs in parts. */
-  section?: string;
   case: string;
   metric: string;
   value: number;
@@ -13,16 +11,6 @@ export interface Row {
   baseline?: string;
   baselineValue?: number;
   ratio?: number;
-  /** Where it is not the one of the whole file or section: an earlier one. */
-  run?: Run;
-}
-
-/** When, from which code and on what class of machine something was measured. */
-export interface Run {
-  date: string;
-  /** With `+` where the working tree differed from it. */
-  commit: string;
-  machine: string;
 }
 
 /** Figures of one case by metric, which ends in its unit: `file_bytes`, `seconds`. Undefined ones were not measured. */

@@ -32,23 +32,23 @@ export async function main(args: string[]): Promise<number> {
     }
     console.error(`bench:8b: ${part.name}`);
     const measured = options.measured === undefined ? await measure(task) : readMeasured(options.measured);
-    if (typeof measured === "number") return measured;
     const rows = compare(part, measured, recipe.server);
     console.log(resultsTable(rows));
-    if (options.layers === undefined) writeResults({ bench: "8b", rows }, measured.machine);
+    if (options.layers === undefined) writeResults("8b", { rows }, measured.machine);
   }
   return 0;
 }
 
-/** What was measured, or the exit status of a run that has said why it measured nothing. */
-async function measure(task: string): Promise<Measured | number> {
+async function measure(task: string): Promise<Measured> {
   const { exitCode, stdout } = await execa(readToolchain().python, ["-m", "pipress.bench.eight_b"], {
     input: task,
     stderr: "inherit",
     reject: false,
     env: { PYTHONPATH: join(repoRoot, "models") },
   });
-  return exitCode === 0 ? (JSON.parse(stdout) as Measured) : (exitCode ?? 1);
+  if (exitCode !== 0)
+    throw new UserError({ where: "bench:8b", what: "measured nothing; the reason is above" });
+  return JSON.parse(stdout) as Measured;
 }
 
 /** What `pipress.bench.eight_b` reads; a part that converts nothing uses nothing of llama.cpp. */

@@ -4,7 +4,7 @@ import { dataDir } from "../../common/paths.ts";
 import { loadRecipe } from "../../infra/recipe/recipe.ts";
 import { bootstrap } from "../../toolchain/bootstrap/index.ts";
 import { readToolchain } from "../../toolchain/toolchain.ts";
-import { writeResults, type Settings } from "../results.ts";
+import { writeResults } from "../results.ts";
 import { resultsTable, type Row } from "../rows.ts";
 import { Bench } from "./bench.ts";
 import { benchMinutes } from "./minutes.ts";
@@ -41,13 +41,13 @@ export async function main(args: string[]): Promise<number> {
   for (const section of options.only) {
     const rows = await benches[section](bench);
     console.log(resultsTable(rows));
-    writeResults({ bench: "compression", section, settings: settingsOf(section, options), rows });
+    writeResults("compression", { section, settings: settingsOf(section, options), rows });
   }
   return 0;
 }
 
 /** What decides, beside the code, whether two runs of a section can be compared. */
-function settingsOf(section: Section, { chunks, tokens, minutes }: Options): Settings {
+function settingsOf(section: Section, { chunks, tokens, minutes }: Options): Record<string, number> {
   if (section === "speed") return {};
   if (section === "recovery") return { chunks, tokens };
   return section === "minutes" ? { chunks, minutes } : { chunks };

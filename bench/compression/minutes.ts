@@ -10,9 +10,8 @@ const SHARE = 0.1;
 const METHOD = "ffn-second-order";
 /** All the text there is, where methods are compared on an eighth of it: pruning is not on the clock. */
 const ALL_TOKENS = 131072;
-/** The tokens of two trainings that say how fast this machine is. */
-const FEW = 4096;
-const MORE = 12288;
+/** Tokens of a training that says how fast this machine is. */
+const PROBE = 4096;
 
 /**
  * The section `minutes`: 10 % fewer parameters and so many minutes of recovery on this machine. As everywhere here pruning
@@ -24,12 +23,10 @@ export async function benchMinutes(bench: Bench): Promise<Row[]> {
   const train = (name: string, model: Step, tokens: number) => recover(bench, name, model, tokens);
 
   log("minutes: how fast this machine trains");
-  const secondsFor = async (tokens: number) =>
-    (await runner.measure(train(`probe-${tokens}`, pruned.model, tokens))).seconds;
-  const start = await secondsFor(FEW);
+  const probe = await runner.measure(train("probe", pruned.model, PROBE));
   // Loading and the looks at held-back text take the same time however long the training is.
-  const perToken = ((await secondsFor(MORE)) - start) / (MORE - FEW);
-  const tokens = FEW + Math.max(0, Math.floor((60 * options.minutes - start) / perToken));
+  const left = 60 * options.minutes - probe.seconds;
+  const tokens = PROBE + Math.max(0, Math.floor(left * Number(probe.metrics.trainTokensPerSecond)));
   log(`minutes: ${String(tokens)} tokens, by that in ${String(options.minutes)} minutes`);
 
   const trained = train("minutes", pruned.model, tokens);

@@ -21,18 +21,14 @@ const PEERS = "pipress.bench.peers";
 /** A peer that takes longer has no figures: none is known to end for every model. */
 const PEER_MINUTES = 30;
 
-type Params = Record<string, unknown>;
 type Inputs = Readonly<Record<string, Step>>;
 
-/** A stage of the project, or a peer in its place, with its key. Nothing has run yet. */
-export interface Step {
-  name: string;
+/** A stage of the project, or a peer in its place, as its runner reads it. Nothing has run yet. */
+export interface Step extends Omit<JobSpec, "stage" | "inputs" | "run"> {
+  /** Or a peer's module. */
   stage: string;
   isPeer: boolean;
-  params: Params;
   inputs: Inputs;
-  key: string;
-  toolVersions: Record<string, string>;
 }
 
 /** A step that ended with an error of its own: the case that it belongs to has no figures, the others do. */
@@ -82,16 +78,24 @@ export class Runner {
   }
 
   /** A module of `pipress.bench.peers` in the place of a stage. */
-  peer(name: string, peer: string, params: Params, inputs: Inputs): Step {
+  peer(name: string, peer: string, params: Record<string, unknown>, inputs: Inputs): Step {
     return this.step({ name, stage: peer, isPeer: true, params, inputs });
   }
 
-  private step(step: Omit<Step, "key" | "toolVersions">): Step {
-    const { stage, params, inputs } = step;
-    const code = readStageCode(stage, modelsRoot, step.isPeer ? PEERS : undefined);
-    const tools = selectPins(this.pins, code.tools);
-    const key = stageKey({ stage, params, code: code.digest, tools, inputs: keysOf(inputs) });
-    return { ...step, key, toolVersions: tools };
+  private step(step: Pick<Step, "name" | "stage" | "isPeer" | "params" | "inputs">): Step {
+    const { stage, isPeer, params, inputs } = step;
+    const { llamaCpp } = this.toolchain;
+    const { digest: code, tools } = readStageCode(stage, modelsRoot, isPeer ? PEERS : undefined);
+    const toolVersions = selectPins(this.pins, tools);
+    return {
+      ...step,
+      key: stageKey({ stage, params, code, tools: toolVersions, inputs: keysOf(inputs) }),
+      forRelease: false,
+      store: this.store.url,
+      jobs: this.jobs,
+      tools: { llamaCppBin: llamaCpp.hostBin, convertScript: llamaCpp.convertScript },
+      toolVersions,
+    };
   }
 
   /**
@@ -105,22 +109,22 @@ export class Runner {
 
   /** Removes the files of steps that no later one needs; their manifests stay. */
   async shed(...steps: readonly Step[]): Promise<void> {
-    for (const step of steps) {
-      const manifest = await this.store.manifest(step.key);
-      const files = Object.keys(manifest?.files ?? {});
-      await Promise.all(files.map((path) => rm(join(this.store.locate(step.key), path), { force: true })));
-    }
+    const files = await Promise.all(steps.map((step) => this.filesOf(step)));
+    await Promise.all(files.flat().map((path) => path && rm(path, { force: true })));
   }
 
   /** Sees to it that a step's files are there. */
   private async provide(step: Step): Promise<void> {
-    const manifest = await this.store.manifest(step.key);
-    const folder = this.store.locate(step.key);
-    if (manifest !== undefined) {
-      if (Object.keys(manifest.files).every((path) => existsSync(join(folder, path)))) return;
-      await rm(folder, { recursive: true, force: true });
-    }
+    const files = await this.filesOf(step);
+    if (files?.every((path) => existsSync(path))) return;
+    await rm(this.store.locate(step.key), { recursive: true, force: true });
     await this.make(step);
+  }
+
+  /** Paths of the files that a step made, whether they are still there or not; undefined where it has not run. */
+  private async filesOf({ key }: Step): Promise<string[] | undefined> {
+    const manifest = await this.store.manifest(key);
+    return manifest && Object.keys(manifest.files).map((path) => join(this.store.locate(key), path));
   }
 
   private async make(step: Step): Promise<Manifest> {
@@ -131,32 +135,19 @@ export class Runner {
     return manifest;
   }
 
-  private async run(step: Step): Promise<void> {
-    const { python, llamaCpp } = this.toolchain;
-    const spec: JobSpec = {
-      stage: step.stage as JobSpec["stage"], // or a peer's module
-      name: step.name,
-      key: step.key,
-      run: randomUUID(),
-      forRelease: false,
-      params: step.params,
-      inputs: keysOf(step.inputs),
-      store: this.store.url,
-      jobs: this.jobs,
-      tools: { llamaCppBin: llamaCpp.hostBin, convertScript: llamaCpp.convertScript },
-      toolVersions: step.toolVersions,
-    };
-    const module = step.isPeer ? ["pipress.bench.peer"] : ["pipress", "stage", "run"];
+  private async run({ isPeer, inputs, ...step }: Step): Promise<void> {
+    const { python } = this.toolchain;
+    const module = isPeer ? ["pipress.bench.peer"] : ["pipress", "stage", "run"];
     const child = this.execa(python, ["-m", ...module], {
-      input: JSON.stringify(spec),
+      input: JSON.stringify({ ...step, run: randomUUID(), inputs: keysOf(inputs) }),
       stdout: "ignore",
       stderr: ["inherit", "pipe"],
-      timeout: step.isPeer ? PEER_MINUTES * 60_000 : 0,
+      timeout: isPeer ? PEER_MINUTES * 60_000 : 0,
     });
     let stopped = false;
     const stop = (): void => {
       stopped = true;
-      if (step.isPeer) child.kill();
+      if (isPeer) child.kill();
       else void this.execa`${python} -m pipress jobs --dir ${this.jobs} stop ${step.key.slice(0, 12)}`;
     };
     process.once("SIGINT", stop).once("SIGTERM", stop);

@@ -29,7 +29,7 @@ export async function main(args: string[]): Promise<number> {
     console.log(resultsTable(measured));
     rows.push(...measured);
   }
-  if (isDeepStrictEqual(hosts, SIZES)) writeResults({ bench: "fleet", rows });
+  if (isDeepStrictEqual(hosts, SIZES)) writeResults("fleet", { rows });
   return 0;
 }
 

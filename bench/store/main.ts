@@ -39,6 +39,6 @@ export async function main(args: string[]): Promise<number> {
   const { peer, ...ours } = JSON.parse(stdout) as Measured & { peer: Measured };
   const rows = rowsOf(formatBytes(size), ours, { name: "AWS CLI", figures: peer });
   console.log(resultsTable(rows));
-  if (size === FULL.size && rounds === FULL.rounds) writeResults({ bench: "store", rows });
+  if (size === FULL.size && rounds === FULL.rounds) writeResults("store", { rows });
   return 0;
 }

@@ -36,7 +36,7 @@ export async function main(args: string[]): Promise<number> {
   const baseline = { name: "a bare Pulumi program", figures: { seconds: median(bares) } };
   const rows = rowsOf("no change", { seconds: median(ours) }, baseline);
   console.log(resultsTable(rows));
-  if (rounds === ROUNDS) writeResults({ bench: "up", rows });
+  if (rounds === ROUNDS) writeResults("up", { rows });
   return 0;
 }
 

@@ -9,12 +9,19 @@ const run = { date: "2026-11-28", commit: "abc", machine: "AMD EPYC Processor, 2
 const baseline = { name: "a bare Pulumi program", figures: { seconds: 2.31 } };
 const rows = rowsOf("no change", { seconds: 6.02 }, baseline);
 
-beforeEach(() => vi.mocked(readResults).mockReturnValue(undefined));
+function measured(...benches: string[]): void {
+  const runs = (bench: string) => (benches.includes(bench) ? [{ ...run, rows }] : []);
+  vi.mocked(readResults).mockImplementation(runs);
+}
 
 describe("figures of a bench that has not run", () => {
+  beforeEach(() => {
+    measured("8b");
+  });
+
   it("are named as missing among the runs and in the table of `up`", () => {
     expect(benchTables.up?.()).toBe("Not measured yet.");
-    expect(benchTables.runs?.()).toContain("| `bench:up` | not yet |");
+    expect(benchTables.runs?.()).toContain("| `bench:up` | not yet | – | – |");
   });
 
   it("are an error in a table of others", () => {
@@ -23,11 +30,9 @@ describe("figures of a bench that has not run", () => {
 });
 
 describe("figures of a bench that has run", () => {
-  beforeEach(() =>
-    vi
-      .mocked(readResults)
-      .mockImplementation((bench) => (bench === "up" ? { bench, ...run, rows } : undefined)),
-  );
+  beforeEach(() => {
+    measured("up");
+  });
 
   it("stand beside what they are compared with", () => {
     expect(benchTables.up?.().split("\n").at(-1)).toBe("| no change | 6.0 s | 2.3 s | 2.61 |");

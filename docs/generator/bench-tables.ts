@@ -52,7 +52,7 @@ export const benchTables: Record<string, () => string> = {
       ["Ansible", "peak_rss_bytes", "baselineValue"],
     ]),
   up: () =>
-    readResults("up") === undefined
+    readResults("up").length === 0
       ? "Not measured yet."
       : byFigure(
           "up",
@@ -107,7 +107,9 @@ function transposed(lines: readonly (readonly string[])[]): string[][] {
 /** @param source a bench, or `compression/SECTION` */
 function rowsOf(source: string): Row[] {
   const [bench = "", section] = source.split("/");
-  return (readResults(bench)?.rows ?? []).filter((row) => row.section === section);
+  return readResults(bench)
+    .filter((run) => run.section === section)
+    .flatMap((run) => run.rows);
 }
 
 function text(rows: Row[], name: string, metric: string, field: Field = "value"): string {
@@ -149,17 +151,15 @@ function byCase(source: string, label: string, cases: RegExp, columns: Column[])
 
 function runsTable(): string {
   const lines = ["8b", "fleet", "up", "store", "compression"].flatMap((bench) => {
-    const results = readResults(bench);
-    if (results === undefined) return [[`\`bench:${bench}\``, "not yet", "", ""]];
-    return results.rows.map(({ section, run = results.sections?.[section ?? ""] ?? results }) => [
+    const runs = readResults(bench).map(({ section, date, commit, machine }) => [
       `\`bench:${bench}\`${section === undefined ? "" : `, ${section}`}`,
-      run.date,
-      run.commit,
-      run.machine.replaceAll(/\(R\)| Processor| 80GB HBM3/g, ""),
+      date,
+      commit,
+      machine.replaceAll(/\(R\)| Processor| 80GB HBM3/g, ""),
     ]);
+    return runs.length === 0 ? [[`\`bench:${bench}\``, "not yet", NONE, NONE]] : runs;
   });
-  const distinct = new Map(lines.map((line) => [line.join(), line]));
-  return table(["measured by", "date", "commit", "machine"], [...distinct.values()]);
+  return table(["measured by", "date", "commit", "machine"], lines);
 }
 
 /** Perplexity by method and by how much was removed; the lowest of a column in bold. */
