@@ -1,4 +1,3 @@
-import { performance } from "node:perf_hooks";
 import { processTree, readProc } from "../common/process/tree.ts";
 
 /** Size of a page of memory; `statm` counts in pages. */
@@ -13,13 +12,12 @@ export interface Measured {
 
 /** Measures a command that has just been started. @throws what it printed where it did not end well */
 export async function measure(
-  command: Promise<{ exitCode?: number; all?: string }> & { pid?: number },
+  command: Promise<{ exitCode?: number; all?: string; durationMs: number }> & { pid?: number },
 ): Promise<Measured> {
-  const started = performance.now();
   const peak = await peakRssBytes(command.pid ?? 0, command);
-  const { exitCode, all } = await command;
+  const { exitCode, all, durationMs } = await command;
   if (exitCode !== 0) throw new Error(`ended with ${exitCode ?? "a signal"}:\n${all ?? ""}`);
-  return { seconds: (performance.now() - started) / 1000, peakRssBytes: peak };
+  return { seconds: durationMs / 1000, peakRssBytes: peak };
 }
 
 /** Looks at a process and its descendants until `done`, and keeps the most memory that they had. */

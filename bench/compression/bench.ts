@@ -6,10 +6,7 @@ import { log, StepFailed, type Runner, type Step } from "./runner.ts";
 const MIXED_SIZE = "400 kB";
 
 /** What a model loses: perplexity on the evaluation text, and KL divergence from the base, nats per token. */
-export interface Quality {
-  perplexity: number;
-  kld: number;
-}
+export type Quality = Record<"perplexity" | "kld", number>;
 
 /** What every section builds on: the base model, texts, the base's own evaluation, and the steps that lead to a figure. */
 export class Bench {

@@ -1,5 +1,5 @@
 import { rowsOf, type Row } from "../rows.ts";
-import type { Bench } from "./bench.ts";
+import type { Bench, Quality } from "./bench.ts";
 import { log, type Step } from "./runner.ts";
 
 /** Three bit widths: a file type of llama-quantize, and the bits that AWQ is told. */
@@ -20,15 +20,16 @@ export async function benchQuantization(bench: Bench): Promise<Row[]> {
       AWQ: { model: scaledFull },
       both: { model: scaledFull, imatrix: bench.importanceMatrix(name, scaledFull) },
     };
-    let plain: Parameters<typeof rowsOf>[2];
+    let plain: Quality | undefined;
     for (const [how, from] of Object.entries(inputs)) {
       log(`quantization ${type}: ${how}`);
       const gguf = runner.stage(stageName(type, how), "quantize", { type }, from);
       const quality = await bench.quality(gguf.name, gguf);
       if (quality === undefined) continue;
-      const figures = { ...quality };
-      rows.push(...rowsOf(`${type}, ${how}`, figures, plain));
-      if (how === NEITHER) plain = { name: `${type}, ${NEITHER}`, figures };
+      rows.push(
+        ...rowsOf(`${type}, ${how}`, quality, plain && { name: `${type}, ${NEITHER}`, figures: plain }),
+      );
+      if (how === NEITHER) plain = quality;
     }
     await runner.shed(scaled, scaledFull);
   }

@@ -5,13 +5,11 @@ import { pipeline } from "node:stream";
 import { execa } from "execa";
 import type { Machine } from "../../infra/ssh/machine.ts";
 import { startContentServer } from "../../infra/ansible/content-server.ts";
-import { repoRoot } from "../../common/paths.ts";
 import { readToolchain } from "../../toolchain/toolchain.ts";
 import { measure } from "../measured.ts";
 import type { TrivialRelease } from "./release.ts";
-import type { Fleet, Ups } from "./with-pipress.ts";
-
-const plays = join(repoRoot, "bench", "fleet", "plays");
+import { plays, type Fleet } from "./program.ts";
+import type { Ups } from "./with-pipress.ts";
 
 /**
  * The same playbooks, tasks and forks in one `ansible-playbook` over all hosts, twice. The hosts are this machine, so that
@@ -21,47 +19,37 @@ export async function rollOutWithPlainAnsible({ hosts, release, concurrency, fol
   const knownHosts = join(folder, "known_hosts");
   const inventory = join(folder, "inventory.json");
   const socket = join(folder, "content.sock");
+  const vars = {
+    ...release.vars,
+    pipress_socket: socket,
+    ansible_ssh_common_args: `-o UserKnownHostsFile=${knownHosts} -o StrictHostKeyChecking=yes`,
+  };
+  const varsOf = ({ name, address, port, user, privateKeyFile }: Machine) => ({
+    ansible_host: address,
+    ansible_port: port,
+    ansible_user: user,
+    ansible_ssh_private_key_file: privateKeyFile,
+    pipress_root: join(folder, "plain", name),
+  });
+  const hostVars = Object.fromEntries(hosts.map((host) => [host.name, varsOf(host)]));
   writeFileSync(knownHosts, hosts.map((host) => `[${host.address}]:${host.port} ${host.hostKey}\n`).join(""));
-  writeFileSync(
-    inventory,
-    JSON.stringify({
-      all: {
-        vars: {
-          ...release.vars,
-          pipress_socket: socket,
-          ansible_ssh_common_args: `-o UserKnownHostsFile=${knownHosts} -o StrictHostKeyChecking=yes`,
-        },
-        hosts: Object.fromEntries(
-          hosts.map((host) => [host.name, variablesOf(host, join(folder, "plain", host.name))]),
-        ),
-      },
-    }),
-  );
+  writeFileSync(inventory, JSON.stringify({ all: { vars, hosts: hostVars } }));
   const close = await serveAt(socket, release);
   const { ansiblePlaybook } = readToolchain();
-  const playbooks = [join(plays, "stage.yml"), join(plays, "site.yml")];
-  const args = ["--inventory", inventory, "--forks", String(concurrency), ...playbooks];
   const env = {
     ANSIBLE_CONFIG: join(plays, "ansible.cfg"),
     ANSIBLE_SSH_CONTROL_PATH_DIR: join(folder, "cp"),
   };
   const play = () =>
-    measure(execa(ansiblePlaybook, args, { env, all: true, reject: false, stdin: "ignore" }));
+    measure(
+      execa({ env, all: true, reject: false, stdin: "ignore" })`
+        ${ansiblePlaybook} --inventory ${inventory} --forks ${concurrency} ${plays}/stage.yml ${plays}/site.yml`,
+    );
   try {
     return { rollout: await play(), noop: await play() };
   } finally {
     await close();
   }
-}
-
-function variablesOf({ address, port, user, privateKeyFile }: Machine, root: string): object {
-  return {
-    ansible_host: address,
-    ansible_port: port,
-    ansible_user: user,
-    ansible_ssh_private_key_file: privateKeyFile,
-    pipress_root: root,
-  };
 }
 
 /** Serves the release's files at a unix socket, where the tunnel of a host would end. */

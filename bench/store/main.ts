@@ -11,7 +11,11 @@ import { resultsTable, rowsOf } from "../rows.ts";
 import { ensureAwsCli } from "./aws-cli.ts";
 
 /** What one tool reached. */
-type Measured = Record<"put_bytes_per_second" | "get_bytes_per_second" | "peak_rss_bytes", number>;
+const measured = z.object({
+  put_bytes_per_second: z.number(),
+  get_bytes_per_second: z.number(),
+  peak_rss_bytes: z.number(),
+});
 
 const FULL = { size: 4e9, rounds: 3 };
 
@@ -36,7 +40,7 @@ export async function main(args: string[]): Promise<number> {
     ["-m", "pipress.store.testing.benchmark", String(size), String(rounds), ...aws],
     { env: { PYTHONPATH: join(repoRoot, "models") }, stderr: "inherit" },
   );
-  const { peer, ...ours } = JSON.parse(stdout) as Measured & { peer: Measured };
+  const { peer, ...ours } = measured.extend({ peer: measured }).parse(JSON.parse(stdout));
   const rows = rowsOf(formatBytes(size), ours, { name: "AWS CLI", figures: peer });
   console.log(resultsTable(rows));
   if (size === FULL.size && rounds === FULL.rounds) writeResults("store", { rows });

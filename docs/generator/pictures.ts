@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { execa } from "execa";
@@ -20,7 +20,6 @@ async function main([report, log]: string[]): Promise<number> {
     });
   const lines = rolloutLines(readFileSync(log, "utf8"));
   if (lines.length === 0) throw new UserError({ where: log, what: "has no line about a host" });
-  mkdirSync(folder, { recursive: true });
   await photograph(resolve(report), join(folder, "report.png"));
   writeFileSync(join(folder, "rollout.svg"), terminalPicture(lines, "A rollout in the terminal"));
   for (const name of ["report.png", "rollout.svg"]) {
@@ -33,15 +32,9 @@ async function main([report, log]: string[]): Promise<number> {
 
 /** The upper part of a page, by Debian's chromium. */
 async function photograph(page: string, picture: string): Promise<void> {
-  const flags = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--hide-scrollbars",
-    "--window-size=1160,760",
-  ];
-  const args = [...flags, `--screenshot=${picture}`, pathToFileURL(page).href];
-  const { failed, shortMessage = "" } = await execa("chromium", args, { reject: false });
+  const { failed, shortMessage = "" } = await execa({ reject: false })`
+    chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1160,760
+    --screenshot=${picture} ${pathToFileURL(page).href}`;
   const remedy = "install Debian's package chromium";
   if (failed) throw new UserError({ where: "chromium", what: shortMessage, remedy });
 }
