@@ -29,12 +29,6 @@ export interface Machine {
   memoryBytes: number;
 }
 
-const thisMachine = (): Machine => ({
-  class: cpus()[0]?.model ?? process.arch,
-  cores: cpus().length,
-  memoryBytes: totalmem(),
-});
-
 /** Earlier runs and a new one. Of those, rows that can be compared with it stay where it did not measure the case anew. */
 export function addRun(before: readonly Run[], run: Run): Run[] {
   const measured = new Set(run.rows.map((row) => row.case));
@@ -51,8 +45,13 @@ export function addRun(before: readonly Run[], run: Run): Run[] {
 export function writeResults(
   bench: string,
   { rows, ...measurement }: Measurement,
-  { class: name, cores, memoryBytes }: Machine = thisMachine(),
+  machine: Machine = {
+    class: cpus()[0]?.model ?? process.arch,
+    cores: cpus().length,
+    memoryBytes: totalmem(),
+  },
 ): void {
+  const { class: name, cores, memoryBytes } = machine;
   const git = (...args: string[]): string =>
     execFileSync("git", args, { cwd: repoRoot, encoding: "utf8" }).trim();
   const changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!bench/results") !== "";

@@ -57,11 +57,8 @@ export class Bench {
     return Number((await this.runner.measure(this.reference)).metrics.perplexity);
   }
 
-  /**
-   * Measures a GGUF against the base on the evaluation text, and sheds it; undefined, said why, where it cannot be made.
-   * @param keep whether a later case needs its files
-   */
-  async quality(name: string, gguf: Step, keep = false): Promise<Quality | undefined> {
+  /** Measures a GGUF against the base on the evaluation text, and sheds it; undefined, said why, where it cannot be made. */
+  async quality(name: string, gguf: Step): Promise<Quality | undefined> {
     const { apart, reference } = this;
     const evaluation = this.evaluate(name, { model: gguf, datasets: apart, reference });
     const manifest = await this.runner.measure(evaluation).catch((error: unknown) => {
@@ -69,7 +66,7 @@ export class Bench {
       log(`no figures for ${name}: ${error.message}`);
       return undefined;
     });
-    if (!keep) await this.runner.shed(gguf);
+    await this.runner.shed(gguf);
     const { perplexity, kld } = manifest?.metrics ?? {};
     return manifest && { perplexity: Number(perplexity), kld: Number(kld) };
   }

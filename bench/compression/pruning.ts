@@ -72,7 +72,7 @@ export async function everyMethod(
 /** The section `pruning`: every method at every ratio, without recovery. */
 export function benchPruning(bench: Bench): Promise<Row[]> {
   return everyMethod(bench, "pruning", async ({ name, method, model, gguf }) => {
-    const quality = await bench.quality(name, gguf, gguf === model);
+    const quality = await bench.quality(name, gguf);
     if (quality === undefined) return undefined;
     const removed = Number((await bench.runner.measure(model)).metrics.pruningRatio);
     return { name: `${method} (${percent(removed)})`, ...quality };

@@ -2,11 +2,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import { repoRoot } from "../../common/paths.ts";
+import { makeProject } from "../../infra/provider/testing/engine.ts";
 import { startSshd, type TestSshd } from "../../infra/ssh/testing/sshd.ts";
 import { bootstrap } from "../../toolchain/bootstrap/index.ts";
+import { measure } from "../measured.ts";
 import { makeTrivialRelease } from "./release.ts";
-import { rollOutWithPipress, type Ups } from "./with-pipress.ts";
-import { rollOutWithPlainAnsible } from "./with-plain-ansible.ts";
+import type { Fleet } from "./program.ts";
+import { rollOutWithPlainAnsible, type Ups } from "./with-plain-ansible.ts";
 import { list, readOptions, whole } from "../options.ts";
 import { writeResults } from "../results.ts";
 import { resultsTable, rowsOf, type Figures, type Row } from "../rows.ts";
@@ -51,6 +54,21 @@ async function measureFleet(size: number): Promise<Row[]> {
   } finally {
     await Promise.all(daemons.map((daemon) => daemon.remove()));
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Rolls the release out with the real engine, and finds nothing to do after that. */
+async function rollOutWithPipress(fleet: Fleet): Promise<Ups> {
+  const project = await makeProject(`
+    import { declareRollout } from "${join(repoRoot, "bench", "fleet", "program.ts")}";
+    declareRollout(${JSON.stringify(fleet)});
+  `);
+  try {
+    const rollout = await measure(project.start("up", "--yes", "--skip-preview"));
+    const noop = await measure(project.start("up", "--yes", "--skip-preview", "--expect-no-changes"));
+    return { rollout, noop };
+  } finally {
+    await project.remove();
   }
 }
 

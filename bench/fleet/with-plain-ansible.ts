@@ -6,10 +6,15 @@ import { execa } from "execa";
 import type { Machine } from "../../infra/ssh/machine.ts";
 import { startContentServer } from "../../infra/ansible/content-server.ts";
 import { readToolchain } from "../../toolchain/toolchain.ts";
-import { measure } from "../measured.ts";
+import { measure, type Measured } from "../measured.ts";
 import type { TrivialRelease } from "./release.ts";
 import { plays, type Fleet } from "./program.ts";
-import type { Ups } from "./with-pipress.ts";
+
+/** A rollout, and an `up` that finds nothing to do. */
+export interface Ups {
+  rollout: Measured;
+  noop: Measured;
+}
 
 /**
  * The same playbooks, tasks and forks in one `ansible-playbook` over all hosts, twice. The hosts are this machine, so that

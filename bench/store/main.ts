@@ -4,11 +4,12 @@ import { z } from "zod";
 import { cacheDir, repoRoot } from "../../common/paths.ts";
 import { formatBytes, parseBytes } from "../../common/units.ts";
 import { bootstrap } from "../../toolchain/bootstrap/index.ts";
+import { runTool } from "../../toolchain/bootstrap/process.ts";
 import { pythonEnvironment } from "../../toolchain/bootstrap/python.ts";
+import { ensureUv } from "../../toolchain/bootstrap/uv.ts";
 import { readOptions, whole } from "../options.ts";
 import { writeResults } from "../results.ts";
 import { resultsTable, rowsOf } from "../rows.ts";
-import { ensureAwsCli } from "./aws-cli.ts";
 
 /** What one tool reached. */
 const measured = z.object({
@@ -17,6 +18,7 @@ const measured = z.object({
   peak_rss_bytes: z.number(),
 });
 
+const LOCK = join(repoRoot, "bench", "store", "awscli.lock");
 const FULL = { size: 4e9, rounds: 3 };
 
 /**
@@ -45,4 +47,21 @@ export async function main(args: string[]): Promise<number> {
   console.log(resultsTable(rows));
   if (size === FULL.size && rounds === FULL.rounds) writeResults("store", { rows });
   return 0;
+}
+
+/** The AWS CLI that `bench:store` measures itself by, from the Python package index: the command line to run it. */
+async function ensureAwsCli(): Promise<string[]> {
+  const installation = join(cacheDir(), "aws-cli");
+  const { python } = pythonEnvironment(cacheDir());
+  const ctx = { cacheDir: cacheDir(), signal: new AbortController().signal, progress: () => undefined };
+  const uv = await ensureUv(ctx);
+  console.error("bench:store: installing the AWS CLI, where it is not yet");
+  await runTool({
+    where: "bench:store / AWS CLI",
+    command: uv.path,
+    env: uv.env,
+    args: ["pip", "install", "--python", python, "--target", installation, "--require-hashes", "-r", LOCK],
+    remedy: "check that this machine reaches a Python package index, then run the same command again",
+  });
+  return ["env", `PYTHONPATH=${installation}`, python, "-m", "awscli"];
 }

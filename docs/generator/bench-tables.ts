@@ -11,6 +11,10 @@ type Field = "value" | "baselineValue" | "baseline" | "ratio";
 type Column = [head: string, metric: string, field?: Field];
 
 const NONE = "–";
+const time: Column[] = [
+  ["time", "seconds"],
+  ["predicted", "seconds", "baselineValue"],
+];
 
 /** The tables of docs/benchmarks.md and of the README, by the name that a page has them under. */
 export const benchTables: Record<string, () => string> = {
@@ -28,16 +32,14 @@ export const benchTables: Record<string, () => string> = {
     ),
   "8b": () =>
     byCase("8b", "on two cores", /^(prune by ffn-activation|convert|quantize|.*, 2 layers)$/, [
-      ["time", "seconds"],
-      ["predicted", "seconds", "baselineValue"],
+      ...time,
       ["memory of its own", "peak_anonymous_bytes"],
       ["file", "file_bytes"],
       ["predicted", "file_bytes", "baselineValue"],
     ]),
   "8b-gpu": () =>
     byCase("8b", "on one H100", /^(.*) on a GPU$/, [
-      ["time", "seconds"],
-      ["predicted", "seconds", "baselineValue"],
+      ...time,
       ["GPU memory", "peak_gpu_bytes"],
       ["speed", "train_tokens_per_second"],
     ]),
@@ -54,11 +56,11 @@ export const benchTables: Record<string, () => string> = {
   up: () =>
     readResults("up").length === 0
       ? "Not measured yet."
-      : byFigure(
-          "up",
-          ["`up`", "dev stack", "bare Pulumi program", "ratio"],
-          [["no change", "no change", "seconds"]],
-        ),
+      : byCase("up", "`up`", /^(no change)$/, [
+          ["dev stack", "seconds"],
+          ["bare Pulumi program", "seconds", "baselineValue"],
+          ["ratio", "seconds", "ratio"],
+        ]),
   store: () =>
     byFigure(
       "store",
@@ -100,6 +102,7 @@ function table(head: readonly string[], lines: readonly string[][]): string {
   const rule = head.map(areFigures).map((isRight) => (isRight ? "---:" : "---"));
   return [head, rule, ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
+
 function transposed(lines: readonly (readonly string[])[]): string[][] {
   return (lines[0] ?? []).map((_, column) => lines.map((cells) => cells[column] ?? NONE));
 }
