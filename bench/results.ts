@@ -1,51 +1,25 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { repoRoot } from "../common/paths.ts";
+import type { Row } from "./rows.ts";
 
-/** One figure of one case. `baseline` names what it is measured by; `ratio` is ours over the baseline's. */
-export interface Row {
-  case: string;
-  metric: string;
-  value: number;
-  /** `s`, `bytes`, `bytes/s`, `tokens/s`, `nats`; empty where the metric has none. */
-  unit: string;
-  baseline?: string;
-  baselineValue?: number;
-  ratio?: number;
-  /** Where it is not the one of the whole file: an earlier one. */
-  run?: Run;
+/** What was measured, in which section of a bench and with which settings, where it has several. */
+export interface Measurement {
+  section?: string;
+  /** What decides, beside the code, whether two runs can be compared. */
+  settings?: Record<string, number>;
+  rows: readonly Row[];
 }
 
-/** When, from which code and on what class of machine something was measured. */
-export interface Run {
+/** A measurement, and when, from which code and on what class of machine it was made. */
+export interface Run extends Measurement {
   date: string;
   /** With `+` where the working tree differed from it. */
   commit: string;
   machine: string;
-}
-
-/** `bench/results/NAME.json` */
-export interface Results extends Run {
-  bench: string;
-  rows: Row[];
-}
-
-/** This run: today, this commit, this machine. */
-export function thisRun(): Run {
-  const git = (...args: string[]): string =>
-    execFileSync("git", args, { cwd: repoRoot, encoding: "utf8" }).trim();
-  const changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!bench/results") !== "";
-  return {
-    date: new Date().toISOString().slice(0, 10),
-    commit: git("rev-parse", "--short=12", "HEAD") + (changed ? "+" : ""),
-    machine: machineText({
-      class: cpus()[0]?.model ?? process.arch,
-      cores: cpus().length,
-      memoryBytes: totalmem(),
-    }),
-  };
 }
 
 /** A machine as a manifest has it. */
@@ -55,40 +29,48 @@ export interface Machine {
   memoryBytes: number;
 }
 
-/** A machine as results name it. */
-export function machineText({ class: name, cores, memoryBytes }: Machine): string {
-  return `${name}, ${String(cores)} cores, ${(memoryBytes / 2 ** 30).toFixed(0)} GiB`;
+/** Earlier runs and a new one. Of those, rows that can be compared with it stay where it did not measure the case anew. */
+export function addRun(before: readonly Run[], run: Run): Run[] {
+  const measured = new Set(run.rows.map((row) => row.case));
+  const kept = before.flatMap((earlier) => {
+    if (earlier.section !== run.section) return [earlier];
+    if (!isDeepStrictEqual(earlier.settings, run.settings)) return [];
+    const rows = earlier.rows.filter((row) => !measured.has(row.case));
+    return rows.length === 0 ? [] : [{ ...earlier, rows }];
+  });
+  return [...kept, run];
 }
 
-/** The part of a row that says what it is measured by. */
-export function beside(
-  value: number,
-  baseline: string,
-  baselineValue: number,
-): Pick<Row, "baseline" | "baselineValue" | "ratio"> {
-  return { baseline, baselineValue, ratio: Number((value / baselineValue).toFixed(4)) };
-}
-
-/** A row that is kept when others are measured anew, with the run that it is of. */
-export function keptFrom<R extends Row>({ date, commit, machine }: Run, row: R): R {
-  return { ...row, run: row.run ?? { date, commit, machine } };
-}
-
-/** What a bench wrote last; undefined where it wrote nothing. */
-export function readResults(bench: string): Results | undefined {
-  try {
-    return JSON.parse(readFileSync(pathOf(bench), "utf8")) as Results;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Writes `bench/results/NAME.json` and says so. */
-export function writeResults(results: Results): void {
-  const path = pathOf(results.bench);
-  mkdirSync(join(repoRoot, "bench", "results"), { recursive: true });
-  writeFileSync(path, `${JSON.stringify(results, null, 2)}\n`);
+/** Adds today's run to `bench/results/NAME.json` and says so. @param machine where that is another one */
+export function writeResults(
+  bench: string,
+  { rows, ...measurement }: Measurement,
+  machine: Machine = {
+    class: cpus()[0]?.model ?? process.arch,
+    cores: cpus().length,
+    memoryBytes: totalmem(),
+  },
+): void {
+  const { class: name, cores, memoryBytes } = machine;
+  const git = (...args: string[]): string =>
+    execFileSync("git", args, { cwd: repoRoot, encoding: "utf8" }).trim();
+  const changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!bench/results") !== "";
+  const run: Run = {
+    ...measurement,
+    date: new Date().toISOString().slice(0, 10),
+    commit: git("rev-parse", "--short=12", "HEAD") + (changed ? "+" : ""),
+    machine: `${name}, ${String(cores)} cores, ${(memoryBytes / 2 ** 30).toFixed(0)} GiB`,
+    rows,
+  };
+  const path = pathOf(bench);
+  writeFileSync(path, `${JSON.stringify(addRun(readResults(bench), run), null, 2)}\n`);
   console.log(`written: ${path}`);
+}
+
+/** The runs of a bench; none where it wrote nothing. */
+export function readResults(bench: string): Run[] {
+  const path = pathOf(bench);
+  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Run[]) : [];
 }
 
 function pathOf(bench: string): string {

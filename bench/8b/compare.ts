@@ -1,12 +1,12 @@
-import { flopsOf } from "../../infra/prediction/machines.ts";
 import { fileBytes } from "../../infra/prediction/file-size.ts";
+import { flopsOf } from "../../infra/prediction/machines.ts";
 import { predictRelease } from "../../infra/prediction/predict.ts";
 import { prunedShape } from "../../infra/prediction/pruned-shape.ts";
 import type { Quantization, QuantizeType } from "../../infra/prediction/quantize-types.ts";
 import { shapeOfFetched } from "../../infra/prediction/shape.ts";
 import { stageCost } from "../../infra/prediction/stage-costs.ts";
-import type { Comparison } from "../comparison.ts";
 import type { Machine } from "../results.ts";
+import { rowsOf, type Figures, type Row } from "../rows.ts";
 import { pruningOf, rowName, type Part } from "./parts.ts";
 
 /** What `pipress.bench.eight_b` prints. */
@@ -34,46 +34,50 @@ export function compare(
   part: Part,
   { shape, stages, server, machine }: Measured,
   settings: { contextLength: number },
-): Comparison[] {
+): Row[] {
   const before = shapeOfFetched({ metrics: shape });
   if (before === undefined) throw new Error("the model's shape was not measured");
   const pruning = pruningOf(part);
   const after = pruning === undefined ? before : prunedShape(before, pruning);
   const flops = part.gpu ? flopsOf(machine.class) : undefined;
-  const rows = stages
-    .filter(({ name }) => name in part.steps)
-    .flatMap((measured): Comparison[] => {
-      const { name: stage, seconds, fileBytes: bytes, peakAnonymousBytes, peakRssBytes } = measured;
-      const { peakGpuBytes, trainTokensPerSecond } = measured.metrics;
-      const params = part.steps[stage] ?? {};
-      const quantization = quantizationOf(stage, params);
-      const cost = stageCost(
-        { stage, params, before: stage === "prune" ? before : after, after, quantization },
-        { cores: machine.cores, ...(flops !== undefined && { flops }) },
-      );
-      // Of a GPU that nothing is known of, nothing is predicted.
-      const predicted = part.gpu && flops === undefined ? undefined : cost.seconds;
-      const what = rowName(part, stage);
-      return [
-        ...(bytes === null || quantization === undefined
-          ? []
-          : [{ metric: "file_bytes", what, value: bytes, predicted: fileBytes(after, quantization) }]),
-        { metric: "seconds", what, value: seconds, predicted },
-        ...(trainTokensPerSecond === undefined
-          ? []
-          : [{ metric: "train_tokens_per_second", what, value: trainTokensPerSecond }]),
-        ...(peakGpuBytes === undefined ? [] : [{ metric: "peak_gpu_bytes", what, value: peakGpuBytes }]),
-        { metric: "peak_anonymous_bytes", what, value: peakAnonymousBytes },
-        { metric: "peak_rss_bytes", what, value: peakRssBytes },
-      ];
-    });
+  const besidePrediction = (name: string, figures: Figures, predicted: Figures): Row[] =>
+    rowsOf(name, figures, { name: "prediction", figures: predicted });
+  const rows = stages.flatMap(({ name: stage, metrics, ...measured }) => {
+    const params = part.steps[stage];
+    if (params === undefined) return [];
+    const quantization = quantizationOf(stage, params);
+    const cost = stageCost(
+      { stage, params, before: stage === "prune" ? before : after, after, quantization },
+      { cores: machine.cores, ...(flops !== undefined && { flops }) },
+    );
+    return besidePrediction(
+      rowName(part, stage),
+      {
+        file_bytes: measured.fileBytes ?? undefined,
+        seconds: measured.seconds,
+        train_tokens_per_second: metrics.trainTokensPerSecond,
+        peak_gpu_bytes: metrics.peakGpuBytes,
+        peak_anonymous_bytes: measured.peakAnonymousBytes,
+        peak_rss_bytes: measured.peakRssBytes,
+      },
+      {
+        file_bytes: quantization && fileBytes(after, quantization),
+        // Of a GPU that nothing is known of, nothing is predicted.
+        seconds: part.gpu && flops === undefined ? undefined : cost.seconds,
+      },
+    );
+  });
   const quantized = quantizationOf("quantize", part.steps.quantize ?? {});
   if (server === null || quantized === undefined) return rows;
   const { memoryBytes } = predictRelease(after, quantized, settings);
   return [
     ...rows,
-    { metric: "peak_rss_bytes", what: "llama-server", value: server.peakRssBytes, predicted: memoryBytes },
-    { metric: "seconds", what: "llama-server ready, emulated", value: server.secondsToReady },
+    ...besidePrediction(
+      "llama-server",
+      { peak_rss_bytes: server.peakRssBytes },
+      { peak_rss_bytes: memoryBytes },
+    ),
+    ...rowsOf("llama-server ready, emulated", { seconds: server.secondsToReady }),
   ];
 }
 

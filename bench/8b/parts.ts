@@ -44,34 +44,33 @@ export function partsOf(recipe: Recipe, layers: number | undefined): Part[] {
   const { prune, convert, quantize, recover } = recipe.steps;
   const calibrationTokens = Number(prune?.calibrationTokens);
   const recovered = RECOVERY_STEPS * Number(recover?.batchSize) * Number(recover?.sequenceLength);
-  const note = `, ${String(FEW_LAYERS)} layers`;
+  const whole = { config, textTokens: FEW_TOKENS, gpu: false, note: "" };
+  const twoLayers = { ...whole, config: few, note: `, ${String(FEW_LAYERS)} layers` };
   return [
     {
+      ...whole,
       name: "release",
       config: { ...config, ...(layers !== undefined && { num_hidden_layers: layers }) },
       steps: { prune: { ...prune, ...QUICK }, convert: { ...convert }, quantize: { ...quantize } },
-      ...{ textTokens: FEW_TOKENS, gpu: false, note: "" },
     },
     {
+      ...twoLayers,
       name: "prune",
-      config: few,
-      steps: {
-        prune: { ...prune, pruningRatio: sameWidth(prune as Pruning, config, few) },
-      },
-      ...{ textTokens: calibrationTokens, gpu: false, note },
+      textTokens: calibrationTokens,
+      steps: { prune: { ...prune, pruningRatio: sameWidth(prune as Pruning, config, few) } },
     },
     {
+      ...twoLayers,
       name: "awq",
-      config: few,
       steps: { awq: withDefaults(recipe, "awq", { calibrationTokens: FEW_TOKENS }) },
-      ...{ textTokens: FEW_TOKENS, gpu: false, note },
     },
     {
+      ...whole,
       name: "gpu",
-      config,
       steps: { prune: { ...prune }, recover: { ...recover, tokens: recovered } },
       textTokens: Math.max(2 * recovered, calibrationTokens),
-      ...{ gpu: true, note: " on a GPU" },
+      gpu: true,
+      note: " on a GPU",
     },
   ];
 }

@@ -4,7 +4,9 @@ import { readResults } from "../results.ts";
 
 describe("the loss that prediction expects of pruning", () => {
   it("is what was measured last", () => {
-    const rows = readResults("compression")?.rows.filter(({ metric }) => metric === "perplexity") ?? [];
+    const rows = readResults("compression")
+      .flatMap((run) => run.rows)
+      .filter(({ metric }) => metric === "perplexity");
     const base = rows.find((row) => row.case === "base")?.value ?? NaN;
     const nats = (perplexity = NaN): number => Number(Math.log(perplexity / base).toFixed(3));
     const measured = (method: string): number[][] =>

@@ -1,31 +1,29 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { dataDir } from "../../common/paths.ts";
-import { loadRecipe, type Recipe } from "../../infra/recipe/recipe.ts";
+import { loadRecipe } from "../../infra/recipe/recipe.ts";
 import { bootstrap } from "../../toolchain/bootstrap/index.ts";
 import { readToolchain } from "../../toolchain/toolchain.ts";
-import { readResults, thisRun, writeResults } from "../results.ts";
-import { materials, type Materials } from "./materials.ts";
-import { parseOptions, type Options } from "./options.ts";
+import { writeResults } from "../results.ts";
+import { resultsTable, type Row } from "../rows.ts";
+import { Bench } from "./bench.ts";
 import { benchMinutes } from "./minutes.ts";
+import { benchMixedPrecision } from "./mixed-precision.ts";
+import { parseOptions, type Options, type Section } from "./options.ts";
 import { benchPruning } from "./pruning.ts";
 import { benchQuantization } from "./quantization.ts";
 import { benchRecovery } from "./recovery.ts";
-import { mergeResults, type CompressionResults } from "./results.ts";
-import { rowsTable, type Row, type Section } from "./rows.ts";
 import { Runner } from "./runner.ts";
 import { benchSpeed } from "./speed.ts";
-import { benchTarget } from "./target.ts";
 
 const RECIPE = "smollm2-135m";
 
-type Bench = (runner: Runner, recipe: Recipe, materials: Materials, options: Options) => Promise<Row[]>;
-const benches: Record<Section, Bench> = {
-  pruning: (runner, _, materials, options) => benchPruning(runner, materials, options),
+const benches: Record<Section, (bench: Bench) => Promise<Row[]>> = {
+  pruning: benchPruning,
   recovery: benchRecovery,
   minutes: benchMinutes,
   quantization: benchQuantization,
-  target: (runner, _, materials) => benchTarget(runner, materials),
+  "mixed-precision": benchMixedPrecision,
   speed: benchSpeed,
 };
 
@@ -39,14 +37,11 @@ export async function main(args: string[]): Promise<number> {
   const recipe = loadRecipe(RECIPE);
   const folder = join(dataDir(), "bench", "compression");
   mkdirSync(folder, { recursive: true });
-  const runner = new Runner({ folder, recipe, toolchain: readToolchain() });
-  const prepared = materials(runner, recipe, options.chunks);
-  for (const section of options.sections) {
-    const rows = await benches[section](runner, recipe, prepared, options);
-    console.log(rowsTable(rows));
-    const before = readResults("compression") as CompressionResults | undefined;
-    const run = { ...thisRun(), settings: settingsOf(section, options) };
-    writeResults(mergeResults(before, section, run, rows));
+  const bench = new Bench(new Runner(folder, recipe, readToolchain()), recipe, options);
+  for (const section of options.only) {
+    const rows = await benches[section](bench);
+    console.log(resultsTable(rows));
+    writeResults("compression", { section, settings: settingsOf(section, options), rows });
   }
   return 0;
 }

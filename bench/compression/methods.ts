@@ -1,14 +1,20 @@
-/** Methods of the project, by the name that a recipe gives them. */
+/** Methods of the project, by the name that a recipe gives them, in the order of tables. */
 export const OURS = [
-  "ffn-activation",
   "ffn-second-order",
+  "mixed",
+  "ffn-activation",
   "block-influence",
   "angular-distance",
   "attention-groups",
-  "mixed",
-] as const;
-/** What they are measured by. `random` and `magnitude` are stages too, for comparison alone. */
-const CONTROLS = ["random", "magnitude"] as const;
-export const TORCH_PRUNING = { "torch-pruning": "magnitude", "torch-pruning-taylor": "taylor" } as const;
-export const PRUNE_LAYERS = "prune-layers";
-export const METHODS: readonly string[] = [...OURS, ...CONTROLS, ...Object.keys(TORCH_PRUNING), PRUNE_LAYERS];
+];
+
+/** What they are measured by, and its name in tables. `random` and `magnitude` are stages too, for comparison alone. */
+export const PEERS: Readonly<Record<string, string>> = {
+  "torch-pruning-taylor": "Torch-Pruning, Taylor",
+  "prune-layers": "`llama-quantize --prune-layers`",
+  random: "FFN channels at random",
+  magnitude: "FFN channels by magnitude",
+  "torch-pruning": "Torch-Pruning, magnitude",
+};
+
+export const METHODS: readonly string[] = [...OURS, ...Object.keys(PEERS)];

@@ -1,19 +1,16 @@
-import type { Recipe } from "../../infra/recipe/recipe.ts";
-import { convert, type Materials } from "./materials.ts";
-import type { Options } from "./options.ts";
-import { baseRows, prunedModels, qualityOf, qualityRows } from "./pruning.ts";
-import { percent, type Row } from "./rows.ts";
-import { log, type Runner, type Step } from "./runner.ts";
+import type { Row } from "../rows.ts";
+import type { Bench, Quality } from "./bench.ts";
+import { everyMethod } from "./pruning.ts";
+import { besideBestPeer } from "./best-peer.ts";
+import { log, type Step } from "./runner.ts";
 
 export const CONTROL = "control: unpruned, trained the same";
 
 /** The recipe's training with another budget: teacher KL alone, on text of another source than the evaluation's. */
 export function recover(
-  runner: Runner,
-  recipe: Recipe,
+  { runner, recipe, base, apart }: Bench,
   name: string,
   model: Step,
-  { base, apart }: Materials,
   tokens: number,
 ): Step {
   const distillation = { ...recipe.steps.recover?.distillation, klWeight: 1 };
@@ -22,36 +19,20 @@ export function recover(
 }
 
 /** The section `recovery`: every method at every ratio after the same training, and the control. */
-export async function benchRecovery(
-  runner: Runner,
-  recipe: Recipe,
-  materials: Materials,
-  options: Options,
-): Promise<Row[]> {
-  const rows = await baseRows(runner, materials, "recovery");
-  const measureAfter = async (name: string, model: Step) => {
-    const trained = recover(runner, recipe, name, model, materials, options.tokens);
-    const quality = await qualityOf(
-      runner,
-      materials,
-      `${name}-recovered`,
-      convert(runner, `${name}-recovered`, trained),
-    );
-    await runner.shed(trained);
+export async function benchRecovery(bench: Bench): Promise<Row[]> {
+  const measureAfter = async (name: string, model: Step): Promise<Quality | undefined> => {
+    const trained = recover(bench, name, model, bench.options.tokens);
+    const quality = await bench.quality(`${name}-recovered`, bench.convert(`${name}-recovered`, trained));
+    await bench.runner.shed(trained);
     return quality;
   };
   log("recovery: the control");
-  const control = await measureAfter("control", materials.base);
-  if (control !== undefined)
-    rows.push(...qualityRows("recovery", "base", [{ name: CONTROL, isPeer: true, ...control }]));
-  for (const share of options.ratios) {
-    const measured = [];
-    for (const { method, isPeer, model } of prunedModels(runner, materials, share, options)) {
-      log(`recovery ${percent(share)}: ${method}`);
-      const quality = await measureAfter(`${method}-${String(Math.round(100 * share))}`, model);
-      if (quality !== undefined) measured.push({ name: method, isPeer, ...quality });
-    }
-    rows.push(...qualityRows("recovery", percent(share), measured));
-  }
-  return rows;
+  const control = await measureAfter("control", bench.base);
+  const controlRows =
+    control === undefined ? [] : besideBestPeer("base", [{ name: CONTROL, isPeer: true, ...control }]);
+  const rows = await everyMethod(bench, "recovery", async ({ name, method, model }) => {
+    const quality = await measureAfter(name, model);
+    return quality && { name: method, ...quality };
+  });
+  return [...controlRows, ...rows];
 }

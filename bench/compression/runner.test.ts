@@ -39,11 +39,11 @@ beforeEach(() => {
   chmodSync(python, 0o755);
   writeFileSync(join(folder, "asked"), "");
   const llamaCpp = { version: "b1", sourceSha256: "0", hostBin: "/llama", convertScript: "/convert.py" };
-  runner = new Runner({ folder, recipe, toolchain: { python, llamaCpp } as Toolchain });
+  runner = new Runner(folder, recipe, { python, llamaCpp } as Toolchain);
 });
 
 function chain(pruningRatio = 0.1): { base: Step; pruned: Step; gguf: Step } {
-  const base = runner.stage("fetch", "fetch", recipe.base);
+  const base = runner.fetch("fetch", recipe.base);
   const pruned = runner.stage("prune", "prune", { pruningRatio }, { model: base });
   return { base, pruned, gguf: runner.stage("convert", "convert", { type: "f16" }, { model: pruned }) };
 }

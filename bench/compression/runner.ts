@@ -21,27 +21,18 @@ const PEERS = "pipress.bench.peers";
 /** A peer that takes longer has no figures: none is known to end for every model. */
 const PEER_MINUTES = 30;
 
-/** A stage of the project, or a peer in its place, with its key. Nothing has run yet. */
-export interface Step {
-  name: string;
+type Inputs = Readonly<Record<string, Step>>;
+
+/** A stage of the project, or a peer in its place, as its runner reads it. Nothing has run yet. */
+export interface Step extends Omit<JobSpec, "stage" | "inputs" | "run"> {
+  /** Or a peer's module. */
   stage: string;
   isPeer: boolean;
-  params: Record<string, unknown>;
-  inputs: Readonly<Record<string, Step>>;
-  key: string;
-  toolVersions: Record<string, string>;
+  inputs: Inputs;
 }
 
 /** A step that ended with an error of its own: the case that it belongs to has no figures, the others do. */
 export class StepFailed extends Error {}
-
-/** Where a bench works. */
-export interface Workshop {
-  /** Store and jobs of the bench; deleting it costs time only. */
-  folder: string;
-  recipe: Recipe;
-  toolchain: Toolchain;
-}
 
 /**
  * Runs stages as the product does, by key into a store of the bench's own, and only those whose figures somebody asks
@@ -51,39 +42,60 @@ export class Runner {
   private readonly store: FileStore;
   private readonly jobs: string;
   private readonly pins: Record<string, string>;
+  /** Peers get threads that sleep while they wait, as jobs do: both are measured under the same conditions. */
+  private readonly execa = execa({
+    env: {
+      PYTHONPATH: modelsRoot,
+      OMP_WAIT_POLICY: "PASSIVE",
+      GOMP_SPINCOUNT: "0",
+      TOKENIZERS_PARALLELISM: "false",
+    },
+    reject: false,
+    // Ctrl-C is for us to answer: a stage's process would leave its job at work.
+    detached: true,
+  });
 
-  constructor(private readonly workshop: Workshop) {
-    this.store = new FileStore(pathToFileURL(join(workshop.folder, "store")).href);
-    this.jobs = join(workshop.folder, "jobs");
-    this.pins = toolPins(workshop.toolchain, "requirements-dev.lock");
+  /** @param folder for store and jobs of the bench; deleting it costs time only */
+  constructor(
+    folder: string,
+    private readonly recipe: Recipe,
+    private readonly toolchain: Toolchain,
+  ) {
+    this.store = new FileStore(pathToFileURL(join(folder, "store")).href);
+    this.jobs = join(folder, "jobs");
+    this.pins = toolPins(toolchain, "requirements-dev.lock");
   }
 
-  /** A stage; `params` as a recipe writes them, the schema fills in the rest. */
-  stage(name: string, stage: string, params: object, inputs: Readonly<Record<string, Step>> = {}): Step {
-    return this.step(name, stage, false, withDefaults(this.workshop.recipe, stage, params), inputs);
+  /** A stage without inputs; `params` are of a loaded recipe, and so whole. */
+  fetch(stage: "fetch" | "fetch-dataset", params: object): Step {
+    return this.step({ name: stage, stage, isPeer: false, params: { ...params }, inputs: {} });
+  }
+
+  /** A step of a recipe; `params` as one writes them, the schema fills in the rest. */
+  stage(name: string, stage: keyof Recipe["steps"], params: object, inputs: Inputs): Step {
+    const whole = withDefaults(this.recipe, stage, params);
+    return this.step({ name, stage, isPeer: false, params: whole, inputs });
   }
 
   /** A module of `pipress.bench.peers` in the place of a stage. */
-  peer(
-    name: string,
-    peer: string,
-    params: Record<string, unknown>,
-    inputs: Readonly<Record<string, Step>>,
-  ): Step {
-    return this.step(name, peer, true, params, inputs);
+  peer(name: string, peer: string, params: Record<string, unknown>, inputs: Inputs): Step {
+    return this.step({ name, stage: peer, isPeer: true, params, inputs });
   }
 
-  private step(
-    name: string,
-    stage: string,
-    isPeer: boolean,
-    params: Record<string, unknown>,
-    inputs: Readonly<Record<string, Step>>,
-  ): Step {
-    const code = readStageCode(stage, modelsRoot, isPeer ? PEERS : undefined);
-    const toolVersions = selectPins(this.pins, code.tools);
-    const identity = { stage, params, code: code.digest, tools: toolVersions, inputs: keysOf(inputs) };
-    return { name, stage, isPeer, params, inputs, toolVersions, key: stageKey(identity) };
+  private step(step: Pick<Step, "name" | "stage" | "isPeer" | "params" | "inputs">): Step {
+    const { stage, isPeer, params, inputs } = step;
+    const { llamaCpp } = this.toolchain;
+    const { digest: code, tools } = readStageCode(stage, modelsRoot, isPeer ? PEERS : undefined);
+    const toolVersions = selectPins(this.pins, tools);
+    return {
+      ...step,
+      key: stageKey({ stage, params, code, tools: toolVersions, inputs: keysOf(inputs) }),
+      forRelease: false,
+      store: this.store.url,
+      jobs: this.jobs,
+      tools: { llamaCppBin: llamaCpp.hostBin, convertScript: llamaCpp.convertScript },
+      toolVersions,
+    };
   }
 
   /**
@@ -97,63 +109,46 @@ export class Runner {
 
   /** Removes the files of steps that no later one needs; their manifests stay. */
   async shed(...steps: readonly Step[]): Promise<void> {
-    for (const step of steps) {
-      const manifest = await this.store.manifest(step.key);
-      const files = Object.keys(manifest?.files ?? {});
-      await Promise.all(files.map((path) => rm(join(this.store.locate(step.key), path), { force: true })));
-    }
+    const files = await Promise.all(steps.map((step) => this.filesOf(step)));
+    await Promise.all(files.flat().map((path) => path && rm(path, { force: true })));
   }
 
   /** Sees to it that a step's files are there. */
   private async provide(step: Step): Promise<void> {
-    const manifest = await this.store.manifest(step.key);
-    const folder = this.store.locate(step.key);
-    if (manifest !== undefined) {
-      if (Object.keys(manifest.files).every((path) => existsSync(join(folder, path)))) return;
-      await rm(folder, { recursive: true, force: true });
-    }
+    const files = await this.filesOf(step);
+    if (files?.every((path) => existsSync(path))) return;
+    await rm(this.store.locate(step.key), { recursive: true, force: true });
     await this.make(step);
+  }
+
+  /** Paths of the files that a step made, whether they are still there or not; undefined where it has not run. */
+  private async filesOf({ key }: Step): Promise<string[] | undefined> {
+    const manifest = await this.store.manifest(key);
+    return manifest && Object.keys(manifest.files).map((path) => join(this.store.locate(key), path));
   }
 
   private async make(step: Step): Promise<Manifest> {
     for (const input of Object.values(step.inputs)) await this.provide(input);
     await this.run(step);
     const manifest = await this.store.manifest(step.key);
-    if (manifest === undefined) throw new StepFailed(`${step.name} left nothing in ${this.workshop.folder}`);
+    if (manifest === undefined) throw new StepFailed(`${step.name} left nothing in ${this.store.url}`);
     return manifest;
   }
 
-  private async run(step: Step): Promise<void> {
-    const { python, llamaCpp } = this.workshop.toolchain;
-    const spec: JobSpec = {
-      stage: step.stage as JobSpec["stage"], // or a peer's module
-      name: step.name,
-      key: step.key,
-      run: randomUUID(),
-      forRelease: false,
-      params: step.params,
-      inputs: keysOf(step.inputs),
-      store: this.store.url,
-      jobs: this.jobs,
-      tools: { llamaCppBin: llamaCpp.hostBin, convertScript: llamaCpp.convertScript },
-      toolVersions: step.toolVersions,
-    };
-    const module = step.isPeer ? ["pipress.bench.peer"] : ["pipress", "stage", "run"];
-    const child = execa(python, ["-m", ...module], {
-      input: JSON.stringify(spec),
+  private async run({ isPeer, inputs, ...step }: Step): Promise<void> {
+    const { python } = this.toolchain;
+    const module = isPeer ? ["pipress.bench.peer"] : ["pipress", "stage", "run"];
+    const child = this.execa(python, ["-m", ...module], {
+      input: JSON.stringify({ ...step, run: randomUUID(), inputs: keysOf(inputs) }),
       stdout: "ignore",
       stderr: ["inherit", "pipe"],
-      reject: false,
-      // Ctrl-C is for us to answer: a stage's process would leave its job at work.
-      detached: true,
-      ...(step.isPeer && { timeout: PEER_MINUTES * 60_000 }),
-      env: { ...this.environment(step), PYTHONPATH: modelsRoot },
+      timeout: isPeer ? PEER_MINUTES * 60_000 : 0,
     });
     let stopped = false;
     const stop = (): void => {
       stopped = true;
-      if (step.isPeer) child.kill();
-      else void this.stopJob(step);
+      if (isPeer) child.kill();
+      else void this.execa`${python} -m pipress jobs --dir ${this.jobs} stop ${step.key.slice(0, 12)}`;
     };
     process.once("SIGINT", stop).once("SIGTERM", stop);
     const { exitCode, stderr, timedOut } = await child.finally(() =>
@@ -168,24 +163,9 @@ export class Runner {
     if (timedOut) throw new StepFailed(`not done in ${String(PEER_MINUTES)} minutes, ended`);
     if (exitCode !== 0) throw new StepFailed(failureOf(step.name, stderr));
   }
-
-  private async stopJob({ key }: Step): Promise<void> {
-    const command = ["-m", "pipress", "jobs", "--dir", this.jobs, "stop", key.slice(0, 12)];
-    await execa(this.workshop.toolchain.python, command, {
-      stdio: "ignore",
-      reject: false,
-      detached: true,
-      env: { PYTHONPATH: modelsRoot },
-    });
-  }
-
-  /** Peers get threads that sleep while they wait, as jobs do: both are measured under the same conditions. */
-  private environment({ isPeer }: Step): Record<string, string> {
-    return isPeer ? { OMP_WAIT_POLICY: "PASSIVE", GOMP_SPINCOUNT: "0", TOKENIZERS_PARALLELISM: "false" } : {};
-  }
 }
 
-function keysOf(inputs: Readonly<Record<string, Step>>): Record<string, string> {
+function keysOf(inputs: Inputs): Record<string, string> {
   return Object.fromEntries(Object.entries(inputs).map(([as, { key }]) => [as, key]));
 }
 

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { ServedFile } from "../../infra/ansible/content-server.ts";
 import { makeRelease, type Release } from "../../infra/fleet/release.ts";
 
@@ -11,6 +11,8 @@ export interface TrivialRelease {
   vars: { pipress_release: Release; pipress_llama_cpp_version: string };
 }
 
+/** Where the files lie in the folder, as an artifact does in a store. */
+export const ARTIFACT = "0".repeat(64);
 const build = 11434;
 /** What group_vars/all.yml starts a server with; the role llama_cpp asks the program whether it knows them. */
 const flags =
@@ -44,7 +46,8 @@ export function makeTrivialRelease(folder: string, modelBytes = 1_000_000): Triv
 }
 
 function writeFile(folder: string, name: string, content: Buffer): ServedFile {
-  const path = join(folder, name);
+  const path = join(folder, "artifacts", ARTIFACT, name);
+  mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, content);
   return { sha256: createHash("sha256").update(content).digest("hex"), bytes: content.length, path };
 }

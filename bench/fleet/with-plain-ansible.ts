@@ -1,65 +1,54 @@
 import { writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
+import { pipeline } from "node:stream";
 import { execa } from "execa";
 import type { Machine } from "../../infra/ssh/machine.ts";
 import { startContentServer } from "../../infra/ansible/content-server.ts";
-import { repoRoot } from "../../common/paths.ts";
-import { measure } from "../measured.ts";
+import { readToolchain } from "../../toolchain/toolchain.ts";
+import { measure, type Measured } from "../measured.ts";
 import type { TrivialRelease } from "./release.ts";
-import type { Ups } from "./with-pipress.ts";
+import { plays, type Fleet } from "./program.ts";
 
-const plays = join(repoRoot, "bench", "fleet", "plays");
+/** A rollout, and an `up` that finds nothing to do. */
+export interface Ups {
+  rollout: Measured;
+  noop: Measured;
+}
 
 /**
  * The same playbooks, tasks and forks in one `ansible-playbook` over all hosts, twice. The hosts are this machine, so that
  * they reach the files at a socket in `folder`.
- * @param rootOf folder that stands for a host's /var/lib/pipress
  */
-export async function rollOutWithPlainAnsible(
-  ansiblePlaybook: string,
-  hosts: readonly Machine[],
-  release: TrivialRelease,
-  rootOf: (host: Machine) => string,
-  parallel: number,
-  folder: string,
-): Promise<Ups> {
+export async function rollOutWithPlainAnsible({ hosts, release, concurrency, folder }: Fleet): Promise<Ups> {
   const knownHosts = join(folder, "known_hosts");
   const inventory = join(folder, "inventory.json");
   const socket = join(folder, "content.sock");
+  const vars = {
+    ...release.vars,
+    pipress_socket: socket,
+    ansible_ssh_common_args: `-o UserKnownHostsFile=${knownHosts} -o StrictHostKeyChecking=yes`,
+  };
+  const varsOf = ({ name, address, port, user, privateKeyFile }: Machine) => ({
+    ansible_host: address,
+    ansible_port: port,
+    ansible_user: user,
+    ansible_ssh_private_key_file: privateKeyFile,
+    pipress_root: join(folder, "plain", name),
+  });
+  const hostVars = Object.fromEntries(hosts.map((host) => [host.name, varsOf(host)]));
   writeFileSync(knownHosts, hosts.map((host) => `[${host.address}]:${host.port} ${host.hostKey}\n`).join(""));
-  writeFileSync(
-    inventory,
-    JSON.stringify({
-      all: {
-        vars: {
-          ...release.vars,
-          pipress_socket: socket,
-          ansible_ssh_common_args: `-o UserKnownHostsFile=${knownHosts} -o StrictHostKeyChecking=yes`,
-        },
-        hosts: Object.fromEntries(hosts.map((host) => [host.name, variablesOf(host, rootOf(host))])),
-      },
-    }),
-  );
+  writeFileSync(inventory, JSON.stringify({ all: { vars, hosts: hostVars } }));
   const close = await serveAt(socket, release);
+  const { ansiblePlaybook } = readToolchain();
+  const env = {
+    ANSIBLE_CONFIG: join(plays, "ansible.cfg"),
+    ANSIBLE_SSH_CONTROL_PATH_DIR: join(folder, "cp"),
+  };
   const play = () =>
     measure(
-      execa(
-        ansiblePlaybook,
-        [
-          ...["--inventory", inventory, "--forks", String(parallel)],
-          ...[join(plays, "stage.yml"), join(plays, "site.yml")],
-        ],
-        {
-          env: {
-            ANSIBLE_CONFIG: join(plays, "ansible.cfg"),
-            ANSIBLE_SSH_CONTROL_PATH_DIR: join(folder, "cp"),
-          },
-          all: true,
-          reject: false,
-          stdin: "ignore",
-        },
-      ),
+      execa({ env, all: true, reject: false, stdin: "ignore" })`
+        ${ansiblePlaybook} --inventory ${inventory} --forks ${concurrency} ${plays}/stage.yml ${plays}/site.yml`,
     );
   try {
     return { rollout: await play(), noop: await play() };
@@ -68,24 +57,12 @@ export async function rollOutWithPlainAnsible(
   }
 }
 
-function variablesOf({ address, port, user, privateKeyFile }: Machine, root: string): object {
-  return {
-    ...{ ansible_host: address, ansible_port: port, ansible_user: user },
-    ...{ ansible_ssh_private_key_file: privateKeyFile, pipress_root: root },
-  };
-}
-
 /** Serves the release's files at a unix socket, where the tunnel of a host would end. */
 async function serveAt(socket: string, { files }: TrivialRelease): Promise<() => Promise<void>> {
   const content = await startContentServer(files);
   const server = createServer((incoming) => {
     const outgoing = connect(content.port, "127.0.0.1");
-    incoming.pipe(outgoing).pipe(incoming);
-    for (const end of [incoming, outgoing])
-      end.on("error", () => {
-        incoming.destroy();
-        outgoing.destroy();
-      });
+    pipeline(incoming, outgoing, incoming, () => undefined); // an end that breaks ends the other
   });
   await new Promise<void>((resolve) => void server.listen(socket, resolve));
   return async () => {

@@ -1,71 +1,67 @@
 import { join } from "node:path";
 import { execa } from "execa";
-import { readOptions } from "../options.ts";
-import { beside, thisRun, writeResults, type Row } from "../results.ts";
-import { formatBytes, parseBytes } from "../../common/units.ts";
-import { UserError } from "../../common/user-error.ts";
+import { z } from "zod";
 import { cacheDir, repoRoot } from "../../common/paths.ts";
-import { ensureAwsCli } from "./aws-cli.ts";
+import { formatBytes, parseBytes } from "../../common/units.ts";
 import { bootstrap } from "../../toolchain/bootstrap/index.ts";
+import { runTool } from "../../toolchain/bootstrap/process.ts";
 import { pythonEnvironment } from "../../toolchain/bootstrap/python.ts";
+import { ensureUv } from "../../toolchain/bootstrap/uv.ts";
+import { readOptions, whole } from "../options.ts";
+import { writeResults } from "../results.ts";
+import { resultsTable, rowsOf } from "../rows.ts";
 
-interface Figures {
-  put_bytes_per_second: number;
-  get_bytes_per_second: number;
-  peak_rss_bytes: number;
-}
+/** What one tool reached. */
+const measured = z.object({
+  put_bytes_per_second: z.number(),
+  get_bytes_per_second: z.number(),
+  peak_rss_bytes: z.number(),
+});
 
-type Result = Figures & { peer: Figures };
-
-const FULL = { size: "4 GB", rounds: "3" };
+const LOCK = join(repoRoot, "bench", "store", "awscli.lock");
+const FULL = { size: 4e9, rounds: 3 };
 
 /**
  * `npm run bench:store`: puts and gets one large file, beside the AWS CLI on the same server; writes bench/results/store.json.
  * With another `--size` or `--rounds` it only says what it found.
  */
 export async function main(args: string[]): Promise<number> {
-  const values = { ...FULL, ...readOptions("bench:store", ["size", "rounds"], args) };
-  const bytes = parseBytes(values.size);
-  const rounds = Number(values.rounds);
-  if (bytes === undefined || bytes === 0 || !Number.isInteger(rounds) || rounds < 1)
-    throw new UserError({
-      where: "bench:store",
-      what: `cannot measure --size "${values.size}" --rounds ${values.rounds}`,
-      remedy: 'write them as --size "4 GB" --rounds 3',
-    });
+  const shape = {
+    size: z.string().transform(parseBytes).pipe(z.number('write it as "4 GB"').min(1)).default(FULL.size),
+    rounds: whole.min(1).default(FULL.rounds),
+  };
+  const { size, rounds } = readOptions("bench:store", shape, args);
   await bootstrap({ purpose: "test" });
   const aws = await ensureAwsCli();
   const { python } = pythonEnvironment(cacheDir());
-  console.error(`bench:store: ${String(rounds)} rounds of ${values.size} against versitygw on loopback`);
+  console.error(
+    `bench:store: ${String(rounds)} rounds of ${formatBytes(size)} against versitygw on loopback`,
+  );
   const { stdout } = await execa(
     python,
-    ["-m", "pipress.store.testing.benchmark", String(bytes), String(rounds), ...aws],
+    ["-m", "pipress.store.testing.benchmark", String(size), String(rounds), ...aws],
     { env: { PYTHONPATH: join(repoRoot, "models") }, stderr: "inherit" },
   );
-  const rows = rowsOf(JSON.parse(stdout) as Result, bytes);
-  if (values.size === FULL.size && values.rounds === FULL.rounds)
-    writeResults({ bench: "store", ...thisRun(), rows });
-  for (const { metric, value, unit, baseline, baselineValue = 0, ratio = 0 } of rows) {
-    const figure = (of: number): string => `${formatBytes(of)}${unit.slice("bytes".length)}`.padStart(11);
-    const [name = ""] = metric.split("_bytes");
-    const theirs = `${baseline ?? ""}${figure(baselineValue)}`;
-    console.log(`${name.padEnd(8)}${figure(value)}  ${theirs}  ratio ${ratio.toFixed(2)}`);
-  }
+  const { peer, ...ours } = measured.extend({ peer: measured }).parse(JSON.parse(stdout));
+  const rows = rowsOf(formatBytes(size), ours, { name: "AWS CLI", figures: peer });
+  console.log(resultsTable(rows));
+  if (size === FULL.size && rounds === FULL.rounds) writeResults("store", { rows });
   return 0;
 }
 
-/** Ours beside the AWS CLI's, by metric. */
-function rowsOf({ peer, ...ours }: Result, bytes: number): Row[] {
-  const units = {
-    put_bytes_per_second: "bytes/s",
-    get_bytes_per_second: "bytes/s",
-    peak_rss_bytes: "bytes",
-  } as const;
-  return (Object.keys(units) as (keyof Figures)[]).map((metric) => ({
-    case: formatBytes(bytes),
-    metric,
-    value: ours[metric],
-    unit: units[metric],
-    ...beside(ours[metric], "AWS CLI", peer[metric]),
-  }));
+/** The AWS CLI that `bench:store` measures itself by, from the Python package index: the command line to run it. */
+async function ensureAwsCli(): Promise<string[]> {
+  const installation = join(cacheDir(), "aws-cli");
+  const { python } = pythonEnvironment(cacheDir());
+  const ctx = { cacheDir: cacheDir(), signal: new AbortController().signal, progress: () => undefined };
+  const uv = await ensureUv(ctx);
+  console.error("bench:store: installing the AWS CLI, where it is not yet");
+  await runTool({
+    where: "bench:store / AWS CLI",
+    command: uv.path,
+    env: uv.env,
+    args: ["pip", "install", "--python", python, "--target", installation, "--require-hashes", "-r", LOCK],
+    remedy: "check that this machine reaches a Python package index, then run the same command again",
+  });
+  return ["env", `PYTHONPATH=${installation}`, python, "-m", "awscli"];
 }

@@ -1,12 +1,12 @@
 import { execa } from "execa";
 import { environment } from "../../cli/environment.ts";
 import { repoRoot } from "../../common/paths.ts";
-import { formatDuration } from "../../common/units.ts";
 import { makeProject } from "../../infra/provider/testing/engine.ts";
 import { bootstrap } from "../../toolchain/bootstrap/index.ts";
 import { measure } from "../measured.ts";
-import { readOptions } from "../options.ts";
-import { beside, thisRun, writeResults, type Row } from "../results.ts";
+import { readOptions, whole } from "../options.ts";
+import { writeResults } from "../results.ts";
+import { resultsTable, rowsOf } from "../rows.ts";
 
 const ROUNDS = 5;
 const NO_CHANGE = ["up", "--yes", "--skip-preview", "--expect-no-changes"];
@@ -16,7 +16,7 @@ const NO_CHANGE = ["up", "--yes", "--skip-preview", "--expect-no-changes"];
  * engine. The dev stack must be up (`npm start`). With another `--rounds` nothing is written to the results.
  */
 export async function main(args: string[]): Promise<number> {
-  const rounds = Number(readOptions("bench:up", ["rounds"], args).rounds ?? ROUNDS);
+  const { rounds } = readOptions("bench:up", { rounds: whole.min(1).default(ROUNDS) }, args);
   await bootstrap({ purpose: "test" });
   const bare = await makeProject("export const answer = 42;\n");
   const ours: number[] = [];
@@ -24,8 +24,8 @@ export async function main(args: string[]): Promise<number> {
   try {
     await bare.pulumi("up", "--yes", "--skip-preview");
     for (let round = 1; round <= rounds; round += 1) {
-      ours.push(await seconds(upOfDev()));
-      bares.push(await seconds(bare.start(...NO_CHANGE)));
+      ours.push((await measure(upOfDev())).seconds);
+      bares.push((await measure(bare.start(...NO_CHANGE))).seconds);
       console.error(
         `bench:up: round ${round} of ${rounds}: ${ours.at(-1)?.toFixed(1)} s, bare ${bares.at(-1)?.toFixed(1)} s`,
       );
@@ -33,31 +33,24 @@ export async function main(args: string[]): Promise<number> {
   } finally {
     await bare.remove();
   }
-  const rows: Row[] = [
-    {
-      ...{ case: "no change", metric: "seconds", value: median(ours), unit: "s" },
-      ...beside(median(ours), "a bare Pulumi program", median(bares)),
-    },
-  ];
-  if (rounds === ROUNDS) writeResults({ bench: "up", ...thisRun(), rows });
-  for (const { value, baseline, baselineValue = 0, ratio } of rows)
-    console.log(
-      `no change  ${formatDuration(value)}  ${baseline} ${formatDuration(baselineValue)}  ratio ${ratio}`,
-    );
+  const baseline = { name: "a bare Pulumi program", figures: { seconds: median(bares) } };
+  const rows = rowsOf("no change", { seconds: median(ours) }, baseline);
+  console.log(resultsTable(rows));
+  if (rounds === ROUNDS) writeResults("up", { rows });
   return 0;
 }
 
 function upOfDev() {
-  const env = environment();
   return execa("pulumi", [...NO_CHANGE, "--stack", "dev", "--non-interactive"], {
-    ...{ cwd: repoRoot, env, all: true, reject: false },
+    cwd: repoRoot,
+    env: environment(),
+    all: true,
+    reject: false,
   });
 }
 
-async function seconds(command: Parameters<typeof measure>[0]): Promise<number> {
-  return Number((await measure(command)).seconds.toFixed(2));
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+/** With two digits behind the point. */
+function median(seconds: readonly number[]): number {
+  const middle = [...seconds].sort((a, b) => a - b)[Math.floor(seconds.length / 2)];
+  return Number(middle?.toFixed(2));
 }

@@ -1,30 +1,20 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { CompressionResults } from "../../bench/compression/results.ts";
-import { readResults, type Results, type Row } from "../../bench/results.ts";
+import { OURS, PEERS } from "../../bench/compression/methods.ts";
+import { readResults } from "../../bench/results.ts";
+import { formatFigure, type Row } from "../../bench/rows.ts";
 import { repoRoot } from "../../common/paths.ts";
-import { formatBytes, formatDuration } from "../../common/units.ts";
+import { formatBytes } from "../../common/units.ts";
 
-type CompressionRow = CompressionResults["rows"][number];
-type Format = (value: number) => string;
 type Field = "value" | "baselineValue" | "baseline" | "ratio";
-/** A figure under its head: ours or what it is compared with, in its unit unless a format is given. */
-type Column = [head: string, metric: string, field?: Field, format?: Format];
+/** A figure under its head: ours, or what it is compared with. */
+type Column = [head: string, metric: string, field?: Field];
 
 const NONE = "–";
-const fixed =
-  (digits: number, unit = ""): Format =>
-  (value) =>
-    value.toFixed(digits) + unit;
-const thousands: Format = (value) => Math.round(value).toLocaleString("en-US");
-const perplexity: Format = (value) => (value < 1000 ? value.toFixed(1) : thousands(value));
-const units: Record<string, Format> = {
-  s: formatDuration,
-  bytes: formatBytes,
-  "bytes/s": (value) => `${formatBytes(value)}/s`,
-  "tokens/s": (value) => `${thousands(value)} tokens/s`,
-  nats: fixed(3),
-};
+const time: Column[] = [
+  ["time", "seconds"],
+  ["predicted", "seconds", "baselineValue"],
+];
 
 /** The tables of docs/benchmarks.md and of the README, by the name that a page has them under. */
 export const benchTables: Record<string, () => string> = {
@@ -41,43 +31,36 @@ export const benchTables: Record<string, () => string> = {
       ],
     ),
   "8b": () =>
-    byFigure(
-      "8b",
-      ["", "measured", "predicted"],
-      [
-        ["file, bf16", "convert", "file_bytes"],
-        ["file, Q4_K_S", "quantize", "file_bytes"],
-        ["llama-server's memory, 4,096 tokens of context", "llama-server", "peak_rss_bytes"],
-        ["llama-server ready, emulated Pi", "llama-server ready, emulated", "seconds"],
-        ...["prune by ffn-activation", "convert", "quantize"].flatMap<[string, string, string]>((name) => [
-          [`${name}, time on two cores`, name, "seconds"],
-          [`${name}, memory of its own`, name, "peak_anonymous_bytes"],
-        ]),
-      ],
-    ),
-  "8b-layers": () =>
-    byCase("8b", "two layers", /^(.*), 2 layers$/, [
-      ["time", "seconds"],
-      ["predicted", "seconds", "baselineValue"],
+    byCase("8b", "on two cores", /^(prune by ffn-activation|convert|quantize|.*, 2 layers)$/, [
+      ...time,
       ["memory of its own", "peak_anonymous_bytes"],
+      ["file", "file_bytes"],
+      ["predicted", "file_bytes", "baselineValue"],
     ]),
   "8b-gpu": () =>
     byCase("8b", "on one H100", /^(.*) on a GPU$/, [
-      ["time", "seconds"],
-      ["predicted", "seconds", "baselineValue"],
+      ...time,
       ["GPU memory", "peak_gpu_bytes"],
       ["speed", "train_tokens_per_second"],
     ]),
   fleet: () =>
     byCase("fleet", "hosts", /^(\d+) hosts?, .*$/, [
-      ["rollout", "rollout_seconds", "value", fixed(1, " s")],
-      ["Ansible", "rollout_seconds", "baselineValue", fixed(1, " s")],
+      ["rollout", "rollout_seconds"],
+      ["Ansible", "rollout_seconds", "baselineValue"],
       ["ratio", "rollout_seconds", "ratio"],
-      ["no change", "noop_seconds", "value", fixed(1, " s")],
-      ["Ansible", "noop_seconds", "baselineValue", fixed(1, " s")],
+      ["no change", "noop_seconds"],
+      ["Ansible", "noop_seconds", "baselineValue"],
       ["memory", "peak_rss_bytes"],
       ["Ansible", "peak_rss_bytes", "baselineValue"],
     ]),
+  up: () =>
+    readResults("up").length === 0
+      ? "Not measured yet."
+      : byCase("up", "`up`", /^(no change)$/, [
+          ["dev stack", "seconds"],
+          ["bare Pulumi program", "seconds", "baselineValue"],
+          ["ratio", "seconds", "ratio"],
+        ]),
   store: () =>
     byFigure(
       "store",
@@ -92,18 +75,18 @@ export const benchTables: Record<string, () => string> = {
   recovery: () => methodsTable("recovery"),
   minutes: () =>
     byCase("compression/minutes", "", /^10 %, 10 minutes, (.*)$/, [
-      ["perplexity", "perplexity", "value", fixed(2)],
+      ["perplexity", "perplexity"],
       ["nats above the base", "nats_above_base"],
       ["KL divergence", "kld"],
       ["time", "seconds"],
-      ["tokens", "tokens", "value", thousands],
+      ["tokens", "tokens"],
     ]),
   quantization: quantizationTable,
-  objective: () =>
-    byCase("compression/target", "at most", /^search, at most (\d+) bytes$/, [
+  "mixed-precision": () =>
+    byCase("compression/mixed-precision", "at most", /^search, at most (\d+) bytes$/, [
       ["best standard type", "kld", "baseline"],
-      ["its KL divergence", "kld", "baselineValue", fixed(4)],
-      ["the mix", "kld", "value", fixed(4)],
+      ["its KL divergence", "kld", "baselineValue"],
+      ["the mix", "kld"],
       ["ratio", "kld", "ratio"],
     ]),
   board: () => boardTable(/^(Q8_0|Q6_K|Q5_K_M|Q4_K_M|Q4_K_S|Q4_0|Q3_K_M|Q3_K_S|IQ3_M)$/),
@@ -124,23 +107,20 @@ function transposed(lines: readonly (readonly string[])[]): string[][] {
   return (lines[0] ?? []).map((_, column) => lines.map((cells) => cells[column] ?? NONE));
 }
 
-function results(bench: string): Results & Partial<Pick<CompressionResults, "sections">> {
-  const read = readResults(bench);
-  if (read === undefined) throw new Error(`bench/results/${bench}.json is missing`);
-  return read;
-}
-
 /** @param source a bench, or `compression/SECTION` */
 function rowsOf(source: string): Row[] {
   const [bench = "", section] = source.split("/");
-  return (results(bench).rows as Partial<CompressionRow>[]).filter((row) => row.section === section) as Row[];
+  return readResults(bench)
+    .filter((run) => run.section === section)
+    .flatMap((run) => run.rows);
 }
 
-function text(rows: Row[], name: string, metric: string, field: Field = "value", format?: Format): string {
+function text(rows: Row[], name: string, metric: string, field: Field = "value"): string {
   const row = rows.find((candidate) => candidate.case === name && candidate.metric === metric);
-  const figure = row?.[field] ?? NONE;
+  const figure = row?.[field];
+  if (row === undefined || figure === undefined) return NONE;
   if (typeof figure === "string") return figure;
-  return (field === "ratio" ? fixed(2) : (format ?? units[row?.unit ?? ""] ?? String))(figure);
+  return field === "ratio" ? figure.toFixed(2) : formatFigure(figure, row.unit);
 }
 
 /** A line for each figure: ours, what it is compared with, and their ratio where the head has room. */
@@ -173,30 +153,17 @@ function byCase(source: string, label: string, cases: RegExp, columns: Column[])
 }
 
 function runsTable(): string {
-  const lines = ["8b", "fleet", "store", "compression"].flatMap((bench) => {
-    const { rows, sections, ...last } = results(bench);
-    return (rows as CompressionRow[]).map(({ section, run = sections?.[section] ?? last }) => {
-      const name = `\`bench:${bench}\`${sections === undefined ? "" : `, ${section}`}`;
-      return [name, run.date, run.commit, run.machine.replaceAll(/\(R\)| Processor| 80GB HBM3/g, "")].join(
-        "|",
-      );
-    });
+  const lines = ["8b", "fleet", "up", "store", "compression"].flatMap((bench) => {
+    const runs = readResults(bench).map(({ section, date, commit, machine }) => [
+      `\`bench:${bench}\`${section === undefined ? "" : `, ${section}`}`,
+      date,
+      commit,
+      machine.replaceAll(/\(R\)| Processor| 80GB HBM3/g, ""),
+    ]);
+    return runs.length === 0 ? [[`\`bench:${bench}\``, "not yet", NONE, NONE]] : runs;
   });
-  const distinct = [...new Set(lines)].map((line) => line.split("|"));
-  return table(["measured by", "date", "commit", "machine"], distinct);
+  return table(["measured by", "date", "commit", "machine"], lines);
 }
-
-/** The methods' names where they are not those of a recipe; ours stand first. */
-const ours = "ffn-second-order mixed ffn-activation block-influence angular-distance attention-groups".split(
-  " ",
-);
-const others: Record<string, string> = {
-  "torch-pruning-taylor": "Torch-Pruning, Taylor",
-  "prune-layers": "`llama-quantize --prune-layers`",
-  random: "FFN channels at random",
-  magnitude: "FFN channels by magnitude",
-  "torch-pruning": "Torch-Pruning, magnitude",
-};
 
 /** Perplexity by method and by how much was removed; the lowest of a column in bold. */
 function methodsTable(section: string): string {
@@ -205,11 +172,11 @@ function methodsTable(section: string): string {
     ...row,
     case: row.case.replace(/ \([\d.]+ %\)$/, ""),
   }));
-  const lines = [...ours, ...Object.keys(others)]
+  const lines = [...OURS, ...Object.keys(PEERS)]
     .filter((method) => rows.some((row) => row.case.endsWith(`, ${method}`)))
     .map((method) => [
-      others[method] ?? `\`${method}\``,
-      ...ratios.map((ratio) => text(rows, `${ratio}, ${method}`, "perplexity", "value", perplexity)),
+      PEERS[method] ?? `\`${method}\``,
+      ...ratios.map((ratio) => text(rows, `${ratio}, ${method}`, "perplexity")),
     ]);
   return table(["", ...ratios], transposed(transposed(lines).map(withLowestBold)));
 }
@@ -221,7 +188,7 @@ function quantizationTable(): string {
     type,
     ...["neither", "imatrix", "AWQ", "both"]
       .map((preparation) => `${type}, ${preparation}`)
-      .map((name) => `${text(rows, name, "kld")} (${text(rows, name, "perplexity", "value", perplexity)})`),
+      .map((name) => `${text(rows, name, "kld")} (${text(rows, name, "perplexity")})`),
   ]);
   return table(["type", "neither", "`imatrix`", "`awq`", "both"], lines.map(withLowestBold));
 }
@@ -235,18 +202,19 @@ function withLowestBold(cells: string[]): string[] {
 /** Rows of llama-bench on somebody's Raspberry Pi 4B: prompts of 512 tokens, 128 generated ones. */
 function boardTable(types: RegExp): string {
   const csv = readFileSync(join(repoRoot, "bench", "published", "raspberry-pi-4b.csv"), "utf8");
-  const rows = csv
-    .trim()
-    .split("\n")
-    .slice(1)
-    .map((line) => line.split(","));
+  const [, ...lines] = csv.trim().split("\n");
+  const speed = (text = ""): string => `${Number(text).toFixed(1)} tokens/s`;
   return table(
     ["model", "type", "file", "prompt", "generation"],
-    rows
+    lines
+      .map((line) => line.split(","))
       .filter(([, type = ""]) => types.test(type))
-      .map(([model = "", type = "", , bytes, , , ...speeds]) => [
-        ...[model, type, formatBytes(Number(bytes))],
-        ...speeds.map((speed) => fixed(1, " tokens/s")(Number(speed))),
+      .map(([model = "", type = "", , bytes, , , prompt, generation]) => [
+        model,
+        type,
+        formatBytes(Number(bytes)),
+        speed(prompt),
+        speed(generation),
       ]),
   );
 }

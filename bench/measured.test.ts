@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterEach, expect, test } from "vitest";
-import { peakRssBytes, treeRssBytes } from "./process-tree.ts";
+import { peakRssBytes, treeRssBytes } from "./measured.ts";
 
 const started: number[] = [];
 

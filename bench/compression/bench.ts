@@ -1,0 +1,79 @@
+import type { Recipe } from "../../infra/recipe/recipe.ts";
+import type { Options } from "./options.ts";
+import { log, StepFailed, type Runner, type Step } from "./runner.ts";
+
+/** Of the encyclopedia as much as leaves the news their weight in the mixed text. */
+const MIXED_SIZE = "400 kB";
+
+/** What a model loses: perplexity on the evaluation text, and KL divergence from the base, nats per token. */
+export type Quality = Record<"perplexity" | "kld", number>;
+
+/** What every section builds on: the base model, texts, the base's own evaluation, and the steps that lead to a figure. */
+export class Bench {
+  readonly base: Step;
+  /** Wikipedia for calibration, the second half of the news for evaluation: two sources. */
+  readonly apart: Step;
+  /** Wikipedia and the first half of the news for calibration, the same evaluation text. */
+  readonly mixed: Step;
+  /** The base as an f16 GGUF. */
+  readonly full: Step;
+  readonly imatrix: Step;
+  /** The base's evaluation: the reference of all KL divergences. */
+  private readonly reference: Step;
+
+  /** @param recipe whose model and texts are taken; its evaluation text has to be a single source */
+  constructor(
+    readonly runner: Runner,
+    readonly recipe: Recipe,
+    readonly options: Options,
+  ) {
+    const { calibration, evaluation: sources } = recipe.datasets;
+    const [news] = sources;
+    const evaluation = [{ ...news, part: { from: 0.5, to: 1 } }];
+    const both = [
+      ...calibration.map((text) => ({ ...text, maxSize: MIXED_SIZE })),
+      { ...news, part: { from: 0, to: 0.5 } },
+    ];
+    this.base = runner.fetch("fetch", recipe.base);
+    this.apart = runner.fetch("fetch-dataset", { calibration, evaluation });
+    this.mixed = runner.fetch("fetch-dataset", { calibration: both, evaluation });
+    this.full = this.convert("base", this.base);
+    this.imatrix = this.importanceMatrix("base", this.full);
+    this.reference = this.evaluate("base", { model: this.full, datasets: this.apart });
+  }
+
+  /** A model folder as an f16 GGUF. */
+  convert(name: string, model: Step): Step {
+    return this.runner.stage(`convert-${name}`, "convert", { type: "f16" }, { model });
+  }
+
+  /** Of a GGUF in full precision. */
+  importanceMatrix(name: string, model: Step): Step {
+    const params = this.recipe.steps.imatrix ?? {};
+    return this.runner.stage(`imatrix-${name}`, "imatrix", params, { model, datasets: this.apart });
+  }
+
+  async basePerplexity(): Promise<number> {
+    return Number((await this.runner.measure(this.reference)).metrics.perplexity);
+  }
+
+  /** Measures a GGUF against the base on the evaluation text, and sheds it; undefined, said why, where it cannot be made. */
+  async quality(name: string, gguf: Step): Promise<Quality | undefined> {
+    const { apart, reference } = this;
+    const evaluation = this.evaluate(name, { model: gguf, datasets: apart, reference });
+    const manifest = await this.runner.measure(evaluation).catch((error: unknown) => {
+      if (!(error instanceof StepFailed)) throw error;
+      log(`no figures for ${name}: ${error.message}`);
+      return undefined;
+    });
+    await this.runner.shed(gguf);
+    const { perplexity, kld } = manifest?.metrics ?? {};
+    return manifest && { perplexity: Number(perplexity), kld: Number(kld) };
+  }
+
+  /** As a recipe's evaluation, without what is no quality: speed and continuations. */
+  private evaluate(name: string, inputs: Record<string, Step>): Step {
+    const params = { contextLength: 512, chunks: this.options.chunks, benchTokens: 4, prompts: [] };
+    return this.runner.stage(`evaluate-${name}`, "evaluate", params, inputs);
+  }
+}

@@ -1,0 +1,61 @@
+import { basename, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { repoRoot } from "../../common/paths.ts";
+import { rollOutInWaves, type WaveHost, type WavePosition } from "../../infra/fleet/rollout/in-waves.ts";
+import { Playbook } from "../../infra/fleet/rollout/playbook.ts";
+import type { Machine } from "../../infra/ssh/machine.ts";
+import { ARTIFACT, type TrivialRelease } from "./release.ts";
+
+export const plays = join(repoRoot, "bench", "fleet", "plays");
+
+/** What both ways roll out, and where to. */
+export interface Fleet {
+  hosts: readonly Machine[];
+  release: TrivialRelease;
+  /** Hosts at work at the same time. */
+  concurrency: number;
+  /** Each way has a folder in it for each host, which stands for the host's /var/lib/pipress. */
+  folder: string;
+}
+
+/** The Pulumi program: all hosts fetch the release, then a canary gets it, then the rest. Waves do not soak. */
+export function declareRollout({ hosts, release, concurrency, folder }: Fleet): void {
+  const files = release.files.map(({ path, ...digest }) => ({
+    ...digest,
+    source: { store: pathToFileURL(folder).href, key: ARTIFACT, file: basename(path) },
+  }));
+  const play =
+    (playbook: string, suffix: string) =>
+    ({ name, connection }: WaveHost, { after }: WavePosition<WaveHost>) =>
+      new Playbook(
+        name + suffix,
+        {
+          playbook: join(plays, playbook),
+          contentDigest: "1",
+          host: connection,
+          vars: { ...release.vars, pipress_root: join(folder, "pipress", name) },
+          files,
+          failures: "report",
+          concurrency,
+        },
+        { dependsOn: [...after] },
+      );
+  rollOutInWaves({
+    hosts: hosts.map((connection) => ({ name: connection.name, labels: {}, connection })),
+    steps: {
+      canary: { count: 1 },
+      steps: [],
+      soak: 0,
+      maxFailures: { count: 0 },
+      concurrency,
+      prefetch: true,
+      peerToPeer: false,
+      unreachable: "fail",
+    },
+    stage: play("stage.yml", "-staged"),
+    playbook: play("site.yml", ""),
+    releaseOf: () => release.vars.pipress_release.digest,
+    probe: join(plays, "probe.yml"),
+    probeVars: () => ({}),
+  });
+}
