@@ -9,7 +9,7 @@ beforeEach(() => {
   vi.useFakeTimers();
   messages = [];
   const record = (message: string): void => void messages.push(message);
-  log = { status: record, info: record, warn: record };
+  log = { status: record, warn: record };
 });
 afterEach(() => vi.useRealTimers());
 
