@@ -14,10 +14,9 @@ const maxWaiting = 100;
 
 /** One line on its way to the engine. */
 export interface LogLine {
+  /** A status (`info`) is on display until the next line, then gone. */
   severity: "info" | "warning";
   message: string;
-  /** On display until the next line, then gone. */
-  ephemeral: boolean;
 }
 
 /** The log of one resource. Lines are sent one after the other, so that they arrive in order. */
@@ -28,11 +27,11 @@ export class OrderedLog implements ResourceLog {
   constructor(private readonly send: (line: LogLine) => Promise<void>) {}
 
   readonly status = (message: string): void => {
-    this.#add({ severity: "info", message, ephemeral: true });
+    this.#add({ severity: "info", message });
   };
 
   readonly warn = (message: string): void => {
-    this.#add({ severity: "warning", message, ephemeral: false });
+    this.#add({ severity: "warning", message });
   };
 
   /** Resolves once every line so far has reached the engine. */
@@ -44,7 +43,7 @@ export class OrderedLog implements ResourceLog {
     this.#waiting.push(line);
     if (this.#waiting.length > 2 * maxWaiting) {
       const cut = this.#waiting.length - maxWaiting;
-      this.#waiting = this.#waiting.filter(({ ephemeral }, index) => index >= cut || !ephemeral);
+      this.#waiting = this.#waiting.filter(({ severity }, index) => index >= cut || severity === "warning");
     }
     this.#sending ??= this.#drain().finally(() => (this.#sending = undefined));
   }
@@ -70,7 +69,7 @@ export class EngineLog {
     return new OrderedLog((line) => this.#send(urn, line));
   }
 
-  #send(urn: string, { severity, message: text, ephemeral }: LogLine): Promise<void> {
+  #send(urn: string, { severity, message: text }: LogLine): Promise<void> {
     const client = this.#client;
     if (client === undefined) {
       process.stderr.write(`${text}\n`);
@@ -81,7 +80,7 @@ export class EngineLog {
       severity: severity === "info" ? INFO : WARNING,
       urn,
       message: text,
-      ephemeral,
+      ephemeral: severity === "info",
     });
     // A line that cannot be delivered (the engine is going down) is no reason to fail the work it speaks of.
     return new Promise((resolve) => {
