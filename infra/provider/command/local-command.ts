@@ -54,7 +54,7 @@ async function run(
 ): Promise<Output> {
   const inputs = props as CommandInputs;
   const { stdout = "", stderr = "" } = state as Partial<Output>;
-  const command = occasions.map((occasion) => inputs[occasion]).find((given) => given !== undefined);
+  const command = occasions.map((occasion) => inputs[occasion]).find((given) => typeof given === "string");
   if (command === undefined) return { stdout, stderr };
   signal.throwIfAborted();
   const [program = "/bin/sh", ...args] = inputs.interpreter?.length ? inputs.interpreter : ["/bin/sh", "-c"];
