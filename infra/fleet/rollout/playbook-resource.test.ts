@@ -11,7 +11,6 @@ const inputs = {
   secretVars: { pipress_api_keys: ["x"] },
   files: [{ sha256, bytes: 1, source: "llama-server" }],
 };
-const call = {} as Call;
 
 test("a changed variable is named, and the play runs again in place", () => {
   const news = { ...inputs, vars: { pipress_release: { settings: { contextLength: 4096 } } } };
