@@ -43,7 +43,7 @@ async function makeRun(tasks: string, changes: Partial<PlaybookRun> = {}): Promi
     check: false,
     concurrency: 10,
     signal: new AbortController().signal,
-    log: { status: log, info: log, warn: log },
+    log: { status: log, warn: log },
     logFolder: play.logFolder,
     ...changes,
   };

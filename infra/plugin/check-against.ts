@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { formatKey } from "./detailed-diff.ts";
 import type { CheckFailure, CheckResult, Props } from "./handler.ts";
 import { hasUnknowns } from "./values.ts";
 
@@ -18,11 +17,11 @@ function toFailures(issue: z.core.$ZodIssue, inputs: Props): CheckFailure[] {
   if (hasUnknowns(valueAt(inputs, issue.path))) return [];
   if (issue.code === "unrecognized_keys")
     return issue.keys.map((key) => ({
-      property: formatPath([...issue.path, key]),
+      property: z.core.toDotPath([...issue.path, key]),
       reason: "unknown property",
     }));
   const missing = valueAt(inputs, issue.path) === undefined;
-  return [{ property: formatPath(issue.path), reason: missing ? "missing" : issue.message }];
+  return [{ property: z.core.toDotPath(issue.path), reason: missing ? "missing" : issue.message }];
 }
 
 /** The value at the path, or the unknown that stands where the path leads through. */
@@ -30,11 +29,4 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   const [first, ...rest] = path;
   if (first === undefined || typeof value !== "object" || value === null) return value;
   return valueAt((value as Record<PropertyKey, unknown>)[first], rest);
-}
-
-function formatPath(path: readonly PropertyKey[]): string {
-  return path.reduce<string>(
-    (text, key) => (typeof key === "number" ? `${text}[${key}]` : formatKey(text, String(key))),
-    "",
-  );
 }

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { z } from "zod";
 
 import type { PropertyChange, Props } from "./handler.ts";
 
@@ -14,38 +15,22 @@ export function diffProps(
   replaceOn: readonly string[] = [],
 ): Record<string, PropertyChange> {
   const changes: Record<string, PropertyChange> = {};
-  for (const key of new Set([...Object.keys(old), ...Object.keys(next)]))
-    compare(formatKey("", key), old[key], next[key], replaceOn.includes(key), changes);
+  const compare = (path: readonly (string | number)[], before: unknown, after: unknown): void => {
+    if (isDeepStrictEqual(before, after)) return;
+    if (isContainer(before) && isContainer(after) && Array.isArray(before) === Array.isArray(after)) {
+      for (const key of new Set([...Object.keys(before), ...Object.keys(after)]))
+        compare([...path, Array.isArray(before) ? Number(key) : key], before[key], after[key]);
+      return;
+    }
+    const kind = before === undefined ? "add" : after === undefined ? "delete" : "update";
+    const replace = replaceOn.includes(String(path[0]));
+    // A key that is no plain name is quoted, as in `a["b.c"]`, which is how Pulumi parses it.
+    changes[z.core.toDotPath(path)] = replace ? { kind, replace } : { kind };
+  };
+  compare([], old, next);
   return changes;
 }
 
-function compare(
-  path: string,
-  old: unknown,
-  next: unknown,
-  replace: boolean,
-  changes: Record<string, PropertyChange>,
-): void {
-  if (isDeepStrictEqual(old, next)) return;
-  if (isRecord(old) && isRecord(next)) {
-    for (const key of new Set([...Object.keys(old), ...Object.keys(next)]))
-      compare(formatKey(path, key), old[key], next[key], replace, changes);
-  } else if (Array.isArray(old) && Array.isArray(next)) {
-    for (let i = 0; i < Math.max(old.length, next.length); i++)
-      compare(`${path}[${i}]`, old[i], next[i], replace, changes);
-  } else {
-    const kind = old === undefined ? "add" : next === undefined ? "delete" : "update";
-    changes[path] = replace ? { kind, replace } : { kind };
-  }
-}
-
-function isRecord(value: unknown): value is Props {
-  return value !== null && typeof value === "object" && !Array.isArray(value);
-}
-
-/** Joins a key to a path the way Pulumi parses it: `a.b`, or `a["b.c"]` where the key is no plain name. */
-export function formatKey(path: string, key: string): string {
-  const plain = /^[A-Za-z_][A-Za-z0-9_]*$/.test(key);
-  if (!plain) return `${path}[${JSON.stringify(key)}]`;
-  return path === "" ? key : `${path}.${key}`;
+function isContainer(value: unknown): value is Props {
+  return value !== null && typeof value === "object";
 }

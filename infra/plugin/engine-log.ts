@@ -4,6 +4,7 @@ import enginePb from "@pulumi/pulumi/proto/engine_pb.js";
 
 import { formatDuration } from "../../common/units.ts";
 import type { ResourceLog } from "./handler.ts";
+import { message } from "./message.ts";
 
 /** Seconds without a word after which a resource in work shows that it is still alive. */
 const quietSeconds = 8;
@@ -13,32 +14,24 @@ const maxWaiting = 100;
 
 /** One line on its way to the engine. */
 export interface LogLine {
+  /** A status (`info`) is on display until the next line, then gone. */
   severity: "info" | "warning";
   message: string;
-  /** On display until the next line, then gone. */
-  ephemeral: boolean;
 }
 
 /** The log of one resource. Lines are sent one after the other, so that they arrive in order. */
 export class OrderedLog implements ResourceLog {
-  readonly #send: (line: LogLine) => Promise<void>;
   #waiting: LogLine[] = [];
   #sending: Promise<void> | undefined;
 
-  constructor(send: (line: LogLine) => Promise<void>) {
-    this.#send = send;
-  }
+  constructor(private readonly send: (line: LogLine) => Promise<void>) {}
 
   readonly status = (message: string): void => {
-    this.#add({ severity: "info", message, ephemeral: true });
-  };
-
-  readonly info = (message: string): void => {
-    this.#add({ severity: "info", message, ephemeral: false });
+    this.#add({ severity: "info", message });
   };
 
   readonly warn = (message: string): void => {
-    this.#add({ severity: "warning", message, ephemeral: false });
+    this.#add({ severity: "warning", message });
   };
 
   /** Resolves once every line so far has reached the engine. */
@@ -50,14 +43,14 @@ export class OrderedLog implements ResourceLog {
     this.#waiting.push(line);
     if (this.#waiting.length > 2 * maxWaiting) {
       const cut = this.#waiting.length - maxWaiting;
-      this.#waiting = this.#waiting.filter(({ ephemeral }, index) => index >= cut || !ephemeral);
+      this.#waiting = this.#waiting.filter(({ severity }, index) => index >= cut || severity === "warning");
     }
     this.#sending ??= this.#drain().finally(() => (this.#sending = undefined));
   }
 
   async #drain(): Promise<void> {
     for (let line = this.#waiting.shift(); line !== undefined; line = this.#waiting.shift())
-      await this.#send(line);
+      await this.send(line);
   }
 }
 
@@ -76,18 +69,19 @@ export class EngineLog {
     return new OrderedLog((line) => this.#send(urn, line));
   }
 
-  #send(urn: string, { severity, message, ephemeral }: LogLine): Promise<void> {
+  #send(urn: string, { severity, message: text }: LogLine): Promise<void> {
     const client = this.#client;
     if (client === undefined) {
-      process.stderr.write(`${message}\n`);
+      process.stderr.write(`${text}\n`);
       return Promise.resolve();
     }
     const { INFO, WARNING } = enginePb.LogSeverity;
-    const request = new enginePb.LogRequest();
-    request.setSeverity(severity === "info" ? INFO : WARNING);
-    request.setUrn(urn);
-    request.setMessage(message);
-    request.setEphemeral(ephemeral);
+    const request = message(enginePb.LogRequest, {
+      severity: severity === "info" ? INFO : WARNING,
+      urn,
+      message: text,
+      ephemeral: severity === "info",
+    });
     // A line that cannot be delivered (the engine is going down) is no reason to fail the work it speaks of.
     return new Promise((resolve) => {
       client.log(request, () => {
@@ -120,7 +114,6 @@ export async function withHeartbeat<T>(log: ResourceLog, work: (log: ResourceLog
   try {
     return await work({
       status: remember(log.status),
-      info: remember(log.info),
       warn: remember(log.warn),
     });
   } finally {

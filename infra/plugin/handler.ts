@@ -6,7 +6,6 @@ export interface ResourceLog {
   /** Progress. Shown in the status column, gone when the resource is done. */
   status(message: string): void;
   /** Kept and printed again under "Diagnostics" at the end. */
-  info(message: string): void;
   warn(message: string): void;
 }
 
@@ -15,8 +14,6 @@ export interface Call {
   readonly urn: string;
   /** Last part of the URN: the name the program gave. */
   readonly name: string;
-  /** True while `pulumi preview` runs: nothing may be touched, inputs may hold unknowns. */
-  readonly preview: boolean;
   /** Aborted when the user cancels (Ctrl-C), a `customTimeouts` is over or the engine is gone. Stop gracefully, then throw. */
   readonly signal: AbortSignal;
   readonly log: ResourceLog;
@@ -47,8 +44,6 @@ export interface DiffResult {
   /** By property path; an empty record means that nothing changes. */
   changes: Record<string, PropertyChange>;
   deleteBeforeReplace?: boolean;
-  /** Outputs that an update leaves as they are, so that resources depending on them stay quiet at preview. */
-  stables?: string[];
 }
 
 export interface Existing {
@@ -65,13 +60,13 @@ export interface Existing {
  */
 export interface ResourceHandler {
   /** Validates and completes inputs. Must cope with unknowns at preview (see `hasUnknowns`). */
-  check?(inputs: Props, call: Call, old?: Props): CheckResult | Promise<CheckResult>;
+  check?(inputs: Props): CheckResult;
   /** Which inputs differ. Default: every differing input is an update in place. No I/O. */
-  diff?(existing: Existing, inputs: Props, call: Call): DiffResult | Promise<DiffResult>;
+  diff?(existing: Existing, inputs: Props): DiffResult | Promise<DiffResult>;
   create(inputs: Props, call: Call): Promise<{ id: string; state: Props }>;
   /** Outputs known at preview already. Default: the inputs; everything else is unknown. */
-  previewCreate?(inputs: Props, call: Call): Props;
-  previewUpdate?(existing: Existing, inputs: Props, call: Call): Props;
+  previewCreate?(inputs: Props): Props;
+  previewUpdate?(existing: Existing, inputs: Props): Props;
   /** Looks at the real thing. `undefined` says that it is gone, and the next `up` makes it anew. */
   read?(existing: Existing, call: Call): Promise<{ inputs?: Props; state: Props } | undefined>;
   /** Returns the new outputs. */
@@ -84,9 +79,6 @@ export interface ResourceHandler {
   refreshBeforeUpdate?: boolean;
 }
 
-/** A function (`invoke`) of the provider. */
-export type FunctionHandler = (args: Props, call: Call) => Promise<Props>;
-
 /** What `serve` needs to answer the engine. */
 export interface ProviderDefinition {
   name: string;
@@ -95,7 +87,8 @@ export interface ProviderDefinition {
   schema?: string;
   /** By type token, e.g. `pipress:index:Secret`. */
   resources: Record<string, ResourceHandler>;
-  functions?: Record<string, FunctionHandler>;
+  /** What programs `invoke`, by token. */
+  functions?: Record<string, (args: Props, call: Call) => Promise<Props>>;
   /** Where other types and functions of the package can be had: the remedy in the error about one. */
   elsewhere?: string;
 }
@@ -105,13 +98,12 @@ export interface ProviderDefinition {
  * again and `destroy` knows about it.
  */
 export class InitializationFailed extends Error {
-  readonly id: string;
-  readonly state: Props;
-
-  constructor(id: string, state: Props, reason: string) {
+  constructor(
+    readonly id: string,
+    readonly state: Props,
+    reason: string,
+  ) {
     super(reason);
     this.name = "InitializationFailed";
-    this.id = id;
-    this.state = state;
   }
 }

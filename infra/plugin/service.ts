@@ -9,10 +9,9 @@ import structPb from "google-protobuf/google/protobuf/struct_pb.js";
 import { formatDuration } from "../../common/units.ts";
 import { UserError } from "../../common/user-error.ts";
 import { diffProps } from "./detailed-diff.ts";
-import { type EngineLog, type OrderedLog, withHeartbeat } from "./engine-log.ts";
+import { type EngineLog, withHeartbeat } from "./engine-log.ts";
 import {
   type Call,
-  type CheckFailure,
   type DiffResult,
   type Existing,
   InitializationFailed,
@@ -21,21 +20,20 @@ import {
   type Props,
   type ResourceHandler,
 } from "./handler.ts";
+import { message } from "./message.ts";
 
 type Reply = grpc.sendUnaryData<unknown>;
 type Request = grpc.ServerUnaryCall<unknown, unknown>;
 
 /** Translates the engine's gRPC calls into calls of resource handlers, and their answers back. */
 export class ProviderService {
-  readonly #definition: ProviderDefinition;
-  readonly #log: EngineLog;
   readonly #cancel = new AbortController();
   readonly #working = new Set<Promise<unknown>>();
 
-  constructor(definition: ProviderDefinition, log: EngineLog) {
-    this.#definition = definition;
-    this.#log = log;
-  }
+  constructor(
+    private readonly definition: ProviderDefinition,
+    private readonly log: EngineLog,
+  ) {}
 
   /** Aborts the work in progress and waits for it, at most `milliseconds`. */
   async stop(milliseconds: number): Promise<void> {
@@ -48,25 +46,17 @@ export class ProviderService {
 
   /** The table that the gRPC server serves. */
   implementation(): grpc.UntypedServiceImplementation {
+    const { version, schema = "{}" } = this.definition;
     return {
-      handshake: this.#unary(() => this.#handshake()),
-      getPluginInfo: this.#unary(() => {
-        const info = new pluginPb.PluginInfo();
-        info.setVersion(this.#definition.version);
-        return info;
-      }),
-      getSchema: this.#unary(() => {
-        const response = new providerPb.GetSchemaResponse();
-        response.setSchema(this.#definition.schema ?? "{}");
-        return response;
-      }),
-      checkConfig: this.#unary((request: providerPb.CheckRequest) => {
-        const response = new providerPb.CheckResponse();
-        response.setInputs(request.getNews());
-        return response;
-      }),
+      // Claims nothing: secrets arrive as plain values, resources and outputs of others as what they resolve to.
+      handshake: this.#unary(() => new providerPb.ProviderHandshakeResponse()),
+      getPluginInfo: this.#unary(() => message(pluginPb.PluginInfo, { version })),
+      getSchema: this.#unary(() => message(providerPb.GetSchemaResponse, { schema })),
+      checkConfig: this.#unary((request: providerPb.CheckRequest) =>
+        message(providerPb.CheckResponse, { inputs: request.getNews() }),
+      ),
       diffConfig: this.#unary(() => diffResponse({ changes: {} })),
-      configure: this.#unary(() => this.#configure()),
+      configure: this.#unary(() => message(providerPb.ConfigureResponse, { supportspreview: true })),
       check: this.#unary((request: providerPb.CheckRequest) => this.#check(request)),
       diff: this.#unary((request: providerPb.DiffRequest) => this.#diff(request)),
       create: this.#unary((request: providerPb.CreateRequest) => this.#create(request)),
@@ -99,42 +89,20 @@ export class ProviderService {
     };
   }
 
-  #handshake(): providerPb.ProviderHandshakeResponse {
-    const response = new providerPb.ProviderHandshakeResponse();
-    response.setAcceptSecrets(false);
-    response.setAcceptResources(false);
-    response.setAcceptOutputs(false);
-    return response;
-  }
-
-  #configure(): providerPb.ConfigureResponse {
-    const response = new providerPb.ConfigureResponse();
-    response.setAcceptsecrets(false);
-    response.setSupportspreview(true);
-    return response;
-  }
-
-  async #check(request: providerPb.CheckRequest): Promise<providerPb.CheckResponse> {
-    const { handler, call } = this.#resolve(request.getUrn(), { preview: true });
+  #check(request: providerPb.CheckRequest): providerPb.CheckResponse {
     const news = fromStruct(request.getNews());
-    const olds = request.hasOlds() ? fromStruct(request.getOlds()) : undefined;
-    const result = (await handler.check?.(news, call, olds)) ?? {};
-    const response = new providerPb.CheckResponse();
-    response.setInputs(toStruct(result.inputs ?? news));
-    response.setFailuresList((result.failures ?? []).map(checkFailure));
-    return response;
+    const { inputs = news, failures = [] } = this.#handler(request.getUrn()).check?.(news) ?? {};
+    return message(providerPb.CheckResponse, {
+      inputs: toStruct(inputs),
+      failuresList: failures.map((failure) => message(providerPb.CheckFailure, failure)),
+    });
   }
 
   async #diff(request: providerPb.DiffRequest): Promise<providerPb.DiffResponse> {
-    const { handler, call } = this.#resolve(request.getUrn(), { preview: true });
-    const existing = {
-      id: request.getId(),
-      inputs: fromStruct(request.getOldInputs()),
-      state: fromStruct(request.getOlds()),
-    };
+    const old = existing(request.getId(), request.getOldInputs(), request.getOlds());
     const news = fromStruct(request.getNews());
-    const result = (await handler.diff?.(existing, news, call)) ?? {
-      changes: diffProps(existing.inputs, news),
+    const result = (await this.#handler(request.getUrn()).diff?.(old, news)) ?? {
+      changes: diffProps(old.inputs, news),
     };
     const ignored = new Set(request.getIgnorechangesList());
     const changes = Object.entries(result.changes).filter(([path]) => !ignored.has(path));
@@ -142,91 +110,65 @@ export class ProviderService {
   }
 
   async #create(request: providerPb.CreateRequest): Promise<providerPb.CreateResponse> {
-    const preview = request.getPreview();
-    const { handler, call } = this.#resolve(request.getUrn(), {
-      preview,
-      timeoutSeconds: request.getTimeout(),
-    });
+    const handler = this.#handler(request.getUrn());
     const inputs = fromStruct(request.getProperties());
-    const response = new providerPb.CreateResponse();
-    if (preview) {
-      response.setProperties(toStruct(handler.previewCreate?.(inputs, call) ?? inputs));
-    } else {
-      const { id, state } = await work(call, (inner) => handler.create(inputs, inner));
-      response.setId(id);
-      response.setProperties(toStruct(state));
-    }
-    response.setRefreshBeforeUpdate(handler.refreshBeforeUpdate ?? false);
-    return response;
+    const { id, state } = request.getPreview()
+      ? { id: "", state: handler.previewCreate?.(inputs) ?? inputs }
+      : await this.#work(request.getUrn(), request.getTimeout(), (call) => handler.create(inputs, call));
+    return message(providerPb.CreateResponse, {
+      id,
+      properties: toStruct(state),
+      refreshBeforeUpdate: handler.refreshBeforeUpdate,
+    });
   }
 
   async #read(request: providerPb.ReadRequest): Promise<providerPb.ReadResponse> {
-    const { handler, call } = this.#resolve(request.getUrn(), { timeoutSeconds: request.getTimeout() });
-    const response = new providerPb.ReadResponse();
-    const existing: Existing = {
-      id: request.getId(),
-      inputs: fromStruct(request.getInputs()),
-      state: fromStruct(request.getProperties()),
-    };
-    const result =
-      handler.read === undefined
-        ? { state: existing.state }
-        : await work(call, async (inner) => handler.read?.(existing, inner));
-    if (result === undefined) return response;
-    response.setId(existing.id);
-    response.setProperties(toStruct(result.state));
-    response.setInputs(toStruct(result.inputs ?? existing.inputs));
-    response.setRefreshBeforeUpdate(handler.refreshBeforeUpdate ?? false);
-    return response;
+    const handler = this.#handler(request.getUrn());
+    const old = existing(request.getId(), request.getInputs(), request.getProperties());
+    const found = await this.#work(request.getUrn(), request.getTimeout(), async (call) =>
+      handler.read === undefined ? old : handler.read(old, call),
+    );
+    if (found === undefined) return new providerPb.ReadResponse();
+    return message(providerPb.ReadResponse, {
+      id: old.id,
+      properties: toStruct(found.state),
+      inputs: toStruct(found.inputs ?? old.inputs),
+      refreshBeforeUpdate: handler.refreshBeforeUpdate,
+    });
   }
 
   async #update(request: providerPb.UpdateRequest): Promise<providerPb.UpdateResponse> {
-    const preview = request.getPreview();
-    const { handler, call } = this.#resolve(request.getUrn(), {
-      preview,
-      timeoutSeconds: request.getTimeout(),
-    });
-    const existing = {
-      id: request.getId(),
-      inputs: fromStruct(request.getOldInputs()),
-      state: fromStruct(request.getOlds()),
-    };
+    const handler = this.#handler(request.getUrn());
+    const old = existing(request.getId(), request.getOldInputs(), request.getOlds());
     const news = fromStruct(request.getNews());
-    const response = new providerPb.UpdateResponse();
-    if (preview) {
-      response.setProperties(toStruct(handler.previewUpdate?.(existing, news, call) ?? news));
-    } else {
-      const state = await work(call, async (inner) => handler.update?.(existing, news, inner));
-      if (state === undefined) throw new Error(`${call.name}: this type has no update in place`);
-      response.setProperties(toStruct(state));
-    }
-    response.setRefreshBeforeUpdate(handler.refreshBeforeUpdate ?? false);
-    return response;
+    const state = request.getPreview()
+      ? (handler.previewUpdate?.(old, news) ?? news)
+      : await this.#work(request.getUrn(), request.getTimeout(), async (call) => {
+          if (handler.update === undefined) throw new Error(`${call.name}: this type has no update in place`);
+          return handler.update(old, news, call);
+        });
+    return message(providerPb.UpdateResponse, {
+      properties: toStruct(state),
+      refreshBeforeUpdate: handler.refreshBeforeUpdate,
+    });
   }
 
   async #delete(request: providerPb.DeleteRequest): Promise<emptyPb.Empty> {
-    const { handler, call } = this.#resolve(request.getUrn(), { timeoutSeconds: request.getTimeout() });
-    const existing = {
-      id: request.getId(),
-      inputs: fromStruct(request.getOldInputs()),
-      state: fromStruct(request.getProperties()),
-    };
-    await work(call, async (inner) => handler.delete?.(existing, inner));
+    const handler = this.#handler(request.getUrn());
+    const old = existing(request.getId(), request.getOldInputs(), request.getProperties());
+    await this.#work(request.getUrn(), request.getTimeout(), async (call) => handler.delete?.(old, call));
     return new emptyPb.Empty();
   }
 
   async #invoke(request: providerPb.InvokeRequest): Promise<providerPb.InvokeResponse> {
-    const token = request.getTok();
-    const run = this.#definition.functions?.[token];
-    if (run === undefined) throw this.#notServed("function", token);
-    const response = new providerPb.InvokeResponse();
-    const args = fromStruct(request.getArgs());
-    response.setReturn(toStruct(await work(this.#call("", {}), (call) => run(args, call))));
-    return response;
+    const run = this.definition.functions?.[request.getTok()];
+    if (run === undefined) throw this.#notServed("function", request.getTok());
+    const result = await this.#work("", 0, (call) => run(fromStruct(request.getArgs()), call));
+    return message(providerPb.InvokeResponse, { return: toStruct(result) });
   }
 
   #notServed(kind: string, token: string): UserError {
-    const { name, version, elsewhere } = this.#definition;
+    const { name, version, elsewhere } = this.definition;
     return new UserError({
       where: token,
       what: `plugin ${name} ${version} has no such ${kind}`,
@@ -234,52 +176,46 @@ export class ProviderService {
     });
   }
 
-  #resolve(urn: string, options: CallOptions): { handler: ResourceHandler; call: OwnCall } {
+  #handler(urn: string): ResourceHandler {
     const type = urn.split("::")[2]?.split("$").at(-1) ?? "";
-    const handler = this.#definition.resources[type];
+    const handler = this.definition.resources[type];
     if (handler === undefined) throw this.#notServed("resource type", type);
-    return { handler, call: this.#call(urn, options) };
+    return handler;
   }
 
-  #call(urn: string, { preview = false, timeoutSeconds = 0 }: CallOptions): OwnCall {
-    return {
-      urn,
-      name: urn.split("::").slice(3).join("::"),
-      preview,
-      signal: limited(this.#cancel.signal, timeoutSeconds),
-      log: this.#log.forResource(urn),
-    };
+  /**
+   * Runs a handler's work: a heartbeat breaks its silence, and it is answered when its last line is on display.
+   * @param timeoutSeconds from the resource option `customTimeouts`; 0 where none was given
+   */
+  async #work<T>(urn: string, timeoutSeconds: number, run: (call: Call) => Promise<T>): Promise<T> {
+    const name = urn.split("::").slice(3).join("::");
+    const signal = limited(this.#cancel.signal, timeoutSeconds);
+    const resourceLog = this.log.forResource(urn);
+    try {
+      return await withHeartbeat(resourceLog, (log) => run({ urn, name, signal, log }));
+    } finally {
+      await resourceLog.flushed();
+    }
   }
-}
-
-/** A call whose log can be waited for. */
-type OwnCall = Call & { log: OrderedLog };
-
-/** Runs a handler's work: a heartbeat breaks its silence, and it is answered when its last line is on display. */
-async function work<T>(call: OwnCall, run: (call: Call) => Promise<T>): Promise<T> {
-  try {
-    return await withHeartbeat(call.log, (log) => run({ ...call, log }));
-  } finally {
-    await call.log.flushed();
-  }
-}
-
-interface CallOptions {
-  preview?: boolean;
-  /** From the resource option `customTimeouts`; 0 where none was given. */
-  timeoutSeconds?: number;
 }
 
 function limited(cancel: AbortSignal, seconds: number): AbortSignal {
   if (seconds === 0) return cancel;
   const limit = new AbortController();
+  const what = `not done within ${formatDuration(seconds)}`;
   const expire = (): void => {
-    limit.abort(
-      new UserError({ where: "customTimeouts", what: `not done within ${formatDuration(seconds)}` }),
-    );
+    limit.abort(new UserError({ where: "customTimeouts", what }));
   };
   setTimeout(expire, seconds * 1000).unref();
   return AbortSignal.any([cancel, limit.signal]);
+}
+
+function existing(
+  id: string,
+  inputs: structPb.Struct | undefined,
+  state: structPb.Struct | undefined,
+): Existing {
+  return { id, inputs: fromStruct(inputs), state: fromStruct(state) };
 }
 
 function fromStruct(struct: structPb.Struct | undefined): Props {
@@ -293,45 +229,27 @@ function toStruct(props: Props): structPb.Struct {
   );
 }
 
-function checkFailure({ property, reason }: CheckFailure): providerPb.CheckFailure {
-  const failure = new providerPb.CheckFailure();
-  failure.setProperty(property);
-  failure.setReason(reason);
-  return failure;
-}
-
-/** Exported for tests: the engine's view of a diff, with the kind of every changed property. */
-export function diffResponse({ changes, deleteBeforeReplace, stables }: DiffResult): providerPb.DiffResponse {
-  const response = new providerPb.DiffResponse();
-  const entries = Object.entries(changes);
+/** The engine's view of a diff, with the kind of every changed property. */
+function diffResponse({ changes, deleteBeforeReplace }: DiffResult): providerPb.DiffResponse {
   const { DIFF_SOME, DIFF_NONE } = providerPb.DiffResponse.DiffChanges;
-  response.setChanges(entries.length > 0 ? DIFF_SOME : DIFF_NONE);
-  response.setHasdetaileddiff(true);
+  const entries = Object.entries(changes);
+  const replaced = entries.filter(([, { replace }]) => replace);
+  const topLevel = ([path]: [string, PropertyChange]): string => path.split(/[.[]/, 1)[0] ?? path;
+  const response = message(providerPb.DiffResponse, {
+    changes: entries.length > 0 ? DIFF_SOME : DIFF_NONE,
+    hasdetaileddiff: true,
+    diffsList: [...new Set(entries.map(topLevel))],
+    replacesList: [...new Set(replaced.map(topLevel))],
+    deletebeforereplace: deleteBeforeReplace,
+  });
   for (const [path, change] of entries) response.getDetaileddiffMap().set(path, propertyDiff(change));
-  response.setDiffsList([...new Set(entries.map(([path]) => topLevel(path)))]);
-  response.setReplacesList([
-    ...new Set(entries.filter(([, c]) => c.replace).map(([path]) => topLevel(path))),
-  ]);
-  response.setDeletebeforereplace(deleteBeforeReplace ?? false);
-  response.setStablesList(stables ?? []);
   return response;
-}
-
-function topLevel(path: string): string {
-  return path.split(/[.[]/, 1)[0] ?? path;
 }
 
 function propertyDiff({ kind, replace = false, input = true }: PropertyChange): providerPb.PropertyDiff {
   const { Kind } = providerPb.PropertyDiff;
-  const kinds = {
-    add: replace ? Kind.ADD_REPLACE : Kind.ADD,
-    update: replace ? Kind.UPDATE_REPLACE : Kind.UPDATE,
-    delete: replace ? Kind.DELETE_REPLACE : Kind.DELETE,
-  };
-  const diff = new providerPb.PropertyDiff();
-  diff.setKind(kinds[kind]);
-  diff.setInputdiff(input);
-  return diff;
+  const name = `${kind}${replace ? "_replace" : ""}`.toUpperCase() as keyof typeof Kind;
+  return message(providerPb.PropertyDiff, { kind: Kind[name], inputdiff: input });
 }
 
 /** A user's mistake keeps its message; a bug keeps its stack, since somebody has to find it. */
@@ -360,18 +278,17 @@ function fitted(text: string): string {
 
 /** Carries id and state inside the error; Go's gRPC reads such details from this one metadata key. */
 function initializationFailed(error: InitializationFailed): Partial<grpc.StatusObject> {
-  const message = fitted(error.message);
-  const detail = new providerPb.ErrorResourceInitFailed();
-  detail.setId(error.id);
-  detail.setProperties(toStruct(error.state));
-  detail.setReasonsList([message]);
+  const code = grpc.status.UNKNOWN;
+  const details = fitted(error.message);
+  const failed = message(providerPb.ErrorResourceInitFailed, {
+    id: error.id,
+    properties: toStruct(error.state),
+    reasonsList: [details],
+  });
   const any = new anyPb.Any();
-  any.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
-  const status = new statusPb.Status();
-  status.setCode(grpc.status.UNKNOWN);
-  status.setMessage(message);
-  status.addDetails(any);
+  any.pack(failed.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
+  const status = message(statusPb.Status, { code, message: details, detailsList: [any] });
   const metadata = new grpc.Metadata();
   metadata.add("grpc-status-details-bin", Buffer.from(status.serializeBinary()));
-  return { code: grpc.status.UNKNOWN, details: message, metadata };
+  return { code, details, metadata };
 }

@@ -11,7 +11,7 @@ const { prune, quantize, ...otherSteps } = recipe.steps;
 function comparison(changed: Recipe, hosts: HostMemory[] = []): string | undefined {
   const base = configuredShape(changed);
   if (base === undefined) throw new Error("the recipe says no shape");
-  return compareWithBest(changed, predictFrom(base, stageGraph(changed), changed.server, 2), [
+  return compareWithBest(changed, predictFrom(base, stageGraph(changed), changed.server), [
     { server: changed.server, hosts },
   ]);
 }

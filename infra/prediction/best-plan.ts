@@ -1,5 +1,5 @@
 import type { Recipe } from "../recipe/recipe.ts";
-import { bestPlan, describeCandidate, frameOf, meets, lossOf, type Limits } from "./plans.ts";
+import { bestPlan, describeCandidate, frameOf, meets, lossOf } from "./plans.ts";
 import type { Prediction } from "./predict.ts";
 import type { HostsAlike } from "./host-settings.ts";
 import { limitsOf, mostDemanding } from "./limits.ts";
@@ -25,7 +25,8 @@ export function compareWithBest(
   if (quantization === undefined || Object.keys(quantize).some((key) => key !== "type")) return undefined;
   const frame = frameOf(recipe, mostDemanding(prediction, settings));
   const hasLimits = Object.keys(recipe.limits ?? {}).length > 0;
-  const limits = hasLimits ? limitsOf(recipe, settings) : noWorseThan(release);
+  const { fileBytes, tokensPerSecond } = release;
+  const limits = hasLimits ? limitsOf(recipe, settings) : { fileBytes, tokensPerSecond };
   if (!meets(shape, release, limits)) return undefined;
   const best = bestPlan(base, frame, limits);
   if (best === undefined) return undefined;
@@ -34,8 +35,4 @@ export function compareWithBest(
   return best.loss < CLEARLY_LESS * loss
     ? `less loss is expected, ${within}, of: ${describeCandidate(best)}`
     : `none is expected to lose clearly less ${within}`;
-}
-
-function noWorseThan({ fileBytes, tokensPerSecond }: Prediction["release"]): Limits {
-  return { fileBytes, tokensPerSecond };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { loadRecipe } from "../recipe/recipe.ts";
+import { loadRecipe, type Recipe } from "../recipe/recipe.ts";
 import { graphOptions } from "./forecast.ts";
 
 const small = loadRecipe("smollm2-135m");
@@ -31,5 +31,24 @@ describe("graphOptions", () => {
 
   it("has nothing to say while nobody knows the base model's shape", () => {
     expect(graphOptions({ ...llama, base: { source: {} } })).toEqual({});
+  });
+});
+
+describe("the baseline of equal speed", () => {
+  const typeFor = (prune: object | undefined, type: string): string | undefined => {
+    const recipe = {
+      ...llama,
+      steps: { ...llama.steps, prune, quantize: { type } },
+    } as Recipe;
+    return graphOptions(recipe).equalSpeedType;
+  };
+
+  it("is the unpruned type of least loss that is at least as fast", () => {
+    expect(typeFor(undefined, "Q4_K_M")).toBe("Q4_K_M");
+    expect(typeFor({ method: "ffn-activation", pruningRatio: 0.05 }, "Q4_K_M")).toBe("Q2_K");
+  });
+
+  it("is none where no unpruned type keeps up with the pruned model", () => {
+    expect(typeFor(llama.steps.prune, "Q4_K_S")).toBeUndefined();
   });
 });

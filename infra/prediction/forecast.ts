@@ -5,10 +5,11 @@ import type { Recipe } from "../recipe/recipe.ts";
 import type { StageNode } from "../stage/node.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import type { Store } from "../store/store.ts";
-import { baselineTypes, equalSpeedType } from "./equal-speed.ts";
-import { frameOf } from "./plans.ts";
-import { configuredShape, predictFrom } from "./predict.ts";
+import { configuredShape, predictFrom, predictRelease } from "./predict.ts";
+import { divergence } from "./quality.ts";
+import type { QuantizeType } from "./quantize-types.ts";
 import type { ModelShape } from "./shape.ts";
+import { standardTypes } from "./standard-types.ts";
 
 /** Every stage of a recipe with its key, laid out with what is predicted of it. Runs nothing. */
 export function planRecipe(recipe: Recipe, store: Store, toolchain: Toolchain): Promise<PlannedStage[]> {
@@ -22,12 +23,27 @@ export function planRecipe(recipe: Recipe, store: Store, toolchain: Toolchain): 
 export function graphOptions(recipe: Recipe): GraphOptions {
   const base = configuredShape(recipe);
   if (base === undefined) return {};
-  const asFast = equalSpeedType(recipe, stageGraph(recipe));
-  const nodes = stageGraph(recipe, { equalSpeedType: asFast });
-  return {
-    equalSpeedType: asFast,
-    reportParams: { predicted: predictedEvaluations(recipe, base, nodes), ...fastestBaseline(recipe, base) },
-  };
+  const baselines = baselineTypes(recipe, base);
+  const { release } = predictFrom(base, stageGraph(recipe), recipe.server);
+  const equalSpeedType = baselines.find(
+    ({ tokensPerSecond }) => tokensPerSecond >= release.tokensPerSecond,
+  )?.type;
+  const predicted = predictedEvaluations(recipe, base, stageGraph(recipe, { equalSpeedType }));
+  // Of a pruned model: where the release is faster than this one, it has no rival there.
+  const [fastest] = recipe.steps.prune ? baselines.sort((a, b) => b.tokensPerSecond - a.tokensPerSecond) : [];
+  return { equalSpeedType, reportParams: { predicted, ...(fastest && { fastestBaseline: fastest }) } };
+}
+
+/** Every type whose loss is known, for the base model as it is, with its predicted speed on a Pi 4; the one of least loss first. */
+function baselineTypes(recipe: Recipe, base: ModelShape): { type: QuantizeType; tokensPerSecond: number }[] {
+  const imatrix = recipe.steps.imatrix !== undefined;
+  return standardTypes(imatrix)
+    .filter((type) => divergence[type] !== undefined)
+    .sort((a, b) => (divergence[a] ?? Infinity) - (divergence[b] ?? Infinity))
+    .map((type) => {
+      const { tokensPerSecond } = predictRelease(base, { type, imatrix }, recipe.server);
+      return { type, tokensPerSecond };
+    });
 }
 
 /** What is predicted of the model that each evaluation measures, by the evaluation's name. */
@@ -36,7 +52,7 @@ function predictedEvaluations(
   base: ModelShape,
   nodes: readonly StageNode[],
 ): Record<string, object> {
-  const { models } = predictFrom(base, nodes, recipe.server, 1);
+  const { models } = predictFrom(base, nodes, recipe.server);
   const predicted = nodes.flatMap(({ name, stage, inputs }): [string, object][] => {
     const model = stage === "evaluate" ? models.get(inputs.model ?? "") : undefined;
     if (model === undefined) return [];
@@ -46,12 +62,4 @@ function predictedEvaluations(
     ];
   });
   return Object.fromEntries(predicted);
-}
-
-/** The fastest that the base model could be without pruning: where the release is faster, it has no rival there. */
-function fastestBaseline(recipe: Recipe, base: ModelShape): object {
-  if (recipe.steps.prune === undefined) return {};
-  const types = baselineTypes(base, frameOf(recipe, recipe.server));
-  const [fastest] = types.sort((a, b) => b.tokensPerSecond - a.tokensPerSecond);
-  return fastest === undefined ? {} : { fastestBaseline: fastest };
 }

@@ -36,11 +36,13 @@ const recipe = {
   server: { contextLength: 4096, threads: 4, parallel: 1, minTokensPerSecond: 0 },
 } as unknown as Recipe;
 
+const onTwoCores = () => ({ cores: 2 });
+
 const stagesOf = (changed: Recipe): PredictedStage[] =>
   stageGraph(changed).map((node) => ({ ...node, artifact: undefined }));
 
 function predicted(changed: Recipe): Prediction {
-  const prediction = predict(changed, stagesOf(changed), changed.server, 2);
+  const prediction = predict(changed, stagesOf(changed), changed.server, onTwoCores);
   if (prediction === undefined) throw new Error("nothing was predicted");
   return prediction;
 }
@@ -74,12 +76,12 @@ describe("predict", () => {
       metrics: { ...llama8B, layers: 2, tokenizerBytes: 1 },
     } as unknown as PredictedStage["artifact"];
     stages[0] = { ...(stages[0] as PredictedStage), artifact };
-    expect(predict(recipe, stages, { contextLength: 4096 }, 2)?.base.layers).toBe(2);
+    expect(predict(recipe, stages, { contextLength: 4096 })?.base.layers).toBe(2);
   });
 
   it("predicts nothing while nobody knows the base model's shape", () => {
     const unknown = { ...recipe, base: { source: {} } };
-    expect(predict(unknown, stagesOf(unknown), { contextLength: 4096 }, 2)).toBeUndefined();
+    expect(predict(unknown, stagesOf(unknown), { contextLength: 4096 })).toBeUndefined();
   });
 
   it("says that recovery takes days on two cores, and what the stages leave on the disk", () => {

@@ -66,24 +66,20 @@ function missedLimits(recipe: Recipe, prediction: Prediction, settings: readonly
   const miss = (limit: keyof NonNullable<Recipe["limits"]>, what: string): void => {
     missed.push({ where: `${recipe.name}: limits.${limit}`, what });
   };
-  if (fileBytes > maxFileSize)
-    miss(
-      "maxFileSize",
-      `the file will have ${formatBytes(fileBytes)}, more than ${formatBytes(maxFileSize)}`,
-    );
+  const atMost = (limit: "maxFileSize" | "maxMemory", bytes: number, most: number, what: string): void => {
+    if (bytes > most) miss(limit, `${what}, more than ${formatBytes(most)}`);
+  };
+  atMost("maxFileSize", fileBytes, maxFileSize, `the file will have ${formatBytes(fileBytes)}`);
   for (const { server, hosts } of settings) {
     const memory = memoryWith(prediction, server);
-    if (memory > maxMemory)
-      miss(
-        "maxMemory",
-        `it will take ${formatBytes(memory)} of memory ${describeSettings(server, hosts, settings)}, ` +
-          `more than ${formatBytes(maxMemory)}`,
-      );
+    const where = describeSettings(server, hosts, settings);
+    atMost("maxMemory", memory, maxMemory, `it will take ${formatBytes(memory)} of memory ${where}`);
   }
+  const speed = tokensPerSecond.toFixed(2);
   if (tokensPerSecond < minTokensPerSecond)
     miss(
       "minTokensPerSecond",
-      `a Pi 4 will generate about ${tokensPerSecond.toFixed(2)} tokens/s, fewer than ${minTokensPerSecond}`,
+      `a Pi 4 will generate about ${speed} tokens/s, fewer than ${minTokensPerSecond}`,
     );
   return missed;
 }
@@ -94,15 +90,10 @@ function tooLarge(
   server: CacheSettings,
 ): Problem[] {
   const needed = memoryMax(shape, release.fileBytes, server);
-  if (needed + SYSTEM_BYTES <= memoryBytes) return [];
-  return [
-    {
-      where,
-      what:
-        `with ${server.contextLength} tokens of context, model, KV cache and buffers may take ${formatBytes(needed)} ` +
-        `and the system ${formatBytes(SYSTEM_BYTES)}, but ${name} has ${formatBytes(memoryBytes)} of memory`,
-    },
-  ];
+  const what =
+    `with ${server.contextLength} tokens of context, model, KV cache and buffers may take ${formatBytes(needed)} ` +
+    `and the system ${formatBytes(SYSTEM_BYTES)}, but ${name} has ${formatBytes(memoryBytes)} of memory`;
+  return needed + SYSTEM_BYTES <= memoryBytes ? [] : [{ where, what }];
 }
 
 /** Settings as a message tells them from those of other hosts: `on pi-1, pi-2, with 4096 tokens of context`. */

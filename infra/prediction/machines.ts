@@ -3,7 +3,6 @@ import { availableParallelism } from "node:os";
 import type { AwsBuilderConfig } from "../config/aws-schema.ts";
 import { instanceFor } from "../stage/instance-for.ts";
 import type { SpeedOf } from "./predict.ts";
-import type { Speed } from "./stage-costs.ts";
 import { priceFile } from "../config/prices.ts";
 
 /**
@@ -25,14 +24,10 @@ export function flopsOf(machineClass: string): number | undefined {
 export function speedOnAws(aws: Pick<AwsBuilderConfig, "gpu" | "build">): SpeedOf {
   return (stage) => {
     const instance = instanceFor(stage);
-    return instance === undefined ? { cores: availableParallelism() } : speedOf(aws[instance].types[0] ?? "");
+    if (instance === undefined) return { cores: availableParallelism() };
+    const { gpu = "", cores = usualCores } = priceFile().types[aws[instance].types[0] ?? ""] ?? {};
+    const flops = gpuFlops[gpu];
+    // A virtual core is half of a physical one.
+    return { cores: cores / 2, ...(flops !== undefined && { flops }) };
   };
-}
-
-/** Speed of an instance type. */
-export function speedOf(type: string): Speed {
-  const known = priceFile().types[type];
-  const flops = known?.gpu === undefined ? undefined : gpuFlops[known.gpu];
-  // A virtual core is half of a physical one.
-  return { cores: (known?.cores ?? usualCores) / 2, ...(flops !== undefined && { flops }) };
 }

@@ -1,2 +1,63 @@
+/** Floating-point operations of the stages that work on PyTorch's side, from their parameters as the recipe's schema has them. */
+import { attentionParameters, stackParameters, type ModelShape } from "./shape.ts";
+
 /** A product of two matrices takes two operations for each product of two numbers. */
-export const PRODUCT = 2;
+const PRODUCT = 2;
+/** A factorisation takes a third of n cubed. */
+const FACTOR = 1 / 3;
+const INVERSE = 2 / 3;
+/** Halves of the text, ridges that are tried on either, and outputs that say what holds. */
+const HALVES = 2;
+const RIDGES = 3;
+const JUDGED_OUTPUTS = 128;
+
+/**
+ * Floating-point operations of `prune`: what goes through the blocks, and where text decides more than scores, the linear
+ * algebra of models/pipress/pruning/least_squares.py.
+ */
+export function pruneOperations(
+  params: Record<string, unknown>,
+  before: ModelShape,
+  after: ModelShape,
+): number {
+  const tokens = Number(params.calibrationTokens ?? 0);
+  const refits = params.reconstruct === true;
+  const passes = refits ? 3 : 2; // measured and cut; where it is refitted the unpruned model goes along
+  const heads = before.heads * before.headDim;
+  const headsKept = after.heads * after.headDim;
+  let perLayer = PRODUCT * tokens * before.ffnSize ** 2;
+  if (refits)
+    perLayer +=
+      PRODUCT * tokens * heads ** 2 +
+      refit(after.ffnSize, before.hiddenSize) +
+      refit(headsKept, before.hiddenSize);
+  if (params.method === "ffn-second-order" || params.method === "mixed")
+    perLayer += (FACTOR + INVERSE) * before.ffnSize ** 3 + PRODUCT * removed(before.ffnSize, after.ffnSize);
+  return passes * PRODUCT * stackParameters(before) * tokens + before.layers * perLayer;
+}
+
+/** Two corrections of some outputs, fitted and judged on either half, and then one of all outputs. */
+function refit(inputs: number, outputs: number): number {
+  const columns = HALVES * RIDGES * 2 * (2 * JUDGED_OUTPUTS) + outputs;
+  return (HALVES * RIDGES + 1) * FACTOR * inputs ** 3 + PRODUCT * inputs ** 2 * columns;
+}
+
+/** Updates of an inverse that shrinks from `n` rows to `kept`. */
+function removed(n: number, kept: number): number {
+  return (n - kept) * n ** 2;
+}
+
+/**
+ * Floating-point operations of `awq`: one pass through the blocks, and in every layer, for every exponent tried, the products
+ * that each group of weights is judged by (models/pipress/awq/scaling.py). Rounding the weights is little beside them.
+ */
+export function awqOperations(params: Record<string, unknown>, shape: ModelShape): number {
+  const tokens = Number(params.calibrationTokens ?? 0);
+  const exponents = Number(params.gridPoints ?? 0);
+  const attention = attentionParameters(shape);
+  const output = shape.hiddenSize * shape.heads * shape.headDim;
+  const matrix = shape.hiddenSize * shape.ffnSize;
+  // q, k and v by all of attention, gate and up by all of the FFN, down by itself; o only where no value feeds several heads
+  const judged = attention + (shape.kvHeads === shape.heads ? output : 0) + 3 * matrix + matrix;
+  return PRODUCT * tokens * (stackParameters(shape) + shape.layers * exponents * judged);
+}

@@ -81,39 +81,21 @@ export function sumOf({ lines }: PlanCost): HourlyPrice & { seconds: number } {
 }
 
 /** A plan's cost as `preview` shows it, priced line by line; empty when no stage needs an instance. */
-export function describeCost(cost: PlanCost, { region, maxCostUsd, onDemand }: AwsBuilderConfig): string {
+export function describeCost(cost: PlanCost, aws: AwsBuilderConfig): string {
   if (cost.lines.length === 0) return "";
   const table = new Table({
     ...plainTable,
     head: ["on AWS", "instance", "type", "hours", "spot", "on demand"],
     colAligns: ["left", "left", "left", "right", "right", "right"],
   });
-  const row = (
-    what: string,
-    instance: string,
-    type: string,
-    part: Omit<CostLine, "what" | "instance" | "type">,
-  ) =>
-    table.push([
-      what,
-      instance,
-      type,
-      (part.seconds / 3600).toFixed(2),
-      formatUsd(part.spot),
-      formatUsd(part.onDemand),
-    ]);
-  for (const { what, instance, type, ...part } of cost.lines) row(what, instance, type, part);
-  row("sum", "", "", sumOf(cost));
-  const unknown =
-    cost.unknown.length === 0
-      ? []
-      : [
-          `not in the sum, because nothing says yet how large the model is (base.config in the recipe does): ${cost.unknown.join(", ")}`,
-        ];
+  const sum = { what: "sum", instance: "", type: "", ...sumOf(cost) };
+  for (const { what, instance, type, seconds, spot, onDemand } of [...cost.lines, sum])
+    table.push([what, instance, type, (seconds / 3600).toFixed(2), formatUsd(spot), formatUsd(onDemand)]);
+  const unknown = `not in the sum, because nothing says yet how large the model is (base.config in the recipe does): ${cost.unknown.join(", ")}`;
   return [
     table.toString(),
-    ...unknown,
-    `predicted hours; prices of ${priceFile().asOf} in ${region}. Spot first${onDemand ? ", on demand where there is none" : ""}; no instance costs more than $${maxCostUsd} (builder.aws.maxCostUsd)`,
+    ...(cost.unknown.length > 0 ? [unknown] : []),
+    `predicted hours; prices of ${priceFile().asOf} in ${aws.region}. Spot first${aws.onDemand ? ", on demand where there is none" : ""}; no instance costs more than $${aws.maxCostUsd} (builder.aws.maxCostUsd)`,
   ].join("\n");
 }
 

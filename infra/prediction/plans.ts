@@ -54,12 +54,11 @@ const shares = Array.from({ length: 100 * MEASURED_SHARE }, (_, index) => (index
 
 /** Whether a release of a model of that shape meets its limits. */
 export function meets(shape: ModelShape, release: ReleasePrediction, limits: Limits): boolean {
-  const { fileBytes } = release;
-  const { memory = [] } = limits;
+  const { fileBytes = Infinity, tokensPerSecond = 0, memory = [] } = limits;
   return (
-    fileBytes <= (limits.fileBytes ?? Infinity) &&
-    release.tokensPerSecond >= (limits.tokensPerSecond ?? 0) &&
-    memory.every(({ server, bytes }) => serverMemory(shape, fileBytes, server) <= bytes)
+    release.fileBytes <= fileBytes &&
+    release.tokensPerSecond >= tokensPerSecond &&
+    memory.every(({ server, bytes }) => serverMemory(shape, release.fileBytes, server) <= bytes)
   );
 }
 
@@ -73,10 +72,10 @@ export function bestPlan(base: ModelShape, frame: PlanFrame, limits: Limits): Ca
     types.flatMap((type): CandidatePlan[] => {
       const release = predictRelease(shape, { type, imatrix: frame.imatrix }, frame.server);
       if (!meets(shape, release, limits)) return [];
-      return prunings.map((pruning) => ({
-        ...{ type, pruning, release },
-        loss: lossOf(base, shape, type, pruning && { ...pruning, reconstruct: true }, frame.recovers),
-      }));
+      return prunings.map((pruning) => {
+        const loss = lossOf(base, shape, type, pruning && { ...pruning, reconstruct: true }, frame.recovers);
+        return { type, pruning, release, loss };
+      });
     }),
   );
   return plans.sort((a, b) => a.loss - b.loss)[0];

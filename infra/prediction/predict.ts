@@ -48,14 +48,13 @@ export type PredictedStage = StageNode & Pick<PlannedStage, "artifact">;
  * Predicts a recipe from its steps and the base model's shape: what `fetch` measured, where its artifact is in the
  * store, else the recipe's `base.config`.
  * @param server how llama-server is started on the hosts
- * @param speedOf how fast the builder of a stage is, or the cores of the one that runs them all
  * @returns undefined while nothing says what shape the base has
  */
 export function predict(
   recipe: Recipe,
   stages: readonly PredictedStage[],
   server: CacheSettings,
-  speedOf: SpeedOf | number = availableParallelism(),
+  speedOf?: SpeedOf,
 ): Prediction | undefined {
   const fetched = stages.find(({ stage }) => stage === "fetch")?.artifact;
   const base = (fetched && shapeOfFetched(fetched)) ?? configuredShape(recipe);
@@ -67,23 +66,25 @@ export function configuredShape({ base: { config } }: Recipe): ModelShape | unde
   return config && shapeOfConfig(config);
 }
 
-/** Follows a base model of a known shape through the stages. */
+/**
+ * Follows a base model of a known shape through the stages.
+ * @param speedOf by default that of this machine's cores
+ */
 export function predictFrom(
   base: ModelShape,
   stages: readonly StageNode[],
   server: CacheSettings,
-  speedOf: SpeedOf | number,
+  speedOf: SpeedOf = () => ({ cores: availableParallelism() }),
 ): Prediction {
   const shapes = shapesOf(base, stages);
   const models = new Map<string, ModelPrediction>();
   const costs = new Map<string, StageCost>();
   for (const { name, stage, params, inputs } of stages) {
-    const speed = typeof speedOf === "number" ? speedOf : speedOf({ stage, params });
     const before = shapes.get(inputs.model ?? "") ?? base;
     const after = shapes.get(name) ?? base;
     const quantization = quantizationOf({ stage, params, inputs }, after, models);
     if (quantization) models.set(name, { ...predictRelease(after, quantization, server), quantization });
-    costs.set(name, stageCost({ stage, params, before, after, quantization }, speed));
+    costs.set(name, stageCost({ stage, params, before, after, quantization }, speedOf({ stage, params })));
   }
   const release = models.get("quantize");
   if (release === undefined) throw new Error('the plan has no stage "quantize"');

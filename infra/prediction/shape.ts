@@ -39,17 +39,8 @@ export function shapeOfConfig(config: ModelConfig): ModelShape {
 
 /** The shape that `fetch` measured on the model itself; undefined where its artifact does not say it. */
 export function shapeOfFetched({ metrics }: Pick<JobResult, "metrics">): ModelShape | undefined {
-  const shape = {
-    layers: metrics.layers,
-    hiddenSize: metrics.hiddenSize,
-    ffnSize: metrics.ffnSize,
-    heads: metrics.heads,
-    kvHeads: metrics.kvHeads,
-    headDim: metrics.headDim,
-    vocabulary: metrics.vocabulary,
-    tied: metrics.tied,
-    tokenizerBytes: metrics.tokenizerBytes,
-  };
+  const { layers, hiddenSize, ffnSize, heads, kvHeads, headDim, vocabulary, tied, tokenizerBytes } = metrics;
+  const shape = { layers, hiddenSize, ffnSize, heads, kvHeads, headDim, vocabulary, tied, tokenizerBytes };
   return Object.values(shape).includes(undefined) ? undefined : (shape as ModelShape);
 }
 

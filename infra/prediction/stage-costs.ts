@@ -1,9 +1,26 @@
-import { awqOperations } from "./awq-operations.ts";
-import { builder } from "./builder-costs.ts";
 import { fileBytes } from "./file-size.ts";
-import { pruneOperations } from "./prune-operations.ts";
+import { awqOperations, pruneOperations } from "./operations.ts";
 import type { Quantization } from "./quantize-types.ts";
 import { multipliedParameters, parameterCount, type ModelShape } from "./shape.ts";
+
+/** What stages cost on a builder, per core. For other models the figures are scaled by operations and bytes. */
+const builder = {
+  /**
+   * Floating-point operations per second and core in PyTorch and in llama.cpp. Of `prune` and `awq` at the width of Llama 3.1
+   * 8B: 3.6e10 and 4.9e10 on an AMD EPYC at 2.4 GHz, 1.2e11 and 1.7e11 on a Xeon with AVX-512 (`npm run bench:8b`). Small
+   * models keep a core less busy: 2.5e10 to 5e10 in `recover` on SmolLM2-135M.
+   */
+  flopsPerCore: 4e10,
+  /** Weights per second and core that llama-quantize brings to Q4_K_M: 1.2e8 in 7.7 s on a Xeon at 2.8 GHz. */
+  quantizedWeightsPerCore: 8e6,
+  /** Bytes of weights per second that one process reads, changes a little, and writes. */
+  copiedBytesPerSecond: 1e8,
+  /** Assumed: nobody can know a user's line. */
+  downloadedBytesPerSecond: 2.5e7,
+  /** Seconds until a stage of PyTorch or the converter has begun its work, and until one of llama.cpp has. */
+  pythonStartSeconds: 20,
+  llamaStartSeconds: 3,
+};
 
 /** Time and disk of one stage. */
 export interface StageCost {
@@ -35,62 +52,49 @@ export interface Speed {
   flops?: number;
 }
 
-/** Hours and disk of a stage on a builder, of which at least the cores are known. Stages without a rule here cost what their start costs. */
+/** Hours and disk of a stage on a builder. Stages without a rule here cost what their start costs. */
 export function stageCost(
   { stage, params, before, after, quantization }: CostedStage,
-  speed: Speed | number,
+  { cores, flops = builder.flopsPerCore * cores }: Speed,
 ): StageCost {
-  const { cores, flops = builder.flopsPerCore * cores }: Speed =
-    typeof speed === "number" ? { cores: speed } : speed;
   const number = (name: string): number => Number(params[name] ?? 0);
   const multiplied = multipliedParameters(before);
   const folder = STORED_BYTES * parameterCount(after) + before.tokenizerBytes;
-  const computed = (operations: number): number => operations / flops;
+  const file = quantization ? fileBytes(after, quantization) : 0;
   const copied = (bytes: number): number => bytes / builder.copiedBytesPerSecond;
-  const start = builder.pythonStartSeconds;
+  // Of stages in PyTorch or the converter, and of those in llama.cpp.
+  const inPython = (seconds: number): number => builder.pythonStartSeconds + seconds;
+  const inLlama = (seconds: number): number => builder.llamaStartSeconds + seconds;
+  const computed = (folders: number, operations: number): StageCost => ({
+    seconds: inPython(copied(folders * folder) + operations / flops),
+    bytes: folder,
+  });
 
   switch (stage) {
     case "fetch":
-      return {
-        seconds: start + folder / builder.downloadedBytesPerSecond + copied(folder),
-        bytes: folder,
-      };
+      return { seconds: inPython(folder / builder.downloadedBytesPerSecond + copied(folder)), bytes: folder };
     case "prune":
-      return {
-        seconds: start + copied(2 * folder) + computed(pruneOperations(params, before, after)),
-        bytes: folder,
-      };
-    case "recover": {
-      const perToken = (FORWARD + FORWARD_AND_BACKWARD) * multiplied; // the teacher's and the student's
-      return { seconds: start + copied(3 * folder) + computed(perToken * number("tokens")), bytes: folder };
-    }
+      return computed(2, pruneOperations(params, before, after));
+    case "recover": // the teacher's pass, and the student's
+      return computed(3, (FORWARD + FORWARD_AND_BACKWARD) * multiplied * number("tokens"));
     case "awq":
-      return {
-        seconds: start + copied(2 * folder) + computed(awqOperations(params, before)),
-        bytes: folder,
-      };
-    case "convert": {
-      const bytes = quantization ? fileBytes(after, quantization) : 0;
-      return { seconds: start + copied(bytes), bytes };
-    }
+      return computed(2, awqOperations(params, before));
+    case "convert":
+      return { seconds: inPython(copied(file)), bytes: file };
     case "quantize":
     case "baseline":
       return {
-        seconds:
-          builder.llamaStartSeconds + parameterCount(before) / (builder.quantizedWeightsPerCore * cores),
-        bytes: quantization ? fileBytes(after, quantization) : 0,
+        seconds: inLlama(parameterCount(before) / (builder.quantizedWeightsPerCore * cores)),
+        bytes: file,
       };
     case "imatrix":
-    case "evaluate":
-      return {
-        seconds:
-          builder.llamaStartSeconds +
-          computed(FORWARD * multiplied * number("chunks") * number("contextLength")),
-        bytes: 0,
-      };
+    case "evaluate": {
+      const operations = FORWARD * multiplied * number("chunks") * number("contextLength");
+      return { seconds: inLlama(operations / flops), bytes: 0 };
+    }
     case "report":
       return { seconds: 2, bytes: 0 };
     default:
-      return { seconds: start, bytes: 0 };
+      return { seconds: inPython(0), bytes: 0 };
   }
 }

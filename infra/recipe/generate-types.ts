@@ -27,17 +27,7 @@ export async function generateTypes(file: GeneratedFile): Promise<string> {
 }
 
 /** Keywords that say more than a type can: what they rule out is ruled out by validating. */
-const beyondTypes = [
-  "oneOf",
-  "if",
-  "then",
-  "$comment",
-  "minItems",
-  "propertyNames",
-  "$schema",
-  "$id",
-  "title",
-];
+const untyped = ["oneOf", "if", "then", "$comment", "minItems", "propertyNames", "$schema", "$id", "title"];
 
 /**
  * A schema as its types need it. What has a default is required, because validating fills the defaults in; a reference
@@ -47,14 +37,13 @@ function typedPart(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(typedPart);
   if (typeof schema !== "object" || schema === null) return schema;
   if ("$ref" in schema) return { $ref: schema.$ref };
-  const kept = Object.entries(schema).filter(([keyword]) => !beyondTypes.includes(keyword));
+  const kept = Object.entries(schema).filter(([keyword]) => !untyped.includes(keyword));
   const part = Object.fromEntries(kept.map(([keyword, value]) => [keyword, typedPart(value)]));
   const { properties, required = [] } = schema as {
     properties?: Record<string, object>;
     required?: string[];
   };
-  const filled = Object.entries(properties ?? {}).flatMap(([key, value]) =>
-    "default" in value ? [key] : [],
-  );
-  return properties === undefined ? part : { ...part, required: [...new Set([...required, ...filled])] };
+  if (properties === undefined) return part;
+  const filled = Object.keys(properties).filter((key) => "default" in (properties[key] ?? {}));
+  return { ...part, required: [...new Set([...required, ...filled])] };
 }

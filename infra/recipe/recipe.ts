@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
-import { basename, isAbsolute, join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import type { ErrorObject } from "ajv";
 import { parse, YAMLParseError } from "yaml";
 import { compileSchema } from "../../common/json-schema.ts";
@@ -36,11 +36,7 @@ export function loadRecipe(nameOrPath: string): Recipe {
 
 function recipePath(nameOrPath: string): string {
   const isPath = nameOrPath.includes("/") || nameOrPath.endsWith(".yaml");
-  const path = isPath
-    ? isAbsolute(nameOrPath)
-      ? nameOrPath
-      : resolve(repoRoot, nameOrPath)
-    : join(recipesDir, `${nameOrPath}.yaml`);
+  const path = isPath ? resolve(repoRoot, nameOrPath) : join(recipesDir, `${nameOrPath}.yaml`);
   if (existsSync(path)) return path;
   const names = readdirSync(recipesDir).map((file) => basename(file, ".yaml"));
   const candidate = nearest(nameOrPath, names);
@@ -58,47 +54,37 @@ function recipeProblems(errors: readonly ErrorObject[], file: string): Problem[]
     ({ keyword, parentSchema }) => keyword === "oneOf" && parentSchema?.$comment,
   );
   const rest = errors.filter(
-    ({ schemaPath }) => !explained.some((error) => schemaPath.startsWith(error.schemaPath)),
+    ({ keyword, schemaPath }) =>
+      !["if", "oneOf", "anyOf"].includes(keyword) &&
+      !explained.some((error) => schemaPath.startsWith(error.schemaPath)),
   );
-  const informative = [
-    ...explained,
-    ...rest.filter(({ keyword }) => !["if", "oneOf", "anyOf"].includes(keyword)),
-  ];
-  return (informative.length > 0 ? informative : errors).map((error) => {
-    const keyPath = error.instancePath.slice(1).replaceAll("/", ".");
-    const where = (key?: string): string =>
-      [file, [keyPath, key].filter(Boolean).join(".")].filter(Boolean).join(": ");
-    if (error.keyword === "additionalProperties") {
-      const { additionalProperty: key } = error.params as { additionalProperty: string };
-      const known = Object.keys((error.parentSchema?.properties ?? {}) as object);
-      const candidate = nearest(key, known);
-      return {
-        where: where(key),
-        what: candidate
-          ? `unknown key; did you mean "${candidate}"?`
-          : known.length > 0
-            ? `unknown key; known here: ${known.join(", ")}`
-            : "unknown key",
-      };
-    }
-    if (error.keyword === "required")
-      return {
-        where: where((error.params as { missingProperty: string }).missingProperty),
-        what: "is required",
-      };
-    if (error.keyword === "enum") {
-      const { allowedValues } = error.params as { allowedValues: unknown[] };
-      return { where: where(), what: `must be one of ${allowedValues.map(String).join(", ")}` };
-    }
-    if (error.keyword === "oneOf" && typeof error.parentSchema?.$comment === "string")
-      return { where: where(), what: `takes ${error.parentSchema.$comment}` };
-    // What a pattern is for is said in its description: an expression alone tells a user little.
-    const { description } = (error.parentSchema ?? {}) as { description?: string };
-    const what = error.message ?? error.keyword;
-    return {
-      where: where(),
-      what,
-      ...(error.keyword === "pattern" && description !== undefined && { remedy: description }),
-    };
-  });
+  const informative = [...explained, ...rest];
+  return (informative.length > 0 ? informative : errors).map((error) => recipeProblem(error, file));
+}
+
+function recipeProblem(error: ErrorObject, file: string): Problem {
+  const { keyword, instancePath, message = keyword, parentSchema: schema = {} } = error;
+  const params = error.params as {
+    additionalProperty?: string;
+    missingProperty?: string;
+    allowedValues?: unknown[];
+  };
+  const key = params.additionalProperty ?? params.missingProperty;
+  const path = [...instancePath.split("/"), key].filter(Boolean).join(".");
+  const where = path === "" ? file : `${file}: ${path}`;
+  if (keyword === "additionalProperties")
+    return { where, what: unknownKey(key ?? "", Object.keys((schema.properties ?? {}) as object)) };
+  if (keyword === "required") return { where, what: "is required" };
+  if (keyword === "enum") return { where, what: `must be one of ${params.allowedValues?.join(", ")}` };
+  if (keyword === "oneOf" && typeof schema.$comment === "string")
+    return { where, what: `takes ${schema.$comment}` };
+  // What a pattern is for is said in its description: an expression alone tells a user little.
+  const isExplained = keyword === "pattern" && typeof schema.description === "string";
+  return { where, what: message, ...(isExplained && { remedy: schema.description as string }) };
+}
+
+function unknownKey(key: string, known: readonly string[]): string {
+  const candidate = nearest(key, known);
+  if (candidate !== undefined) return `unknown key; did you mean "${candidate}"?`;
+  return known.length > 0 ? `unknown key; known here: ${known.join(", ")}` : "unknown key";
 }

@@ -16,19 +16,15 @@ let validateManifest: ReturnType<typeof compileSchema> | undefined;
  */
 export function parseManifest(text: string, where: string): Manifest {
   validateManifest ??= compileSchema("manifest");
+  const refusal = (what: string) =>
+    new UserError({ where, what, remedy: "remove this artifact; `up` makes it again" });
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    throw new UserError({ where, what: "is not JSON", remedy: "remove this artifact; `up` makes it again" });
+    throw refusal("is not JSON");
   }
   if (validateManifest(value)) return value as Manifest;
-  const reasons = validateManifest.errors?.map(
-    ({ instancePath, message }) => `${instancePath || "/"} ${message}`,
-  );
-  throw new UserError({
-    where,
-    what: `is not a manifest: ${reasons?.join("; ")}`,
-    remedy: "remove this artifact; `up` makes it again",
-  });
+  const reasons = validateManifest.errors?.map((error) => `${error.instancePath || "/"} ${error.message}`);
+  throw refusal(`is not a manifest: ${reasons?.join("; ")}`);
 }

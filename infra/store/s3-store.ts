@@ -23,11 +23,13 @@ const manifestName = "manifest.json";
  */
 export class S3Store implements Store {
   private readonly address: S3Address;
+  private readonly bucket: { Bucket: string };
   private readonly client: S3Client;
 
   constructor(readonly url: string) {
     this.address = parseS3Url(url);
-    const { endpoint, region } = this.address;
+    const { bucket, endpoint, region } = this.address;
+    this.bucket = { Bucket: bucket };
     // It speaks of versions to come. The one that package-lock.json pins supports this Node.
     process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
     this.client = new S3Client({
@@ -40,8 +42,9 @@ export class S3Store implements Store {
   }
 
   async manifest(key: string): Promise<Manifest | undefined> {
-    const text = await this.manifestText(key);
-    return text === undefined ? undefined : parseManifest(text, this.show(this.name(key, manifestName)));
+    const name = this.name(key, manifestName);
+    const text = await this.textOf(name);
+    return text === undefined ? undefined : parseManifest(text, this.show(name));
   }
 
   locate(key: string): string {
@@ -59,38 +62,31 @@ export class S3Store implements Store {
       const [key = "", folder = ""] = name.slice(prefix.length).split("/");
       const folders = keys.get(key) ?? new Map<string, StoredItem>();
       const item = folders.get(folder) ?? { kind: "leftovers", key, folder, bytes: 0, changed };
-      folders.set(folder, {
-        ...item,
-        bytes: item.bytes + bytes,
-        changed: changed > item.changed ? changed : item.changed,
-      });
-      keys.set(key, folders);
+      item.bytes += bytes;
+      if (changed > item.changed) item.changed = changed;
+      keys.set(key, folders.set(folder, item));
     }
     const items = [...keys].map(async ([key, folders]): Promise<StoredItem[]> => {
-      const manifest = folders.get(manifestName);
-      if (manifest === undefined) return [...folders.values()];
-      const attempt = await this.attemptOf(key);
-      const isOwn = (folder?: string) =>
-        folder === manifestName || attempt === undefined || folder === attempt;
       const all = [...folders.values()];
-      const bytes = all.reduce((sum, item) => sum + (isOwn(item.folder) ? item.bytes : 0), 0);
-      const left = all.filter(({ folder }) => !isOwn(folder));
+      const manifest = folders.get(manifestName);
+      if (manifest === undefined) return all;
+      const attempt = await this.attemptOf(key);
+      const isOwn = ({ folder }: StoredItem) =>
+        folder === manifestName || attempt === undefined || folder === attempt;
+      const bytes = all.filter(isOwn).reduce((sum, item) => sum + item.bytes, 0);
+      const left = all.filter((item) => !isOwn(item));
       return [{ kind: "artifact", key, bytes, changed: manifest.changed }, ...left];
     });
     return [...(await Promise.all(items)).flat(), ...(await this.openUploads(prefix))];
   }
 
-  async remove(item: StoredItem): Promise<void> {
-    const { kind, key, folder, upload } = item;
+  async remove({ kind, key, folder, upload }: StoredItem): Promise<void> {
     if (upload !== undefined) {
-      await this.explained("s3:AbortMultipartUpload", upload.name, () =>
-        this.client.send(
-          new AbortMultipartUploadCommand({ ...this.bucket, Key: upload.name, UploadId: upload.id }),
-        ),
+      const { name, id } = upload;
+      await this.explained("s3:AbortMultipartUpload", name, () =>
+        this.client.send(new AbortMultipartUploadCommand({ ...this.bucket, Key: name, UploadId: id })),
       );
-      return;
-    }
-    if (kind === "artifact") {
+    } else if (kind === "artifact") {
       const attempt = await this.attemptOf(key);
       await this.removeObject(this.name(key, manifestName));
       await this.removeAll(attempt === undefined ? this.name(key) : this.name(key, attempt));
@@ -122,10 +118,6 @@ export class S3Store implements Store {
     for (const { name } of await this.objects(`${folder}/`)) await this.removeObject(name);
   }
 
-  private manifestText(key: string): Promise<string | undefined> {
-    return this.textOf(this.name(key, manifestName));
-  }
-
   private async textOf(name: string): Promise<string | undefined> {
     return this.explained("s3:GetObject", name, async () => {
       try {
@@ -140,8 +132,9 @@ export class S3Store implements Store {
 
   /** The folder that a manifest names; undefined when it is too damaged to name one. */
   private async attemptOf(key: string): Promise<string | undefined> {
+    const text = await this.textOf(this.name(key, manifestName));
     try {
-      return (JSON.parse((await this.manifestText(key)) ?? "") as Partial<Manifest>).attempt;
+      return (JSON.parse(text ?? "") as Partial<Manifest>).attempt;
     } catch (error) {
       if (error instanceof SyntaxError) return undefined;
       throw error;
@@ -152,11 +145,11 @@ export class S3Store implements Store {
   private async openUploads(prefix: string): Promise<StoredItem[]> {
     return this.explained("s3:ListBucketMultipartUploads", prefix, async () => {
       const items: StoredItem[] = [];
-      let next: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } | undefined = {};
-      while (next !== undefined) {
-        const page: ListMultipartUploadsCommandOutput = await this.client.send(
-          new ListMultipartUploadsCommand({ ...this.bucket, Prefix: prefix, ...next }),
-        );
+      let page: ListMultipartUploadsCommandOutput | undefined;
+      do {
+        const { NextKeyMarker: KeyMarker, NextUploadIdMarker: UploadIdMarker } = page ?? {};
+        const request = { ...this.bucket, Prefix: prefix, KeyMarker, UploadIdMarker };
+        page = await this.client.send(new ListMultipartUploadsCommand(request));
         for (const { Key = "", UploadId = "", Initiated = new Date(0) } of page.Uploads ?? [])
           items.push({
             kind: "leftovers",
@@ -165,9 +158,7 @@ export class S3Store implements Store {
             bytes: 0,
             changed: Initiated,
           });
-        const { IsTruncated, NextKeyMarker: KeyMarker, NextUploadIdMarker: UploadIdMarker } = page;
-        next = IsTruncated === true ? { KeyMarker, UploadIdMarker } : undefined;
-      }
+      } while (page.IsTruncated);
       return items;
     });
   }
@@ -175,7 +166,10 @@ export class S3Store implements Store {
   private async objects(prefix: string): Promise<{ name: string; bytes: number; changed: Date }[]> {
     return this.explained("s3:ListBucket", prefix, async () => {
       const objects = [];
-      for await (const page of paginateListObjectsV2(this.paged, { ...this.bucket, Prefix: prefix }))
+      for await (const page of paginateListObjectsV2(
+        { client: this.client },
+        { ...this.bucket, Prefix: prefix },
+      ))
         for (const { Key = "", Size = 0, LastModified = new Date(0) } of page.Contents ?? [])
           objects.push({ name: Key, bytes: Size, changed: LastModified });
       return objects;
@@ -200,8 +194,9 @@ export class S3Store implements Store {
     }
   }
 
-  private readonly name = (...parts: string[]): string =>
-    [this.address.prefix, "artifacts", ...parts].filter((part, index) => index > 0 || part !== "").join("/");
+  private name(...parts: string[]): string {
+    return this.below(["artifacts", ...parts].join("/"));
+  }
 
   private below(path: string): string {
     return this.address.prefix === "" ? path : `${this.address.prefix}/${path}`;
@@ -209,13 +204,5 @@ export class S3Store implements Store {
 
   private show(name: string): string {
     return `s3://${this.address.bucket}/${name}`;
-  }
-
-  private get bucket() {
-    return { Bucket: this.address.bucket };
-  }
-
-  private get paged() {
-    return { client: this.client };
   }
 }

@@ -26,7 +26,7 @@ const inputs = {
   },
 };
 const silent = () => undefined;
-const call = { log: { status: silent, info: silent, warn: silent } } as unknown as Call;
+const call = { log: { status: silent, warn: silent } } as unknown as Call;
 
 describe.runIf(process.env.PIPRESS_IT === "1")("a virtual Pi", { timeout: 15 * 60_000 }, () => {
   let data = "";
@@ -35,7 +35,7 @@ describe.runIf(process.env.PIPRESS_IT === "1")("a virtual Pi", { timeout: 15 * 6
   let machine: VirtualPiMachine;
 
   const existing = (): Existing => ({ id: inputs.name, inputs, state: { ...outputs } });
-  const changes = async (news: Props) => (await resource.diff(existing(), news, call)).changes;
+  const changes = async (news: Props) => (await resource.diff(existing(), news)).changes;
 
   async function onHost(...command: string[]): Promise<string> {
     const ending = await machine.run(outputs, command.join(" "));

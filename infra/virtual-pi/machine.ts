@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { constants, copyFile, link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import getPort from "get-port";
@@ -76,10 +77,9 @@ export class VirtualPiMachine {
 
   /** Restarts the machine with other memory, cores or forwards; its disk stays. */
   async reconfigure(
-    change: Pick<VirtualPiSpec, "memoryMiB" | "cpus" | "forwards">,
+    { memoryMiB, cpus, forwards }: Pick<VirtualPiSpec, "memoryMiB" | "cpus" | "forwards">,
     progress: Progress,
   ): Promise<MachineRecord> {
-    const { memoryMiB, cpus, forwards } = change;
     const saved = await this.existing();
     progress("shutting down");
     await this.stop();
@@ -137,9 +137,8 @@ export class VirtualPiMachine {
         what: `the virtual Pi's image ${digest.slice(0, 16)} is not in the cache`,
         remedy: "`npm start` builds it",
       });
-    await linkOrCopy(join(image, "base.qcow2"), this.folder.base);
-    await linkOrCopy(join(image, "kernel.img"), this.folder.kernel);
-    await linkOrCopy(join(image, "initrd.img"), this.folder.initrd);
+    const { base, kernel, initrd } = this.folder;
+    for (const file of [base, kernel, initrd]) await linkOrCopy(join(image, basename(file)), file);
   }
 
   private async makeDisk(diskGiB: number): Promise<void> {
@@ -151,10 +150,9 @@ export class VirtualPiMachine {
     const { folder, name } = this;
     const hostPublicKey = await generateKey(folder.hostKey, name);
     const authorizedKey = await generateKey(folder.privateKey, `pi@${name}`);
-    const seed = buildSeed({
-      ...{ name, hostPublicKey, authorizedKey, machineId: randomBytes(16).toString("hex") },
-      hostPrivateKey: await readFile(folder.hostKey, "utf8"),
-    });
+    const hostPrivateKey = await readFile(folder.hostKey, "utf8");
+    const machineId = randomBytes(16).toString("hex");
+    const seed = buildSeed({ name, machineId, hostPrivateKey, hostPublicKey, authorizedKey });
     await writeFile(folder.seed, seed, { mode: 0o600 });
     return hostPublicKey.split(" ").slice(0, 2).join(" ");
   }
@@ -196,10 +194,21 @@ export class VirtualPiMachine {
     // Into a file, never a pipe: the machine outlives this process and must not hold anything of it open.
     const output = { file: this.folder.qemuLog };
     const started = await execa(qemu, args, {
-      ...{ stdin: "ignore", stdout: output, stderr: output, detached: true, reject: false, timeout: 60_000 },
       cwd: "/",
+      stdin: "ignore",
+      stdout: output,
+      stderr: output,
+      detached: true,
+      reject: false,
+      timeout: 60_000,
     });
-    if (started.failed) throw await this.failure("QEMU did not start", started.code === "ENOENT");
+    if (started.code === "ENOENT")
+      throw new UserError({
+        where: this.name,
+        what: "qemu-system-aarch64 is not installed",
+        remedy: "install Debian's or Ubuntu's package qemu-system-arm",
+      });
+    if (started.failed) throw await this.failure("QEMU did not start");
     try {
       await this.waitUntilReady(record, progress);
     } catch (error) {
@@ -241,13 +250,7 @@ export class VirtualPiMachine {
     return ending.kind === "ended" && ending.code === 0;
   }
 
-  private async failure(what: string, programMissing = false): Promise<UserError> {
-    if (programMissing)
-      return new UserError({
-        where: this.name,
-        what: "qemu-system-aarch64 is not installed",
-        remedy: "install Debian's or Ubuntu's package qemu-system-arm",
-      });
+  private async failure(what: string): Promise<UserError> {
     const logs = await Promise.all([tail(this.folder.qemuLog), tail(this.folder.serialLog)]);
     return new UserError({
       where: this.name,
@@ -258,18 +261,16 @@ export class VirtualPiMachine {
 }
 
 /** True when nobody listens on this loopback port. */
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => {
-      resolve(false);
-    });
-    server.listen(port, "127.0.0.1", () => {
-      server.close(() => {
-        resolve(true);
-      });
-    });
-  });
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  try {
+    await once(server.listen(port, "127.0.0.1"), "listening");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    server.close();
+  }
 }
 
 async function linkOrCopy(from: string, to: string): Promise<void> {

@@ -1,23 +1,12 @@
 import type { MachineFolder } from "./folder.ts";
 import type { MachineRecord } from "./spec.ts";
 
+const kernelParameters = "console=ttyAMA0 quiet loglevel=4 net.ifnames=0 systemd.show_status=0";
 /**
- * Kernel parameters. All after the first line save boot time under emulation: protections against other tenants'
- * code that an emulated processor does not need, and memory that is zeroed twice.
+ * These save boot time under emulation: protections against other tenants' code that an emulated processor does not
+ * need, and memory that is zeroed twice.
  */
-const kernelParameters = [
-  ...["console=ttyAMA0", "quiet", "loglevel=4", "net.ifnames=0", "systemd.show_status=0"],
-  ...[
-    "mitigations=off",
-    "kpti=off",
-    "nokaslr",
-    "apparmor=0",
-    "selinux=0",
-    "audit=0",
-    "init_on_alloc=0",
-    "nowatchdog",
-  ],
-];
+const fasterBoot = "mitigations=off kpti=off nokaslr apparmor=0 selinux=0 audit=0 init_on_alloc=0 nowatchdog";
 
 /** The argument vector that starts a machine in the background. Data only: nothing is run. */
 export function buildQemuCommand(machine: MachineRecord, folder: MachineFolder): string[] {
@@ -31,7 +20,7 @@ export function buildQemuCommand(machine: MachineRecord, folder: MachineFolder):
     // No default devices, no window; the console goes to a file, and QEMU detaches from whoever starts it.
     ...["-nodefaults", "-display", "none", "-monitor", "none", "-daemonize"],
     ...["-serial", `file:${folder.serialLog}`],
-    ...["-kernel", folder.kernel, "-initrd", folder.initrd, "-append", kernelParameters.join(" ")],
+    ...["-kernel", folder.kernel, "-initrd", folder.initrd, "-append", `${kernelParameters} ${fasterBoot}`],
     ...["-drive", drive(folder.disk, "format=qcow2,if=virtio,discard=unmap")],
     ...["-drive", drive(folder.seed, "format=raw,if=virtio,readonly=on")],
     // Outbound through this computer's network; inbound only what is forwarded, and only from loopback.

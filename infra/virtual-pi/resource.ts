@@ -66,7 +66,10 @@ function outputs(
 ): Props & VirtualPiOutputs {
   return {
     ...record,
-    ...{ address: "127.0.0.1", user: "pi", privateKeyFile: machine.folder.privateKey, running },
+    address: "127.0.0.1",
+    user: "pi",
+    privateKeyFile: machine.folder.privateKey,
+    running,
   };
 }
 

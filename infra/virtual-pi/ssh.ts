@@ -14,24 +14,13 @@ export async function generateKey(file: string, comment: string): Promise<string
  * True when an SSH server greets on this loopback port. Cheap, so it can be asked often while a machine boots; a bare
  * connection says nothing, because QEMU accepts on behalf of the machine.
  */
-export function sshGreets(port: number, milliseconds = 5_000): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: "127.0.0.1", port });
-    const answer = (greets: boolean) => {
-      socket.destroy();
-      resolve(greets);
-    };
-    socket.setTimeout(milliseconds, () => {
-      answer(false);
-    });
-    socket.once("data", (data) => {
-      answer(data.toString("latin1").startsWith("SSH-"));
-    });
-    socket.once("error", () => {
-      answer(false);
-    });
-    socket.once("close", () => {
-      answer(false);
-    });
-  });
+export async function sshGreets(port: number, milliseconds = 5_000): Promise<boolean> {
+  const socket = connect({ host: "127.0.0.1", port });
+  socket.setTimeout(milliseconds, () => socket.destroy());
+  try {
+    for await (const data of socket) return String(data).startsWith("SSH-");
+  } catch {
+    // Refused, or silent for too long.
+  }
+  return false;
 }

@@ -1,20 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { z } from "zod";
+import type { virtualPiSpec } from "./spec.ts";
 
-/** Inputs of a virtual Pi. */
-export interface VirtualPiArgs {
-  /** Host name of the machine, also the name of its folder on this one. */
-  name: pulumi.Input<string>;
-  /** Guest memory, MiB. */
-  memoryMiB: pulumi.Input<number>;
-  /** Guest cores; a Pi 4 has four. */
-  cpus: pulumi.Input<number>;
-  /** Size of the guest's disk, GiB; the file is sparse. */
-  diskGiB: pulumi.Input<number>;
-  /** Digest of the image that the disk starts from; see `toolchain.json`. */
-  imageDigest: pulumi.Input<string>;
-  /** Guest ports to reach from this machine, by a name of one's own. @example { http: 8080 } */
-  forwards?: pulumi.Input<Record<string, pulumi.Input<number>>>;
-}
+type Spec = z.input<typeof virtualPiSpec>;
+
+/** Inputs of a virtual Pi; `spec.ts` says what each is. */
+export type VirtualPiArgs = { [Name in keyof Spec]: pulumi.Input<Spec[Name]> };
 
 /**
  * A Raspberry Pi 4 emulated on this machine: QEMU's Cortex-A72 with real systemd and sshd. It goes on running between

@@ -1,9 +1,10 @@
-import { Group, type GroupArgs } from "@pulumi/aws/autoscaling/group.js";
+import { Group } from "@pulumi/aws/autoscaling/group.js";
 import { LaunchTemplate } from "@pulumi/aws/ec2/launchTemplate.js";
 import { InstanceProfile } from "@pulumi/aws/iam/instanceProfile.js";
 import { Role } from "@pulumi/aws/iam/role.js";
 import { RolePolicy } from "@pulumi/aws/iam/rolePolicy.js";
 import * as pulumi from "@pulumi/pulumi";
+import type { AwsBuilderConfig } from "../../config/aws-schema.ts";
 import type { InstanceName } from "../../stage/instance-for.ts";
 import { groupName, type GroupKind } from "./names.ts";
 import type { Network } from "./network.ts";
@@ -15,17 +16,12 @@ import { consentTag, ttlTag } from "./tags.ts";
 export interface InstanceArgs {
   instance: InstanceName;
   stack: string;
-  /** Instance types, the one to prefer first. */
-  types: readonly string[];
-  /** Of its disk, bytes. */
-  diskBytes: number;
+  aws: AwsBuilderConfig;
   /** Spot, and on demand where that is allowed. */
   kinds: readonly GroupKind[];
   policy: PolicyDocument;
   /** The script of its first boot; no secret is in it. */
   userData: string;
-  /** How long after its start an instance is gone at the latest, seconds. */
-  maxDuration: number;
   network: Network;
 }
 
@@ -43,40 +39,26 @@ export class Instance extends pulumi.ComponentResource {
   constructor(name: string, args: InstanceArgs, options?: pulumi.ComponentResourceOptions) {
     super("pipress:aws:Instance", name, {}, options);
     const parent = { parent: this };
-    const profile = this.createProfile(name, args.policy);
+    const role = new Role(name, { assumeRolePolicy: JSON.stringify(assumedByEc2) }, parent);
+    new RolePolicy(name, { role: role.name, policy: JSON.stringify(args.policy) }, parent);
+    const profile = new InstanceProfile(name, { role: role.name }, parent);
     const template = new LaunchTemplate(name, launchTemplate(name, args, profile.name), parent);
-    for (const kind of args.kinds) this.createGroup(args, template, kind);
+    for (const kind of args.kinds) {
+      const group = groupOf(args, kind, template);
+      new Group(group.name, group, { ...parent, deleteBeforeReplace: true });
+    }
     this.registerOutputs();
-  }
-
-  private createProfile(name: string, policy: PolicyDocument): InstanceProfile {
-    const role = new Role(name, { assumeRolePolicy: JSON.stringify(assumedByEc2) }, { parent: this });
-    new RolePolicy(name, { role: role.name, policy: JSON.stringify(policy) }, { parent: this });
-    return new InstanceProfile(name, { role: role.name }, { parent: this });
-  }
-
-  private createGroup(args: InstanceArgs, template: LaunchTemplate, kind: GroupKind): void {
-    const name = groupName(args.stack, args.instance, kind);
-    new Group(
-      name,
-      {
-        name,
-        ...groupOf(args, kind, template.id, template.latestVersion),
-        vpcZoneIdentifiers: args.network.subnetIds,
-      },
-      { parent: this, deleteBeforeReplace: true },
-    );
   }
 }
 
 /** What every instance that a group starts is like. */
 function launchTemplate(name: string, args: InstanceArgs, profile: pulumi.Input<string>) {
-  const { instance, stack, network, diskBytes, userData, maxDuration } = args;
+  const { instance, stack, aws, network, userData } = args;
   const tags = {
     Name: name,
     "pipress:stack": stack,
     "pipress:instance": instance,
-    [ttlTag]: String(maxDuration / 3600),
+    [ttlTag]: String(aws.maxDuration / 3600),
   };
   return {
     // Resolved when an instance starts: a new image changes nothing that is declared.
@@ -105,7 +87,7 @@ function launchTemplate(name: string, args: InstanceArgs, profile: pulumi.Input<
           encrypted: "true",
           deleteOnTermination: "true",
           volumeType: "gp3",
-          volumeSize: Math.ceil(diskBytes / 2 ** 30),
+          volumeSize: Math.ceil(aws[instance].disk / 2 ** 30),
         },
       },
     ],
@@ -118,18 +100,15 @@ function launchTemplate(name: string, args: InstanceArgs, profile: pulumi.Input<
 }
 
 /** A group of at most one instance, declared with none. Spot takes whichever type and zone is least likely to be taken back at a good price. */
-function groupOf(
-  { types, stack, maxDuration }: InstanceArgs,
-  kind: GroupKind,
-  templateId: pulumi.Input<string>,
-  version: pulumi.Input<number>,
-): GroupArgs {
+function groupOf({ instance, stack, aws, network }: InstanceArgs, kind: GroupKind, template: LaunchTemplate) {
   const tags = {
     "pipress:stack": stack,
-    [ttlTag]: String(maxDuration / 3600),
+    [ttlTag]: String(aws.maxDuration / 3600),
     ...(kind === "on-demand" && { [consentTag]: "yes" }),
   };
   return {
+    name: groupName(stack, instance, kind),
+    vpcZoneIdentifiers: network.subnetIds,
     minSize: 0,
     maxSize: 1,
     healthCheckType: "EC2",
@@ -138,10 +117,10 @@ function groupOf(
     mixedInstancesPolicy: {
       launchTemplate: {
         launchTemplateSpecification: {
-          launchTemplateId: templateId,
-          version: pulumi.output(version).apply(String),
+          launchTemplateId: template.id,
+          version: template.latestVersion.apply(String),
         },
-        overrides: types.map((instanceType) => ({ instanceType })),
+        overrides: aws[instance].types.map((instanceType) => ({ instanceType })),
       },
       instancesDistribution: {
         onDemandBaseCapacity: 0,

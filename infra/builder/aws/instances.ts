@@ -39,46 +39,34 @@ export async function declareInstances(args: InstancesArgs): Promise<Map<Instanc
   );
   const name = `pipress-${stack}`;
   const providers = [provider];
-  const network = new Network(
-    name,
-    { region: aws.region, zones: zones.names.slice(0, maxZones) },
-    { providers },
-  );
+  const zoneNames = zones.names.slice(0, maxZones);
+  const network = new Network(name, { region: aws.region, zones: zoneNames }, { providers });
+  const parameter = tokenParameterName(stack);
   const token =
     huggingFaceToken !== undefined && needed.has("build")
       ? new Parameter(
           `${name}-token`,
-          { name: tokenParameterName(stack), type: "SecureString", value: huggingFaceToken },
+          { name: parameter, type: "SecureString", value: huggingFaceToken },
           { provider },
         )
       : undefined;
-  const declared = instanceNames
-    .filter((instance) => needed.has(instance))
-    .map((instance): [InstanceName, Instance] => {
-      const hasToken = instance === "build" && token !== undefined;
-      const kinds = groupKinds.filter((kind) => kind === "spot" || aws.onDemand);
-      const instanceArgs = {
-        instance,
-        stack,
-        types: aws[instance].types,
-        diskBytes: aws[instance].disk,
-        kinds,
-        policy: instancePolicy({
-          store: parseS3Url(store),
-          queue: queueName(stack, instance),
-          stack,
-          region: aws.region,
-          groups: kinds.map((kind) => groupName(stack, instance, kind)),
-          tokenParameter: hasToken ? tokenParameterName(stack) : undefined,
-        }),
-        userData: userData(instanceSettings(aws, stack, store, instance, hasToken), code),
-        maxDuration: aws.maxDuration,
-        network,
-      };
-      return [
-        instance,
-        new Instance(`${name}-${instance}`, instanceArgs, { providers, dependsOn: hasToken ? [token] : [] }),
-      ];
+  const kinds = groupKinds.filter((kind) => kind === "spot" || aws.onDemand);
+  const declared = new Map<InstanceName, Instance>();
+  for (const instance of instanceNames) {
+    if (!needed.has(instance)) continue;
+    const hasToken = instance === "build" && token !== undefined;
+    const policy = instancePolicy({
+      store: parseS3Url(store),
+      queue: queueName(stack, instance),
+      stack,
+      region: aws.region,
+      groups: kinds.map((kind) => groupName(stack, instance, kind)),
+      tokenParameter: hasToken ? parameter : undefined,
     });
-  return new Map(declared);
+    const settings = instanceSettings(aws, stack, store, instance, hasToken);
+    const instanceArgs = { instance, stack, aws, kinds, policy, userData: userData(settings, code), network };
+    const dependsOn = hasToken ? [token] : [];
+    declared.set(instance, new Instance(`${name}-${instance}`, instanceArgs, { providers, dependsOn }));
+  }
+  return declared;
 }

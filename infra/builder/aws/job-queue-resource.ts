@@ -3,10 +3,15 @@ import { checkAgainst } from "../../plugin/check-against.ts";
 import type { Props, ResourceHandler } from "../../plugin/handler.ts";
 
 const schema = z.strictObject({
+  /** URL of the bucket, `s3://…`. */
   store: z.string().startsWith("s3://"),
   stack: z.string().min(1),
+  /** Keys of all stages of the plan: other jobs are removed, or an instance would work on them first. */
   wanted: z.array(z.string().regex(/^[0-9a-f]{64}$/)),
 });
+
+/** Inputs of a stack's job queues. */
+export type JobQueueArgs = z.infer<typeof schema>;
 
 /** Removes what no stage of the plan wants any more when the plan changes. Destroying it leaves the bucket as it is. */
 export const jobQueueResource: ResourceHandler = {
@@ -22,7 +27,7 @@ export const jobQueueResource: ResourceHandler = {
 };
 
 async function removeUnwanted(inputs: Props): Promise<void> {
-  const { store, stack, wanted } = inputs as z.infer<typeof schema>;
+  const { store, stack, wanted } = inputs as JobQueueArgs;
   // Loaded when needed: the AWS SDK takes half a second.
   const [{ S3Store }, { JobQueues }] = await Promise.all([
     import("../../store/s3-store.ts"),

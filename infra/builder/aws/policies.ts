@@ -20,80 +20,52 @@ export interface InstancePolicyArgs {
 }
 
 /** What an instance may do: artifacts and its own queue below its own prefix, its own end, its own token, and Session Manager. */
-export function instancePolicy({
-  store,
-  queue,
-  stack,
-  region,
-  groups,
-  tokenParameter,
-}: InstancePolicyArgs): PolicyDocument {
+export function instancePolicy(args: InstancePolicyArgs): PolicyDocument {
+  const { store, queue, stack, region, groups, tokenParameter } = args;
   const bucket = `arn:aws:s3:::${store.bucket}`;
   const below = (path: string) => `${bucket}/${store.prefix}/${path}`;
-  const statements: Statement[] = [
-    {
-      Sid: "ReadArtifactsAndCode",
-      Effect: "Allow",
-      Action: "s3:GetObject",
-      Resource: [below("artifacts/*"), below(`boxes/${stack}/source/*`)],
-    },
-    {
-      Sid: "WriteArtifacts",
-      Effect: "Allow",
-      Action: ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
-      Resource: below("artifacts/*"),
-    },
-    {
-      // Two slashes below artifacts/: the files of an attempt that lost, never a manifest.
-      Sid: "RemoveLostAttempts",
-      Effect: "Allow",
-      Action: "s3:DeleteObject",
-      Resource: below("artifacts/*/*/*"),
-    },
-    {
-      Sid: "OwnQueue",
-      Effect: "Allow",
-      Action: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
-      Resource: below(`boxes/${queue}/*`),
-    },
+  const statements = [
+    allow("ReadArtifactsAndCode", "s3:GetObject", [below("artifacts/*"), below(`boxes/${stack}/source/*`)]),
+    allow(
+      "WriteArtifacts",
+      ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+      below("artifacts/*"),
+    ),
+    // Two slashes below artifacts/: the files of an attempt that lost, never a manifest.
+    allow("RemoveLostAttempts", "s3:DeleteObject", below("artifacts/*/*/*")),
+    allow("OwnQueue", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], below(`boxes/${queue}/*`)),
     {
       // Without it S3 answers "forbidden" where it should say "no such object".
-      Sid: "ListOwnPrefix",
-      Effect: "Allow",
-      Action: "s3:ListBucket",
-      Resource: bucket,
+      ...allow("ListOwnPrefix", "s3:ListBucket", bucket),
       Condition: {
         StringLike: { "s3:prefix": [`${store.prefix}/artifacts/*`, `${store.prefix}/boxes/${stack}/*`] },
       },
     },
-    {
-      Sid: "EndItself",
-      Effect: "Allow",
-      Action: "autoscaling:TerminateInstanceInAutoScalingGroup",
-      Resource: groups.map(
-        (name) => `arn:aws:autoscaling:${region}:*:autoScalingGroup:*:autoScalingGroupName/${name}`,
-      ),
-    },
-    {
-      // What AmazonSSMManagedInstanceCore grants for Session Manager, without reading every parameter of the account.
-      Sid: "SessionManager",
-      Effect: "Allow",
-      Action: [
+    allow(
+      "EndItself",
+      "autoscaling:TerminateInstanceInAutoScalingGroup",
+      groups.map((name) => `arn:aws:autoscaling:${region}:*:autoScalingGroup:*:autoScalingGroupName/${name}`),
+    ),
+    // What AmazonSSMManagedInstanceCore grants for Session Manager, without reading every parameter of the account.
+    allow(
+      "SessionManager",
+      [
         "ssm:UpdateInstanceInformation",
         "ssmmessages:CreateControlChannel",
         "ssmmessages:CreateDataChannel",
         "ssmmessages:OpenControlChannel",
         "ssmmessages:OpenDataChannel",
       ],
-      Resource: "*",
-    },
+      "*",
+    ),
   ];
   if (tokenParameter !== undefined)
-    statements.push({
-      Sid: "OwnToken",
-      Effect: "Allow",
-      Action: "ssm:GetParameter",
-      Resource: `arn:aws:ssm:${region}:*:parameter${tokenParameter}`,
-    });
+    statements.push(
+      allow("OwnToken", "ssm:GetParameter", `arn:aws:ssm:${region}:*:parameter${tokenParameter}`),
+    );
   return { Version: "2012-10-17", Statement: statements };
+}
+
+function allow(Sid: string, Action: string | string[], Resource: string | string[]): Statement {
+  return { Sid, Effect: "Allow", Action, Resource };
 }

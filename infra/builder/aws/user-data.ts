@@ -10,23 +10,7 @@ import type { SourceObject } from "./job-queues.ts";
 import { queueName, tokenParameterName } from "./names.ts";
 
 /** What `models/pipress/cloud/settings.py` reads on the instance. */
-export interface InstanceSettings {
-  /** The job queue that it takes jobs from: `home/gpu`. */
-  queue: string;
-  store: string;
-  region: string;
-  gpu: boolean;
-  /** By instance type and lifecycle, US dollars an hour with the disk. */
-  usdPerHour: Record<string, { "on-demand": number; spot: number }>;
-  tokenParameter?: string;
-  limits: {
-    stallTimeoutSeconds: number;
-    gpuIdleTimeoutSeconds: number;
-    idleTimeoutSeconds: number;
-    maxSeconds: number;
-    maxCostUsd: number;
-  };
-}
+type InstanceSettings = ReturnType<typeof instanceSettings>;
 
 /** Settings of an instance. @param hasToken whether its token lies in the Parameter Store */
 export function instanceSettings(
@@ -35,7 +19,7 @@ export function instanceSettings(
   store: string,
   instance: InstanceName,
   hasToken: boolean,
-): InstanceSettings {
+) {
   const { types, disk } = aws[instance];
   const prices = types.map((type) => {
     const price = priceOf(type, aws.region, aws.prices);
@@ -44,10 +28,12 @@ export function instanceSettings(
     return [type, { "on-demand": withDisk(price.onDemand), spot: withDisk(price.spot) }] as const;
   });
   return {
+    /** The job queue that it takes jobs from: `home/gpu`. */
     queue: queueName(stack, instance),
     store,
     region: aws.region,
     gpu: instance === "gpu",
+    /** By instance type and lifecycle, US dollars an hour with the disk. */
     usdPerHour: Object.fromEntries(prices),
     ...(hasToken && { tokenParameter: tokenParameterName(stack) }),
     limits: {
@@ -72,11 +58,8 @@ export function userData(settings: InstanceSettings, code: SourceObject): string
     region: settings.region,
     max_minutes: String(Math.ceil(settings.limits.maxSeconds / 60)),
   };
-  const [first = "", ...script] = bootScript().split("\n");
+  const boot = readFileSync(join(repoRoot, "models", "pipress", "cloud", "boot.sh"), "utf8");
+  const [first = "", ...script] = boot.split("\n");
   const lines = Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}`);
   return [first, ...lines, ...script].join("\n");
-}
-
-function bootScript(): string {
-  return readFileSync(join(repoRoot, "models", "pipress", "cloud", "boot.sh"), "utf8");
 }

@@ -32,6 +32,8 @@ export async function follow(
 ): Promise<{ code: number; stdout: string }> {
   const command = runStage(machine, source.digest);
   const input = JSON.stringify({ spec, environment });
+  const problem = (what: string, remedy: string) =>
+    new UserError({ where: builderMachine(machine).name, what, remedy });
   let answered = false;
   let lostAt: number | undefined;
   let wait = pause;
@@ -43,11 +45,10 @@ export async function follow(
       ending = await session.run(receiveSource(machine, source.digest), source.archive, { signal });
       if (ending.kind === "ended" && ending.code === 0) continue;
       if (ending.kind === "ended")
-        throw new UserError({
-          where: builderMachine(machine).name,
-          what: `the code could not be unpacked on ${machine.address} (status ${ending.code})`,
-          remedy: "check that there is room on the builder machine and that it has tar",
-        });
+        throw problem(
+          `the code could not be unpacked on ${machine.address} (status ${ending.code})`,
+          "check that there is room on the builder machine and that it has tar",
+        );
     }
     signal.throwIfAborted();
     if (ending.kind === "ended") return ending;
@@ -61,20 +62,16 @@ export async function follow(
     }
     lostAt ??= Date.now();
     const silent = (Date.now() - lostAt) / 1000;
-    if (silent > (answered ? timeout.later : timeout.first))
-      throw answered ? gaveUp(machine, spec.name, silent) : failure;
+    if (!answered && silent > timeout.first) throw failure;
+    if (answered && silent > timeout.later)
+      throw problem(
+        `${machine.address} has not answered for ${formatDuration(silent)}`,
+        `${spec.name} goes on there if the builder machine is up; run \`up\` again when it answers, and it is picked up`,
+      );
     log(
       `${spec.name} ${answered ? "lost the connection to" : "cannot reach"} ${machine.address}; trying again in ${formatDuration(wait)}`,
     );
     await sleep(wait * 1000, undefined, { signal });
     wait = Math.min(30, wait * 2);
   }
-}
-
-function gaveUp(machine: MachineJob["machine"], name: string, seconds: number): UserError {
-  return new UserError({
-    where: builderMachine(machine).name,
-    what: `${machine.address} has not answered for ${formatDuration(seconds)}`,
-    remedy: `${name} goes on there if the builder machine is up; run \`up\` again when it answers, and it is picked up`,
-  });
 }

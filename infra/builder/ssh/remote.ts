@@ -31,18 +31,13 @@ function inShell(script: readonly string[]): string {
 
 /** Sets `cache` and `data` by the rules of `common/paths.ts`. */
 function folders({ folder }: SshBuilderConfig): string[] {
-  if (folder !== undefined)
-    return [
-      `export PIPRESS_CACHE=${quote(`${folder}/cache`)} PIPRESS_DATA=${quote(`${folder}/data`)}`,
-      ...byRule,
-    ];
-  return byRule;
+  const given = `export PIPRESS_CACHE=${quote(`${folder}/cache`)} PIPRESS_DATA=${quote(`${folder}/data`)}`;
+  return [
+    ...(folder === undefined ? [] : [given]),
+    'cache="${PIPRESS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pipress}"',
+    'data="${PIPRESS_DATA:-${XDG_DATA_HOME:-$HOME/.local/share}/pipress}"',
+  ];
 }
-
-const byRule = [
-  'cache="${PIPRESS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pipress}"',
-  'data="${PIPRESS_DATA:-${XDG_DATA_HOME:-$HOME/.local/share}/pipress}"',
-];
 
 /** Makes the builder machine ready and runs the stage whose spec comes on standard input. */
 export function runStage(machine: SshBuilderConfig, digest: string): string {
@@ -58,7 +53,8 @@ export function runStage(machine: SshBuilderConfig, digest: string): string {
 export function lookAtJobs(machine: SshBuilderConfig, args: readonly string[]): string {
   return inShell([
     ...folders(machine),
-    'source=$(ls -dt "$cache"/machine/*/ 2>/dev/null | head -n 1)',
+    // By the length of their digests, without those that are being unpacked.
+    `source=$(ls -dt "$cache"/builder/${"?".repeat(16)}/ 2>/dev/null | head -n 1)`,
     '[ -n "$source" ] || { echo "builder: no stage has run on this machine yet" >&2; exit 1; }',
     ...becomePipress(`jobs --dir "$data/jobs" ${args.map(quote).join(" ")}`),
   ]);

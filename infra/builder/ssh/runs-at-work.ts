@@ -17,7 +17,7 @@ export async function runsAtWork(config: SshBuilderConfig): Promise<ReadonlyMap<
 }
 
 /** Key and run of every line that is a spec; a file that was being written is no spec. */
-export function parseSpecs(lines: string): Map<string, string> {
+function parseSpecs(lines: string): Map<string, string> {
   const runs = new Map<string, string>();
   for (const line of lines.split("\n")) {
     try {

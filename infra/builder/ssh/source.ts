@@ -28,17 +28,11 @@ const parts = [
 /** Packs the code as it is in this clone, so that a stage's key and what runs under it cannot differ. */
 export function packSource(root = repoRoot): PackedSource {
   const files = parts.flatMap((part) => filesOf(root, part)).sort();
-  const entries = files.map((path): TarFile => ({
-    path,
-    mode: 0o644,
-    content: readFileSync(join(root, path)),
-  }));
-  entries.push({
-    path: "builder.json",
-    mode: 0o644,
-    content: JSON.stringify(builderSettings(root), null, 2),
-  });
-  const archive = packTar(entries);
+  const entry = (path: string, content: string | Buffer): TarFile => ({ path, mode: 0o644, content });
+  const archive = packTar([
+    ...files.map((path) => entry(path, readFileSync(join(root, path)))),
+    entry("builder.json", JSON.stringify(builderSettings(root), null, 2)),
+  ]);
   return {
     digest: createHash("sha256").update(archive).digest("hex").slice(0, 16),
     archive: gzipSync(archive),

@@ -11,7 +11,6 @@ const inputs = {
   secretVars: { pipress_api_keys: ["x"] },
   files: [{ sha256, bytes: 1, source: "llama-server" }],
 };
-const call = {} as Call;
 
 test("a changed variable is named, and the play runs again in place", () => {
   const news = { ...inputs, vars: { pipress_release: { settings: { contextLength: 4096 } } } };
@@ -51,7 +50,7 @@ describe("a host that does not answer", () => {
   const down = { ...inputs, host: { ...inputs.host, address: "127.0.0.1", port: 1 }, files: [] };
   const warned: string[] = [];
   const note = (message: string): void => void warned.push(message);
-  const log = { status: () => undefined, info: note, warn: note };
+  const log = { status: () => undefined, warn: note };
   const running = { name: "pi-0", log, signal: new AbortController().signal } as unknown as Call;
 
   test("fails where nobody judges the outcome", async () => {
@@ -77,7 +76,7 @@ test("every illegal input is reported at once, by property path", async () => {
     host: { ...inputs.host, port: 0, hostKey: "AAAA" },
     files: [{ sha256: "abc", bytes: -1, source: "elsewhere" }],
   };
-  const { failures } = (await playbookResource.check?.(bad, call)) ?? {};
+  const { failures } = playbookResource.check?.(bad) ?? {};
   expect(failures?.map(({ property }) => property).sort()).toEqual([
     "files[0].bytes",
     "files[0].sha256",

@@ -18,7 +18,7 @@ vi.mock("./playbook-resource.ts", async (original) => ({
 const messages: string[] = [];
 const log = (message: string): void => void messages.push(message);
 const call = {
-  ...{ name: "wave-1", log: { status: log, info: log, warn: log } },
+  ...{ name: "wave-1", log: { status: log, warn: log } },
   signal: new AbortController().signal,
 } as unknown as Call;
 const now = Math.round(Date.now() / 1000);
@@ -130,8 +130,7 @@ test("a wave is judged anew for another outcome, release or member, not for anot
   const inputs = wave([member("a", "done"), member("b", "done")]) as unknown as Props & WaveInputs;
   const changesTo = async (news: WaveInputs) =>
     Object.keys(
-      (await waveResource.diff?.({ id: "w", inputs, state: {} }, news as unknown as Props, call))?.changes ??
-        {},
+      (await waveResource.diff?.({ id: "w", inputs, state: {} }, news as unknown as Props))?.changes ?? {},
     );
   expect(await changesTo({ ...inputs, maxFailures: 3, soakSeconds: 9, waiting: ["x"] })).toEqual([]);
   const [a, b] = inputs.members;

@@ -10,23 +10,20 @@ const maxShown = 8 * 1024;
 
 export class LineSplitter {
   readonly #decoder = new StringDecoder("utf8");
-  readonly #emit: (line: string) => void;
   #partial = "";
 
-  constructor(emit: (line: string) => void) {
-    this.#emit = emit;
-  }
+  constructor(private readonly emit: (line: string) => void) {}
 
   write(chunk: Buffer): void {
     const lines = (this.#partial + this.#decoder.write(chunk)).split(/\r\n|\n|\r(?=.)/s);
     this.#partial = (lines.pop() ?? "").slice(0, maxShown);
-    for (const line of lines) this.#emit(line.slice(0, maxShown));
+    for (const line of lines) this.emit(line.slice(0, maxShown));
   }
 
   /** Emits what came after the last newline. */
   end(): void {
     const rest = (this.#partial + this.#decoder.end()).replace(/\r$/, "");
     this.#partial = "";
-    if (rest) this.#emit(rest);
+    if (rest) this.emit(rest);
   }
 }

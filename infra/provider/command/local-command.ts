@@ -27,45 +27,40 @@ export const localCommand: ResourceHandler = {
   previewCreate: (inputs) => ({ ...inputs, stdout: unknown, stderr: unknown }),
   previewUpdate: (_existing, inputs) => ({ ...inputs, stdout: unknown, stderr: unknown }),
   create: async (inputs, call) => {
-    const output = await run(checked(inputs).create, checked(inputs), { stdout: "", stderr: "" }, call);
+    const output = await run(["create"], inputs, {}, call);
     return { id: call.name + randomBytes(4).toString("hex"), state: { ...inputs, ...output } };
   },
-  update: async ({ state }, inputs, call) => {
-    const news = checked(inputs);
-    return { ...inputs, ...(await run(news.update ?? news.create, news, outputOf(state), call)) };
-  },
+  update: async ({ state }, inputs, call) => ({
+    ...inputs,
+    ...(await run(["update", "create"], inputs, state, call)),
+  }),
   delete: async ({ state }, call) => {
-    await run(checked(state).delete, checked(state), outputOf(state), call);
+    await run(["delete"], state, state, call);
   },
 };
 
-/** What `check` let through has the shape that it checked. */
-function checked(props: Props): CommandInputs {
-  return props as CommandInputs;
-}
-
-function outputOf({ stdout = "", stderr = "" }: Props): Output {
-  return { stdout, stderr } as Output;
-}
-
 /**
- * Runs the command to its end, showing its lines as they come.
+ * Runs the first command that is given for the occasion to its end, showing its lines as they come.
  *
- * @param previous what the last run wrote, for the command's environment; returned where there is no command
+ * @param props what `check` let through
+ * @param state with what the last run wrote, for the command's environment; that is returned where there is no command
  * @throws UserError with the exit status, the command and what it wrote, where it fails or cannot start
  */
 async function run(
-  command: string | undefined,
-  inputs: CommandInputs,
-  previous: Output,
+  occasions: readonly ("create" | "update" | "delete")[],
+  props: Props,
+  state: Props,
   { name, log, signal }: Call,
 ): Promise<Output> {
-  if (command === undefined) return previous;
+  const inputs = props as CommandInputs;
+  const { stdout = "", stderr = "" } = state as Partial<Output>;
+  const command = occasions.map((occasion) => inputs[occasion]).find((given) => typeof given === "string");
+  if (command === undefined) return { stdout, stderr };
   signal.throwIfAborted();
   const [program = "/bin/sh", ...args] = inputs.interpreter?.length ? inputs.interpreter : ["/bin/sh", "-c"];
   const child = execa(program, [...args, command], {
     cwd: inputs.dir,
-    env: { ...inputs.environment, ...previousOutput(inputs, previous) },
+    env: { ...inputs.environment, ...previousOutput(inputs, { stdout, stderr }) },
     // Without input the command reads /dev/null, never the pipe that the engine holds.
     ...(inputs.stdin ? { input: inputs.stdin } : { stdin: "ignore" }),
     all: true,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { pruneOperations } from "./prune-operations.ts";
-import { smolLM2 as before } from "./testing/shapes.ts";
+import { awqOperations, pruneOperations } from "./operations.ts";
+import { llama8B, smolLM2 as before } from "./testing/shapes.ts";
 
 const after = { ...before, ffnSize: 1280 };
 const operations = (params: object): number =>
@@ -25,5 +25,25 @@ describe("pruneOperations", () => {
     expect(more({ reconstruct: true })).toBeGreaterThan(0);
     const twice = { calibrationTokens: 8192 };
     expect(operations({ ...search, ...twice }) - operations(twice)).toBe(more(search));
+  });
+});
+
+describe("awqOperations", () => {
+  const params = { calibrationTokens: 2048, gridPoints: 20 };
+
+  it("grow with the text and with the exponents tried", () => {
+    const twice = awqOperations({ ...params, calibrationTokens: 4096 }, llama8B);
+    expect(twice / awqOperations(params, llama8B)).toBe(2);
+    expect(
+      awqOperations({ ...params, gridPoints: 40 }, llama8B) / awqOperations(params, llama8B),
+    ).toBeCloseTo(2, 1);
+  });
+
+  it("count the output of attention only where no value feeds several heads", () => {
+    const perLayer = (shape: typeof llama8B) =>
+      (awqOperations(params, shape) - awqOperations({ ...params, gridPoints: 0 }, shape)) /
+      (2 * 2048 * 20 * 32);
+    expect(perLayer(llama8B)).toBe(2 * 4096 * 128 * 40 + 4 * 4096 * 14336);
+    expect(perLayer({ ...llama8B, kvHeads: 32 })).toBe(5 * 4096 * 4096 + 4 * 4096 * 14336);
   });
 });
