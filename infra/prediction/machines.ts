@@ -31,7 +31,7 @@ export function speedOnAws(aws: Pick<AwsBuilderConfig, "gpu" | "build">): SpeedO
 
 /** Speed of an instance type. */
 export function speedOf(type: string): Speed {
-  const known = priceFile().types[type];
+  const known = priceFile.types[type];
   const flops = known?.gpu === undefined ? undefined : gpuFlops[known.gpu];
   // A virtual core is half of a physical one.
   return { cores: (known?.cores ?? usualCores) / 2, ...(flops !== undefined && { flops }) };

@@ -1,11 +1,10 @@
-import Table from "cli-table3";
 import type { AwsBuilderConfig } from "../config/aws-schema.ts";
 import { formatDuration, formatUsd } from "../../common/units.ts";
 import { UserError } from "../../common/user-error.ts";
 import { instanceFor, instanceNames, type InstanceName } from "../stage/instance-for.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import type { StageCost } from "./stage-costs.ts";
-import { plainTable } from "../../common/plain-table.ts";
+import { formatTable } from "../../common/plain-table.ts";
 import { diskPerHour, priceFile, priceOf, type HourlyPrice } from "../config/prices.ts";
 
 /** Booting, packages, llama.cpp's tools; and the while an instance waits for another job. Assumed. */
@@ -83,27 +82,16 @@ export function sumOf({ lines }: PlanCost): HourlyPrice & { seconds: number } {
 /** A plan's cost as `preview` shows it, priced line by line; empty when no stage needs an instance. */
 export function describeCost(cost: PlanCost, { region, maxCostUsd, onDemand }: AwsBuilderConfig): string {
   if (cost.lines.length === 0) return "";
-  const table = new Table({
-    ...plainTable,
-    head: ["on AWS", "instance", "type", "hours", "spot", "on demand"],
-    colAligns: ["left", "left", "left", "right", "right", "right"],
-  });
-  const row = (
-    what: string,
-    instance: string,
-    type: string,
-    part: Omit<CostLine, "what" | "instance" | "type">,
-  ) =>
-    table.push([
-      what,
-      instance,
-      type,
-      (part.seconds / 3600).toFixed(2),
-      formatUsd(part.spot),
-      formatUsd(part.onDemand),
-    ]);
-  for (const { what, instance, type, ...part } of cost.lines) row(what, instance, type, part);
-  row("sum", "", "", sumOf(cost));
+  const sum = { what: "sum", instance: "", type: "", ...sumOf(cost) };
+  const rows = [...cost.lines, sum].map(({ what, instance, type, seconds, spot, onDemand }) => [
+    what,
+    instance,
+    type,
+    (seconds / 3600).toFixed(2),
+    formatUsd(spot),
+    formatUsd(onDemand),
+  ]);
+  const figures = ["hours", "spot", "on demand"];
   const unknown =
     cost.unknown.length === 0
       ? []
@@ -111,9 +99,9 @@ export function describeCost(cost: PlanCost, { region, maxCostUsd, onDemand }: A
           `not in the sum, because nothing says yet how large the model is (base.config in the recipe does): ${cost.unknown.join(", ")}`,
         ];
   return [
-    table.toString(),
+    formatTable(["on AWS", "instance", "type", ...figures], rows, figures),
     ...unknown,
-    `predicted hours; prices of ${priceFile().asOf} in ${region}. Spot first${onDemand ? ", on demand where there is none" : ""}; no instance costs more than $${maxCostUsd} (builder.aws.maxCostUsd)`,
+    `predicted hours; prices of ${priceFile.asOf} in ${region}. Spot first${onDemand ? ", on demand where there is none" : ""}; no instance costs more than $${maxCostUsd} (builder.aws.maxCostUsd)`,
   ].join("\n");
 }
 
