@@ -23,6 +23,8 @@ export class PlaybookProgress {
   #task = "connecting";
   readonly #recap = { ok: 0, changed: 0, skipped: 0, failed: 0, tasks: 0, changedTasks: [] as string[] };
   failure: TaskFinished | undefined;
+  /** Ansible has reported how the play ended. */
+  isOver = false;
   results: Record<string, unknown> = {};
 
   /** @param expectedTasks how many tasks the last run had, for "3/14" */
@@ -40,6 +42,7 @@ export class PlaybookProgress {
         this.#recap.tasks += 1;
         break;
       case "stats":
+        this.isOver = true;
         this.results = { ...event.custom, ...event.customByHost?.[this.#host] };
         break;
       case "ok":

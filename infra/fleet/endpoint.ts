@@ -84,7 +84,7 @@ export function makeEndpoint(config: EndpointConfig, fleet: readonly Host[]): pu
     },
     {
       dependsOn: fleet.flatMap(({ readyWhen }) => readyWhen),
-      ...(member?.machine && { deletedWith: member.machine }),
+      deletedWith: member?.machine,
     },
   );
   const publicPort = member?.isVirtual ? member.ports.apply(({ endpoint = port }) => endpoint) : port;

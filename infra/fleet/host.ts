@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { HostConfig } from "../config/hosts.ts";
+import type { HostConfig, Settings } from "../config/hosts.ts";
 import type { Toolchain } from "../../toolchain/toolchain.ts";
 import { VirtualPi } from "../virtual-pi/virtual-pi.ts";
 import { hostAndPort } from "../ssh/address.ts";
@@ -9,16 +9,8 @@ import type { Machine } from "../ssh/machine.ts";
 export type HostPort = "node" | "agent" | "endpoint" | "peers";
 
 /** A host of the fleet, real or virtual. */
-export interface Host {
-  name: string;
-  group?: string;
+export interface Host extends Omit<Settings, "where"> {
   isVirtual: boolean;
-  build: HostConfig["build"];
-  /** What it means for its wave when it does not answer. */
-  unreachable: HostConfig["unreachable"];
-  labels: HostConfig["labels"];
-  /** Settings of llama-server. */
-  server: HostConfig["server"];
   /** Address at which this machine reaches the host. */
   address: string;
   /** Ports at which this machine reaches what is on the host, by name; `http` is llama-server. */
@@ -41,14 +33,7 @@ export function makeHost(
   toolchain: Toolchain,
 ): Host {
   const { name, group, build, unreachable, labels, server } = config;
-  const common = {
-    name,
-    ...(group !== undefined && { group }),
-    build,
-    unreachable,
-    labels,
-    server,
-  };
+  const common = { name, group, build, unreachable, labels, server };
   if (!("virtual" in config)) {
     return {
       ...common,

@@ -1,37 +1,35 @@
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { machineSchema } from "../../ssh/machine.ts";
 import { formatDuration } from "../../../common/units.ts";
 import { UserError, type Problem } from "../../../common/user-error.ts";
-import { repoRoot } from "../../../common/paths.ts";
+import type { Args } from "../../plugin/args.ts";
 import { checkAgainst } from "../../plugin/check-against.ts";
 import { diffProps } from "../../plugin/detailed-diff.ts";
 import type { Call, Props, ResourceHandler } from "../../plugin/handler.ts";
-import { omit, routeKeys, runOnHost } from "./playbook-resource.ts";
+import { omit, outcomeSchema, playbookFile, routeKeys, runOnHost } from "./playbook-resource.ts";
 
+/** A host of a wave, and what came of its playbook. */
 const member = z.strictObject({
   host: machineSchema,
-  /** Digest of the release that the host is to serve. */
+  /** Digest of the release that it is to serve. */
   release: z.string().min(1),
-  outcome: z.strictObject({
-    status: z.enum(["done", "failed", "skipped"]),
-    reason: z.string().optional(),
-    at: z.number(),
-  }),
+  outcome: outcomeSchema,
   /** Variables of the probe. */
   vars: z.record(z.string(), z.unknown()).default({}),
 });
 
 const schema = z.strictObject({
   members: z.array(member).min(1),
+  /** Whether its hosts have only been brought the release: nothing serves it yet. */
   staging: z.boolean().default(false),
+  /** Hosts that may fail without stopping the rollout. */
   maxFailures: z.int().min(0),
+  /** Seconds for which the wave has to stay healthy; 0 looks at no host again. */
   soakSeconds: z.number().min(0),
-  probe: z
-    .string()
-    .refine((path) => existsSync(resolve(repoRoot, path)), { error: "no such file in the repository" }),
+  /** Playbook that fails on a host that is not healthy any more. */
+  probe: playbookFile,
+  /** Maximum concurrent probes. */
   concurrency: z.int().min(1),
   /** Names of the hosts in the waves before this one. */
   served: z.array(z.string()).default([]),
@@ -39,6 +37,7 @@ const schema = z.strictObject({
   waiting: z.array(z.string()).default([]),
 });
 
+export type WaveArgs = Args<z.input<typeof schema>>;
 export type WaveInputs = z.infer<typeof schema>;
 type Member = WaveInputs["members"][number];
 
@@ -60,7 +59,7 @@ function whatCounts(inputs: Props): Props {
   const { members } = inputs as { members?: unknown };
   if (!Array.isArray(members)) return { members };
   const named = members.map((member: Member, index) => {
-    const { host, ...rest } = omit(member, ["vars"]) as Member;
+    const { host, ...rest } = omit(member, ["vars"]);
     // At preview the host of a machine that is not made yet is an unknown, which has no name.
     const { name = String(index) } = host as { name?: string };
     return [name, { ...rest, host: omit(host, routeKeys) }] as const;
@@ -114,11 +113,10 @@ async function probe(
   inputs: WaveInputs,
   call: Call,
 ): Promise<[string, string][]> {
+  const { probe: playbook, concurrency } = inputs;
   const looks = serving.map(async ({ host, vars }): Promise<[string, string] | undefined> => {
-    const { probe: playbook, concurrency } = inputs;
-    const run = { playbook, host, vars, secretVars: {}, files: [], check: false, concurrency };
     try {
-      await runOnHost(run, call.log, call.signal);
+      await runOnHost({ playbook, host, vars, concurrency }, call.log, call.signal);
       return undefined;
     } catch (error) {
       if (!(error instanceof UserError) || call.signal.aborted) throw error;
