@@ -17,3 +17,13 @@ function unknownKeyMessage(key: string, known: readonly string[]): string {
     ? `unknown key; known here: ${known.join(", ")}`
     : `unknown key; did you mean "${candidate}"?`;
 }
+
+/** A zod issue as paths and what is wrong there: the issue of `strict` is one for every unknown key. */
+export function issuePlaces(issue: z.core.$ZodIssue): { path: PropertyKey[]; what: string }[] {
+  if (issue.code !== "unrecognized_keys") return [{ path: issue.path, what: issue.message }];
+  const messages = issue.message.split("\n");
+  return issue.keys.map((key, index) => ({
+    path: [...issue.path, key],
+    what: messages[index] ?? "unknown key",
+  }));
+}

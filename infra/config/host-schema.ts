@@ -1,6 +1,5 @@
 import { z } from "zod";
-import { duration } from "./duration.ts";
-import { size } from "./size.ts";
+import { duration, size } from "./quantity.ts";
 import { strict } from "../../common/strict.ts";
 import { access, port, sharedAccess } from "../ssh/machine.ts";
 
