@@ -134,22 +134,19 @@ async function converge(id: string, given: Props, call: Call, state?: Props): Pr
     if (!(error instanceof UserError)) throw error;
     const isUnreachable = error instanceof ConnectionFailure && !error.isPermanent;
     const skipped = isUnreachable && inputs.unreachable === "skip";
-    const kept = { ...state, results: state?.results ?? {} };
+    const left = {
+      ...state,
+      results: state?.results ?? {},
+      drift: [skipped ? "it was down at the last run" : "the last run did not come to its end"],
+      outcome: outcome(skipped ? "skipped" : "failed", error.message),
+    };
     if (!call.signal.aborted && (skipped || inputs.failures === "report")) {
       call.log.warn(skipped ? `${error.message}; skipped until the next \`up\`` : error.message);
-      const ended = outcome(skipped ? "skipped" : "failed", error.message);
-      return { ...kept, drift: [skipped ? "it was down at the last run" : unfinished], outcome: ended };
+      return left;
     }
-    if (!(error instanceof PlaybookFailed)) throw error;
-    throw new InitializationFailed(
-      id,
-      { ...kept, drift: [unfinished], outcome: outcome("failed", error.message) },
-      error.message,
-    );
+    throw error instanceof PlaybookFailed ? new InitializationFailed(id, left, error.message) : error;
   }
 }
-
-const unfinished = "the last run did not come to its end";
 
 function outcome(status: PlaybookOutcome["status"], reason?: string): PlaybookOutcome {
   return { status, ...(reason !== undefined && { reason }), at: Math.round(Date.now() / 1000) };
