@@ -3,7 +3,7 @@ import { UserError, type Problem } from "../../common/user-error.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { Machine } from "../ssh/machine.ts";
 import { defaultUser, type virtualHost, type WrittenHost } from "./host-schema.ts";
-import { nearest } from "../../common/nearest.ts";
+import { didYouMean } from "../../common/nearest.ts";
 import type { StackConfig } from "./schema.ts";
 import { resolveServer, type ServerSettings } from "./server-settings.ts";
 
@@ -89,10 +89,9 @@ function unusedGroups(placed: readonly PlacedHost[], { groups }: StackConfig): P
   const used = [...new Set(placed.flatMap(({ host }) => host.group ?? []))];
   return Object.keys(groups)
     .filter((name) => !used.includes(name))
-    .map((name) => {
-      const candidate = nearest(name, used);
-      const remedy =
-        candidate === undefined ? "name it at a host, or remove it" : `did you mean "${candidate}"?`;
-      return { where: `pipress:groups.${name}`, what: "no host is in this group", remedy };
-    });
+    .map((name) => ({
+      where: `pipress:groups.${name}`,
+      what: "no host is in this group",
+      remedy: didYouMean(name, used) ?? "name it at a host, or remove it",
+    }));
 }

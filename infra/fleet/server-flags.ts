@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { nearest } from "../../common/nearest.ts";
+import { didYouMean } from "../../common/nearest.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import type { HostConfig } from "../config/hosts.ts";
 import type { StackConfig } from "../config/schema.ts";
@@ -52,24 +52,20 @@ export function checkServerFlags(
   where: string,
   version: string,
 ): void {
+  const allowed = Object.keys(known).filter((name) => !refused.has(name));
   const problems = Object.entries(flags).flatMap(([flag, value]): Problem[] => {
     const path = `${where}.${flag}`;
     const reason = refused.get(flag);
     if (reason !== undefined) return [{ where: path, what: `${flag} ${reason}`, remedy: "leave it out" }];
     const option = known[flag];
-    if (option === undefined) return [unknownFlag(path, flag, known, version)];
-    const expected = value === true ? 0 : 1;
-    if (option.values === expected) return [];
+    if (option === undefined) {
+      const what = `llama-server ${version} does not know ${flag}`;
+      return [{ where: path, what, remedy: didYouMean(flag, allowed) ?? "leave it out" }];
+    }
+    if (option.values === (value === true ? 0 : 1)) return [];
     return [{ where: path, what: `${flag} takes ${option.values} values`, remedy: remedyFor(option.values) }];
   });
   if (problems.length > 0) throw new UserError(problems);
-}
-
-function unknownFlag(where: string, flag: string, known: KnownFlags, version: string): Problem {
-  const allowed = Object.keys(known).filter((name) => !refused.has(name));
-  const candidate = nearest(flag, allowed);
-  const remedy = candidate === undefined ? "leave it out" : `did you mean "${candidate}"?`;
-  return { where, what: `llama-server ${version} does not know ${flag}`, remedy };
 }
 
 function remedyFor(values: number): string {

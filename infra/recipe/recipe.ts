@@ -3,7 +3,7 @@ import { basename, isAbsolute, join, resolve } from "node:path";
 import type { ErrorObject } from "ajv";
 import { parse, YAMLParseError } from "yaml";
 import { compileSchema } from "../../common/json-schema.ts";
-import { nearest } from "../../common/nearest.ts";
+import { didYouMean, unknownKey } from "../../common/nearest.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import { repoRoot } from "../../common/paths.ts";
 import { quantizeProblems } from "./quantize-problems.ts";
@@ -43,11 +43,10 @@ function recipePath(nameOrPath: string): string {
     : join(recipesDir, `${nameOrPath}.yaml`);
   if (existsSync(path)) return path;
   const names = readdirSync(recipesDir).map((file) => basename(file, ".yaml"));
-  const candidate = nearest(nameOrPath, names);
   throw new UserError({
     where: "pipress:recipe",
     what: isPath ? `there is no file ${path}` : `there is no recipe "${nameOrPath}"`,
-    remedy: candidate === undefined ? `one of: ${names.join(", ")}` : `did you mean "${candidate}"?`,
+    remedy: didYouMean(nameOrPath, names) ?? `one of: ${names.join(", ")}`,
   });
 }
 
@@ -71,15 +70,7 @@ function recipeProblems(errors: readonly ErrorObject[], file: string): Problem[]
     if (error.keyword === "additionalProperties") {
       const { additionalProperty: key } = error.params as { additionalProperty: string };
       const known = Object.keys((error.parentSchema?.properties ?? {}) as object);
-      const candidate = nearest(key, known);
-      return {
-        where: where(key),
-        what: candidate
-          ? `unknown key; did you mean "${candidate}"?`
-          : known.length > 0
-            ? `unknown key; known here: ${known.join(", ")}`
-            : "unknown key",
-      };
+      return { where: where(key), what: unknownKey(key, known) };
     }
     if (error.keyword === "required")
       return {

@@ -1,6 +1,6 @@
 import type { Machine } from "../../ssh/machine.ts";
 import type { HostConfig } from "../../config/hosts.ts";
-import { nearest } from "../../../common/nearest.ts";
+import { didYouMean } from "../../../common/nearest.ts";
 import { closeConnections } from "../../ansible/run.ts";
 import { UserError } from "../../../common/user-error.ts";
 import type { ResourceLog } from "../../plugin/handler.ts";
@@ -16,11 +16,10 @@ export function chooseHosts(fleet: readonly HostConfig[], name: string): HostCon
   const known = [...new Set(fleet.flatMap(({ name, group = name }) => [name, group]))];
   if (known.length === 0)
     throw new UserError({ where: name, what: "the stack has no hosts", remedy: "is it the stack you mean?" });
-  const candidate = nearest(name, known);
   throw new UserError({
     where: name,
     what: "the stack has no host and no group of this name",
-    remedy: candidate === undefined ? `one of: ${known.join(", ")}` : `did you mean "${candidate}"?`,
+    remedy: didYouMean(name, known) ?? `one of: ${known.join(", ")}`,
   });
 }
 
