@@ -68,7 +68,12 @@ async function runPlay(
       temp: join(folder, "tmp"),
     };
     await writeFile(paths.inventory, JSON.stringify(inventory(hosts)), { mode: 0o600 });
-    const logs = await Promise.all(members.map((member) => openLog(play, member)));
+    const logOf = `${playbookName(play.playbook)}${play.check ? "-check" : ""}`;
+    const opened = members.map(async (member) => ({
+      member,
+      log: await RunLog.open(play.logFolder, `${member.name}-${logOf}`),
+    }));
+    const logs = await Promise.all(opened);
     const redact = redactor(members.map(({ secretVars }) => secretVars));
     const command = playbookCommand(paths, { check: play.check, forks }, process.env);
     const exitCode = await run(command, signal, (line) => {
@@ -82,9 +87,7 @@ async function runPlay(
       }
     });
     const problems = logs.map(async ({ member, log }) => {
-      const problem = signal.aborted
-        ? cancelled(member, log, signal)
-        : whyUnfinished(play, member, log, exitCode);
+      const problem = whyUnfinished(play, member, log, exitCode, signal);
       await log.close(problem !== undefined);
       return [member, problem] as const;
     });
@@ -93,14 +96,6 @@ async function runPlay(
     clearInterval(ticker);
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-async function openLog(
-  { playbook, check, logFolder }: Play,
-  member: PlayMember,
-): Promise<{ member: PlayMember; log: RunLog }> {
-  const name = [member.name, playbookName(playbook), ...(check ? ["check"] : [])].join("-");
-  return { member, log: await RunLog.open(logFolder, name) };
 }
 
 function showProgress({ log, progress }: PlayMember): void {
@@ -113,30 +108,27 @@ function concerns(event: AnsibleEvent | undefined, { name }: PlayMember): boolea
   return host === undefined || host === null || host === name;
 }
 
-function cancelled({ name }: PlayMember, log: RunLog, { reason }: AbortSignal): Problem {
-  const why = reason instanceof UserError ? reason.message : "cancelled";
-  return {
-    where: name,
-    what: `${why}; what the host had begun it finishes by itself, and it goes on serving`,
-    remedy: `run \`up\` again to go on; log: ${log.path}`,
-  };
-}
-
 /** Why the play did not come to its end on this host; undefined where it did. */
 function whyUnfinished(
   { playbook }: Play,
-  { name, progress }: PlayMember,
+  { name, progress: { failure, isOver } }: PlayMember,
   log: RunLog,
   exitCode: number | undefined,
+  { aborted, reason }: AbortSignal,
 ): Problem | undefined {
-  const { failure, isOver } = progress;
   const remedy = `log: ${log.path}`;
-  if (failure !== undefined)
+  if (aborted) {
+    const why = reason instanceof UserError ? reason.message : "cancelled";
     return {
-      where: `${name} / ${describeTask(failure)}`,
-      what: (failure.msg ?? "the task failed without a message").trim(),
-      remedy,
+      where: name,
+      what: `${why}; what the host had begun it finishes by itself, and it goes on serving`,
+      remedy: `run \`up\` again to go on; ${remedy}`,
     };
+  }
+  if (failure !== undefined) {
+    const what = (failure.msg ?? "the task failed without a message").trim();
+    return { where: `${name} / ${describeTask(failure)}`, what, remedy };
+  }
   // A play that ended as it should has another exit code where it failed on another host.
   if (exitCode === 0 || isOver) return undefined;
   const what = `ansible-playbook ended with code ${exitCode ?? "unknown"}: ${log.lastText}`;

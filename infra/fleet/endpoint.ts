@@ -75,7 +75,7 @@ export function makeEndpoint(config: EndpointConfig, fleet: readonly Host[]): pu
         certificate === undefined ? {} : { pipress_endpoint_certificate: readCertificate(certificate) },
     },
     {
-      dependsOn: fleet.flatMap(({ readyWhen }) => readyWhen),
+      dependsOn: fleet.flatMap(({ machine }) => machine ?? []),
       deletedWith: member?.machine,
     },
   );

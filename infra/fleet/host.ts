@@ -20,7 +20,6 @@ export interface Host extends Omit<Settings, "where"> {
   baseUrl: pulumi.Output<string>;
   /** The virtual machine, whose end ends everything on it. */
   machine?: VirtualPi;
-  readyWhen: readonly pulumi.Resource[];
 }
 
 /**
@@ -42,7 +41,6 @@ export function makeHost(
       ports: pulumi.output({ http: server.port, ...further }),
       connection: pulumi.output(config.machine),
       baseUrl: pulumi.output(`http://${hostAndPort(config.machine.address, server.port)}/v1`),
-      readyWhen: [],
     };
   }
   const { memory, cpus, disk } = config.virtual;
@@ -63,6 +61,5 @@ export function makeHost(
     machine,
     connection: pulumi.output({ name, address, port: sshPort, user, privateKeyFile, hostKey }),
     baseUrl: pulumi.interpolate`http://${address}:${ports.apply(({ http }) => http)}/v1`,
-    readyWhen: [machine],
   };
 }

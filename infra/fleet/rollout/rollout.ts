@@ -54,7 +54,11 @@ export class Rollout extends pulumi.ComponentResource {
       new Playbook(
         resourceName,
         { ...playbookArgs(host, args, position), contentDigest, ...inputs },
-        { parent: this, dependsOn: [...position.after, ...host.readyWhen], deletedWith: host.machine },
+        {
+          parent: this,
+          dependsOn: [...position.after, ...(host.machine ? [host.machine] : [])],
+          deletedWith: host.machine,
+        },
       );
     this.playbooks = rollOutInWaves(
       {
