@@ -45,35 +45,30 @@ export class Rollout extends pulumi.ComponentResource {
     const { hosts, steps, releaseOf, apiKey } = args;
     // The same for all hosts; to find it out takes longer than all else about a host.
     const contentDigest = ansibleDigest();
-    const declare = (
-      resourceName: string,
-      host: Host,
-      position: WavePosition<Host>,
-      inputs: Pick<PlaybookArgs, "playbook" | "removal" | "secretVars">,
-    ): Playbook =>
-      new Playbook(
-        resourceName,
-        { ...playbookArgs(host, args, position), contentDigest, ...inputs },
-        {
-          parent: this,
-          dependsOn: [...position.after, ...(host.machine ? [host.machine] : [])],
-          deletedWith: host.machine,
-        },
-      );
+    const declare =
+      (suffix: string, inputs: Pick<PlaybookArgs, "playbook" | "removal" | "secretVars">) =>
+      (host: Host, position: WavePosition<Host>): Playbook =>
+        new Playbook(
+          `${host.name}${suffix}`,
+          { ...playbookArgs(host, args, position), contentDigest, ...inputs },
+          {
+            parent: this,
+            dependsOn: [...position.after, ...(host.machine ? [host.machine] : [])],
+            deletedWith: host.machine,
+          },
+        );
     this.playbooks = rollOutInWaves(
       {
         hosts,
         steps,
         // Fetches the release; what runs on the host goes on as it is.
-        stage: (host, position) =>
-          declare(`${host.name}-staged`, host, position, { playbook: "ansible/stage.yml" }),
+        stage: declare("-staged", { playbook: "ansible/stage.yml" }),
         // Switches the host to the release, by its health check.
-        playbook: (host, position) =>
-          declare(host.name, host, position, {
-            playbook: "ansible/site.yml",
-            removal: "ansible/remove.yml",
-            secretVars: { pipress_api_keys: [apiKey] },
-          }),
+        playbook: declare("", {
+          playbook: "ansible/site.yml",
+          removal: "ansible/remove.yml",
+          secretVars: { pipress_api_keys: [apiKey] },
+        }),
         releaseOf: (host) => releaseOf(host).digest,
         probe: "ansible/probe.yml",
         probeVars: (host) => ({ pipress_digest: releaseOf(host).digest, pipress_port: host.server.port }),
