@@ -50,25 +50,22 @@ export class Batches<Task, Member extends { name: string }, Result> {
    * @param signal what cancels the work: members that others cancel are in different batches
    */
   expect(task: Task, signal: AbortSignal): BatchEntry<Member, Result> {
-    let batch = this.#batches.find((open) => isDeepStrictEqual(open.task, task) && open.signal === signal);
-    if (batch === undefined) {
-      batch = { task, signal, expected: 0, ready: [] };
-      this.#batches.push(batch);
-    }
-    const own = batch;
-    own.expected += 1;
+    const open = this.#batches.find((other) => isDeepStrictEqual(other.task, task) && other.signal === signal);
+    const batch: Batch<Task, Member, Result> = open ?? { task, signal, expected: 0, ready: [] };
+    if (open === undefined) this.#batches.push(batch);
+    batch.expected += 1;
     let settled = false;
     const leave = (): void => {
       if (settled) return;
       settled = true;
-      this.#settled(own);
+      this.#settled(batch);
     };
     return {
       join: (member) =>
         new Promise((resolve, reject) => {
           // Two members of one name would be one in an inventory.
-          if (own.ready.some((other) => other.member.name === member.name)) this.#begin(own);
-          own.ready.push({ member, resolve, reject });
+          if (batch.ready.some((other) => other.member.name === member.name)) this.#begin(batch);
+          batch.ready.push({ member, resolve, reject });
           leave();
         }),
       leave,

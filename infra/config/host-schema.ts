@@ -151,4 +151,3 @@ export const endpointSchema = strict({
 
 /** A host as it is written down, before group and stack have filled what it leaves open. */
 export type WrittenHost = z.infer<typeof hostSchema>;
-export type GroupsConfig = z.infer<typeof groupsSchema>;

@@ -63,10 +63,6 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
 
 /** `["hosts", 1, "port"]` → `pipress:hosts[1].port`, as `pulumi config set --path` takes it. */
 function formatPath(path: readonly PropertyKey[]): string {
-  const text = path
-    .map((part, index) =>
-      typeof part === "number" ? `[${part}]` : index === 0 ? String(part) : `.${String(part)}`,
-    )
-    .join("");
-  return `${namespace}:${text}`;
+  const parts = path.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`));
+  return `${namespace}:${parts.join("").slice(1)}`;
 }
