@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { nearest } from "../common/nearest.ts";
+import { didYouMean } from "../common/nearest.ts";
 import { repoRoot } from "../common/paths.ts";
 import { UserError } from "../common/user-error.ts";
 import { loadFleet } from "../infra/config/fleet.ts";
@@ -123,11 +123,10 @@ function fileOf(stack: string): string {
   const file = join(repoRoot, `Pulumi.${name}.yaml`);
   if (existsSync(file)) return file;
   const known = namesOfStackFiles();
-  const candidate = nearest(name, known);
   throw new UserError({
     where: `Pulumi.${name}.yaml`,
     what: `there is no stack "${name}"`,
-    remedy: candidate === undefined ? `one of: ${known.join(", ")}` : `did you mean "${candidate}"?`,
+    remedy: didYouMean(name, known) ?? `one of: ${known.join(", ")}`,
   });
 }
 

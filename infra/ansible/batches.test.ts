@@ -7,7 +7,7 @@ const timeout = 60;
 
 function makeBatches(fails = false) {
   const began: string[][] = [];
-  const batches = new Batches<{ name: string }, string>((members) => {
+  const batches = new Batches<string, { name: string }, string>((members) => {
     began.push(members.map(({ name }) => name));
     if (fails) return Promise.reject(new Error("no such playbook"));
     return Promise.resolve(new Map(members.map((member) => [member, `${member.name} is done`])));

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from "node:util";
+
 /** A member that is ready, and where the outcome of its work goes. */
 interface Ready<Member, Result> {
   member: Member;
@@ -6,13 +8,13 @@ interface Ready<Member, Result> {
 }
 
 /** Members whose work can be done in one go. */
-interface Batch<Member, Result> {
-  key: string;
+interface Batch<Task, Member, Result> {
+  task: Task;
   signal: AbortSignal;
   /** How many are expected and not yet ready. */
   expected: number;
   ready: Ready<Member, Result>[];
-  timer: NodeJS.Timeout | undefined;
+  timer?: NodeJS.Timeout;
 }
 
 /** An expected member, which either joins or leaves. */
@@ -27,31 +29,33 @@ export interface BatchEntry<Member, Result> {
  * Collects what begins at about the same time into batches. The work of a batch begins when every expected member is ready,
  * or when no other has become ready for a while; members that are late make the next batch.
  */
-export class Batches<Member extends { name: string }, Result> {
-  readonly #work: (members: readonly Member[]) => Promise<ReadonlyMap<Member, Result>>;
-  readonly #timeout: number;
-  #batches: Batch<Member, Result>[] = [];
+export class Batches<Task, Member extends { name: string }, Result> {
+  #batches: Batch<Task, Member, Result>[] = [];
 
   /**
    * @param work of one batch; what it throws fails all members
    * @param timeout milliseconds that ready members wait for the next one
    */
-  constructor(work: (members: readonly Member[]) => Promise<ReadonlyMap<Member, Result>>, timeout: number) {
-    this.#work = work;
-    this.#timeout = timeout;
-  }
+  constructor(
+    private readonly work: (
+      members: readonly Member[],
+      task: Task,
+      signal: AbortSignal,
+    ) => Promise<ReadonlyMap<Member, Result>>,
+    private readonly timeout: number,
+  ) {}
 
   /**
-   * @param key what has to be equal for members to work together
+   * @param task what has to be equal for members to work together
    * @param signal what cancels the work: members that others cancel are in different batches
    */
-  expect(key: string, signal: AbortSignal): BatchEntry<Member, Result> {
-    const open = this.#batches.find((batch) => batch.key === key && batch.signal === signal);
-    const batch = open ?? { key, signal, expected: 0, ready: [], timer: undefined };
+  expect(task: Task, signal: AbortSignal): BatchEntry<Member, Result> {
+    const open = this.#batches.find((other) => isDeepStrictEqual(other.task, task) && other.signal === signal);
+    const batch: Batch<Task, Member, Result> = open ?? { task, signal, expected: 0, ready: [] };
     if (open === undefined) this.#batches.push(batch);
     batch.expected += 1;
     let settled = false;
-    const settle = (): void => {
+    const leave = (): void => {
       if (settled) return;
       settled = true;
       this.#settled(batch);
@@ -62,13 +66,13 @@ export class Batches<Member extends { name: string }, Result> {
           // Two members of one name would be one in an inventory.
           if (batch.ready.some((other) => other.member.name === member.name)) this.#begin(batch);
           batch.ready.push({ member, resolve, reject });
-          settle();
+          leave();
         }),
-      leave: settle,
+      leave,
     };
   }
 
-  #settled(batch: Batch<Member, Result>): void {
+  #settled(batch: Batch<Task, Member, Result>): void {
     batch.expected -= 1;
     if (batch.expected === 0) {
       this.#batches = this.#batches.filter((other) => other !== batch);
@@ -77,17 +81,16 @@ export class Batches<Member extends { name: string }, Result> {
       clearTimeout(batch.timer);
       batch.timer = setTimeout(() => {
         this.#begin(batch);
-      }, this.#timeout);
+      }, this.timeout);
     }
   }
 
-  #begin(batch: Batch<Member, Result>): void {
+  #begin(batch: Batch<Task, Member, Result>): void {
     clearTimeout(batch.timer);
-    batch.timer = undefined;
     // By name: who connected first is chance, and the log is named after the first.
     const ready = batch.ready.splice(0).sort((a, b) => a.member.name.localeCompare(b.member.name));
     if (ready.length === 0) return;
-    this.#work(ready.map(({ member }) => member)).then(
+    this.work(ready.map(({ member }) => member), batch.task, batch.signal).then(
       (results) => {
         for (const { member, resolve } of ready) resolve(results.get(member) as Result);
       },

@@ -1,13 +1,11 @@
 import { expect, test } from "vitest";
-import { inventory, playbookCommand, type PlaybookPaths } from "./command.ts";
-import { literal } from "./variables.ts";
+import { inventory, literal, playbookCommand, type PlaybookPaths } from "./command.ts";
 
 const paths: PlaybookPaths = {
   ansiblePlaybook: "/venv/bin/ansible-playbook",
   playbook: "/repo/ansible/site.yml",
-  ansibleFolder: "/repo/ansible",
-  runFolder: "/run/x",
   inventory: "/run/x/inventory.json",
+  temp: "/run/x/tmp",
 };
 
 test("all hosts are at work at the same time, and check mode only looks", () => {

@@ -1,24 +1,14 @@
 import { basename, dirname, join } from "node:path";
 import { CONNECT_TIMEOUT_SECONDS, type SshPaths } from "../ssh/config-file.ts";
-import { literal } from "./variables.ts";
-
-/** A command as data: what runs, not how. */
-export interface Command {
-  file: string;
-  args: readonly string[];
-  cwd: string;
-  env: Readonly<Record<string, string>>;
-}
 
 /** Where the parts of one run are. All paths are absolute. */
 export interface PlaybookPaths {
   ansiblePlaybook: string;
+  /** Beside it are ansible.cfg, roles and the event plugin. */
   playbook: string;
-  /** Folder of ansible.cfg, roles and the event plugin. */
-  ansibleFolder: string;
-  /** Private folder of this run. */
-  runFolder: string;
   inventory: string;
+  /** For Ansible's own files. */
+  temp: string;
 }
 
 /** A host of a run. */
@@ -30,42 +20,39 @@ export interface InventoryHost {
 }
 
 /**
- * The command line of ansible-playbook. Variables travel in the inventory, never as arguments or environment, where every
- * user of this machine could read them.
+ * The command line of ansible-playbook as data. Variables travel in the inventory, never as arguments or environment, where
+ * every user of this machine could read them.
  *
  * @param check only look: report what would change, change nothing
  * @param forks maximum concurrent hosts
  */
 export function playbookCommand(
-  paths: PlaybookPaths,
+  { ansiblePlaybook, playbook, inventory, temp }: PlaybookPaths,
   { check, forks }: { check: boolean; forks: number },
-  inherited: Readonly<Record<string, string | undefined>>,
-): Command {
+  inherited: NodeJS.ProcessEnv,
+) {
+  const cwd = dirname(playbook);
+  const mode = check ? ["--check", "--diff"] : [];
   return {
-    file: paths.ansiblePlaybook,
-    args: [
-      "--inventory",
-      paths.inventory,
-      "--forks",
-      String(forks),
-      ...(check ? ["--check", "--diff"] : []),
-      paths.playbook,
-    ],
-    cwd: paths.ansibleFolder,
+    file: ansiblePlaybook,
+    args: ["--inventory", inventory, "--forks", String(forks), ...mode, playbook],
+    cwd,
     env: {
-      ...pick(inherited, ["HOME", "SSH_AUTH_SOCK", "TMPDIR"]),
-      PATH: [dirname(paths.ansiblePlaybook), inherited.PATH ?? "/usr/bin:/bin"].join(":"),
+      HOME: inherited.HOME,
+      SSH_AUTH_SOCK: inherited.SSH_AUTH_SOCK,
+      TMPDIR: inherited.TMPDIR,
+      PATH: [dirname(ansiblePlaybook), inherited.PATH ?? "/usr/bin:/bin"].join(":"),
       LANG: "C.UTF-8",
       LC_ALL: "C.UTF-8",
       PYTHONUNBUFFERED: "1",
-      ANSIBLE_CONFIG: join(paths.ansibleFolder, "ansible.cfg"),
-      ANSIBLE_CALLBACK_PLUGINS: join(paths.ansibleFolder, "callback_plugins"),
+      ANSIBLE_CONFIG: join(cwd, "ansible.cfg"),
+      ANSIBLE_CALLBACK_PLUGINS: join(cwd, "callback_plugins"),
       ANSIBLE_STDOUT_CALLBACK: "pipress_events",
       // Each host goes at its own pace, one that is slow or gone holds up no other; no more than `forks` are under way at a time.
       ANSIBLE_STRATEGY: "host_pinned",
       ANSIBLE_NOCOLOR: "1",
       ANSIBLE_RETRY_FILES_ENABLED: "0",
-      ANSIBLE_LOCAL_TEMP: join(paths.runFolder, "tmp"),
+      ANSIBLE_LOCAL_TEMP: temp,
       ANSIBLE_PIPELINING: "1",
       ANSIBLE_HOST_KEY_CHECKING: "1",
       // One more try when the connection drops: by then the run's own connection is usually back.
@@ -89,15 +76,19 @@ export function inventory(hosts: readonly InventoryHost[]): object {
   return { all: { hosts: Object.fromEntries(entries) as Record<string, unknown> } };
 }
 
+/**
+ * Variables as they are to mean: text with `{{` or `{%` in it (the smoke test's prompt, an API key) is marked so that Ansible
+ * passes it on instead of running it as a template.
+ */
+export function literal(value: unknown): unknown {
+  if (typeof value === "string") return /\{[{%#]/.test(value) ? { __ansible_unsafe: value } : value;
+  if (Array.isArray(value)) return value.map(literal);
+  if (value !== null && typeof value === "object")
+    return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, literal(entry)]));
+  return value;
+}
+
 /** `site` of `/x/ansible/site.yml`. */
 export function playbookName(path: string): string {
   return basename(path).replace(/\.ya?ml$/, "");
-}
-
-function pick(
-  source: Readonly<Record<string, string | undefined>>,
-  names: readonly string[],
-): Record<string, string> {
-  const present = names.map((name) => [name, source[name]] as const).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(present) as Record<string, string>;
 }

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -58,19 +59,16 @@ export async function startContentServer(
       answer(response, 405, "GET or HEAD only\n");
     else sendFile(file, request, response, onTransfer, bytesPerSecond);
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
-  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
   return {
     port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => {
-          resolve();
-        });
-        server.closeAllConnections();
-      }),
+    async close() {
+      const closed = once(server, "close");
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
   };
 }
 
@@ -96,8 +94,11 @@ function sendFile(
   bytesPerSecond: number | undefined,
 ): void {
   const reply = send(request, encodeURI(file.path), {
-    ...{ dotfiles: "allow", index: false },
-    ...{ etag: false, lastModified: false, cacheControl: false },
+    dotfiles: "allow",
+    index: false,
+    etag: false,
+    lastModified: false,
+    cacheControl: false,
   });
   reply.on("headers", () => {
     // A reader that began with other content must not splice (If-Range); ours never changes under its digest.

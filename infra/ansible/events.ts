@@ -2,10 +2,8 @@ import { z } from "zod";
 
 const common = { role: z.string().nullish(), task: z.string().nullish(), host: z.string().nullish() };
 
-const started = z.looseObject({ ...common, event: z.literal("task") });
-
-/** A play begins, or a task tries once more (`until`). */
-const noted = z.looseObject({ ...common, event: z.enum(["play", "retry"]) });
+/** A task begins, a play begins, or a task tries once more (`until`). */
+const begun = z.looseObject({ ...common, event: z.enum(["task", "play", "retry"]) });
 
 const finished = z.looseObject({
   ...common,
@@ -25,7 +23,7 @@ const stats = z.looseObject({
   customByHost: z.record(z.string(), facts).nullish(),
 });
 
-const event = z.discriminatedUnion("event", [started, noted, finished, stats]);
+const event = z.discriminatedUnion("event", [begun, finished, stats]);
 
 /** What the callback plugin `pipress_events` says, one JSON object a line. */
 export type AnsibleEvent = z.infer<typeof event>;

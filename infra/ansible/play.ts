@@ -3,20 +3,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { type Problem, UserError } from "../../common/user-error.ts";
-import { type Command, inventory, playbookCommand, playbookName } from "./command.ts";
+import { readToolchain } from "../../toolchain/toolchain.ts";
+import type { ResourceLog } from "../plugin/handler.ts";
+import { inventory, type InventoryHost, playbookCommand, playbookName } from "./command.ts";
 import { type AnsibleEvent, parseEvent } from "./events.ts";
 import { describeTask, type PlaybookProgress } from "./progress.ts";
 import { redactor } from "./redact.ts";
 import { RunLog } from "./run-log.ts";
 import { Slots } from "./slots.ts";
-import type { SshPaths } from "../ssh/config-file.ts";
 
-/** What a play is, whichever hosts it is for. All paths are absolute. */
+/** What a play is, whichever hosts it is for. */
 export interface Play {
-  ansiblePlaybook: string;
+  /** Absolute path. */
   playbook: string;
-  /** Folder of ansible.cfg, roles and the event plugin. */
-  ansibleFolder: string;
   /** Only look: report what would change, change nothing. */
   check: boolean;
   /** Maximum concurrent hosts, over all plays. */
@@ -26,15 +25,10 @@ export interface Play {
 }
 
 /** A host that is connected and ready to be played on. */
-export interface PlayMember {
-  name: string;
-  /** Its ssh_config and the socket of its connection. */
-  ssh: SshPaths;
-  vars: Record<string, unknown>;
+export interface PlayMember extends InventoryHost {
   secretVars: Record<string, unknown>;
   progress: PlaybookProgress;
-  /** Shows a line of progress. */
-  show: (status: string) => void;
+  log: ResourceLog;
 }
 
 /** Limits how many hosts run tasks at once, across all plays. */
@@ -45,126 +39,110 @@ const slots = new Slots();
  * turn.
  * @returns why it did not come to its end, by host; undefined where it did
  */
-export function playOnHosts<Member extends PlayMember>(
+export function playOnHosts(
+  members: readonly PlayMember[],
   play: Play,
-  members: readonly Member[],
   signal: AbortSignal,
-): Promise<Map<Member, Problem | undefined>> {
+): Promise<Map<PlayMember, Problem | undefined>> {
   const forks = Math.min(play.concurrency, members.length);
   const waits = (): void => {
-    for (const { name, show } of members) show(`${name}: waiting for its turn`);
+    for (const { name, log } of members) log.status(`${name}: waiting for its turn`);
   };
   return slots.use(play.concurrency, forks, signal, () => runPlay(play, members, forks, signal), waits);
 }
 
-async function runPlay<Member extends PlayMember>(
+async function runPlay(
   play: Play,
-  members: readonly Member[],
+  members: readonly PlayMember[],
   forks: number,
   signal: AbortSignal,
-): Promise<Map<Member, Problem | undefined>> {
+): Promise<Map<PlayMember, Problem | undefined>> {
   const folder = await mkdtemp(join(process.env.XDG_RUNTIME_DIR ?? tmpdir(), "pipress-"));
+  const ticker = setInterval(() => members.forEach(showProgress), 7000);
   try {
-    const hosts = members.map(({ name, ssh, vars, secretVars }) => ({ name, ssh, vars: { ...vars, ...secretVars } }));
-    const inventoryFile = join(folder, "inventory.json");
-    await writeFile(inventoryFile, JSON.stringify(inventory(hosts)), { mode: 0o600 });
-    const paths = { ...play, runFolder: folder, inventory: inventoryFile };
-    const command = playbookCommand(paths, { check: play.check, forks }, process.env);
-    const parts = await Promise.all(members.map((member) => HostPart.open(play, member)));
+    const hosts = members.map(({ vars, secretVars, ...host }) => ({ ...host, vars: { ...vars, ...secretVars } }));
+    const paths = {
+      ansiblePlaybook: readToolchain().ansiblePlaybook,
+      playbook: play.playbook,
+      inventory: join(folder, "inventory.json"),
+      temp: join(folder, "tmp"),
+    };
+    await writeFile(paths.inventory, JSON.stringify(inventory(hosts)), { mode: 0o600 });
+    const logOf = `${playbookName(play.playbook)}${play.check ? "-check" : ""}`;
+    const opened = members.map(async (member) => ({
+      member,
+      log: await RunLog.open(play.logFolder, `${member.name}-${logOf}`),
+    }));
+    const logs = await Promise.all(opened);
     const redact = redactor(members.map(({ secretVars }) => secretVars));
+    const command = playbookCommand(paths, { check: play.check, forks }, process.env);
     const exitCode = await run(command, signal, (line) => {
       const shown = redact(line);
       const event = parseEvent(shown);
-      for (const part of parts) part.hear(shown, event);
+      for (const { member, log } of logs) {
+        if (!concerns(event, member)) continue;
+        log.write(shown, event !== undefined);
+        if (event !== undefined) member.progress.apply(event);
+        if (event?.event === "task") showProgress(member);
+      }
     });
-    const problems = parts.map(async (part) => [part.member, await part.end(exitCode, signal)] as const);
+    const problems = logs.map(async ({ member, log }) => {
+      const problem = whyUnfinished(play, member, log, exitCode, signal);
+      await log.close(problem !== undefined);
+      return [member, problem] as const;
+    });
     return new Map(await Promise.all(problems));
   } finally {
+    clearInterval(ticker);
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** What is one host's in a play: its log, and what is known of it. */
-class HostPart<Member extends PlayMember> {
-  readonly member: Member;
-  readonly #playbook: string;
-  readonly #log: RunLog;
-  readonly #ticker: NodeJS.Timeout;
-  /** Ansible has reported how the play ended. */
-  #over = false;
+function showProgress({ log, progress }: PlayMember): void {
+  log.status(progress.status);
+}
 
-  private constructor(playbook: string, member: Member, log: RunLog) {
-    this.member = member;
-    this.#playbook = playbook;
-    this.#log = log;
-    this.#ticker = setInterval(() => {
-      this.#show();
-    }, 7000);
-  }
+/** Whether a line is about this host; what names no host, and what Ansible itself says, is about all. */
+function concerns(event: AnsibleEvent | undefined, { name }: PlayMember): boolean {
+  const host = event !== undefined && "host" in event ? event.host : undefined;
+  return host === undefined || host === null || host === name;
+}
 
-  static async open<Member extends PlayMember>(
-    { playbook, check, logFolder }: Play,
-    member: Member,
-  ): Promise<HostPart<Member>> {
-    const logName = [member.name, playbookName(playbook), ...(check ? ["check"] : [])].join("-");
-    return new HostPart(playbook, member, await RunLog.open(logFolder, logName));
-  }
-
-  /** @param event what the line says; undefined where Ansible itself has something to say */
-  hear(line: string, event: AnsibleEvent | undefined): void {
-    const host = event !== undefined && "host" in event ? event.host : undefined;
-    if (host !== undefined && host !== null && host !== this.member.name) return;
-    this.#log.write(line, event !== undefined);
-    if (event === undefined) return;
-    this.member.progress.apply(event);
-    if (event.event === "stats") this.#over = true;
-    if (event.event === "task") this.#show();
-  }
-
-  /** Closes the log, and says why the play did not come to its end on this host. */
-  async end(exitCode: number | undefined, signal: AbortSignal): Promise<Problem | undefined> {
-    clearInterval(this.#ticker);
-    const problem = signal.aborted ? this.#cancelled(signal) : this.#failure(exitCode);
-    await this.#log.close(problem !== undefined);
-    return problem;
-  }
-
-  #show(): void {
-    this.member.show(this.member.progress.status);
-  }
-
-  #cancelled({ reason }: AbortSignal): Problem {
+/** Why the play did not come to its end on this host; undefined where it did. */
+function whyUnfinished(
+  { playbook }: Play,
+  { name, progress: { failure, isOver } }: PlayMember,
+  log: RunLog,
+  exitCode: number | undefined,
+  { aborted, reason }: AbortSignal,
+): Problem | undefined {
+  const remedy = `log: ${log.path}`;
+  if (aborted) {
     const why = reason instanceof UserError ? reason.message : "cancelled";
     return {
-      where: this.member.name,
+      where: name,
       what: `${why}; what the host had begun it finishes by itself, and it goes on serving`,
-      remedy: `run \`up\` again to go on; log: ${this.#log.path}`,
+      remedy: `run \`up\` again to go on; ${remedy}`,
     };
   }
-
-  #failure(exitCode: number | undefined): Problem | undefined {
-    const { failure } = this.member.progress;
-    if (failure !== undefined)
-      return {
-        where: `${this.member.name} / ${describeTask(failure)}`,
-        what: (failure.msg ?? "the task failed without a message").trim(),
-        remedy: `log: ${this.#log.path}`,
-      };
-    // A play that ended as it should has another exit code where it failed on another host.
-    if (exitCode === 0 || this.#over) return undefined;
-    return {
-      where: `${this.member.name} / ${playbookName(this.#playbook)}`,
-      what: `ansible-playbook ended with code ${exitCode ?? "unknown"}: ${this.#log.lastText}`,
-      remedy: `log: ${this.#log.path}`,
-    };
+  if (failure !== undefined) {
+    const what = (failure.msg ?? "the task failed without a message").trim();
+    return { where: `${name} / ${describeTask(failure)}`, what, remedy };
   }
+  // A play that ended as it should has another exit code where it failed on another host.
+  if (exitCode === 0 || isOver) return undefined;
+  const what = `ansible-playbook ended with code ${exitCode ?? "unknown"}: ${log.lastText}`;
+  return { where: `${name} / ${playbookName(playbook)}`, what, remedy };
 }
 
 /** Runs the command, hands over its output line by line, and returns its exit code. */
-async function run(command: Command, signal: AbortSignal, onLine: (line: string) => void): Promise<number | undefined> {
-  const child = execa(command.file, command.args, {
-    cwd: command.cwd,
-    env: command.env,
+async function run(
+  { file, args, ...where }: ReturnType<typeof playbookCommand>,
+  signal: AbortSignal,
+  onLine: (line: string) => void,
+): Promise<number | undefined> {
+  const child = execa(file, args, {
+    ...where,
     extendEnv: false,
     reject: false,
     stdin: "ignore",

@@ -16,20 +16,20 @@ export interface Recap {
 
 /** Keeps account of what a run of a playbook does on one host, event by event. */
 export class PlaybookProgress {
-  readonly #host: string;
-  readonly #now: () => number;
   readonly #started: number;
-  readonly #expected: number | undefined;
   #task = "connecting";
   readonly #recap = { ok: 0, changed: 0, skipped: 0, failed: 0, tasks: 0, changedTasks: [] as string[] };
   failure: TaskFinished | undefined;
+  /** Ansible has reported how the play ended. */
+  isOver = false;
   results: Record<string, unknown> = {};
 
   /** @param expectedTasks how many tasks the last run had, for "3/14" */
-  constructor(host: string, expectedTasks?: number, now: () => number = Date.now) {
-    this.#host = host;
-    this.#expected = expectedTasks;
-    this.#now = now;
+  constructor(
+    private readonly host: string,
+    private readonly expectedTasks = 0,
+    private readonly now: () => number = Date.now,
+  ) {
     this.#started = now();
   }
 
@@ -40,7 +40,8 @@ export class PlaybookProgress {
         this.#recap.tasks += 1;
         break;
       case "stats":
-        this.results = { ...event.custom, ...event.customByHost?.[this.#host] };
+        this.isOver = true;
+        this.results = { ...event.custom, ...event.customByHost?.[this.host] };
         break;
       case "ok":
       case "skipped":
@@ -66,13 +67,13 @@ export class PlaybookProgress {
   /** `pi-0: server · activate the release (3/14, 12 s)`. */
   get status(): string {
     const { tasks } = this.#recap;
-    const known = this.#expected !== undefined && tasks <= this.#expected;
-    const count = tasks === 0 ? "" : `${tasks}${known ? `/${this.#expected}` : ""}, `;
-    return `${this.#host}: ${this.#task} (${count}${formatDuration(this.#elapsed)})`;
+    const ofExpected = tasks <= this.expectedTasks ? `/${this.expectedTasks}` : "";
+    const count = tasks === 0 ? "" : `${tasks}${ofExpected}, `;
+    return `${this.host}: ${this.#task} (${count}${formatDuration(this.#elapsed)})`;
   }
 
   get #elapsed(): number {
-    return (this.#now() - this.#started) / 1000;
+    return (this.now() - this.#started) / 1000;
   }
 }
 

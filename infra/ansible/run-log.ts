@@ -7,12 +7,10 @@ const kept = 10;
 
 /** The log of one run, readable by its owner only. */
 export class RunLog {
-  readonly path: string;
   readonly #stream: WriteStream;
   readonly #texts: string[] = [];
 
-  private constructor(path: string) {
-    this.path = path;
+  private constructor(readonly path: string) {
     this.#stream = createWriteStream(path, { mode: 0o600 });
   }
 

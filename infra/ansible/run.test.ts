@@ -1,10 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { readToolchain } from "../../toolchain/toolchain.ts";
 import { fingerprint } from "../ssh/machine.ts";
 import { PlaybookFailed } from "./playbook-failed.ts";
 import { closeConnections, type PlaybookRun, runPlaybook } from "./run.ts";
@@ -12,7 +11,6 @@ import { makePlayFolder, type PlayFolder } from "./testing/play-folder.ts";
 import { makeKey, sshdMissing, startSshd, type TestSshd } from "../ssh/testing/sshd.ts";
 
 // The real ansible-playbook against a real sshd; only the host is this machine.
-const ansiblePlaybook = readToolchain().ansiblePlaybook;
 const timeout = 240_000;
 let sshd: TestSshd;
 let play: PlayFolder | undefined;
@@ -33,9 +31,7 @@ async function makeRun(tasks: string, changes: Partial<PlaybookRun> = {}): Promi
   play = await makePlayFolder(tasks);
   const log = (message: string): void => void messages.push(message);
   return {
-    ansiblePlaybook,
     playbook: play.playbook,
-    ansibleFolder: play.folder,
     host: sshd.host,
     vars: {},
     secretVars: {},
@@ -64,7 +60,7 @@ test(
   "a play changes its host, reports figures, and changes nothing the second time",
   async () => {
     const run = await makeRun(copyFile);
-    const target = join(run.ansibleFolder, "target");
+    const target = join(dirname(run.playbook), "target");
     run.vars = { text: "not a {{ template }}", target };
     const first = await runPlaybook(run);
     expect(first.recap).toMatchObject({ changed: 1, failed: 0 });
@@ -83,7 +79,7 @@ test(
   "check mode names what differs and touches nothing",
   async () => {
     const run = await makeRun(copyFile, { check: true });
-    const target = join(run.ansibleFolder, "target");
+    const target = join(dirname(run.playbook), "target");
     await writeFile(target, "edited by hand");
     const { recap } = await runPlaybook({ ...run, vars: { text: "as declared", target } });
     expect(recap.changedTasks).toEqual([expect.stringMatching(/unit file/)]);
@@ -105,7 +101,7 @@ test(
       /^pi-0 \/ start the server: port 8080 is taken \(key \[secret\]\) — log: .*\.log$/,
     );
     const [log = ""] = await logs();
-    const text = await readFile(join(run.logFolder, log), "utf8");
+    const text = await readFile(join(play?.logFolder ?? "", log), "utf8");
     expect(text).toContain("port 8080 is taken");
     expect(text).not.toContain("s3cr3t-api-key");
   },
@@ -126,7 +122,7 @@ test(
   ansible.builtin.set_stats: { data: { cool: "{{ inventory_hostname }}" }, per_host: true }
 `);
     const playOn = (host: PlaybookRun["host"], hot: boolean) =>
-      runPlaybook({ ...run, host, vars: { hot, target: join(run.ansibleFolder, host.name) } });
+      runPlaybook({ ...run, host, vars: { hot, target: join(dirname(run.playbook), host.name) } });
     const [failed, done, off] = await Promise.allSettled([
       playOn(sshd.host, true),
       playOn(other.host, false),
@@ -136,10 +132,10 @@ test(
     expect(String(failed.status === "rejected" && failed.reason)).toMatch(/pi-0 \/ refuse: too hot — log: .*pi-0-site-/);
     expect(done).toMatchObject({ status: "fulfilled", value: { recap: { ok: 1, changed: 1 }, results: { cool: "pi-1" } } });
     expect(String(off.status === "rejected" && off.reason)).toContain("pi-2: unreachable");
-    expect(await readFile(join(run.ansibleFolder, "pi-1"), "utf8")).toBe("pi-0 pi-1");
+    expect(await readFile(join(dirname(run.playbook), "pi-1"), "utf8")).toBe("pi-0 pi-1");
     const [log = "", ...more] = await logs();
     expect(more).toEqual([]);
-    expect(await readFile(join(run.logFolder, log), "utf8")).not.toContain('"host": "pi-1"');
+    expect(await readFile(join(play?.logFolder ?? "", log), "utf8")).not.toContain('"host": "pi-1"');
   },
   timeout,
 );
@@ -163,21 +159,21 @@ test(
     const drop = `- name: drop\n  ansible.builtin.file: { path: "{{ folder }}/dropped", state: touch, mode: "0644" }`;
     const wait = `- name: wait\n  ansible.builtin.wait_for: { path: "{{ pipress_socket }}", timeout: 20, delay: 1 }`;
     const run = await makeRun([fetchOnce(1), drop, wait, fetchOnce(2)].join("\n"));
-    const path = join(run.ansibleFolder, "model.gguf");
+    const path = join(dirname(run.playbook), "model.gguf");
     await writeFile(path, content);
     const running = runPlaybook({
       ...run,
-      vars: { folder: run.ansibleFolder },
+      vars: { folder: dirname(run.playbook) },
       files: [{ sha256, bytes: content.length, path }],
     });
     const cut = (async () => {
-      while (!existsSync(join(run.ansibleFolder, "dropped"))) await sleep(50);
+      while (!existsSync(join(dirname(run.playbook), "dropped"))) await sleep(50);
       await sshd.stop();
       await sshd.start();
     })();
     await Promise.all([running, cut]);
-    expect((await readFile(join(run.ansibleFolder, "got1"))).equals(content)).toBe(true);
-    expect((await readFile(join(run.ansibleFolder, "got2"))).equals(content)).toBe(true);
+    expect((await readFile(join(dirname(run.playbook), "got1"))).equals(content)).toBe(true);
+    expect((await readFile(join(dirname(run.playbook), "got2"))).equals(content)).toBe(true);
   },
   timeout,
 );
@@ -205,7 +201,7 @@ test(
   "a wrong host key stops everything and shows both fingerprints",
   async () => {
     const run = await makeRun(copyFile);
-    const { publicKey } = await makeKey(run.ansibleFolder, "stranger");
+    const { publicKey } = await makeKey(dirname(run.playbook), "stranger");
     const hostKey = publicKey.trim().split(" ").slice(0, 2).join(" ");
     const error = runPlaybook({ ...run, host: { ...run.host, hostKey } });
     await expect(error).rejects.toThrow(
@@ -217,7 +213,7 @@ test(
 
 test("a key that the host does not accept, an unreadable one, and a closed port each say so at once", async () => {
   const run = await makeRun(copyFile);
-  const { path } = await makeKey(run.ansibleFolder, "other");
+  const { path } = await makeKey(dirname(run.playbook), "other");
   const withHost = (changes: Partial<PlaybookRun["host"]>) => runPlaybook({ ...run, host: { ...run.host, ...changes } });
   await expect(withHost({ privateKeyFile: path })).rejects.toThrow(/^pi-0: the host does not accept the key of user/);
   await expect(withHost({ privateKeyFile: "/nowhere/key" })).rejects.toThrow(/private key \/nowhere\/key cannot be read/);

@@ -1,40 +1,38 @@
-import { type ServedFile, startContentServer, type Transfer } from "./content-server.ts";
+import { join } from "node:path";
+import { dataDir } from "../../common/paths.ts";
 import { formatBytes } from "../../common/units.ts";
-import type { Problem } from "../../common/user-error.ts";
 import type { ResourceLog } from "../plugin/handler.ts";
-import type { Connection } from "../ssh/connection.ts";
 import { Connections } from "../ssh/connections.ts";
-import { Batches } from "./batches.ts";
 import type { Machine } from "../ssh/machine.ts";
-import { type Play, playOnHosts, type PlayMember } from "./play.ts";
+import { Batches } from "./batches.ts";
+import { type ServedFile, startContentServer, type Transfer } from "./content-server.ts";
+import { type Play, playOnHosts } from "./play.ts";
 import { PlaybookFailed } from "./playbook-failed.ts";
 import { PlaybookProgress, type Recap } from "./progress.ts";
 
 /** One run of a playbook for one host. */
-export interface PlaybookRun extends Play {
+export interface PlaybookRun extends Omit<Play, "check" | "logFolder"> {
   host: Machine;
-  vars: Record<string, unknown>;
-  secretVars: Record<string, unknown>;
+  vars?: Record<string, unknown>;
+  secretVars?: Record<string, unknown>;
   /** Served to the host while the run lasts. */
-  files: readonly ServedFile[];
+  files?: readonly ServedFile[];
   /** What this machine sends to all hosts together at most, bytes a second; undefined for no limit. */
   bytesPerSecond?: number;
-  signal: AbortSignal;
-  log: ResourceLog;
+  /** @default false */
+  check?: boolean;
   /** How many tasks the last run had, to say how far this one is. */
   expectedTasks?: number;
+  /** @default `logs` in the data directory */
+  logFolder?: string;
+  signal: AbortSignal;
+  log: ResourceLog;
 }
 
 export interface Outcome {
   recap: Recap;
   /** What the play reported with `set_stats`. */
   results: Record<string, unknown>;
-}
-
-/** A host that is played on in a batch with others. */
-interface BatchMember extends PlayMember {
-  play: Play;
-  signal: AbortSignal;
 }
 
 /**
@@ -47,11 +45,7 @@ const batchTimeout = 5000;
  * Starting Ansible and preparing its modules costs more than playing on one host, so hosts that begin the same play at
  * about the same time share one.
  */
-const batches = new Batches<BatchMember, Problem | undefined>(async (members) => {
-  const [first] = members;
-  if (first === undefined) return new Map();
-  return playOnHosts(first.play, members, first.signal);
-}, batchTimeout);
+const batches = new Batches(playOnHosts, batchTimeout);
 
 /** From the end of a wave to the next play on the same host it is seconds. */
 const connections = new Connections(60_000);
@@ -69,41 +63,26 @@ export function closeConnections(): Promise<void> {
  * @throws PlaybookFailed with the failing task's own message
  */
 export async function runPlaybook(run: PlaybookRun): Promise<Outcome> {
-  const { ansiblePlaybook, playbook, ansibleFolder, check, concurrency, logFolder } = run;
-  const { host, vars, secretVars, signal, log } = run;
-  const play: Play = { ansiblePlaybook, playbook, ansibleFolder, check, concurrency, logFolder };
-  const entry = batches.expect(JSON.stringify(play), signal);
-  const progress = new PlaybookProgress(host.name, run.expectedTasks);
+  const { playbook, check = false, concurrency, logFolder = join(dataDir(), "logs") } = run;
+  const { host, vars, secretVars = {}, files = [], bytesPerSecond, signal, log } = run;
+  const { name } = host;
+  const entry = batches.expect({ playbook, check, concurrency, logFolder }, signal);
+  const progress = new PlaybookProgress(name, run.expectedTasks);
   try {
-    await withHost(run, progress, async ({ paths: ssh, contentSocket }) => {
-      const problem = await entry.join({
-        ...{ name: host.name, ssh, secretVars, progress, play },
-        vars: { ...vars, pipress_socket: contentSocket },
-        signal,
-        show: (status) => {
-          log.status(status);
-        },
+    const server = await startContentServer(files, reportTransfers(log, progress), bytesPerSecond);
+    try {
+      log.status(progress.status);
+      await connections.use(host, server.port, signal, async ({ paths: ssh, contentSocket }) => {
+        const allVars = { ...vars, pipress_socket: contentSocket };
+        const problem = await entry.join({ name, ssh, vars: allVars, secretVars, progress, log });
+        if (problem !== undefined) throw new PlaybookFailed(problem);
       });
-      if (problem !== undefined) throw new PlaybookFailed(problem);
-    });
+    } finally {
+      await server.close();
+    }
     return { recap: progress.recap, results: progress.results };
   } finally {
     entry.leave();
-  }
-}
-
-/** Connects to the host and serves it the run's files while `work` goes on. */
-async function withHost(
-  { host, files, bytesPerSecond, log, signal }: PlaybookRun,
-  progress: PlaybookProgress,
-  work: (connection: Connection) => Promise<void>,
-): Promise<void> {
-  const server = await startContentServer(files, reportTransfers(log, progress), bytesPerSecond);
-  try {
-    log.status(progress.status);
-    await connections.use(host, server.port, signal, work);
-  } finally {
-    await server.close();
   }
 }
 

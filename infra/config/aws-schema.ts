@@ -1,7 +1,6 @@
 import { z } from "zod";
 import { priceOf } from "./prices.ts";
-import { duration } from "./duration.ts";
-import { size } from "./size.ts";
+import { duration, size } from "./quantity.ts";
 import { strict } from "../../common/strict.ts";
 
 const instanceType = z

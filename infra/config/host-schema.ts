@@ -1,6 +1,5 @@
 import { z } from "zod";
-import { duration } from "./duration.ts";
-import { size } from "./size.ts";
+import { duration, size } from "./quantity.ts";
 import { strict } from "../../common/strict.ts";
 import { access, port, sharedAccess } from "../ssh/machine.ts";
 
@@ -152,4 +151,3 @@ export const endpointSchema = strict({
 
 /** A host as it is written down, before group and stack have filled what it leaves open. */
 export type WrittenHost = z.infer<typeof hostSchema>;
-export type GroupsConfig = z.infer<typeof groupsSchema>;

@@ -1,8 +1,9 @@
+import type { z } from "zod";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { Machine } from "../ssh/machine.ts";
-import { defaultUser, type WrittenHost } from "./host-schema.ts";
-import { nearest } from "../../common/nearest.ts";
+import { defaultUser, type virtualHost, type WrittenHost } from "./host-schema.ts";
+import { didYouMean } from "../../common/nearest.ts";
 import type { StackConfig } from "./schema.ts";
 import { resolveServer, type ServerSettings } from "./server-settings.ts";
 
@@ -18,17 +19,8 @@ export interface Settings {
   where: string;
 }
 
-export interface VirtualHostConfig extends Settings {
-  /** Memory and disk in bytes. */
-  virtual: { memory: number; cpus: number; disk: number };
-}
-
-/** A real host, and how it is reached. */
-export interface SshHostConfig extends Settings {
-  machine: Machine;
-}
-
-export type HostConfig = VirtualHostConfig | SshHostConfig;
+/** A virtual host, with memory and disk in bytes, or a real one and how it is reached. */
+export type HostConfig = Settings & (Pick<z.infer<typeof virtualHost>, "virtual"> | { machine: Machine });
 
 /** A host with the place where it is written down, e.g. `pipress:hosts[1]` or `inventory.ini: pi-1`. */
 export interface PlacedHost {
@@ -58,7 +50,7 @@ function resolveHost(
   const group = (host.group === undefined ? undefined : config.groups[host.group]) ?? {};
   const settings: Settings = {
     name: host.name,
-    ...(host.group !== undefined && { group: host.group }),
+    group: host.group,
     labels: { ...group.labels, ...host.labels },
     build: host.build ?? group.build ?? "prebuilt",
     unreachable: host.unreachable ?? group.unreachable ?? config.rollout.unreachable,
@@ -66,31 +58,20 @@ function resolveHost(
     where,
   };
   if ("virtual" in host) return { ...settings, virtual: host.virtual };
-  const bastion = host.bastion ?? group.bastion;
-  const machine: Machine = {
+  // File and socket are one setting: a host's agent must not lose against its group's file.
+  const hasKey = host.privateKeyFile !== undefined || host.agentSocket !== undefined;
+  const { privateKeyFile, agentSocket } = hasKey ? host : group;
+  const machine = {
     name: host.name,
     address: host.address,
     port: host.port ?? group.port ?? 22,
     user: host.user ?? group.user ?? defaultUser,
     hostKey: host.hostKey,
-    ...keyOf(hasKey(host) ? host : group),
-    ...(bastion && { bastion }),
+    privateKeyFile,
+    agentSocket,
+    bastion: host.bastion ?? group.bastion,
   };
   return { ...settings, machine };
-}
-
-type Key = Pick<Machine, "privateKeyFile" | "agentSocket">;
-
-function hasKey({ privateKeyFile, agentSocket }: Key): boolean {
-  return privateKeyFile !== undefined || agentSocket !== undefined;
-}
-
-/** File and socket are one setting: a host's agent must not lose against its group's file. */
-function keyOf({ privateKeyFile, agentSocket }: Key): Key {
-  return {
-    ...(privateKeyFile !== undefined && { privateKeyFile }),
-    ...(agentSocket !== undefined && { agentSocket }),
-  };
 }
 
 function repeatedNames(placed: readonly PlacedHost[]): Problem[] {
@@ -108,10 +89,9 @@ function unusedGroups(placed: readonly PlacedHost[], { groups }: StackConfig): P
   const used = [...new Set(placed.flatMap(({ host }) => host.group ?? []))];
   return Object.keys(groups)
     .filter((name) => !used.includes(name))
-    .map((name) => {
-      const candidate = nearest(name, used);
-      const remedy =
-        candidate === undefined ? "name it at a host, or remove it" : `did you mean "${candidate}"?`;
-      return { where: `pipress:groups.${name}`, what: "no host is in this group", remedy };
-    });
+    .map((name) => ({
+      where: `pipress:groups.${name}`,
+      what: "no host is in this group",
+      remedy: didYouMean(name, used) ?? "name it at a host, or remove it",
+    }));
 }

@@ -2,25 +2,13 @@ import pLimit from "p-limit";
 import { z } from "zod";
 import { hostSchema } from "./host-schema.ts";
 import type { PlacedHost } from "./hosts.ts";
+import { issuePlaces } from "../../common/strict.ts";
 import type { Problem } from "../../common/user-error.ts";
-
-const groupSchema = z.looseObject({
-  hosts: z.array(z.string()).default([]),
-  children: z.array(z.string()).default([]),
-});
 
 /** What `ansible-inventory --list` prints: groups by name, and every host's variables with its groups' merged in. */
 const listingSchema = z
-  .looseObject({
-    _meta: z.looseObject({ hostvars: z.record(z.string(), z.record(z.string(), z.unknown())) }),
-  })
-  .transform(({ _meta, ...groups }) => ({
-    hostvars: _meta.hostvars,
-    groups: Object.entries(groups).flatMap(([name, group]) => {
-      const parsed = groupSchema.safeParse(group);
-      return parsed.success ? [{ name, hosts: parsed.data.hosts }] : [];
-    }),
-  }));
+  .object({ _meta: z.object({ hostvars: z.record(z.string(), z.record(z.string(), z.unknown())) }) })
+  .catchall(z.object({ hosts: z.array(z.string()).default([]) }));
 
 export type InventoryListing = z.infer<typeof listingSchema>;
 
@@ -45,14 +33,24 @@ const variables: Record<string, readonly string[]> = {
   server: ["pipress_server"],
 };
 
-/** Variables under which Ansible would connect in a way that pipress does not; left out silently, the host would not answer. */
-const refused: Record<string, string> = {
-  ansible_password: "use a key: set ansible_ssh_private_key_file, or an agent",
-  ansible_ssh_pass: "use a key: set ansible_ssh_private_key_file, or an agent",
-  ansible_become_password: "let the user use sudo without a password",
-  ansible_become_pass: "let the user use sudo without a password",
+const passwords = "passwords are not used";
+const useKey = { what: passwords, remedy: "use a key: set ansible_ssh_private_key_file, or an agent" };
+const useSudo = { what: passwords, remedy: "let the user use sudo without a password" };
+const useBastion = {
+  what: "arguments of ssh are not taken over",
+  remedy: "for a jump host set pipress_bastion to a map of address, user, hostKey and privateKeyFile",
 };
-const sshArguments = ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"];
+
+/** Variables under which Ansible would connect in a way that pipress does not; left out silently, the host would not answer. */
+const refused = {
+  ansible_password: useKey,
+  ansible_ssh_pass: useKey,
+  ansible_become_password: useSudo,
+  ansible_become_pass: useSudo,
+  ansible_ssh_args: useBastion,
+  ansible_ssh_common_args: useBastion,
+  ansible_ssh_extra_args: useBastion,
+};
 
 /**
  * The hosts of an inventory as if they stood under `hosts`.
@@ -61,42 +59,32 @@ const sshArguments = ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_ss
  * @param knownKey the host key that known_hosts has for an address, asked for hosts without `pipress_host_key`
  */
 export async function hostsOfInventory(
-  { hostvars, groups }: InventoryListing,
+  { _meta: { hostvars }, ...listed }: InventoryListing,
   file: string,
   configured: readonly string[],
   knownKey: (address: string, port: number) => Promise<string | undefined>,
 ): Promise<{ hosts: PlacedHost[]; problems: Problem[] }> {
-  const hosts: PlacedHost[] = [];
-  const problems: Problem[] = [];
-  const names = [...new Set(groups.flatMap((group) => group.hosts))];
-  const limit = pLimit(8);
-  const mappings = names.map((name) => {
-    const vars = hostvars[name] ?? {};
-    const member = groups.filter((group) => group.hosts.includes(name)).map((group) => group.name);
-    return limit(async () => ({
-      ...{ name, vars },
-      mapped: await settingsOf(name, vars, member, configured, knownKey),
-    }));
-  });
-  for (const { name, vars, mapped } of await Promise.all(mappings)) {
+  const groups = Object.entries(listed);
+  const names = [...new Set(groups.flatMap(([, { hosts }]) => hosts))];
+  if (names.length === 0)
+    return { hosts: [], problems: [{ where: file, what: "the inventory names no host" }] };
+  const read = await pLimit(8).map(names, async (name) => {
     const where = `${file}: ${name}`;
+    const vars = hostvars[name] ?? {};
+    const member = groups.flatMap(([group, { hosts }]) => (hosts.includes(name) ? [group] : []));
+    const mapped = await settingsOf(name, vars, member, configured, knownKey);
     const own = [...unusable(vars), ...mapped.problems].map((problem) => ({
       ...problem,
-      where: [where, problem.where].filter(Boolean).join("."),
+      where: `${where}.${problem.where}`,
     }));
     const parsed = hostSchema.safeParse(mapped.settings);
-    if (parsed.success && own.length === 0) hosts.push({ where, host: parsed.data });
+    if (parsed.success && own.length === 0) return { hosts: [{ where, host: parsed.data }], problems: [] };
+    const issues = (parsed.error?.issues ?? []).flatMap(issuePlaces).map((place) => explain(place, where));
     // One problem is enough for one variable.
-    const issues = (parsed.error?.issues ?? []).flatMap((issue) => explain(issue, where));
-    problems.push(...own, ...issues.filter((issue) => !own.some((problem) => problem.where === issue.where)));
-  }
-  if (names.length === 0) problems.push({ where: file, what: "the inventory names no host" });
-  return { hosts, problems };
-}
-
-interface Mapped {
-  settings: Record<string, unknown>;
-  problems: Problem[];
+    const others = issues.filter((issue) => !own.some((problem) => problem.where === issue.where));
+    return { hosts: [], problems: [...own, ...others] };
+  });
+  return { hosts: read.flatMap(({ hosts }) => hosts), problems: read.flatMap(({ problems }) => problems) };
 }
 
 async function settingsOf(
@@ -105,7 +93,7 @@ async function settingsOf(
   groups: readonly string[],
   configured: readonly string[],
   knownKey: (address: string, port: number) => Promise<string | undefined>,
-): Promise<Mapped> {
+): Promise<{ settings: Record<string, unknown>; problems: Problem[] }> {
   const settings: Record<string, unknown> = { name, address: name };
   for (const [key, from] of Object.entries(variables)) {
     const value = from.map((variable) => vars[variable]).find((content) => content !== undefined);
@@ -142,29 +130,22 @@ function groupOf(groups: readonly string[], configured: readonly string[]): stri
   return candidates.length === 1 ? candidates[0] : undefined;
 }
 
+/** Why pipress cannot do with a host what its variables say; each problem by its variable. */
 function unusable(vars: Record<string, unknown>): Problem[] {
   const problems: Problem[] = [];
-  const connection = vars.ansible_connection;
-  if (connection !== undefined && connection !== "ssh" && connection !== "smart")
+  const { ansible_connection: connection = "ssh" } = vars;
+  if (connection !== "ssh" && connection !== "smart")
     problems.push({
       where: "ansible_connection",
       what: `is ${JSON.stringify(connection)}`,
       remedy: "pipress reaches hosts over ssh",
     });
-  for (const [variable, remedy] of Object.entries(refused))
-    if (vars[variable] !== undefined)
-      problems.push({ where: variable, what: "passwords are not used", remedy });
-  for (const variable of sshArguments)
-    if (vars[variable] !== undefined && vars[variable] !== "")
+  for (const [where, problem] of Object.entries(refused))
+    if ((vars[where] ?? "") !== "") problems.push({ where, ...problem });
+  for (const where of Object.values(variables).flat())
+    if (JSON.stringify(vars[where] ?? "").includes("{{"))
       problems.push({
-        where: variable,
-        what: "arguments of ssh are not taken over",
-        remedy: "for a jump host set pipress_bastion to a map of address, user, hostKey and privateKeyFile",
-      });
-  for (const variable of [...Object.values(variables).flat()])
-    if (JSON.stringify(vars[variable] ?? "").includes("{{"))
-      problems.push({
-        where: variable,
+        where,
         what: "holds a template, which ansible-inventory does not resolve",
         remedy: "write the value itself",
       });
@@ -172,14 +153,8 @@ function unusable(vars: Record<string, unknown>): Problem[] {
 }
 
 /** A problem of a setting, by the variable that the user wrote. */
-function explain(issue: z.core.$ZodIssue, where: string): Problem[] {
-  const [key = "name", ...rest] = issue.path.map(String);
-  const variable = variables[key]?.[0] ?? key;
-  const path = [where, variable === "name" ? undefined : variable, ...rest].filter(Boolean).join(".");
-  if (issue.code !== "unrecognized_keys") return [{ where: path, what: issue.message }];
-  const messages = issue.message.split("\n");
-  return issue.keys.map((unknown, index) => ({
-    where: `${path}.${unknown}`,
-    what: messages[index] ?? "unknown key",
-  }));
+function explain({ path, what }: ReturnType<typeof issuePlaces>[number], where: string): Problem {
+  const [key = "name", ...rest] = path.map(String);
+  const variable = key === "name" ? [] : [variables[key]?.[0] ?? key];
+  return { where: [where, ...variable, ...rest].join("."), what };
 }

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { issuePlaces } from "../../common/strict.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import { artifactsConfigSchema, type ArtifactsConfig } from "./aws-schema.ts";
 import { stackConfigSchema, type StackConfig } from "./schema.ts";
@@ -46,15 +47,11 @@ function parseJson(text: string): unknown {
 }
 
 function problemsOf(issue: z.core.$ZodIssue, raw: Record<string, unknown>): Problem[] {
-  if (issue.code === "unrecognized_keys") {
-    const messages = issue.message.split("\n");
-    return issue.keys.map((key, index) => ({
-      where: formatPath([...issue.path, key]),
-      what: messages[index] ?? "unknown key",
-    }));
-  }
   const missing = issue.code === "invalid_type" && valueAt(raw, issue.path) === undefined;
-  return [{ where: formatPath(issue.path), what: missing ? "is required" : issue.message }];
+  return issuePlaces(issue).map(({ path, what }) => ({
+    where: formatPath(path),
+    what: missing ? "is required" : what,
+  }));
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
@@ -66,10 +63,6 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
 
 /** `["hosts", 1, "port"]` → `pipress:hosts[1].port`, as `pulumi config set --path` takes it. */
 function formatPath(path: readonly PropertyKey[]): string {
-  const text = path
-    .map((part, index) =>
-      typeof part === "number" ? `[${part}]` : index === 0 ? String(part) : `.${String(part)}`,
-    )
-    .join("");
-  return `${namespace}:${text}`;
+  const parts = path.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`));
+  return `${namespace}:${parts.join("").slice(1)}`;
 }

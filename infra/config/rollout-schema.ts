@@ -1,7 +1,6 @@
 import { z } from "zod";
 import { strict } from "../../common/strict.ts";
-import { duration } from "./duration.ts";
-import { size } from "./size.ts";
+import { duration, size } from "./quantity.ts";
 
 /** A part of the hosts. */
 export interface Quota {

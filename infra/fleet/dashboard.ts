@@ -53,7 +53,12 @@ export function buildDashboard(): object {
     templating: {
       list: [
         {
-          ...{ name: "host", type: "query", datasource: source, refresh: 2, multi: true, includeAll: true },
+          name: "host",
+          type: "query",
+          datasource: source,
+          refresh: 2,
+          multi: true,
+          includeAll: true,
           query: 'label_values(up{job="llama-server"}, host)',
           current: { text: "All", value: "$__all" },
         },

@@ -10,15 +10,6 @@ import { Playbook } from "./rollout/playbook.ts";
 
 export type EndpointConfig = NonNullable<StackConfig["endpoint"]>;
 
-/** A host behind the endpoint, as the role load_balancer takes it. */
-export interface EndpointServer {
-  name: string;
-  address: string;
-  port: number;
-  agentPort: number;
-  parallel: number;
-}
-
 /** Port on which a host's watch answers a load balancer's agent check. */
 export const agentPort = 9111;
 
@@ -61,8 +52,9 @@ export function endpointHost(
 export function makeEndpoint(config: EndpointConfig, fleet: readonly Host[]): pulumi.Output<string> {
   const { connection, address, member } = endpointHost(config, fleet);
   const inside = member?.isVirtual ?? false;
+  // As the role load_balancer takes them.
   const servers = fleet.map((host) =>
-    host.ports.apply(({ http, agent }): EndpointServer => ({
+    host.ports.apply(({ http, agent }) => ({
       name: host.name,
       address: addressFrom(inside, host),
       port: http,
@@ -83,8 +75,8 @@ export function makeEndpoint(config: EndpointConfig, fleet: readonly Host[]): pu
         certificate === undefined ? {} : { pipress_endpoint_certificate: readCertificate(certificate) },
     },
     {
-      dependsOn: fleet.flatMap(({ readyWhen }) => readyWhen),
-      ...(member?.machine && { deletedWith: member.machine }),
+      dependsOn: fleet.flatMap(({ machine }) => machine ?? []),
+      deletedWith: member?.machine,
     },
   );
   const publicPort = member?.isVirtual ? member.ports.apply(({ endpoint = port }) => endpoint) : port;

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { HostConfig } from "../config/hosts.ts";
+import type { HostConfig, Settings } from "../config/hosts.ts";
 import type { Toolchain } from "../../toolchain/toolchain.ts";
 import { VirtualPi } from "../virtual-pi/virtual-pi.ts";
 import { hostAndPort } from "../ssh/address.ts";
@@ -9,16 +9,8 @@ import type { Machine } from "../ssh/machine.ts";
 export type HostPort = "node" | "agent" | "endpoint" | "peers";
 
 /** A host of the fleet, real or virtual. */
-export interface Host {
-  name: string;
-  group?: string;
+export interface Host extends Omit<Settings, "where"> {
   isVirtual: boolean;
-  build: HostConfig["build"];
-  /** What it means for its wave when it does not answer. */
-  unreachable: HostConfig["unreachable"];
-  labels: HostConfig["labels"];
-  /** Settings of llama-server. */
-  server: HostConfig["server"];
   /** Address at which this machine reaches the host. */
   address: string;
   /** Ports at which this machine reaches what is on the host, by name; `http` is llama-server. */
@@ -28,7 +20,6 @@ export interface Host {
   baseUrl: pulumi.Output<string>;
   /** The virtual machine, whose end ends everything on it. */
   machine?: VirtualPi;
-  readyWhen: readonly pulumi.Resource[];
 }
 
 /**
@@ -41,14 +32,7 @@ export function makeHost(
   toolchain: Toolchain,
 ): Host {
   const { name, group, build, unreachable, labels, server } = config;
-  const common = {
-    name,
-    ...(group !== undefined && { group }),
-    build,
-    unreachable,
-    labels,
-    server,
-  };
+  const common = { name, group, build, unreachable, labels, server };
   if (!("virtual" in config)) {
     return {
       ...common,
@@ -57,7 +41,6 @@ export function makeHost(
       ports: pulumi.output({ http: server.port, ...further }),
       connection: pulumi.output(config.machine),
       baseUrl: pulumi.output(`http://${hostAndPort(config.machine.address, server.port)}/v1`),
-      readyWhen: [],
     };
   }
   const { memory, cpus, disk } = config.virtual;
@@ -78,6 +61,5 @@ export function makeHost(
     machine,
     connection: pulumi.output({ name, address, port: sshPort, user, privateKeyFile, hostKey }),
     baseUrl: pulumi.interpolate`http://${address}:${ports.apply(({ http }) => http)}/v1`,
-    readyWhen: [machine],
   };
 }

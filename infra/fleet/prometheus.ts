@@ -20,19 +20,18 @@ export interface ScrapeTarget {
  * @param keyFile path of the file with the API key, as Prometheus will see it
  */
 export function buildScrapeConfig(targets: readonly ScrapeTarget[], keyFile: string): string {
-  const withNode = targets.flatMap((target) =>
-    target.node === undefined ? [] : [{ ...target, node: target.node }],
-  );
-  const jobs = [
-    {
-      job_name: "llama-server",
-      authorization: { credentials_file: keyFile },
-      static_configs: targets.map((target) => entry(target, target.server)),
-    },
-    ...(withNode.length > 0
-      ? [{ job_name: "node", static_configs: withNode.map((target) => entry(target, target.node)) }]
-      : []),
-  ];
+  const server = {
+    job_name: "llama-server",
+    authorization: { credentials_file: keyFile },
+    static_configs: targets.map((target) => entry(target, target.server)),
+  };
+  const node = {
+    job_name: "node",
+    static_configs: targets.flatMap((target) =>
+      target.node === undefined ? [] : entry(target, target.node),
+    ),
+  };
+  const jobs = node.static_configs.length > 0 ? [server, node] : [server];
   // A Pi answers late while it computes, and every scrape takes a little of its time.
   return stringify({ global: { scrape_interval: "30s", scrape_timeout: "20s" }, scrape_configs: jobs });
 }
@@ -43,11 +42,5 @@ function entry({ name, group, labels }: ScrapeTarget, target: string): object {
     `label_${label.replace(/[^A-Za-z0-9_]/g, "_")}`,
     value,
   ]);
-  return {
-    targets: [target],
-    labels: { host: name, ...(group !== undefined && { group }), ...Object.fromEntries(own) } as Record<
-      string,
-      string
-    >,
-  };
+  return { targets: [target], labels: { host: name, group, ...Object.fromEntries(own) } as object };
 }

@@ -1,7 +1,6 @@
 import type { JobResult } from "../stage/job.ts";
 import { baselineEvaluations, evaluations } from "../plan/graph.ts";
 import type { PlaybookOutcome } from "./rollout/playbook-resource.ts";
-import type { ServerResults } from "./rollout/rollout.ts";
 
 /** A stage as the report lists it. */
 export interface StageFigures {
@@ -22,18 +21,23 @@ export interface ModelFigures {
   kld?: number;
 }
 
-/** The release on one host, as its health check measured it. */
-export interface HostFigures {
+/** What the play on a host reports back (`set_stats` of the role server), its health check's figures among it. */
+export interface ServerResults {
+  /** Digest of what it serves. */
+  release: string;
+  tokensPerSecond: number;
+  /** Of the release that this one took the place of. */
+  tokensPerSecondBefore?: number;
+  loadSeconds: number;
+  answer: string;
+  warnings?: string[];
+}
+
+/** The release on one host, as far as its last play reported. */
+export interface HostFigures extends Partial<ServerResults> {
   host: string;
   /** Base URL for OpenAI clients, with `/v1`. */
   baseUrl: string;
-  /** Digest of what it serves, as far as its last play reported. */
-  release?: string;
-  tokensPerSecond?: number;
-  /** Of the release that this one took the place of. */
-  tokensPerSecondBefore?: number;
-  loadSeconds?: number;
-  answer?: string;
   warnings: string[];
   /** Why the host did not get the release; absent where it did. */
   problem?: string;
@@ -57,14 +61,13 @@ export function hostFigures(
 ): HostFigures {
   const { release, tokensPerSecond, tokensPerSecondBefore, loadSeconds, answer, warnings = [] } = results;
   const served = { release, tokensPerSecond, tokensPerSecondBefore, loadSeconds, answer };
-  const known = Object.fromEntries(Object.entries(served).filter(([, value]) => value !== undefined));
   const { status, reason = "" } = outcome;
   return {
     host,
     baseUrl,
-    ...known,
+    ...served,
     warnings,
-    ...(status !== "done" && { problem: `${status}: ${reason}` }),
+    problem: status === "done" ? undefined : `${status}: ${reason}`,
   };
 }
 
@@ -89,7 +92,7 @@ export function modelFigures(results: ReadonlyMap<string, JobResult>): ModelFigu
         fileBytes: Number(metrics.fileBytes),
         perplexity: Number(metrics.perplexity),
         perplexityError: Number(metrics.perplexityError),
-        ...(typeof metrics.kld === "number" && { kld: metrics.kld }),
+        kld: typeof metrics.kld === "number" ? metrics.kld : undefined,
       },
     ];
   });

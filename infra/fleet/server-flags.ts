@@ -1,74 +1,19 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { nearest } from "../../common/nearest.ts";
+import { didYouMean } from "../../common/nearest.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import type { HostConfig } from "../config/hosts.ts";
 import type { StackConfig } from "../config/schema.ts";
 import type { ServerFlags } from "../config/server-settings.ts";
+import refusedFlags from "./refused-flags.json" with { type: "json" };
 
 /** Options of llama-server by name, with the number of values each takes: `server-flags.json` of the pinned build. */
 export type KnownFlags = Readonly<Record<string, { values: number }>>;
 
-const setting = "has a setting of its own";
-const leftOut = "is left out of this build";
-const opens = "would let clients reach files, programs or the network";
-
 /** Options that a configuration may not set, and why. */
-const refused: Record<string, string> = {
-  ...fromList("is set by the role server", [
-    ...[
-      "--model",
-      "--host",
-      "--api-key",
-      "--api-key-file",
-      "--metrics",
-      "--slots",
-      "--no-slots",
-      "--offline",
-    ],
-    ...[
-      "--ui",
-      "--webui",
-      "--no-ui",
-      "--no-webui",
-      "--cors-origins",
-      "--cors-credentials",
-      "--cache-ram",
-      "--load-mode",
-    ],
-    ...["--props", "--log-file", "--log-disable", "--threads-http"],
-  ]),
-  ...fromList(setting, [
-    "--port",
-    "--ctx-size",
-    "--threads",
-    "--parallel",
-    "--cache-type-k",
-    "--cache-type-v",
-  ]),
-  ...fromList(leftOut, [
-    ...["--rpc", "--tools", "--tools-runtime", "--agent", "--ssl-key-file", "--ssl-cert-file"],
-    ...["--ui-mcp-proxy", "--webui-mcp-proxy", "--mcp-servers-config", "--mcp-servers-json"],
-    ...[
-      "--hf-repo",
-      "--hf-file",
-      "--hf-token",
-      "--hf-repo-draft",
-      "--spec-draft-hf",
-      "--model-url",
-      "--docker-repo",
-    ],
-    ...["--mmproj-url", "--video-fps", "--video-timestamp-interval", "--video-ffmpeg-dir", "--gpu-layers"],
-  ]),
-  ...fromList(opens, [
-    ...["--path", "--media-path", "--slot-save-path", "--models-dir", "--models-preset", "--models-autoload"],
-    ...["--sleep-idle-seconds", "--log-prompts-dir", "--lookup-cache-dynamic"],
-  ]),
-};
-
-function fromList(reason: string, flags: readonly string[]): Record<string, string> {
-  return Object.fromEntries(flags.map((flag) => [flag, reason]));
-}
+const refused = new Map(
+  Object.entries(refusedFlags).flatMap(([reason, flags]) => flags.map((flag) => [flag, reason] as const)),
+);
 
 /** Reads what the pinned llama-server knows, from the folder of its release. */
 export function readKnownFlags(releaseFolder: string): KnownFlags {
@@ -107,26 +52,20 @@ export function checkServerFlags(
   where: string,
   version: string,
 ): void {
+  const allowed = Object.keys(known).filter((name) => !refused.has(name));
   const problems = Object.entries(flags).flatMap(([flag, value]): Problem[] => {
     const path = `${where}.${flag}`;
-    const reason = refused[flag];
+    const reason = refused.get(flag);
     if (reason !== undefined) return [{ where: path, what: `${flag} ${reason}`, remedy: "leave it out" }];
     const option = known[flag];
-    if (option === undefined) return [unknownFlag(path, flag, known, version)];
-    const expected = value === true ? 0 : 1;
-    if (option.values === expected) return [];
+    if (option === undefined) {
+      const what = `llama-server ${version} does not know ${flag}`;
+      return [{ where: path, what, remedy: didYouMean(flag, allowed) ?? "leave it out" }];
+    }
+    if (option.values === (value === true ? 0 : 1)) return [];
     return [{ where: path, what: `${flag} takes ${option.values} values`, remedy: remedyFor(option.values) }];
   });
   if (problems.length > 0) throw new UserError(problems);
-}
-
-function unknownFlag(where: string, flag: string, known: KnownFlags, version: string): Problem {
-  const candidate = nearest(
-    flag,
-    Object.keys(known).filter((name) => refused[name] === undefined),
-  );
-  const remedy = candidate === undefined ? "leave it out" : `did you mean "${candidate}"?`;
-  return { where, what: `llama-server ${version} does not know ${flag}`, remedy };
 }
 
 function remedyFor(values: number): string {

@@ -1,5 +1,4 @@
-import Table from "cli-table3";
-import { plainTable } from "../../common/plain-table.ts";
+import { formatTable } from "../../common/plain-table.ts";
 import { formatDuration, formatUsd } from "../../common/units.ts";
 import { describeInstances, type InstanceRecord } from "../builder/aws/instance-records.ts";
 import type { PlannedStage } from "../stage/planned.ts";
@@ -35,48 +34,35 @@ export function formatStatus(status: Status): string {
 }
 
 function stageTable({ stages, jobs }: Status): string {
-  const table = new Table({
-    ...plainTable,
-    head: ["stage", "key", "took", "state"],
-    colAligns: ["left", "left", "right", "left"],
-  });
-  for (const { name, key, artifact } of stages) {
+  const rows = stages.map(({ name, key, artifact }) => {
     const short = key.slice(0, 12);
-    const state =
-      artifact === undefined ? (jobs?.get(short) ?? "missing: the next `up` makes it") : "in the store";
-    table.push([name, short, artifact === undefined ? "" : formatDuration(artifact.seconds), state]);
-  }
-  return table.toString();
+    if (artifact === undefined)
+      return [name, short, "", jobs?.get(short) ?? "missing: the next `up` makes it"];
+    return [name, short, formatDuration(artifact.seconds), "in the store"];
+  });
+  return formatTable(["stage", "key", "took", "state"], rows, ["took"]);
 }
 
 /** How many instances are shown: those that ran last. */
 const shownInstances = 8;
 
 function instanceTable(records: readonly InstanceRecord[]): string {
-  const table = new Table({
-    ...plainTable,
-    head: ["instance", "id", "type", "", "ran", "cost", "state"],
-    colAligns: ["left", "left", "left", "left", "right", "right", "left"],
-  });
-  for (const { name, instance, type, lifecycle, began, until, costUsd, state, why } of records.slice(
-    -shownInstances,
-  )) {
+  const rows = records.slice(-shownInstances).map((record) => {
+    const { name, instance, type, lifecycle, began, until, costUsd, state, why } = record;
     const ran = formatDuration(until - began);
-    table.push([name, instance, type, lifecycle, ran, formatUsd(costUsd), why ?? state]);
-  }
-  return table.toString();
+    return [name, instance, type, lifecycle, ran, formatUsd(costUsd), why ?? state];
+  });
+  return formatTable(["instance", "id", "type", "", "ran", "cost", "state"], rows, ["ran", "cost"]);
 }
 
 function hostTable({ release, hosts }: Report): string {
-  const table = new Table({ ...plainTable, head: ["host", "release", "tokens/s", "base URL"] });
-  for (const { host, tokensPerSecond, baseUrl, ...served } of hosts)
-    table.push([
-      host,
-      (served.release ?? release).slice(0, 12),
-      tokensPerSecond?.toFixed(1) ?? "",
-      served.problem ?? baseUrl,
-    ]);
-  return table.toString();
+  const rows = hosts.map(({ host, tokensPerSecond, baseUrl, ...served }) => [
+    host,
+    (served.release ?? release).slice(0, 12),
+    tokensPerSecond?.toFixed(1) ?? "",
+    served.problem ?? baseUrl,
+  ]);
+  return formatTable(["host", "release", "tokens/s", "base URL"], rows);
 }
 
 function spent(stages: readonly PlannedStage[]): string {

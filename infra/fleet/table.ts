@@ -1,5 +1,4 @@
-import Table from "cli-table3";
-import { plainTable } from "../../common/plain-table.ts";
+import { formatTable } from "../../common/plain-table.ts";
 import { formatBytes, formatDuration } from "../../common/units.ts";
 import type { HostFigures, ModelFigures, Report } from "./report.ts";
 
@@ -37,32 +36,22 @@ function hostLines(figures: HostFigures): string {
 }
 
 function modelTable(models: readonly ModelFigures[]): string {
-  const table = new Table({
-    ...plainTable,
-    head: ["model", "file", "of base", "perplexity", "±", "KL divergence"],
-    colAligns: ["left", "right", "right", "right", "right", "right"],
-  });
   const base = models[0]?.fileBytes ?? Number.NaN;
-  for (const { label, fileBytes, perplexity, perplexityError, kld } of models)
-    table.push([
-      label,
-      formatBytes(fileBytes),
-      `${((100 * fileBytes) / base).toFixed(0)} %`,
-      perplexity.toFixed(2),
-      perplexityError.toFixed(2),
-      kld?.toFixed(3) ?? "",
-    ]);
-  return table.toString();
+  const rows = models.map(({ label, fileBytes, perplexity, perplexityError, kld }) => [
+    label,
+    formatBytes(fileBytes),
+    `${((100 * fileBytes) / base).toFixed(0)} %`,
+    perplexity.toFixed(2),
+    perplexityError.toFixed(2),
+    kld?.toFixed(3) ?? "",
+  ]);
+  const figures = ["file", "of base", "perplexity", "±", "KL divergence"];
+  return formatTable(["model", ...figures], rows, figures);
 }
 
 function stageTable({ stages }: Report): string {
-  const table = new Table({
-    ...plainTable,
-    head: ["stage", "took", "key"],
-    colAligns: ["left", "right", "left"],
-  });
-  for (const { name, seconds, key } of stages) table.push([name, formatDuration(seconds), key.slice(0, 12)]);
-  return table.toString();
+  const rows = stages.map(({ name, seconds, key }) => [name, formatDuration(seconds), key.slice(0, 12)]);
+  return formatTable(["stage", "took", "key"], rows, ["took"]);
 }
 
 function callExample(baseUrl: string, apiKey: string): string {

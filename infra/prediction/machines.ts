@@ -25,7 +25,7 @@ export function speedOnAws(aws: Pick<AwsBuilderConfig, "gpu" | "build">): SpeedO
   return (stage) => {
     const instance = instanceFor(stage);
     if (instance === undefined) return { cores: availableParallelism() };
-    const { gpu = "", cores = usualCores } = priceFile().types[aws[instance].types[0] ?? ""] ?? {};
+    const { gpu = "", cores = usualCores } = priceFile.types[aws[instance].types[0] ?? ""] ?? {};
     const flops = gpuFlops[gpu];
     // A virtual core is half of a physical one.
     return { cores: cores / 2, ...(flops !== undefined && { flops }) };

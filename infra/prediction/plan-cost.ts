@@ -1,11 +1,10 @@
-import Table from "cli-table3";
 import type { AwsBuilderConfig } from "../config/aws-schema.ts";
 import { formatDuration, formatUsd } from "../../common/units.ts";
 import { UserError } from "../../common/user-error.ts";
 import { instanceFor, instanceNames, type InstanceName } from "../stage/instance-for.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import type { StageCost } from "./stage-costs.ts";
-import { plainTable } from "../../common/plain-table.ts";
+import { formatTable } from "../../common/plain-table.ts";
 import { diskPerHour, priceFile, priceOf, type HourlyPrice } from "../config/prices.ts";
 
 /** Booting, packages, llama.cpp's tools; and the while an instance waits for another job. Assumed. */
@@ -81,21 +80,28 @@ export function sumOf({ lines }: PlanCost): HourlyPrice & { seconds: number } {
 }
 
 /** A plan's cost as `preview` shows it, priced line by line; empty when no stage needs an instance. */
-export function describeCost(cost: PlanCost, aws: AwsBuilderConfig): string {
+export function describeCost(cost: PlanCost, { region, maxCostUsd, onDemand }: AwsBuilderConfig): string {
   if (cost.lines.length === 0) return "";
-  const table = new Table({
-    ...plainTable,
-    head: ["on AWS", "instance", "type", "hours", "spot", "on demand"],
-    colAligns: ["left", "left", "left", "right", "right", "right"],
-  });
   const sum = { what: "sum", instance: "", type: "", ...sumOf(cost) };
-  for (const { what, instance, type, seconds, spot, onDemand } of [...cost.lines, sum])
-    table.push([what, instance, type, (seconds / 3600).toFixed(2), formatUsd(spot), formatUsd(onDemand)]);
-  const unknown = `not in the sum, because nothing says yet how large the model is (base.config in the recipe does): ${cost.unknown.join(", ")}`;
+  const rows = [...cost.lines, sum].map(({ what, instance, type, seconds, spot, onDemand }) => [
+    what,
+    instance,
+    type,
+    (seconds / 3600).toFixed(2),
+    formatUsd(spot),
+    formatUsd(onDemand),
+  ]);
+  const figures = ["hours", "spot", "on demand"];
+  const unknown =
+    cost.unknown.length === 0
+      ? []
+      : [
+          `not in the sum, because nothing says yet how large the model is (base.config in the recipe does): ${cost.unknown.join(", ")}`,
+        ];
   return [
-    table.toString(),
-    ...(cost.unknown.length > 0 ? [unknown] : []),
-    `predicted hours; prices of ${priceFile().asOf} in ${aws.region}. Spot first${aws.onDemand ? ", on demand where there is none" : ""}; no instance costs more than $${aws.maxCostUsd} (builder.aws.maxCostUsd)`,
+    formatTable(["on AWS", "instance", "type", ...figures], rows, figures),
+    ...unknown,
+    `predicted hours; prices of ${priceFile.asOf} in ${region}. Spot first${onDemand ? ", on demand where there is none" : ""}; no instance costs more than $${maxCostUsd} (builder.aws.maxCostUsd)`,
   ].join("\n");
 }
 

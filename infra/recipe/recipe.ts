@@ -3,7 +3,7 @@ import { basename, join, resolve } from "node:path";
 import type { ErrorObject } from "ajv";
 import { parse, YAMLParseError } from "yaml";
 import { compileSchema } from "../../common/json-schema.ts";
-import { nearest } from "../../common/nearest.ts";
+import { didYouMean, unknownKey } from "../../common/nearest.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import { repoRoot } from "../../common/paths.ts";
 import { quantizeProblems } from "./quantize-problems.ts";
@@ -39,11 +39,10 @@ function recipePath(nameOrPath: string): string {
   const path = isPath ? resolve(repoRoot, nameOrPath) : join(recipesDir, `${nameOrPath}.yaml`);
   if (existsSync(path)) return path;
   const names = readdirSync(recipesDir).map((file) => basename(file, ".yaml"));
-  const candidate = nearest(nameOrPath, names);
   throw new UserError({
     where: "pipress:recipe",
     what: isPath ? `there is no file ${path}` : `there is no recipe "${nameOrPath}"`,
-    remedy: candidate === undefined ? `one of: ${names.join(", ")}` : `did you mean "${candidate}"?`,
+    remedy: didYouMean(nameOrPath, names) ?? `one of: ${names.join(", ")}`,
   });
 }
 
@@ -81,10 +80,4 @@ function recipeProblem(error: ErrorObject, file: string): Problem {
   // What a pattern is for is said in its description: an expression alone tells a user little.
   const isExplained = keyword === "pattern" && typeof schema.description === "string";
   return { where, what: message, ...(isExplained && { remedy: schema.description as string }) };
-}
-
-function unknownKey(key: string, known: readonly string[]): string {
-  const candidate = nearest(key, known);
-  if (candidate !== undefined) return `unknown key; did you mean "${candidate}"?`;
-  return known.length > 0 ? `unknown key; known here: ${known.join(", ")}` : "unknown key";
 }

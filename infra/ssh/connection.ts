@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { connect } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { execa, type ResultPromise } from "execa";
 import { UserError } from "../../common/user-error.ts";
 import { CONNECT_TIMEOUT_SECONDS, type SshPaths } from "./config-file.ts";
@@ -23,16 +25,13 @@ function remoteScript(folder: string): string {
  * it is made anew, tunnel included.
  */
 export class Connection {
-  readonly #session: Session;
   readonly #folder = `/tmp/pipress-${randomBytes(8).toString("hex")}`;
   /** What the host reaches of this machine, while the connection is in use: for so long it is made anew when it drops. */
   #contentPort: number | undefined;
   #sockets = 0;
   #master: Master | undefined;
 
-  private constructor(session: Session) {
-    this.#session = session;
-  }
+  private constructor(private readonly session: Session) {}
 
   /**
    * Connects, and lets the host reach a port of this machine's loopback behind `contentSocket`.
@@ -53,7 +52,7 @@ export class Connection {
 
   /** For other ssh commands, Ansible's too, that share the connection. */
   get paths(): SshPaths {
-    return this.#session.files;
+    return this.session.files;
   }
 
   /** Unix socket on the host behind which the content is. */
@@ -74,10 +73,7 @@ export class Connection {
   async wake(port: number): Promise<boolean> {
     if (this.#master?.exitCode !== null) return false;
     await this.#probePort();
-    return this.#serve(port).then(
-      () => true,
-      () => false,
-    );
+    return succeeds(this.#serve(port));
   }
 
   async #serve(port: number): Promise<void> {
@@ -88,17 +84,18 @@ export class Connection {
   }
 
   async #forward(port: number): Promise<void> {
-    const { name } = this.#session.machine;
-    const args = ["-F", this.paths.config, "-S", this.paths.control, "-O", "forward"];
+    const { name } = this.session.machine;
+    const { config, control } = this.paths;
+    const tunnel = `${this.contentSocket}:127.0.0.1:${port}`;
     const { exitCode, stderr } = await execa(
       "ssh",
-      [...args, "-R", `${this.contentSocket}:127.0.0.1:${port}`, name],
+      ["-F", config, "-S", control, "-O", "forward", "-R", tunnel, name],
       { reject: false, stdin: "ignore", timeout: CONNECT_TIMEOUT_SECONDS * 1000 },
     );
     if (exitCode === 0) return;
     throw new UserError({
       where: name,
-      what: `sshd refuses to forward a socket (${firstLine(stderr)})`,
+      what: `sshd refuses to forward a socket (${stderr.trim().split("\n", 1).join()})`,
       remedy: "allow it in the host's sshd_config: AllowStreamLocalForwarding yes, DisableForwarding no",
     });
   }
@@ -113,13 +110,13 @@ export class Connection {
       await master;
       clearTimeout(timer);
     }
-    await this.#session.close();
+    await this.session.close();
   }
 
   async #connect(signal?: AbortSignal): Promise<void> {
     const command = `exec sh -c '${remoteScript(this.#folder)}'`;
-    await this.#session.forgetMessages();
-    const args = this.#session.sshArguments(["-M", "-S", this.paths.control], command);
+    await this.session.forgetMessages();
+    const args = this.session.sshArguments(["-M", "-S", this.paths.control], command);
     const master = execa("ssh", args, { reject: false, stdin: "pipe" });
     this.#master = master;
     const abort = (): void => void master.kill();
@@ -129,7 +126,7 @@ export class Connection {
     if (!ready) {
       signal?.throwIfAborted();
       const { stderr } = await master;
-      throw explainMissingFolder(this.#session.machine, stderr) ?? (await this.#session.failure());
+      throw explainMissingFolder(this.session.machine, stderr) ?? (await this.session.failure());
     }
     void master.then(() => this.#reconnect());
   }
@@ -137,41 +134,38 @@ export class Connection {
   /** The connection ended by itself: tries every two seconds to have it back, as long as the run goes on. */
   async #reconnect(): Promise<void> {
     while (this.#contentPort !== undefined) {
-      const back = await this.#connect().then(
-        () => true,
-        () => false,
-      );
-      if (back) {
-        await this.#forward(this.#contentPort).catch(() => undefined);
+      if (await succeeds(this.#connect())) {
+        await succeeds(this.#forward(this.#contentPort));
         return;
       }
-      await new Promise((resolve) => setTimeout(resolve, 2000));
+      await sleep(2000);
     }
   }
 
   /** A name that does not resolve or a closed port says more about itself than ssh does; behind a bastion only ssh can look. */
   async #probePort(): Promise<void> {
-    const { machine } = this.#session;
+    const { machine } = this.session;
     const { address, port, bastion } = machine;
     if (bastion !== undefined) return;
-    await new Promise<void>((resolve, reject) => {
-      const socket = connect({ host: address, port, timeout: connectSeconds * 1000 });
-      const fail = (code: string): void => {
-        socket.destroy();
-        reject(explainFailure(machine, { own: code }));
-      };
-      socket.once("connect", () => {
-        socket.destroy();
-        resolve();
-      });
-      socket.once("timeout", () => {
-        fail("ETIMEDOUT");
-      });
-      socket.once("error", (error: NodeJS.ErrnoException) => {
-        fail(error.code ?? error.message);
-      });
-    });
+    const socket = connect({ host: address, port, timeout: connectSeconds * 1000 });
+    socket.once("timeout", () => socket.destroy(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })));
+    try {
+      await once(socket, "connect");
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      throw explainFailure(machine, { own: code ?? message });
+    } finally {
+      socket.destroy();
+    }
   }
+}
+
+/** Whether the work comes to its end, instead of failing. */
+function succeeds(work: Promise<void>): Promise<boolean> {
+  return work.then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Waits for the remote script to say that it runs; false where ssh ended instead. */
@@ -187,8 +181,4 @@ async function isReady(master: Master): Promise<boolean> {
       resolve(false);
     });
   });
-}
-
-function firstLine(text: string): string {
-  return text.trim().split("\n", 1)[0] ?? "";
 }

@@ -1,24 +1,16 @@
 import { Connection } from "./connection.ts";
 import type { Machine } from "./machine.ts";
 
-/** A connection that nobody uses, and what will end it. */
-interface Idle {
-  connection: Connection;
-  timer: NodeJS.Timeout;
-}
-
 /**
  * Connections to hosts that outlive one use of them: a rollout plays on each host more than once, and what it takes to
  * agree on keys is what a small board is worst at.
  */
 export class Connections {
-  readonly #keep: number;
-  readonly #idle = new Map<string, Idle>();
+  /** Those that nobody uses, and what will end each. */
+  readonly #idle = new Map<string, { connection: Connection; timer: NodeJS.Timeout }>();
 
   /** @param keep milliseconds for which a connection waits for its next use */
-  constructor(keep: number) {
-    this.#keep = keep;
-  }
+  constructor(private readonly keep: number) {}
 
   /**
    * Works over a connection through which the host reaches a port of this machine's loopback, and keeps it where the work
@@ -45,9 +37,8 @@ export class Connections {
 
   /** Ends all that wait. */
   async close(): Promise<void> {
-    const waiting = [...this.#idle.values()];
-    this.#idle.clear();
-    await Promise.all(waiting.map((idle) => end(idle)));
+    const connections = [...this.#idle.keys()].map((key) => this.#take(key));
+    await Promise.all(connections.map((connection) => connection?.close()));
   }
 
   /**
@@ -55,33 +46,29 @@ export class Connections {
    * @throws UserError when the host does not answer any more
    */
   async #kept(key: string, port: number): Promise<Connection | undefined> {
-    const idle = this.#idle.get(key);
-    if (idle === undefined) return undefined;
-    this.#idle.delete(key);
-    clearTimeout(idle.timer);
-    const { connection } = idle;
+    const connection = this.#take(key);
     let isAlive = false;
     try {
-      isAlive = await connection.wake(port);
+      isAlive = (await connection?.wake(port)) ?? false;
     } finally {
-      if (!isAlive) await connection.close();
+      if (!isAlive) await connection?.close();
     }
     return isAlive ? connection : undefined;
+  }
+
+  /** The connection that waits, which then does so no longer. */
+  #take(key: string): Connection | undefined {
+    const idle = this.#idle.get(key);
+    this.#idle.delete(key);
+    clearTimeout(idle?.timer);
+    return idle?.connection;
   }
 
   async #keepIdle(key: string, connection: Connection): Promise<void> {
     // Two plays on one host at the same time have two: one is enough to keep.
     if (this.#idle.has(key)) return connection.close();
     connection.rest();
-    const timer = setTimeout(() => {
-      this.#idle.delete(key);
-      void connection.close();
-    }, this.#keep);
+    const timer = setTimeout(() => void this.#take(key)?.close(), this.keep);
     this.#idle.set(key, { connection, timer });
   }
-}
-
-async function end({ connection, timer }: Idle): Promise<void> {
-  clearTimeout(timer);
-  await connection.close();
 }

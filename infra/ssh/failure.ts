@@ -181,33 +181,28 @@ function unexplained({ name, location }: Subject, ...messages: readonly string[]
 export function explainMissingFolder({ name }: Machine, stderr: string): UserError | undefined {
   const reason = /^mkdir: .*: (.+)$/m.exec(stderr)?.[1];
   if (reason === undefined) return undefined;
-  const reasons: Record<string, { what: string; remedy: string }> = {
-    "No space left on device": {
-      what: "the host answers, but has no room for a folder in /tmp",
-      remedy: "free some of its disk (`df -h /tmp` there) and run `pulumi up` again",
-    },
-    "Read-only file system": {
-      what: "the host answers, but its file system is read-only",
-      remedy:
-        "see why in `dmesg` there (a card that fails is mounted so): start the host anew, or replace the card",
-    },
+  const { what, remedy } = missingFolders[reason] ?? {
+    what: `makes no folder in /tmp (${reason})`,
+    remedy: "see to it that its user may write to /tmp",
   };
-  const known = reasons[reason];
-  return new UserError({
-    where: name,
-    ...(known ?? {
-      what: `the host answers, but makes no folder in /tmp (${reason})`,
-      remedy: "see to it that its user may write to /tmp",
-    }),
-  });
+  return new UserError({ where: name, what: `the host answers, but ${what}`, remedy });
 }
+
+const missingFolders: Record<string, Omit<Problem, "where">> = {
+  "No space left on device": {
+    what: "has no room for a folder in /tmp",
+    remedy: "free some of its disk (`df -h /tmp` there) and run `pulumi up` again",
+  },
+  "Read-only file system": {
+    what: "its file system is read-only",
+    remedy:
+      "see why in `dmesg` there (a card that fails is mounted so): start the host anew, or replace the card",
+  },
+};
 
 /** The last line of ssh's that is not about a connection that was there. */
 function lastLine(text: string): string {
   const lines = text.split("\n").map((line) => line.trim());
-  return (
-    lines
-      .filter((line) => line !== "" && !/^(?:Authenticated to|Transferred:|Bytes per second)/.test(line))
-      .at(-1) ?? ""
-  );
+  const told = lines.filter((line) => !/^(?:Authenticated to|Transferred:|Bytes per second|$)/.test(line));
+  return told.at(-1) ?? "";
 }

@@ -78,9 +78,6 @@ export const machineSchema = strict({ name: word("a name"), ...access });
 /** A machine and how it is reached. */
 export type Machine = z.infer<typeof machineSchema>;
 
-/** The same as it may be written, without what has a default. */
-export type MachineInput = z.input<typeof machineSchema>;
-
 /** One machine on the way: the one meant, or its bastion. */
 export type Hop = z.infer<typeof bastion>;
 

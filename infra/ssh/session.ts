@@ -66,16 +66,13 @@ export class Session {
       stdout: show ? "inherit" : "pipe",
       stderr: quiet ? "ignore" : "inherit",
       reject: false,
-      ...(signal && { cancelSignal: signal }),
+      cancelSignal: signal,
     });
     if (result.exitCode !== undefined && result.exitCode !== sshFailed)
       return { kind: "ended", code: result.exitCode, stdout: result.stdout ?? "" };
-    const { own } = await this.messages();
-    return {
-      kind: "lost",
-      failure: await this.failure(),
-      wasConnected: /^Authenticated to /m.test(own),
-    };
+    const messages = await this.messages();
+    const wasConnected = /^Authenticated to /m.test(messages.own);
+    return { kind: "lost", failure: explainFailure(this.machine, messages), wasConnected };
   }
 
   /** Arguments of ssh. @param options of its own @param command what it runs there */

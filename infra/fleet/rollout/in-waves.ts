@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { RolloutConfig } from "../../config/rollout-schema.ts";
 import type { Machine } from "../../ssh/machine.ts";
 import type { Playbook } from "./playbook.ts";
-import { Wave, type WaveMemberArgs } from "./wave.ts";
+import { Wave } from "./wave.ts";
 import { divideIntoWaves, failuresAllowed, type WaveOf } from "./waves.ts";
 
 /** What a host has to say about itself to be put into a wave. */
@@ -48,25 +48,24 @@ export function rollOutInWaves<Host extends WaveHost>(
   args: InWavesArgs<Host>,
   options: pulumi.CustomResourceOptions = {},
 ): Map<string, Playbook> {
-  const { hosts, steps, playbook, releaseOf, probe, probeVars } = args;
-  const waves = divideIntoWaves(hosts, steps);
-  const names = waves.map((wave) => wave.hosts.map(({ name }) => name));
+  const { steps, playbook, releaseOf, probe, probeVars } = args;
+  const waves = divideIntoWaves(args.hosts, steps);
+  const names = waves.map(({ hosts }) => hosts.map(({ name }) => name));
   const playbooks = new Map<string, Playbook>();
   let previous = stageAll(args, waves, options);
-  for (const [number, { name, hosts: members }] of waves.entries()) {
-    const after: pulumi.Resource[] = previous === undefined ? [] : [previous];
-    const before = waves.slice(0, number).flatMap((wave) => wave.hosts);
-    const waveMembers = members.map((host, index) => {
-      const declared = playbook(host, { after, served: before, index });
+  for (const [number, { name, hosts }] of waves.entries()) {
+    const after = previous === undefined ? [] : [previous];
+    const served = waves.slice(0, number).flatMap((wave) => wave.hosts);
+    const members = hosts.map((host, index) => {
+      const declared = playbook(host, { after, served, index });
       playbooks.set(host.name, declared);
-      const { outcome } = declared;
-      return { host: host.connection, release: releaseOf(host), outcome, vars: probeVars(host) };
+      return { ...memberOf(host, declared, releaseOf), vars: probeVars(host) };
     });
     const waiting = names.slice(number + 1).flat();
     previous = new Wave(
       name,
       {
-        members: waveMembers,
+        members,
         maxFailures: failuresAllowed(steps.maxFailures, members.length),
         // There is nothing left to hold back behind the last wave.
         soakSeconds: waiting.length > 0 ? steps.soak : 0,
@@ -91,19 +90,19 @@ function stageAll<Host extends WaveHost>(
   options: pulumi.CustomResourceOptions,
 ): Wave | undefined {
   if (stage === undefined || !steps.prefetch || hosts.length < 2) return undefined;
-  const members: WaveMemberArgs[] = [];
   let after: readonly pulumi.Resource[] = [];
   let served: readonly Host[] = [];
-  for (const wave of waves) {
-    const staged = wave.hosts.map((host, index) => stage(host, { after, served, index }));
-    for (const [index, host] of wave.hosts.entries()) {
-      const { outcome } = staged[index] ?? {};
-      if (outcome !== undefined) members.push({ host: host.connection, release: releaseOf(host), outcome });
+  const members = waves.flatMap((wave) => {
+    const staged = wave.hosts.map((host, index) => ({
+      host,
+      playbook: stage(host, { after, served, index }),
+    }));
+    if (steps.peerToPeer) {
+      after = staged.map(({ playbook }) => playbook);
+      served = [...served, ...wave.hosts];
     }
-    if (!steps.peerToPeer) continue;
-    after = staged;
-    served = [...served, ...wave.hosts];
-  }
+    return staged.map(({ host, playbook }) => memberOf(host, playbook, releaseOf));
+  });
   return new Wave(
     "staged",
     {
@@ -116,4 +115,13 @@ function stageAll<Host extends WaveHost>(
     },
     options,
   );
+}
+
+/** A host of a wave, and what came of its playbook. */
+function memberOf<Host extends WaveHost>(
+  host: Host,
+  { outcome }: Playbook,
+  releaseOf: InWavesArgs<Host>["releaseOf"],
+) {
+  return { host: host.connection, release: releaseOf(host), outcome };
 }

@@ -1,14 +1,14 @@
 import { existsSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { z } from "zod";
-import { machineSchema, type Machine } from "../../ssh/machine.ts";
+import { machineSchema } from "../../ssh/machine.ts";
 import type { Recap } from "../../ansible/progress.ts";
 import { PlaybookFailed } from "../../ansible/playbook-failed.ts";
-import type { Outcome } from "../../ansible/run.ts";
+import type { Outcome, PlaybookRun } from "../../ansible/run.ts";
 import { ConnectionFailure } from "../../ssh/failure.ts";
-import type { ServedFile } from "../../ansible/content-server.ts";
 import { UserError } from "../../../common/user-error.ts";
-import { dataDir, repoRoot } from "../../../common/paths.ts";
+import { repoRoot } from "../../../common/paths.ts";
+import type { Args } from "../../plugin/args.ts";
 import { checkAgainst } from "../../plugin/check-against.ts";
 import { diffProps } from "../../plugin/detailed-diff.ts";
 import {
@@ -23,36 +23,54 @@ import {
 import { readToolchain } from "../../../toolchain/toolchain.ts";
 import { locateFiles, releaseFileSchema } from "./release-files.ts";
 
-const playbookFile = z
+/** A playbook, as a path inside the repository. */
+export const playbookFile = z
   .string()
   .refine((path) => existsSync(resolve(repoRoot, path)), { error: "no such file in the repository" });
 
+const variables = z.record(z.string(), z.unknown()).default({});
+
 const schema = z.strictObject({
+  /** Playbook to run. @example "ansible/site.yml" */
   playbook: playbookFile,
+  /** Playbook that `destroy` runs, with the same variables. Without it, `destroy` leaves the host as it is. */
   removal: playbookFile.optional(),
+  /** Digest of everything the playbook is made of; a new one runs it again. */
   contentDigest: z.string().min(1),
+  /** The host and how it is reached; its user needs passwordless sudo. */
   host: machineSchema,
-  vars: z.record(z.string(), z.unknown()).default({}),
-  routeVars: z.record(z.string(), z.unknown()).default({}),
-  secretVars: z.record(z.string(), z.unknown()).default({}),
+  /** Variables of the play. */
+  vars: variables,
+  /** Variables that say how the play does its work and not what comes of it: a change of them runs nothing. */
+  routeVars: variables,
+  /** Variables that are encrypted in state and never on a command line or in a log. */
+  secretVars: variables,
+  /** Served to the host while the play runs, through its own SSH connection (variable `pipress_socket`). */
   files: z.array(releaseFileSchema).default([]),
+  /** Whether a failed run fails the resource, or is reported in `outcome` for others to judge. */
   failures: z.enum(["throw", "report"]).default("throw"),
+  /** What a host that does not answer means: a failed run, or one for the next `up`. */
   unreachable: z.enum(["fail", "skip"]).default("fail"),
+  /** Plays of all hosts that may run at the same time as this one. */
   concurrency: z.int().min(1).default(10),
+  /** What this machine sends to all hosts together at most; no limit without it. */
   bytesPerSecond: z.number().min(1).optional(),
 });
 
-/** How the last run for a host ended. */
-export interface PlaybookOutcome {
-  /** `skipped`: the host was down, and is brought up to date by the next `up`. */
-  status: "done" | "failed" | "skipped";
-  /** Why not `done`. */
-  reason?: string;
-  /** When it ended, seconds since 1970. */
-  at: number;
-}
-
+export type PlaybookArgs = Args<z.input<typeof schema>>;
 type Inputs = z.infer<typeof schema>;
+
+/** How the last run for a host ended. */
+export const outcomeSchema = z.strictObject({
+  /** `skipped`: the host was down, and is brought up to date by the next `up`. */
+  status: z.enum(["done", "failed", "skipped"]),
+  /** Why not `done`. */
+  reason: z.string().optional(),
+  /** When it ended, seconds since 1970. */
+  at: z.number(),
+});
+
+export type PlaybookOutcome = z.infer<typeof outcomeSchema>;
 
 /** Runs the playbook at create and update, looks in check mode at read, and never touches a host to compute a diff. */
 export const playbookResource: ResourceHandler = {
@@ -86,11 +104,10 @@ export function diffPlaybook(inputs: Props, state: Props, news: Props): DiffResu
  * The inputs that make a difference to the host: not where this machine has a file from, with which key one gets in, nor
  * what this end makes of a failure.
  */
-function withoutRoute(inputs: Props): Props {
-  const { files, host, ...rest } = inputs as { files?: unknown; host?: unknown };
+function withoutRoute({ files, host, ...rest }: Props): Props {
   return {
-    ...(omit(rest, ["routeVars", "failures", "unreachable", "concurrency", "bytesPerSecond"]) as Props),
-    files: Array.isArray(files) ? files.map((file) => omit(file, ["source"])) : files,
+    ...omit(rest, ["routeVars", "failures", "unreachable", "concurrency", "bytesPerSecond"]),
+    files: Array.isArray(files) ? files.map((file: unknown) => omit(file, ["source"])) : files,
     host: omit(host, routeKeys),
   };
 }
@@ -99,9 +116,9 @@ function withoutRoute(inputs: Props): Props {
 export const routeKeys = ["privateKeyFile", "agentSocket", "bastion"] as const;
 
 /** `value` without some of its members. */
-export function omit(value: unknown, keys: readonly string[]): unknown {
+export function omit<Value>(value: Value, keys: readonly string[]): Partial<Value> {
   if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(Object.entries(value).filter(([key]) => !keys.includes(key)));
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !keys.includes(key))) as Partial<Value>;
 }
 
 /**
@@ -117,22 +134,19 @@ async function converge(id: string, given: Props, call: Call, state?: Props): Pr
     if (!(error instanceof UserError)) throw error;
     const isUnreachable = error instanceof ConnectionFailure && !error.isPermanent;
     const skipped = isUnreachable && inputs.unreachable === "skip";
-    const kept = { ...state, results: state?.results ?? {} };
+    const left = {
+      ...state,
+      results: state?.results ?? {},
+      drift: [skipped ? "it was down at the last run" : "the last run did not come to its end"],
+      outcome: outcome(skipped ? "skipped" : "failed", error.message),
+    };
     if (!call.signal.aborted && (skipped || inputs.failures === "report")) {
       call.log.warn(skipped ? `${error.message}; skipped until the next \`up\`` : error.message);
-      const ended = outcome(skipped ? "skipped" : "failed", error.message);
-      return { ...kept, drift: [skipped ? "it was down at the last run" : unfinished], outcome: ended };
+      return left;
     }
-    if (!(error instanceof PlaybookFailed)) throw error;
-    throw new InitializationFailed(
-      id,
-      { ...kept, drift: [unfinished], outcome: outcome("failed", error.message) },
-      error.message,
-    );
+    throw error instanceof PlaybookFailed ? new InitializationFailed(id, left, error.message) : error;
   }
 }
-
-const unfinished = "the last run did not come to its end";
 
 function outcome(status: PlaybookOutcome["status"], reason?: string): PlaybookOutcome {
   return { status, ...(reason !== undefined && { reason }), at: Math.round(Date.now() / 1000) };
@@ -177,38 +191,12 @@ async function run(
   return runOnHost({ ...inputs, vars, files, playbook, check, expectedTasks: recap?.tasks }, log, signal);
 }
 
-/** One run of a playbook, as resources of this provider describe it. */
-export interface HostRun {
-  playbook: string;
-  host: Machine;
-  vars: Record<string, unknown>;
-  secretVars: Record<string, unknown>;
-  files: readonly ServedFile[];
-  check: boolean;
-  /** Maximum concurrent hosts, over all plays. */
-  concurrency: number;
-  bytesPerSecond?: number | undefined;
-  expectedTasks?: number | undefined;
-}
+/** A run of a playbook of the repository. */
+export type HostRun = Omit<PlaybookRun, "log" | "signal">;
 
 /** Runs a playbook of the repository with the pinned Ansible. */
-export async function runOnHost(
-  { playbook, expectedTasks, bytesPerSecond, ...run }: HostRun,
-  log: ResourceLog,
-  signal: AbortSignal,
-): Promise<Outcome> {
-  const path = resolve(repoRoot, playbook);
+export async function runOnHost(run: HostRun, log: ResourceLog, signal: AbortSignal): Promise<Outcome> {
   // Loaded when a play runs: an `up` that changes nothing starts half a second sooner.
   const { runPlaybook } = await import("../../ansible/run.ts");
-  return runPlaybook({
-    ...run,
-    signal,
-    log,
-    ansiblePlaybook: readToolchain().ansiblePlaybook,
-    playbook: path,
-    ansibleFolder: dirname(path),
-    ...(expectedTasks !== undefined && { expectedTasks }),
-    ...(bytesPerSecond !== undefined && { bytesPerSecond }),
-    logFolder: join(dataDir(), "logs"),
-  });
+  return runPlaybook({ ...run, playbook: resolve(repoRoot, run.playbook), log, signal });
 }

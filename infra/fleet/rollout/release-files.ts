@@ -46,17 +46,9 @@ export async function locateFiles(
     "llama-server": llamaCpp.release.files["llama-server"].path,
     "llama.cpp": llamaCpp.sourceArchive,
   };
+  const report = (line: string): void => log.status(line);
   const located = files.map(async ({ sha256, bytes, source }): Promise<ServedFile> => {
-    const path =
-      typeof source === "string"
-        ? paths[source]
-        : await fetchModelFile(
-            source,
-            (line) => {
-              log.status(line);
-            },
-            signal,
-          );
+    const path = typeof source === "string" ? paths[source] : await fetchModelFile(source, report, signal);
     return { sha256, bytes, path };
   });
   return Promise.all(located);

@@ -1,6 +1,6 @@
 import type { Machine } from "../../ssh/machine.ts";
 import type { HostConfig } from "../../config/hosts.ts";
-import { nearest } from "../../../common/nearest.ts";
+import { didYouMean } from "../../../common/nearest.ts";
 import { closeConnections } from "../../ansible/run.ts";
 import { UserError } from "../../../common/user-error.ts";
 import type { ResourceLog } from "../../plugin/handler.ts";
@@ -13,16 +13,13 @@ export function chooseHosts(fleet: readonly HostConfig[], name: string): HostCon
   if (chosen.length > 0) return chosen;
   const members = fleet.filter(({ group }) => group === name);
   if (members.length > 0) return members;
-  const known = [
-    ...new Set(fleet.flatMap((host) => [host.name, ...(host.group === undefined ? [] : [host.group])])),
-  ];
+  const known = [...new Set(fleet.flatMap(({ name, group = name }) => [name, group]))];
   if (known.length === 0)
     throw new UserError({ where: name, what: "the stack has no hosts", remedy: "is it the stack you mean?" });
-  const candidate = nearest(name, known);
   throw new UserError({
     where: name,
     what: "the stack has no host and no group of this name",
-    remedy: candidate === undefined ? `one of: ${known.join(", ")}` : `did you mean "${candidate}"?`,
+    remedy: didYouMean(name, known) ?? `one of: ${known.join(", ")}`,
   });
 }
 
@@ -40,22 +37,11 @@ export async function rollBack(
     const { name } = config;
     try {
       const host = await reach(config);
-      const run = {
-        playbook: "ansible/rollback.yml",
-        host,
-        vars: {},
-        secretVars: {},
-        files: [],
-        check: false,
-        concurrency,
-      };
+      const run = { playbook: "ansible/rollback.yml", host, concurrency };
       const { results } = await runOnHost(run, log, signal);
       const { release, left } = results as { release: string; left: string };
-      return {
-        host: name,
-        ok: true,
-        message: `serves ${short(release)} again; ${short(left)} is marked bad there`,
-      };
+      const message = `serves ${short(release)} again; ${short(left)} is marked bad there`;
+      return { host: name, ok: true, message };
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       return { host: name, ok: false, message: error.message };

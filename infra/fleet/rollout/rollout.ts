@@ -9,19 +9,9 @@ import type { ArtifactFile } from "../../store/fetch-model-file.ts";
 import type { Toolchain } from "../../../toolchain/toolchain.ts";
 import { rollOutInWaves, type WavePosition } from "./in-waves.ts";
 import { choosePeers, peerPort } from "./peers.ts";
-import { Playbook, type PlaybookArgs } from "./playbook.ts";
+import { Playbook } from "./playbook.ts";
+import type { PlaybookArgs } from "./playbook-resource.ts";
 import { serverFile, sourceFile } from "./release-files.ts";
-
-/** What the play on a host reports back (`set_stats` of the role server). */
-export interface ServerResults {
-  release: string;
-  tokensPerSecond: number;
-  /** Of the release that this one took the place of. */
-  tokensPerSecondBefore?: number;
-  loadSeconds: number;
-  answer: string;
-  warnings?: string[];
-}
 
 /** Inputs of a rollout. */
 export interface RolloutArgs {
@@ -48,19 +38,37 @@ export interface RolloutArgs {
 export class Rollout extends pulumi.ComponentResource {
   /** By the host's name. */
   readonly playbooks: ReadonlyMap<string, Playbook>;
-  /** The same for all hosts; to find it out takes longer than all else about a host. */
-  private readonly contentDigest = ansibleDigest();
 
   /** @param formerNames names this rollout may have in a stack's state; they keep its hosts from being taken for others */
   constructor(name: string, args: RolloutArgs, formerNames: readonly string[] = []) {
     super("pipress:rollout:Rollout", name, {}, { aliases: formerNames.map((former) => ({ name: former })) });
-    const { hosts, steps, releaseOf } = args;
+    const { hosts, steps, releaseOf, apiKey } = args;
+    // The same for all hosts; to find it out takes longer than all else about a host.
+    const contentDigest = ansibleDigest();
+    const declare =
+      (suffix: string, inputs: Pick<PlaybookArgs, "playbook" | "removal" | "secretVars">) =>
+      (host: Host, position: WavePosition<Host>): Playbook =>
+        new Playbook(
+          `${host.name}${suffix}`,
+          { ...playbookArgs(host, args, position), contentDigest, ...inputs },
+          {
+            parent: this,
+            dependsOn: [...position.after, ...(host.machine ? [host.machine] : [])],
+            deletedWith: host.machine,
+          },
+        );
     this.playbooks = rollOutInWaves(
       {
         hosts,
         steps,
-        stage: (host, position) => this.stage(host, args, position),
-        playbook: (host, position) => this.playbook(host, args, position),
+        // Fetches the release; what runs on the host goes on as it is.
+        stage: declare("-staged", { playbook: "ansible/stage.yml" }),
+        // Switches the host to the release, by its health check.
+        playbook: declare("", {
+          playbook: "ansible/site.yml",
+          removal: "ansible/remove.yml",
+          secretVars: { pipress_api_keys: [apiKey] },
+        }),
         releaseOf: (host) => releaseOf(host).digest,
         probe: "ansible/probe.yml",
         probeVars: (host) => ({ pipress_digest: releaseOf(host).digest, pipress_port: host.server.port }),
@@ -68,33 +76,6 @@ export class Rollout extends pulumi.ComponentResource {
       { parent: this },
     );
     this.registerOutputs({});
-  }
-
-  /** Fetches the release; what runs on the host goes on as it is. */
-  private stage(host: Host, args: RolloutArgs, position: WavePosition<Host>): Playbook {
-    const { contentDigest } = this;
-    const inputs = { ...playbookArgs(host, args, position), contentDigest, playbook: "ansible/stage.yml" };
-    return new Playbook(`${host.name}-staged`, inputs, this.optionsFor(host, position));
-  }
-
-  /** Switches the host to the release, by its health check. */
-  private playbook(host: Host, args: RolloutArgs, position: WavePosition<Host>): Playbook {
-    const inputs = {
-      ...playbookArgs(host, args, position),
-      contentDigest: this.contentDigest,
-      playbook: "ansible/site.yml",
-      removal: "ansible/remove.yml",
-      secretVars: { pipress_api_keys: [args.apiKey] },
-    };
-    return new Playbook(host.name, inputs, this.optionsFor(host, position));
-  }
-
-  private optionsFor(host: Host, { after }: WavePosition<Host>): pulumi.CustomResourceOptions {
-    return {
-      parent: this,
-      dependsOn: [...after, ...host.readyWhen],
-      ...(host.machine && { deletedWith: host.machine }),
-    };
   }
 }
 
@@ -126,7 +107,7 @@ function playbookArgs(
     failures: "report",
     unreachable: host.unreachable,
     concurrency: steps.concurrency,
-    ...(steps.bandwidth !== undefined && { bytesPerSecond: steps.bandwidth }),
+    bytesPerSecond: steps.bandwidth,
   };
 }
 

@@ -1,37 +1,42 @@
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { machineSchema } from "../../ssh/machine.ts";
 import { formatDuration } from "../../../common/units.ts";
-import { UserError, type Problem } from "../../../common/user-error.ts";
-import { repoRoot } from "../../../common/paths.ts";
+import { UserError } from "../../../common/user-error.ts";
+import type { Args } from "../../plugin/args.ts";
 import { checkAgainst } from "../../plugin/check-against.ts";
 import { diffProps } from "../../plugin/detailed-diff.ts";
 import type { Call, Props, ResourceHandler } from "../../plugin/handler.ts";
-import { omit, routeKeys, runOnHost } from "./playbook-resource.ts";
+import {
+  omit,
+  outcomeSchema,
+  type PlaybookOutcome,
+  playbookFile,
+  routeKeys,
+  runOnHost,
+} from "./playbook-resource.ts";
 
+/** A host of a wave, and what came of its playbook. */
 const member = z.strictObject({
   host: machineSchema,
-  /** Digest of the release that the host is to serve. */
+  /** Digest of the release that it is to serve. */
   release: z.string().min(1),
-  outcome: z.strictObject({
-    status: z.enum(["done", "failed", "skipped"]),
-    reason: z.string().optional(),
-    at: z.number(),
-  }),
+  outcome: outcomeSchema,
   /** Variables of the probe. */
   vars: z.record(z.string(), z.unknown()).default({}),
 });
 
 const schema = z.strictObject({
   members: z.array(member).min(1),
+  /** Whether its hosts have only been brought the release: nothing serves it yet. */
   staging: z.boolean().default(false),
+  /** Hosts that may fail without stopping the rollout. */
   maxFailures: z.int().min(0),
+  /** Seconds for which the wave has to stay healthy; 0 looks at no host again. */
   soakSeconds: z.number().min(0),
-  probe: z
-    .string()
-    .refine((path) => existsSync(resolve(repoRoot, path)), { error: "no such file in the repository" }),
+  /** Playbook that fails on a host that is not healthy any more. */
+  probe: playbookFile,
+  /** Maximum concurrent probes. */
   concurrency: z.int().min(1),
   /** Names of the hosts in the waves before this one. */
   served: z.array(z.string()).default([]),
@@ -39,6 +44,7 @@ const schema = z.strictObject({
   waiting: z.array(z.string()).default([]),
 });
 
+export type WaveArgs = Args<z.input<typeof schema>>;
 export type WaveInputs = z.infer<typeof schema>;
 type Member = WaveInputs["members"][number];
 
@@ -60,7 +66,7 @@ function whatCounts(inputs: Props): Props {
   const { members } = inputs as { members?: unknown };
   if (!Array.isArray(members)) return { members };
   const named = members.map((member: Member, index) => {
-    const { host, ...rest } = omit(member, ["vars"]) as Member;
+    const { host, ...rest } = omit(member, ["vars"]);
     // At preview the host of a machine that is not made yet is an unknown, which has no name.
     const { name = String(index) } = host as { name?: string };
     return [name, { ...rest, host: omit(host, routeKeys) }] as const;
@@ -69,32 +75,58 @@ function whatCounts(inputs: Props): Props {
 }
 
 async function pass(inputs: WaveInputs, call: Call): Promise<Props> {
-  const { members } = inputs;
-  const failed = new Map(
-    members.flatMap(({ host, outcome }) =>
-      outcome.status === "failed" ? [[host.name, outcome.reason ?? "failed"] as const] : [],
-    ),
-  );
-  const skipped = members.filter(({ outcome }) => outcome.status === "skipped").map(({ host }) => host.name);
-  const serving = members.filter(({ outcome }) => outcome.status === "done");
-  judge(inputs, call.name, failed);
-  if (inputs.soakSeconds > 0 && serving.length > 0) {
-    await soak(serving, inputs.soakSeconds, call);
-    for (const [name, reason] of await probe(serving, inputs, call)) failed.set(name, reason);
-    judge(inputs, call.name, failed);
+  judge(inputs, call.name);
+  const { soakSeconds } = inputs;
+  const serving = inputs.members.filter(({ outcome }) => outcome.status === "done");
+  let { members } = inputs;
+  if (soakSeconds > 0 && serving.length > 0) {
+    await soak(serving, soakSeconds, call);
+    members = await probe(inputs, call);
+    judge({ ...inputs, members }, call.name);
   }
-  for (const [name, reason] of failed) call.log.warn(`${name} is left behind: ${reason}`);
-  return { failed: [...failed.keys()], skipped };
+  const failed = failuresOf(members);
+  for (const { name, reason } of failed) call.log.warn(`${name} is left behind: ${reason}`);
+  return { failed: failed.map(({ name }) => name), skipped: namesOf(members, "skipped") };
+}
+
+function namesOf(members: readonly Member[], status: PlaybookOutcome["status"]): string[] {
+  return members.filter(({ outcome }) => outcome.status === status).map(({ host }) => host.name);
+}
+
+function failuresOf(members: readonly Member[]): { name: string; reason: string }[] {
+  const failed = members.filter(({ outcome }) => outcome.status === "failed");
+  return failed.map(({ host: { name }, outcome: { reason = "failed" } }) => ({ name, reason }));
 }
 
 /** @throws UserError where more hosts failed than may, or where none is left that shows whether the release is good */
-function judge(inputs: WaveInputs, name: string, failed: ReadonlyMap<string, string>): void {
-  if (failed.size > inputs.maxFailures) throw stopped(inputs, name, failed);
-  const proof = inputs.members.some(
-    ({ host, outcome }) => outcome.status === "done" && !failed.has(host.name),
-  );
+function judge(inputs: WaveInputs, where: string): void {
+  const { members, maxFailures, waiting } = inputs;
+  const failed = failuresOf(members);
+  const reasons = failed.map(({ name, reason }) => ({ where: `${where} / ${name}`, what: reason }));
+  const resume = "fix it and run `pulumi up` again: it resumes here";
+  if (failed.length > maxFailures) {
+    const count = `${failed.length} of ${members.length} ${members.length === 1 ? "host" : "hosts"}`;
+    throw new UserError([
+      { where, what: `${count} failed where ${maxFailures} may: the rollout stops here` },
+      ...reasons,
+      { where, what: whoServesWhat(inputs), remedy: resume },
+    ]);
+  }
   // A canary that is off, or one of those that may fail, proves nothing.
-  if (!proof && inputs.waiting.length > 0) throw nobodyServes(inputs, name, failed);
+  if (namesOf(members, "done").length > 0 || waiting.length === 0) return;
+  const state = failed.length > 0 ? "serves the release" : "answers";
+  const proves = "so nothing shows whether the release is good: the rollout stops here";
+  throw new UserError([
+    ...reasons,
+    {
+      where,
+      what: `no host of this wave ${state}, ${proves}; ${whoServesWhat(inputs)}`,
+      remedy:
+        failed.length > 0
+          ? resume
+          : "switch one of them on, or let `rollout.orderBy` choose other hosts for the first wave",
+    },
+  ]);
 }
 
 /** Waits until the last host of the wave has served for so long; an `up` that was cut off meanwhile waits only the rest. */
@@ -108,82 +140,40 @@ async function soak(serving: readonly Member[], seconds: number, { log, signal }
   }
 }
 
-/** Looks at every host that serves; returns what is wrong, by host. */
-async function probe(
-  serving: readonly Member[],
-  inputs: WaveInputs,
-  call: Call,
-): Promise<[string, string][]> {
-  const looks = serving.map(async ({ host, vars }): Promise<[string, string] | undefined> => {
-    const { probe: playbook, concurrency } = inputs;
-    const run = { playbook, host, vars, secretVars: {}, files: [], check: false, concurrency };
+/** Looks at every host that serves. @returns the members, those that are not healthy any more as failed */
+async function probe(inputs: WaveInputs, { log, signal }: Call): Promise<Member[]> {
+  const { members, probe: playbook, concurrency } = inputs;
+  const looks = members.map(async (member) => {
+    const { host, vars, outcome } = member;
+    if (outcome.status !== "done") return member;
     try {
-      await runOnHost(run, call.log, call.signal);
-      return undefined;
+      await runOnHost({ playbook, host, vars, concurrency }, log, signal);
+      return member;
     } catch (error) {
-      if (!(error instanceof UserError) || call.signal.aborted) throw error;
-      return [host.name, error.message];
+      if (!(error instanceof UserError) || signal.aborted) throw error;
+      return { ...member, outcome: { ...outcome, status: "failed" as const, reason: error.message } };
     }
   });
-  return (await Promise.all(looks)).filter((problem) => problem !== undefined);
-}
-
-function stopped(inputs: WaveInputs, name: string, failed: ReadonlyMap<string, string>): UserError {
-  const { members, maxFailures } = inputs;
-  const count = `${failed.size} of ${members.length} ${members.length === 1 ? "host" : "hosts"}`;
-  return new UserError([
-    { where: name, what: `${count} failed where ${maxFailures} may: the rollout stops here` },
-    ...reasonsOf(name, failed),
-    {
-      where: name,
-      what: whoServesWhat(inputs, failed),
-      remedy: "fix it and run `pulumi up` again: it resumes here",
-    },
-  ]);
-}
-
-function nobodyServes(inputs: WaveInputs, name: string, failed: ReadonlyMap<string, string>): UserError {
-  const proves = "so nothing shows whether the release is good: the rollout stops here";
-  const state = failed.size > 0 ? "serves the release" : "answers";
-  return new UserError([
-    ...reasonsOf(name, failed),
-    {
-      where: name,
-      what: `no host of this wave ${state}, ${proves}; ${whoServesWhat(inputs, failed)}`,
-      remedy:
-        failed.size > 0
-          ? "fix it and run `pulumi up` again: it resumes here"
-          : "switch one of them on, or let `rollout.orderBy` choose other hosts for the first wave",
-    },
-  ]);
-}
-
-function reasonsOf(name: string, failed: ReadonlyMap<string, string>): Problem[] {
-  return [...failed].map(([host, what]) => ({ where: `${name} / ${host}`, what }));
+  return Promise.all(looks);
 }
 
 /** Exported for tests: one sentence about the whole fleet. */
-export function whoServesWhat(inputs: WaveInputs, failed: ReadonlyMap<string, string>): string {
-  const { members, served, waiting } = inputs;
-  const release = members[0]?.release.slice(0, 12) ?? "";
-  const done = members.filter(({ host, outcome }) => outcome.status === "done" && !failed.has(host.name));
-  const down = members.filter(({ outcome }) => outcome.status === "skipped").map(({ host }) => host.name);
-  const fresh = [...served, ...done.map(({ host }) => host.name)];
-  if (inputs.staging) {
-    const staged = done.length > 0 ? `${list(done.map(({ host }) => host.name))} fetched it, and no` : "no";
-    return [
-      `${staged} service was touched`,
-      ...(down.length > 0 ? [`${list(down)} did not answer`] : []),
-    ].join("; ");
+export function whoServesWhat({ members, staging, served, waiting }: WaveInputs): string {
+  const done = namesOf(members, "done");
+  const down = namesOf(members, "skipped");
+  if (staging) {
+    const staged = done.length > 0 ? `${list(done)} fetched it, and no` : "no";
+    return `${staged} service was touched${down.length > 0 ? `; ${list(down)} did not answer` : ""}`;
   }
-  return [
-    fresh.length > 0 && `${list(fresh)} ${fresh.length === 1 ? "has" : "have"} the new release (${release})`,
-    waiting.length > 0 && `${list(waiting)} ${waiting.length === 1 ? "was" : "were"} not touched`,
-    down.length > 0 && `${list(down)} ${down.length === 1 ? "is" : "are"} down`,
-  ]
-    .filter(Boolean)
-    .concat(fresh.length + waiting.length + down.length === 0 ? ["no host has the new release"] : [])
-    .join("; ");
+  const release = members[0]?.release.slice(0, 12) ?? "";
+  const clause = (names: readonly string[], verbs: readonly [one: string, several: string], rest: string) =>
+    names.length === 0 ? [] : [`${list(names)} ${verbs[names.length === 1 ? 0 : 1]} ${rest}`];
+  const clauses = [
+    ...clause([...served, ...done], ["has", "have"], `the new release (${release})`),
+    ...clause(waiting, ["was", "were"], "not touched"),
+    ...clause(down, ["is", "are"], "down"),
+  ];
+  return clauses.join("; ") || "no host has the new release";
 }
 
 function list(names: readonly string[]): string {

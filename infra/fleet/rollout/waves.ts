@@ -1,4 +1,4 @@
-import type { Quota } from "../../config/rollout-schema.ts";
+import type { Quota, RolloutConfig } from "../../config/rollout-schema.ts";
 
 /** Hosts that get a release together. */
 export interface WaveOf<Host> {
@@ -7,13 +7,8 @@ export interface WaveOf<Host> {
   hosts: readonly Host[];
 }
 
-/** How a fleet is divided; see `rolloutSchema`. */
-export interface Division {
-  canary: Quota;
-  /** Cumulative, the canary included. */
-  steps: readonly Quota[];
-  orderBy?: string;
-}
+/** How a fleet is divided. */
+export type Division = Pick<RolloutConfig, "canary" | "steps" | "orderBy">;
 
 interface Labelled {
   labels: Readonly<Record<string, string>>;
