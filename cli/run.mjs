@@ -90,6 +90,18 @@ async function ensureNodeModules() {
   else if (code !== 0) process.exit(code);
 }
 
+/**
+ * uv, Python's requests and Node come with a list of authorities of their own, which lacks that of a company's proxy. The
+ * system's list has it: the tools that run from here take that one, unless the environment names another.
+ */
+function trustWhatTheSystemTrusts() {
+  const bundles = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+  const bundle = bundles.find((path) => existsSync(path));
+  if (bundle === undefined) return;
+  for (const variable of ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"])
+    process.env[variable] ??= bundle;
+}
+
 const [name, ...args] = process.argv.slice(2);
 if (Number.parseInt(process.versions.node, 10) < MINIMUM_NODE) {
   console.error(`node: this is ${process.version} — install Node.js ${MINIMUM_NODE} or newer`);
@@ -104,6 +116,7 @@ if (target === undefined) {
   console.error(`usage: node cli/run.mjs NAME [ARGS], NAME one of: ${Object.keys(MODULES).join(", ")}`);
   process.exit(2);
 }
+trustWhatTheSystemTrusts();
 await ensureNodeModules();
 const { register } = await import("tsx/esm/api");
 register();

@@ -53,7 +53,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const huggingFaceToken = secretToken(config.huggingFaceToken);
   const builder =
     aws === undefined
-      ? makeBuilder(config, huggingFaceToken)
+      ? await makeBuilder(config, huggingFaceToken)
       : await (
           await import("./build.ts")
         ).buildPart({ aws, plan, prediction, store: store.url, huggingFaceToken });

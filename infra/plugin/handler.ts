@@ -61,7 +61,7 @@ export interface Existing {
 export interface ResourceHandler {
   /** Validates and completes inputs. Must cope with unknowns at preview (see `hasUnknowns`). */
   check?(inputs: Props): CheckResult;
-  /** Which inputs differ. Default: every differing input is an update in place. No I/O. */
+  /** What differs, in the inputs or in the real thing where a look is cheap. Default: every differing input, in place. */
   diff?(existing: Existing, inputs: Props): DiffResult | Promise<DiffResult>;
   create(inputs: Props, call: Call): Promise<{ id: string; state: Props }>;
   /** Outputs known at preview already. Default: the inputs; everything else is unknown. */
@@ -72,11 +72,6 @@ export interface ResourceHandler {
   /** Returns the new outputs. */
   update?(existing: Existing, inputs: Props, call: Call): Promise<Props>;
   delete?(existing: Existing, call: Call): Promise<void>;
-  /**
-   * Read before each preview and update, not at `refresh` only (engine 3.160 or newer): for resources whose read is cheap
-   * and whose real thing disappears behind the engine's back.
-   */
-  refreshBeforeUpdate?: boolean;
 }
 
 /** What `serve` needs to answer the engine. */
@@ -85,8 +80,8 @@ export interface ProviderDefinition {
   version: string;
   /** Pulumi package schema as JSON text, where there is one. */
   schema?: string;
-  /** By type token, e.g. `pipress:index:Secret`. */
-  resources: Record<string, ResourceHandler>;
+  /** By type token, e.g. `pipress:index:Secret`; asked for with every call. */
+  resources: Record<string, () => ResourceHandler | Promise<ResourceHandler>>;
   /** What programs `invoke`, by token. */
   functions?: Record<string, (args: Props, call: Call) => Promise<Props>>;
   /** Where other types and functions of the package can be had: the remedy in the error about one. */

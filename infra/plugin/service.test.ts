@@ -40,7 +40,6 @@ const thing: ResourceHandler = {
         reject(new UserError({ where: "thing", what: "cancelled" }));
       });
     }),
-  refreshBeforeUpdate: true,
 };
 
 beforeAll(async () => {
@@ -57,7 +56,12 @@ beforeAll(async () => {
   });
   const log = new EngineLog(`127.0.0.1:${await listen(engine)}`);
   const service = new ProviderService(
-    { name: "test", version: "1.2.3", resources: { "test:index:Thing": thing }, elsewhere: "ask the vendor" },
+    {
+      name: "test",
+      version: "1.2.3",
+      resources: { "test:index:Thing": () => thing },
+      elsewhere: "ask the vendor",
+    },
     log,
   );
   const provider = new grpc.Server();
@@ -118,11 +122,10 @@ test("check returns completed inputs and every failure by path", async () => {
   ]);
 });
 
-test("create returns id and outputs, secrets marked, and asks to be read before updates", async () => {
+test("create returns id and outputs, secrets marked", async () => {
   const response = await create({});
   expect(response.getId()).toBe("id");
   expect(response.getProperties()?.toJavaScript()).toEqual({ name: "thing", value: secret("x") });
-  expect(response.getRefreshBeforeUpdate()).toBe(true);
 });
 
 test("progress reaches the engine as a status of its resource, before the resource is done", async () => {

@@ -89,9 +89,10 @@ export class ProviderService {
     };
   }
 
-  #check(request: providerPb.CheckRequest): providerPb.CheckResponse {
+  async #check(request: providerPb.CheckRequest): Promise<providerPb.CheckResponse> {
+    const handler = await this.#handler(request.getUrn());
     const news = fromStruct(request.getNews());
-    const { inputs = news, failures = [] } = this.#handler(request.getUrn()).check?.(news) ?? {};
+    const { inputs = news, failures = [] } = handler.check?.(news) ?? {};
     return message(providerPb.CheckResponse, {
       inputs: toStruct(inputs),
       failuresList: failures.map((failure) => message(providerPb.CheckFailure, failure)),
@@ -99,9 +100,10 @@ export class ProviderService {
   }
 
   async #diff(request: providerPb.DiffRequest): Promise<providerPb.DiffResponse> {
+    const handler = await this.#handler(request.getUrn());
     const old = existing(request.getId(), request.getOldInputs(), request.getOlds());
     const news = fromStruct(request.getNews());
-    const result = (await this.#handler(request.getUrn()).diff?.(old, news)) ?? {
+    const result = (await handler.diff?.(old, news)) ?? {
       changes: diffProps(old.inputs, news),
     };
     const ignored = new Set(request.getIgnorechangesList());
@@ -110,7 +112,7 @@ export class ProviderService {
   }
 
   async #create(request: providerPb.CreateRequest): Promise<providerPb.CreateResponse> {
-    const handler = this.#handler(request.getUrn());
+    const handler = await this.#handler(request.getUrn());
     const inputs = fromStruct(request.getProperties());
     const { id, state } = request.getPreview()
       ? { id: "", state: handler.previewCreate?.(inputs) ?? inputs }
@@ -118,12 +120,11 @@ export class ProviderService {
     return message(providerPb.CreateResponse, {
       id,
       properties: toStruct(state),
-      refreshBeforeUpdate: handler.refreshBeforeUpdate,
     });
   }
 
   async #read(request: providerPb.ReadRequest): Promise<providerPb.ReadResponse> {
-    const handler = this.#handler(request.getUrn());
+    const handler = await this.#handler(request.getUrn());
     const old = existing(request.getId(), request.getInputs(), request.getProperties());
     const found = await this.#work(request.getUrn(), request.getTimeout(), async (call) =>
       handler.read === undefined ? old : handler.read(old, call),
@@ -133,12 +134,11 @@ export class ProviderService {
       id: old.id,
       properties: toStruct(found.state),
       inputs: toStruct(found.inputs ?? old.inputs),
-      refreshBeforeUpdate: handler.refreshBeforeUpdate,
     });
   }
 
   async #update(request: providerPb.UpdateRequest): Promise<providerPb.UpdateResponse> {
-    const handler = this.#handler(request.getUrn());
+    const handler = await this.#handler(request.getUrn());
     const old = existing(request.getId(), request.getOldInputs(), request.getOlds());
     const news = fromStruct(request.getNews());
     const state = request.getPreview()
@@ -149,12 +149,11 @@ export class ProviderService {
         });
     return message(providerPb.UpdateResponse, {
       properties: toStruct(state),
-      refreshBeforeUpdate: handler.refreshBeforeUpdate,
     });
   }
 
   async #delete(request: providerPb.DeleteRequest): Promise<emptyPb.Empty> {
-    const handler = this.#handler(request.getUrn());
+    const handler = await this.#handler(request.getUrn());
     const old = existing(request.getId(), request.getOldInputs(), request.getProperties());
     await this.#work(request.getUrn(), request.getTimeout(), async (call) => handler.delete?.(old, call));
     return new emptyPb.Empty();
@@ -176,11 +175,11 @@ export class ProviderService {
     });
   }
 
-  #handler(urn: string): ResourceHandler {
+  async #handler(urn: string): Promise<ResourceHandler> {
     const type = urn.split("::")[2]?.split("$").at(-1) ?? "";
-    const handler = this.definition.resources[type];
-    if (handler === undefined) throw this.#notServed("resource type", type);
-    return handler;
+    const load = this.definition.resources[type];
+    if (load === undefined) throw this.#notServed("resource type", type);
+    return load();
   }
 
   /**

@@ -69,16 +69,19 @@ export function meets(shape: ModelShape, release: ReleasePrediction, limits: Lim
 export function bestPlan(base: ModelShape, frame: PlanFrame, limits: Limits): CandidatePlan | undefined {
   const types = standardTypes(frame.imatrix).filter((type) => divergence[type] !== undefined);
   const plans = candidateShapes(base).flatMap(({ shape, prunings }) =>
-    types.flatMap((type): CandidatePlan[] => {
-      const release = predictRelease(shape, { type, imatrix: frame.imatrix }, frame.server);
-      if (!meets(shape, release, limits)) return [];
-      return prunings.map((pruning) => {
+    types.flatMap((type) =>
+      prunings.map((pruning) => {
         const loss = lossOf(base, shape, type, pruning && { ...pruning, reconstruct: true }, frame.recovers);
-        return { type, pruning, release, loss };
-      });
-    }),
+        return { shape, type, pruning, loss };
+      }),
+    ),
   );
-  return plans.sort((a, b) => a.loss - b.loss)[0];
+  // A loss is looked up; a release is worked out tensor by tensor. So only the best plans' are, until one meets the limits.
+  for (const { shape, ...plan } of plans.sort((a, b) => a.loss - b.loss)) {
+    const release = predictRelease(shape, { type: plan.type, imatrix: frame.imatrix }, frame.server);
+    if (meets(shape, release, limits)) return { ...plan, release };
+  }
+  return undefined;
 }
 
 /** Expected loss of a model of one shape and type, in nats per token; infinite where nothing is known of the type. */

@@ -1,18 +1,16 @@
 import { serve } from "../plugin/serve.ts";
-import { jobQueueResource } from "../builder/aws/job-queue-resource.ts";
-import { playbookResource } from "../fleet/rollout/playbook-resource.ts";
-import { waveResource } from "../fleet/rollout/wave-resource.ts";
-import { secretResource } from "./secret-resource.ts";
-import { virtualPiResource } from "../virtual-pi/resource.ts";
 
 await serve({
   name: "pipress",
   version: "0.2.0",
   resources: {
-    "pipress:index:JobQueue": jobQueueResource,
-    "pipress:index:Playbook": playbookResource,
-    "pipress:index:Secret": secretResource,
-    "pipress:index:VirtualPi": virtualPiResource,
-    "pipress:index:Wave": waveResource,
+    // Each is loaded with the first resource of its type: the engine waits until this process is up, twice in an `up`.
+    "pipress:index:JobQueue": async () =>
+      (await import("../builder/aws/job-queue-resource.ts")).jobQueueResource,
+    "pipress:index:Playbook": async () =>
+      (await import("../fleet/rollout/playbook-resource.ts")).playbookResource,
+    "pipress:index:Secret": async () => (await import("./secret-resource.ts")).secretResource,
+    "pipress:index:VirtualPi": async () => (await import("../virtual-pi/resource.ts")).virtualPiResource,
+    "pipress:index:Wave": async () => (await import("../fleet/rollout/wave-resource.ts")).waveResource,
   },
 });

@@ -95,7 +95,7 @@ describe.runIf(process.env.PIPRESS_IT === "1")("a virtual Pi", { timeout: 15 * 6
     await expect.poll(() => machine.isRunning()).toBe(false);
 
     expect(await resource.read(existing(), call)).toMatchObject({ state: { running: false } });
-    expect(await changes(inputs)).toEqual({ running: { kind: "delete", input: false } });
+    expect(await changes(inputs)).toEqual({ running: { kind: "delete", input: false, replace: false } });
 
     const again = await resource.update(existing(), inputs, call);
     expect(again).toEqual(outputs);

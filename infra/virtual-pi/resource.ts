@@ -16,13 +16,13 @@ export interface VirtualPiOutputs extends MachineRecord {
 
 /** `pipress:index:VirtualPi`; its id is the machine's name. */
 export const virtualPiResource: ResourceHandler = {
-  // A machine can end behind the engine's back (a reboot of this computer); looking costs milliseconds.
-  refreshBeforeUpdate: true,
   check: (inputs) => checkAgainst(virtualPiSpec, inputs),
-  // A machine that has stopped is a change even without a refresh. It is no input: it shows as its output.
+  // A machine can stop or go behind the engine's back (a reboot of this computer). That is a change even without a refresh;
+  // looking costs milliseconds. It is no input: it shows as its output.
   diff: async ({ id, state }, news) => {
     const changes = diffProps(specOf(state), specOf(news), ["name", "imageDigest", "diskGiB"]);
-    if (!(await new VirtualPiMachine(id).isRunning())) changes.running = { kind: "delete", input: false };
+    const machine = await read(id);
+    if (!machine?.running) changes.running = { kind: "delete", input: false, replace: machine === undefined };
     // Name, folder and ports are the machine's own, so the old one goes first.
     return { changes, deleteBeforeReplace: true };
   },

@@ -6,7 +6,7 @@ await serve({
   name: "command",
   version: packageVersion,
   schema: packageSchema,
-  resources: { "command:local:Command": localCommand },
+  resources: { "command:local:Command": () => localCommand },
   elsewhere:
     "this stand-in serves command:local:Command; the vendor's plugin has the rest: " +
     `\`pulumi plugin install resource command ${packageVersion}\``,

@@ -23,7 +23,7 @@ function outputs(inputs: Props, id: string): Props {
 await serve({
   name: "aws",
   version: "7.48.0",
-  resources: new Proxy<Record<string, ResourceHandler>>({}, { get: () => anything }),
+  resources: new Proxy<Record<string, () => ResourceHandler>>({}, { get: () => () => anything }),
   functions: {
     "aws:index/getAvailabilityZones:getAvailabilityZones": ({ state }) =>
       Promise.resolve({ state, id: "us-east-1", names: ["us-east-1a", "us-east-1b"], zoneIds: [] }),
