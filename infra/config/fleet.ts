@@ -1,5 +1,4 @@
 import { loadRecipe, type Recipe } from "../recipe/recipe.ts";
-import { readInventory } from "./inventory.ts";
 import { resolveHosts, type HostConfig } from "./hosts.ts";
 import type { StackConfig } from "./schema.ts";
 
@@ -15,7 +14,8 @@ export async function loadFleet(
 ): Promise<HostConfig[]> {
   const written = config.hosts.map((host, index) => ({ where: `pipress:hosts[${index}]`, host }));
   const { inventory, groups } = config;
-  const listed =
-    inventory === undefined ? [] : await readInventory(inventory, Object.keys(groups), ansiblePlaybook);
+  if (inventory === undefined) return resolveHosts(written, config, recipe);
+  const { readInventory } = await import("./inventory.ts"); // brings what runs Ansible and ssh-keygen
+  const listed = await readInventory(inventory, Object.keys(groups), ansiblePlaybook);
   return resolveHosts([...written, ...listed], config, recipe);
 }
