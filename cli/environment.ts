@@ -34,6 +34,8 @@ export function environment(user: NodeJS.ProcessEnv = process.env): Record<strin
     PULUMI_SUPPRESS_NEO_LINK: "true",
     // Where a shell forbids bytecode, each stage would spend 20 s compiling torch's and transformers' sources anew.
     PYTHONDONTWRITEBYTECODE: "",
+    // Node 22 and newer keep what they have compiled of the SDK there; an older one does not look at it.
+    NODE_COMPILE_CACHE: join(cache, "node"),
   };
   // What is not in place could not be downloaded either: say so at once instead of after its retries.
   if (installedCommandPlugin(cache) === "drop-in")

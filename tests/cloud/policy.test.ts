@@ -43,7 +43,7 @@ beforeAll(async () => {
   };
   for (const directory of [project, pack])
     symlinkSync(join(repoRoot, "node_modules"), join(directory, "node_modules"));
-  const runtime = { name: "nodejs", options: { typescript: false, nodeargs: "--import tsx" } };
+  const runtime = { name: "nodejs", options: { typescript: false, nodeargs: "--import tsx/esm" } };
   write(project, "Pulumi.yaml", JSON.stringify({ name: "test", main: "index.ts", runtime }));
   write(project, "package.json", '{ "type": "module" }');
   // The engine that is built from Go modules has no language host for packs: by another runtime's name it starts the SDK's

@@ -76,5 +76,5 @@ export async function buildFromModules(ctx: TaskContext, target: string): Promis
  */
 const LANGUAGE_HOST_WRAPPER = `#!/bin/sh
 # Runs programs through tsx, as Pulumi.yaml's runtime options tell newer language hosts to.
-exec "$(dirname "$(readlink -f "$0")")/pulumi-language-nodejs.bin" -typescript=false -nodeargs="--import tsx" "$@"
+exec "$(dirname "$(readlink -f "$0")")/pulumi-language-nodejs.bin" -typescript=false -nodeargs="--import tsx/esm" "$@"
 `;

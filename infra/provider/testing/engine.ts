@@ -66,7 +66,7 @@ function projectFile(): object {
   return {
     name: "test",
     main: "index.ts",
-    runtime: { name: "nodejs", options: { typescript: false, nodeargs: "--import tsx" } },
+    runtime: { name: "nodejs", options: { typescript: false, nodeargs: "--import tsx/esm" } },
     plugins: {
       providers: [
         { name: "pipress", path: join(repoRoot, "infra", "provider") },
