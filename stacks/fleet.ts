@@ -5,11 +5,10 @@ import { secretToken } from "../infra/builder/hugging-face-token.ts";
 import type { JobResult } from "../infra/stage/job.ts";
 import { loadFleet } from "../infra/config/fleet.ts";
 import { parseStackConfig } from "../infra/config/load.ts";
-import type { StackConfig } from "../infra/config/schema.ts";
 import { resolveServer, type ServerSettings } from "../infra/config/server-settings.ts";
-import { endpointPorts, makeEndpoint } from "../infra/fleet/endpoint.ts";
-import { makeHost, type HostPort } from "../infra/fleet/host.ts";
-import { nodePort } from "../infra/fleet/prometheus.ts";
+import { makeEndpoint } from "../infra/fleet/endpoint.ts";
+import { makeHost } from "../infra/fleet/host.ts";
+import { checkPorts, furtherPorts } from "../infra/fleet/ports.ts";
 import type { PlannedStage } from "../infra/stage/planned.ts";
 import { planRecipe } from "../infra/prediction/forecast.ts";
 import { describePlan, describeRelease } from "../infra/prediction/describe.ts";
@@ -21,7 +20,6 @@ import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { makeRelease } from "../infra/fleet/release.ts";
 import { checkFleetFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
 import { hostFigures, modelFigures, type Report } from "../infra/fleet/report.ts";
-import { peerPort } from "../infra/fleet/rollout/peers.ts";
 import { Rollout, type RolloutArgs } from "../infra/fleet/rollout/rollout.ts";
 import { Secret } from "../infra/provider/secret.ts";
 import { speedOnAws } from "../infra/prediction/machines.ts";
@@ -38,6 +36,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const { llamaCpp } = toolchain;
   const knownFlags = readKnownFlags(llamaCpp.release.dir);
   checkFleetFlags(config, fleet, knownFlags, llamaCpp.version);
+  checkPorts(config, fleet);
   const storeName = config.store ?? defaultStore;
   const store = await openStore(storeName);
 
@@ -114,18 +113,6 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     modelPath: `${store.locate(keyOf(plan, "quantize"))}/${modelFile}`,
     reportUrl: `${store.locate(keyOf(plan, "report"))}/report.html`,
     report,
-  };
-}
-
-/** What listens on a host besides llama-server. */
-function furtherPorts(
-  { monitoring, rollout, endpoint }: StackConfig,
-  host: string,
-): Partial<Record<HostPort, number>> {
-  return {
-    ...(monitoring && { node: nodePort }),
-    ...(rollout.peerToPeer && { peers: peerPort }),
-    ...endpointPorts(endpoint, host),
   };
 }
 

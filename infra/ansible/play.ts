@@ -1,7 +1,7 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
+import { makePrivateFolder } from "../../common/private-folder.ts";
 import { type Problem, UserError } from "../../common/user-error.ts";
 import { readToolchain } from "../../toolchain/toolchain.ts";
 import type { ResourceLog } from "../plugin/handler.ts";
@@ -57,7 +57,7 @@ async function runPlay(
   forks: number,
   signal: AbortSignal,
 ): Promise<Map<PlayMember, Problem | undefined>> {
-  const folder = await mkdtemp(join(process.env.XDG_RUNTIME_DIR ?? tmpdir(), "pipress-"));
+  const folder = await makePrivateFolder();
   const ticker = setInterval(() => members.forEach(showProgress), 7000);
   try {
     const hosts = members.map(({ vars, secretVars, ...host }) => ({ ...host, vars: { ...vars, ...secretVars } }));

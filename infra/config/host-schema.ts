@@ -4,12 +4,15 @@ import { strict } from "../../common/strict.ts";
 import { access, port, sharedAccess } from "../ssh/machine.ts";
 
 /** Also the name of a virtual machine's folder and of the host's resource. */
-const virtualName = z
+export const virtualName = z
   .string()
   .regex(
-    /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/,
-    "must be lower-case letters, digits and dashes (a host name)",
+    /^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/,
+    "must be 1 to 32 lower-case letters, digits or dashes, starting with a letter",
   );
+
+/** What a virtual host can have, least and most. A Pi 4 has four cores and at most 8 GiB. */
+export const virtualLimits = { memoryMiB: [512, 8192], cpus: [1, 4], diskGiB: [2, 512] } as const;
 
 /** Inventories often name hosts by their domain names. */
 const hostName = z
@@ -29,7 +32,10 @@ const groupName = z
 export const defaultUser = "pi";
 
 export const serverSchema = strict({
-  port: port.optional().meta({ description: "Port llama-server listens on.", default: 8080 }),
+  port: port
+    .min(1024, "must be 1024 or higher: llama-server has no right to a lower port")
+    .optional()
+    .meta({ description: "Port llama-server listens on, 1024 or higher.", default: 8080 }),
   contextLength: z.int().min(256).max(131072).optional().describe("Tokens of context."),
   threads: z.int().min(1).max(16).optional().describe("Threads; a Pi 4 has four cores."),
   parallel: z.int().min(1).max(16).optional().describe("Requests served at a time; they share the context."),
@@ -79,20 +85,28 @@ const settings = {
 /** Settings that the hosts of one group share. */
 export const groupsSchema = z.record(groupName, strict({ ...sharedAccess, ...settings }));
 
+function within([least, most]: readonly [number, number], unit: number, range: string) {
+  const error = `must be ${range}`;
+  return size.pipe(
+    z
+      .int()
+      .min(least * unit, { error })
+      .max(most * unit, { error }),
+  );
+}
+
 /** A Raspberry Pi emulated on this machine: QEMU's Cortex-A72 with real systemd and sshd. */
 export const virtualHost = strict({
   name: virtualName,
   group: groupName.optional(),
   virtual: strict({
-    memory: size
-      .pipe(z.int().min(512 * 2 ** 20, "must be at least 512 MiB"))
+    memory: within(virtualLimits.memoryMiB, 2 ** 20, "from 512 MiB to 8 GiB")
       .prefault("2 GiB")
-      .describe("Guest memory, at least 512 MiB."),
-    cpus: z.int().min(1).max(8).default(2).describe("Guest cores; a Pi 4 has four."),
-    disk: size
-      .pipe(z.int().min(2 * 2 ** 30, "must be at least 2 GiB"))
+      .describe("Guest memory, from 512 MiB to 8 GiB."),
+    cpus: z.int().min(1).max(4).default(2).describe("Guest cores; a Pi 4 has four."),
+    disk: within(virtualLimits.diskGiB, 2 ** 30, "from 2 to 512 GiB")
       .prefault("8 GiB")
-      .describe("Guest disk, sparse, at least 2 GiB."),
+      .describe("Guest disk, sparse, from 2 to 512 GiB."),
   }).describe("Instead of an address: a Raspberry Pi emulated on this machine."),
   ...settings,
 });

@@ -2,8 +2,7 @@ import { describe, expect, it } from "vitest";
 import { UserError } from "../../common/user-error.ts";
 import { resolveHosts } from "./hosts.ts";
 import { stackConfigSchema } from "./schema.ts";
-
-const hostKey = "ssh-ed25519 AAAA";
+import { hostKey } from "../ssh/testing/host-key.ts";
 
 function resolve(config: Record<string, unknown>) {
   const parsed = stackConfigSchema.parse({ recipe: "x", ...config });
@@ -83,22 +82,47 @@ describe("resolveHosts", () => {
     expect(virtual).toMatchObject({ name: "pi-3", virtual: { cpus: 2 }, server: { port: 9000 } });
   });
 
+  function problemsOf(config: Record<string, unknown>): string[] {
+    try {
+      resolve(config);
+      return [];
+    } catch (error) {
+      return (error as UserError).problems.map(({ where, what, remedy }) => `${where}: ${what} — ${remedy}`);
+    }
+  }
+
   it("names every host that is there twice and every group that nobody is in", () => {
     const host = { name: "pi-0", virtual: {}, group: "kitchen" };
-    const problems = (() => {
-      try {
-        resolve({ hosts: [host, host], groups: { kitchn: {}, garage: {} } });
-        return [];
-      } catch (error) {
-        return (error as UserError).problems.map(
-          ({ where, what, remedy }) => `${where}: ${what} — ${remedy}`,
-        );
-      }
-    })();
-    expect(problems).toEqual([
+    expect(problemsOf({ hosts: [host, host], groups: { kitchn: {}, garage: {} } })).toEqual([
       'pipress:hosts[1].name: "pi-0" is used twice — the other is pipress:hosts[0]',
       'pipress:groups.kitchn: no host is in this group — did you mean "kitchen"?',
       "pipress:groups.garage: no host is in this group — name it at a host, or remove it",
     ]);
+  });
+
+  it("refuses two names for one address, but not for two ports of it or two boards behind two bastions", () => {
+    const pi = { address: "Pi.local", hostKey };
+    const bastion = { address: "gate", user: "me", hostKey };
+    const hosts = [
+      { name: "pi-1", ...pi },
+      { ...pi, name: "kitchen", address: "pi.local" },
+    ];
+    expect(problemsOf({ hosts })).toEqual([
+      'pipress:hosts[1].address: pi.local is the address of "pi-1" too — the other is pipress:hosts[0]',
+    ]);
+    const apart = [
+      { name: "pi-1", ...pi },
+      { name: "pi-2", ...pi, port: 2222 },
+      { name: "pi-3", ...pi, bastion },
+    ];
+    expect(problemsOf({ hosts: apart })).toEqual([]);
+  });
+
+  it("refuses an order by a label that no host has", () => {
+    const hosts = [{ name: "pi-1", virtual: {}, labels: { ring: 1 } }];
+    expect(problemsOf({ hosts, rollout: { orderBy: "rnig" } })).toEqual([
+      'pipress:rollout.orderBy: no host has the label "rnig" — did you mean "ring"?',
+    ]);
+    expect(problemsOf({ hosts, rollout: { orderBy: "ring" } })).toEqual([]);
   });
 });

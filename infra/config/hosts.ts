@@ -30,16 +30,22 @@ export interface PlacedHost {
 
 /**
  * The fleet: each host's own settings over those of its group, over those of the stack, over the recipe's.
- * @throws UserError with every name used twice and every group that nobody is in
+ * @throws UserError with every name or address used twice, every group that nobody is in, and a label that nobody has
  */
 export function resolveHosts(
   placed: readonly PlacedHost[],
   config: StackConfig,
   recipe: Pick<Recipe, "server">,
 ): HostConfig[] {
-  const problems = [...repeatedNames(placed), ...unusedGroups(placed, config)];
+  const hosts = placed.map((entry) => resolveHost(entry, config, recipe));
+  const problems = [
+    ...repeatedNames(placed),
+    ...repeatedAddresses(hosts),
+    ...unusedGroups(placed, config),
+    ...unknownLabel(hosts, config),
+  ];
   if (problems.length > 0) throw new UserError(problems);
-  return placed.map((entry) => resolveHost(entry, config, recipe));
+  return hosts;
 }
 
 function resolveHost(
@@ -82,6 +88,32 @@ function repeatedNames(placed: readonly PlacedHost[]): Problem[] {
       { where: `${where}.name`, what: `"${name}" is used twice`, remedy: `the other is ${first.where}` },
     ];
   });
+}
+
+/** Two names for one board would take turns at switching it. Behind a bastion, or another port, it may be another board. */
+function repeatedAddresses(hosts: readonly HostConfig[]): Problem[] {
+  const seen = new Map<string, HostConfig>();
+  return hosts.flatMap((host) => {
+    if (!("machine" in host)) return [];
+    const { address, port, bastion } = host.machine;
+    const place = JSON.stringify([address.toLowerCase(), port, bastion?.address]);
+    const first = seen.get(place);
+    if (first === undefined || first.name === host.name) {
+      seen.set(place, host);
+      return [];
+    }
+    const what = `${address} is the address of "${first.name}" too`;
+    return [{ where: `${host.where}.address`, what, remedy: `the other is ${first.where}` }];
+  });
+}
+
+/** A label that no host has orders nothing: it is a misspelt one. */
+function unknownLabel(hosts: readonly HostConfig[], { rollout: { orderBy } }: StackConfig): Problem[] {
+  if (orderBy === undefined || hosts.length === 0) return [];
+  const labels = [...new Set(hosts.flatMap((host) => Object.keys(host.labels)))];
+  if (labels.includes(orderBy)) return [];
+  const remedy = didYouMean(orderBy, labels) ?? "give it to the hosts under `labels`, or leave `orderBy` out";
+  return [{ where: "pipress:rollout.orderBy", what: `no host has the label "${orderBy}"`, remedy }];
 }
 
 /** A group with settings and without hosts is a misspelt one. */

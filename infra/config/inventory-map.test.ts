@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { hostsOfInventory, parseListing } from "./inventory-map.ts";
+import { hostKey } from "../ssh/testing/host-key.ts";
 
-const hostKey = "ssh-ed25519 AAAA";
+const otherKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g";
 
 /** As `ansible-inventory --list` prints it, with the groups' variables merged into each host's. */
 function listing(hostvars: Record<string, object>, groups: Record<string, string[]>) {
@@ -37,8 +38,7 @@ describe("hostsOfInventory", () => {
       listing({ "pi-1.local": vars }, { kitchen: ["pi-1.local"] }),
       "hosts.ini",
       [],
-      (address, port) =>
-        Promise.resolve(address === "10.0.0.7" && port === 2222 ? "ssh-ed25519 BBBB" : undefined),
+      (address, port) => Promise.resolve(address === "10.0.0.7" && port === 2222 ? otherKey : undefined),
     );
     expect(problems).toEqual([]);
     expect(hosts).toEqual([
@@ -46,7 +46,7 @@ describe("hostsOfInventory", () => {
         where: "hosts.ini: pi-1.local",
         host: {
           ...{ name: "pi-1.local", group: "kitchen", address: "10.0.0.7", port: 2222, user: "admin" },
-          ...{ hostKey: "ssh-ed25519 BBBB", privateKeyFile: "~/.ssh/pi", build: "onDevice" },
+          ...{ hostKey: otherKey, privateKeyFile: "~/.ssh/pi", build: "onDevice" },
           ...{ labels: { ring: "2" }, server: { contextLength: 1024 } },
         },
       },

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readToolchain } from "../../toolchain/toolchain.ts";
 import { readInventory } from "./inventory.ts";
+import { hostKey } from "../ssh/testing/host-key.ts";
 
 // The real ansible-inventory.
 const { ansiblePlaybook } = readToolchain();
@@ -16,15 +17,15 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 test("an INI inventory with group variables becomes hosts", async () => {
   const file = join(folder, "hosts.ini");
-  const key = 'pipress_host_key="ssh-ed25519 AAAA"';
+  const key = `pipress_host_key="${hostKey}"`;
   await writeFile(
     file,
     `[pis]\npi-1 ansible_host=10.0.0.1 ${key}\npi-2 ${key} ansible_user=admin\n[pis:vars]\nansible_user=ubuntu\n`,
   );
   const hosts = await readInventory(file, [], ansiblePlaybook);
   expect(hosts.map(({ host }) => host)).toEqual([
-    { name: "pi-1", group: "pis", address: "10.0.0.1", user: "ubuntu", hostKey: "ssh-ed25519 AAAA" },
-    { name: "pi-2", group: "pis", address: "pi-2", user: "admin", hostKey: "ssh-ed25519 AAAA" },
+    { name: "pi-1", group: "pis", address: "10.0.0.1", user: "ubuntu", hostKey },
+    { name: "pi-2", group: "pis", address: "pi-2", user: "admin", hostKey },
   ]);
 }, 60_000);
 

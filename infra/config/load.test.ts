@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../common/user-error.ts";
 import { parseStackConfig } from "./load.ts";
+import { hostKey } from "../ssh/testing/host-key.ts";
 
 function problems(config: Record<string, unknown>): string[] {
   const all = Object.fromEntries(
@@ -82,13 +83,28 @@ describe("parseStackConfig", () => {
     ]);
   });
 
+  it("refuses what only the virtual machine would have refused, and hosts that were forgotten", () => {
+    const virtual = { memory: "16 GiB", cpus: 8, disk: "1 GiB" };
+    const server = { port: 80 };
+    expect(problems({ recipe: "x", hosts: [{ name: "0-pi", virtual, server }] })).toEqual([
+      "pipress:hosts[0].name: must be 1 to 32 lower-case letters, digits or dashes, starting with a letter",
+      "pipress:hosts[0].virtual.memory: must be from 512 MiB to 8 GiB",
+      "pipress:hosts[0].virtual.cpus: Too big: expected number to be <=4",
+      "pipress:hosts[0].virtual.disk: must be from 2 to 512 GiB",
+      "pipress:hosts[0].server.port: must be 1024 or higher: llama-server has no right to a lower port",
+    ]);
+    expect(problems({ recipe: "x", hosts: null })).toEqual([
+      "pipress:hosts: is empty: list hosts, or leave the key out",
+    ]);
+  });
+
   it("says what a structured key should have been when it is plain text", () => {
     expect(problems({ recipe: "x", hosts: "pi-0" })).toEqual([
       "pipress:hosts: Invalid input: expected array, received string",
     ]);
   });
 
-  const ssh = { address: "gpu", user: "me", hostKey: "ssh-ed25519 AAAA" };
+  const ssh = { address: "gpu", user: "me", hostKey };
 
   it("takes a bucket as the store and a machine of one's own as the builder", () => {
     const config = parseStackConfig({
@@ -102,8 +118,8 @@ describe("parseStackConfig", () => {
 
   it("refuses a relative private key wherever a machine is described, by its config path", () => {
     const wrong = { privateKeyFile: "keys/pi" };
-    const bastion = { address: "gate", user: "me", hostKey: "ssh-ed25519 AAAA", ...wrong };
-    const pi = { name: "pi-1", address: "10.0.0.1", hostKey: "ssh-ed25519 AAAA" };
+    const bastion = { address: "gate", user: "me", hostKey, ...wrong };
+    const pi = { name: "pi-1", address: "10.0.0.1", hostKey };
     const message = "must be an absolute path, or one that starts with ~/";
     expect(
       problems({

@@ -58,7 +58,10 @@ export const stackConfigSchema = strict({
       "Token for gated or private repositories on Hugging Face. Set it with `config set --secret`; it reaches the stages that download, and no key, log or clear state. Without it they take HF_TOKEN from the environment.",
     ),
   hosts: z
-    .array(hostSchema)
+    .array(hostSchema, {
+      error: ({ input }) =>
+        input === null || input === "" ? "is empty: list hosts, or leave the key out" : undefined,
+    })
     .prefault([])
     .describe("The fleet, in the order of the rollout unless `rollout.orderBy` names a label."),
   inventory: z

@@ -5,7 +5,7 @@ import type { StackConfig } from "../config/schema.ts";
 import { UserError } from "../../common/user-error.ts";
 import { addressFrom, hostAndPort } from "../ssh/address.ts";
 import type { Machine } from "../ssh/machine.ts";
-import type { Host, HostPort } from "./host.ts";
+import type { Host } from "./host.ts";
 import { Playbook } from "./rollout/playbook.ts";
 
 export type EndpointConfig = NonNullable<StackConfig["endpoint"]>;
@@ -13,18 +13,9 @@ export type EndpointConfig = NonNullable<StackConfig["endpoint"]>;
 /** Port on which a host's watch answers a load balancer's agent check. */
 export const agentPort = 9111;
 
-/** What listens on a host because of the endpoint. */
-export function endpointPorts(
-  config: EndpointConfig | undefined,
-  host: string,
-): Partial<Record<HostPort, number>> {
-  if (config === undefined) return {};
-  return { agent: agentPort, ...(config.host === host && { endpoint: config.port }) };
-}
-
 /** The host that the endpoint is on: one of the fleet, or one of its own. @throws UserError where there is no such host */
 export function endpointHost(
-  { host, port }: EndpointConfig,
+  { host }: EndpointConfig,
   fleet: readonly Host[],
 ): { connection: pulumi.Input<Machine>; address: pulumi.Input<string>; member?: Host } {
   if (typeof host !== "string") return { connection: host, address: host.address };
@@ -34,12 +25,6 @@ export function endpointHost(
       where: "pipress:endpoint.host",
       what: `the fleet has no host "${host}"`,
       remedy: `one of ${fleet.map(({ name }) => name).join(", ")}, or a map of name, address and hostKey`,
-    });
-  if (member.server.port === port)
-    throw new UserError({
-      where: "pipress:endpoint.port",
-      what: `llama-server listens on port ${port} of ${host} already`,
-      remedy: "give one of them another port",
     });
   return {
     connection: member.connection,

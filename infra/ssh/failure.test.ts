@@ -50,8 +50,6 @@ describe("why there is no connection", () => {
       "userKey",
       "does not accept the key of user pi",
     ],
-    ["@ WARNING: UNPROTECTED PRIVATE KEY FILE! @\nPermission denied", "userKey", "— chmod 600"],
-    ['Load key "/k.pub": error in libcrypto\nPermission denied', "userKey", "is no private key"],
     ["/run/x/ssh_config: line 3: Bad configuration option: x", "setting", "refuses its settings"],
     ["Unable to negotiate: no matching cipher found. Their offer: 3des", "setting", "have nothing in common"],
     ["Could not resolve hostname pi: Name or service not known", "unreachable", "10.0.0.7 does not resolve"],
@@ -74,6 +72,16 @@ describe("why there is no connection", () => {
     expect(failure.message).toContain(message);
     expect(failure.kind).toBe(kind);
     expect(failure.isPermanent).toBe(kind !== "unreachable");
+  });
+
+  it("is the key's own defect, where it has one", () => {
+    const own = "pi@10.0.0.7: Permission denied (publickey).";
+    const defect = { what: "~/k is empty", remedy: "set privateKeyFile to a private key" };
+    expect(explainFailure(pi, { own }, { own: defect }).message).toMatch(/^pi-0: ~\/k is empty — set/);
+    const machine = { ...pi, bastion: { address: "gate", port: 22, user: "me", hostKey: pi.hostKey } };
+    expect(explainFailure(machine, { own: closed, bastion: own }, { bastion: defect }).message).toMatch(
+      /^pi-0 \/ bastion: ~\/k is empty — set/,
+    );
   });
 
   it.each([

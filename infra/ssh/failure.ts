@@ -28,12 +28,19 @@ export interface SshMessages {
   bastion?: string;
 }
 
+/** What is wrong with the key of the machine's user, and with that of its bastion's: `user-key.ts`. */
+export interface KeyDefects {
+  own?: Omit<Problem, "where"> | undefined;
+  bastion?: Omit<Problem, "where"> | undefined;
+}
+
 /** The machine that a message is about, which may be the bastion on the way to it. */
 interface Subject extends Hop {
   /** As a problem names it. */
   name: string;
   /** `address:port`, and over which bastion. */
   location: string;
+  keyDefect: Omit<Problem, "where"> | undefined;
 }
 
 interface Explanation {
@@ -64,28 +71,13 @@ const explanations: readonly Explanation[] = [
     }),
   },
   {
-    pattern: /UNPROTECTED PRIVATE KEY FILE/,
-    kind: "userKey",
-    problem: ({ privateKeyFile }) => ({
-      what: `ssh does not use the private key ${privateKeyFile}, which others can read`,
-      remedy: `chmod 600 ${privateKeyFile}`,
-    }),
-  },
-  {
-    pattern: /Load key .*: (?:invalid format|error in libcrypto|Is a directory)/,
-    kind: "userKey",
-    problem: ({ privateKeyFile }) => ({
-      what: `${privateKeyFile} is no private key`,
-      remedy: "set privateKeyFile to the private one, without .pub",
-    }),
-  },
-  {
     pattern: /Permission denied|Too many authentication failures|No more authentication methods/,
     kind: "userKey",
-    problem: ({ user }) => ({
-      what: `the host does not accept the key of user ${user}`,
-      remedy: `set privateKeyFile or agentSocket to a key that is in ~${user}/.ssh/authorized_keys on the host`,
-    }),
+    problem: ({ user, keyDefect }) =>
+      keyDefect ?? {
+        what: `the host does not accept the key of user ${user}`,
+        remedy: `set privateKeyFile or agentSocket to a key that is in ~${user}/.ssh/authorized_keys on the host`,
+      },
   },
   {
     pattern: /Bad configuration option|Bad owner or permissions on/,
@@ -141,17 +133,24 @@ const explanations: readonly Explanation[] = [
 export function explainFailure(
   machine: Machine,
   { own, bastion: toBastion = "" }: SshMessages,
+  defects: KeyDefects = {},
 ): ConnectionFailure {
   const { name, bastion } = machine;
   const via = bastion === undefined ? "" : ` through ${bastion.address}:${bastion.port}`;
-  const target: Subject = { ...machine, location: `${machine.address}:${machine.port}${via}` };
+  const location = `${machine.address}:${machine.port}${via}`;
+  const target: Subject = { ...machine, location, keyDefect: defects.own };
   // The bastion answered, and found the way on from there closed.
   const onward = /open failed: connect failed: (.*)/.exec(toBastion)?.[1];
   const atBastion =
     bastion === undefined || onward !== undefined
       ? undefined
       : explain(
-          { ...bastion, name: `${name} / bastion`, location: `${bastion.address}:${bastion.port}` },
+          {
+            ...bastion,
+            name: `${name} / bastion`,
+            location: `${bastion.address}:${bastion.port}`,
+            keyDefect: defects.bastion,
+          },
           toBastion,
         );
   return atBastion ?? explain(target, onward ?? own) ?? unexplained(target, toBastion, own);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { fingerprint, machineSchema } from "./machine.ts";
+import { hostKey as key } from "./testing/host-key.ts";
 
-const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGSlG8/cAwe75PzWdkgMm1V/RBxhRKjAae1wyyRCy0D2";
 const pi = { name: "pi-0", address: "10.0.0.7", user: "pi", hostKey: key };
 
 function problemsOf(changes: object): string[] {
@@ -22,6 +22,13 @@ describe("a machine", () => {
     expect(problemsOf({ address })).toEqual([
       "address: must be a host name or an IP address: letters, digits and . _ : - only",
     ]);
+  });
+
+  it("has its port under `port`, not in its address", () => {
+    expect(problemsOf({ address: "pi-0.local:2222" })).toEqual([
+      "address: has a port in it, which belongs under `port`",
+    ]);
+    expect(problemsOf({ address: "2001:db8::7" })).toEqual([]);
   });
 
   it("has a private key under an absolute path or one below the home folder, and its bastion too", () => {
@@ -45,9 +52,30 @@ describe("a machine", () => {
 describe("a host key", () => {
   const types = ["ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp384", "sk-ssh-ed25519@openssh.com"];
 
+  /** A key's data: each field with its length before it. */
+  const dataOf = (...fields: string[]): string =>
+    Buffer.concat(
+      fields.map((field) => {
+        const length = Buffer.alloc(4);
+        length.writeUInt32BE(field.length);
+        return Buffer.concat([length, Buffer.from(field)]);
+      }),
+    ).toString("base64");
+
   it.each(types)("may be of type %s, as it lies on the host: with a comment, which is dropped", (type) => {
-    const { hostKey } = machineSchema.parse({ ...pi, hostKey: `${type}  AAAA/+b= root@pi 0\n` });
-    expect(hostKey).toBe(`${type} AAAA/+b=`);
+    const data = dataOf(type, "of this", "and that");
+    const { hostKey } = machineSchema.parse({ ...pi, hostKey: `${type}  ${data} root@pi 0\n` });
+    expect(hostKey).toBe(`${type} ${data}`);
+  });
+
+  it.each([
+    ["cut off", key.slice(0, -4)],
+    ["cut off before its second field", `ssh-ed25519 ${dataOf("ssh-ed25519")}`],
+    ["of another type's data", key.replace("ssh-ed25519", "ssh-rsa")],
+  ])("is whole: not %s", (_what, hostKey) => {
+    expect(problemsOf({ hostKey })).toEqual([
+      "hostKey: is cut off, or its data are those of another type: copy the whole line",
+    ]);
   });
 
   it.each(["AAAA", "pi-0 ssh-ed25519 AAAA", "ssh-dss AAAA", "ssh-ed25519 SHA256:abc", "ssh-ed25519"])(

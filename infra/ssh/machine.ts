@@ -16,11 +16,27 @@ const hostKeyForm =
 const hostKey = z
   .string()
   .trim()
-  .regex(
-    hostKeyForm,
-    'must be a public host key such as "ssh-ed25519 AAAA…", the content of /etc/ssh/ssh_host_ed25519_key.pub on the host',
-  )
+  .regex(hostKeyForm, {
+    error:
+      'must be a public host key such as "ssh-ed25519 AAAA…", the content of /etc/ssh/ssh_host_ed25519_key.pub on the host',
+    abort: true,
+  })
+  .refine(isWhole, { error: "is cut off, or its data are those of another type: copy the whole line" })
   .overwrite((key) => key.split(/\s+/, 2).join(" "));
+
+/** A key's data are fields with their lengths before them, the first of them its type (RFC 4253, section 6.6). */
+function isWhole(key: string): boolean {
+  const [type, base64 = ""] = key.split(/\s+/);
+  const data = Buffer.from(base64, "base64");
+  const fields: string[] = [];
+  let offset = 0;
+  while (offset + 4 <= data.length) {
+    const start = offset + 4;
+    offset = start + data.readUInt32BE(offset);
+    fields.push(data.toString("latin1", start, offset));
+  }
+  return offset === data.length && fields.length > 1 && fields[0] === type;
+}
 
 /** One word that cannot be mistaken for an option and needs no quoting in ssh's configuration. */
 function word(what: string) {
@@ -50,7 +66,10 @@ const keys = {
 };
 
 const own = {
-  address: word("a host name or an IP address").describe("Host name or address that SSH connects to."),
+  address: word("a host name or an IP address")
+    // With one colon; an IPv6 address has at least two.
+    .regex(/^(?![^:]+:\d+$)/, "has a port in it, which belongs under `port`")
+    .describe("Host name or address that SSH connects to."),
   port: port.default(22).describe("Port of sshd."),
   user: user.describe("User that SSH signs in as."),
   hostKey: hostKey.describe(

@@ -1,7 +1,7 @@
 import { chmod, copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { UserError } from "../../common/user-error.ts";
 import { type FailureKind } from "./failure.ts";
 import type { Hop, Machine } from "./machine.ts";
@@ -79,7 +79,7 @@ describe.skipIf(sshdMissing)("a session", { timeout: 60_000 }, () => {
     expect((await failureOf({ ...host, privateKeyFile: key })).message).toContain("which others can read");
     await copyFile(`${host.privateKeyFile}.pub`, key);
     await chmod(key, 0o600);
-    expect((await failureOf({ ...host, privateKeyFile: key })).message).toContain("is no private key");
+    expect((await failureOf({ ...host, privateKeyFile: key })).message).toContain("is a public key");
     expect((await failureOf({ ...host, hostKey: "ssh-rsa AAAA" })).message).toContain(
       "of the expected type ssh-rsa",
     );
@@ -121,6 +121,12 @@ describe.skipIf(sshdMissing)("a session", { timeout: 60_000 }, () => {
     const opened = Session.open({ ...target.host, bastion: { ...bastion(), ...nowhere } });
     await expect(opened).rejects.toThrow(UserError);
     await expect(opened).rejects.toThrow("pi-0 / bastion: the private key /nowhere/key cannot be read");
+  });
+
+  it("needs no folder of a login", async () => {
+    vi.stubEnv("XDG_RUNTIME_DIR", "/nowhere");
+    expect(await run(target.host, "true")).toMatchObject({ code: 0 });
+    vi.unstubAllEnvs();
   });
 
   it("ends when it is told to", async () => {

@@ -1,11 +1,11 @@
-import { access, constants, mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { access, constants, readFile, rm } from "node:fs/promises";
 import { execa } from "execa";
+import { makePrivateFolder } from "../../common/private-folder.ts";
 import { UserError } from "../../common/user-error.ts";
 import { writeSshFiles, type SshFiles } from "./config-file.ts";
 import { explainFailure, type ConnectionFailure } from "./failure.ts";
 import { expandHome, type Machine } from "./machine.ts";
+import { userKeyDefect } from "./user-key.ts";
 
 /** How a command on a machine ended. */
 export type Ending =
@@ -37,7 +37,7 @@ export class Session {
   /** Makes everything ready; nothing connects yet. @throws UserError where a private key cannot be read */
   static async open(machine: Machine): Promise<Session> {
     await checkKeyFiles(machine);
-    const folder = await mkdtemp(join(process.env.XDG_RUNTIME_DIR ?? tmpdir(), "pipress-"));
+    const folder = await makePrivateFolder();
     return new Session(machine, await writeSshFiles(folder, machine), folder);
   }
 
@@ -70,9 +70,9 @@ export class Session {
     });
     if (result.exitCode !== undefined && result.exitCode !== sshFailed)
       return { kind: "ended", code: result.exitCode, stdout: result.stdout ?? "" };
-    const messages = await this.messages();
-    const wasConnected = /^Authenticated to /m.test(messages.own);
-    return { kind: "lost", failure: explainFailure(this.machine, messages), wasConnected };
+    const { own } = await this.messages();
+    const wasConnected = /^Authenticated to /m.test(own);
+    return { kind: "lost", failure: await this.failure(), wasConnected };
   }
 
   /** Arguments of ssh. @param options of its own @param command what it runs there */
@@ -84,7 +84,15 @@ export class Session {
 
   /** Why the last connection was not made, or ended. */
   async failure(): Promise<ConnectionFailure> {
-    return explainFailure(this.machine, await this.messages());
+    const messages = await this.messages();
+    const failure = explainFailure(this.machine, messages);
+    if (failure.kind !== "userKey") return failure;
+    const { bastion } = this.machine;
+    const defects = {
+      own: await userKeyDefect(this.machine),
+      bastion: bastion && (await userKeyDefect(bastion)),
+    };
+    return explainFailure(this.machine, messages, defects);
   }
 
   /** What ssh says from now on is about the next connection. */

@@ -1,20 +1,16 @@
 import { z } from "zod";
+import { virtualLimits, virtualName } from "../config/host-schema.ts";
 
 /** What a virtual Pi is asked to be. */
 export const virtualPiSpec = z.strictObject({
   /** Name of the machine, its folder and its host name. */
-  name: z
-    .string()
-    .regex(
-      /^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/,
-      "must be 1 to 32 lower-case letters, digits or hyphens, starting with a letter",
-    ),
+  name: virtualName,
   /** Memory in MiB. A Pi 4 has 1024, 2048, 4096 or 8192. */
-  memoryMiB: whole("a whole number of MiB", 512, 8192),
+  memoryMiB: whole("a whole number of MiB", ...virtualLimits.memoryMiB),
   /** Emulated Cortex-A72 cores; a Pi 4 has 4. */
-  cpus: whole("a whole number of cores", 1, 4),
+  cpus: whole("a whole number of cores", ...virtualLimits.cpus),
   /** Size of the root disk in GiB. It takes only the room that is written to. */
-  diskGiB: whole("a whole number of GiB", 2, 512),
+  diskGiB: whole("a whole number of GiB", ...virtualLimits.diskGiB),
   /** Digest of the image it is made from (`toolchain/virtual-pi-image`). */
   imageDigest: z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hex"),
   /** Ports of the machine to reach from this computer's loopback, by name, e.g. `{ http: 8080 }`. */
