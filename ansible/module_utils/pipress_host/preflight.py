@@ -8,8 +8,8 @@ from .board import judge_board
 from .finding import Finding
 from .sizes import size_text
 
-#: `CPU part` of a Cortex-A72, as /proc/cpuinfo shows it.
-CORTEX_A72 = "0xd08"
+#: `CPU part` of a Cortex-A72 and of a Raspberry Pi 5's Cortex-A76, which runs the same program, as /proc/cpuinfo shows it.
+CORTEX_A72, CORTEX_A76 = "0xd08", "0xd0b"
 
 
 def judge(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
@@ -46,7 +46,7 @@ def _machine(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
                 "install the 64-bit Raspberry Pi OS: a 32-bit one cannot run llama-server",
             )
         )
-    if facts["cpuParts"] != [CORTEX_A72]:
+    if facts["cpuParts"] not in ([CORTEX_A72], [CORTEX_A76]):
         parts = ", ".join(facts["cpuParts"]) or "unknown"
         findings.append(
             Finding(
@@ -104,8 +104,9 @@ def _memory(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
     if not facts["memoryCgroup"]:
         findings.append(
             Finding(
-                "the kernel does not count memory per service, so that MemoryMax has no effect",
-                "add `cgroup_enable=memory cgroup_memory=1` to the one line of /boot/firmware/cmdline.txt and reboot",
+                "the kernel counts no memory per service, so that nothing but the check above limits llama-server's",
+                "to have a limit, add `cgroup_enable=memory` to the one line of /boot/firmware/cmdline.txt and reboot",
+                error=False,
             )
         )
     if facts["swap"]:

@@ -50,7 +50,7 @@ def read_report(root: Path, wanted: Iterable[Wanted], port: int, unit: str) -> d
         "throttled": throttled(),
         "celsius": celsius(),
         "governor": _first_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
-        "swap": _swap_devices(),
+        "swap": swap_devices(),
         "units": sorted(path.name for path in Path("/etc/systemd/system").glob("pipress-*")),
         "aptBusy": _is_locked(Path("/var/lib/dpkg/lock-frontend")) or _is_locked(Path("/var/lib/dpkg/lock")),
         "diskErrors": disk_errors(_kernel_log()),
@@ -197,9 +197,10 @@ def celsius() -> float | None:
     return int(value) / 1000 if value and value.lstrip("-").isdigit() else None
 
 
-def _swap_devices() -> list[str]:
-    lines = Path("/proc/swaps").read_text().splitlines()[1:] if Path("/proc/swaps").exists() else []
-    return [line.split()[0] for line in lines]
+def swap_devices(swaps: Path = Path("/proc/swaps")) -> list[str]:
+    """Files and disks that the kernel swaps to. zram, which Raspberry Pi OS has since trixie, is memory and wears out no card."""
+    lines = swaps.read_text().splitlines()[1:] if swaps.exists() else []
+    return [line.split()[0] for line in lines if not line.startswith("/dev/zram")]
 
 
 def listener_of(port: int, unit: str) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ import pytest
 
 from pipress_host import report
 from pipress_host.preflight import judge
-from pipress_host.report import disk_errors, listener_of, read_report
+from pipress_host.report import disk_errors, listener_of, read_report, swap_devices
 
 GOOD = {
     "machine": "aarch64",
@@ -65,9 +65,8 @@ def test_a_good_pi_gives_no_finding():
     [
         ({"machine": "armv7l"}, "the kernel is armv7l, not aarch64"),
         ({"pointerBits": 32}, "the system on it is 32-bit"),
-        ({"cpuParts": ["0xd0b"]}, "the CPU part is 0xd0b, not 0xd08"),
+        ({"cpuParts": ["0xd03"]}, "the CPU part is 0xd03, not 0xd08"),
         ({"memoryBytes": 900_000_000}, "900 MB of memory, but model, KV cache and system need 1.50 GB"),
-        ({"memoryCgroup": False}, "cgroup_enable=memory"),
         ({"diskFreeBytes": 300_000_000}, "300 MB of disk are free, but the release needs 368 MB"),
         ({"epoch": 1_000_000_000 - 365 * 86400.0}, "the clock is 365 days behind the controller's"),
         ({"epoch": 1_000_007_210.0}, "the clock is 2 hours ahead of the controller's"),
@@ -86,13 +85,15 @@ def test_each_obstacle_is_named_with_its_remedy(changes, message):
 
 
 def test_all_obstacles_are_told_at_once():
-    assert len(errors_of(machine="x86_64", cpuParts=[], memoryCgroup=False, systemd=False)) == 4
+    assert len(errors_of(machine="x86_64", cpuParts=[], readOnly=["/var/lib"], systemd=False)) == 4
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"model": "linux,dummy-virt"}, "`linux,dummy-virt`, not a Raspberry Pi 4"),
+        ({"model": "Raspberry Pi 5 Model B Rev 1.0", "cpuParts": ["0xd0b"]}, "not a Raspberry Pi 4"),
+        ({"memoryCgroup": False}, "cgroup_enable=memory"),
         ({"throttled": 0x10000}, "has seen under-voltage since boot"),
         ({"governor": "powersave"}, "the CPU governor is `powersave`"),
         ({"swap": ["/var/swap"]}, "swap is on (/var/swap)"),
@@ -172,3 +173,14 @@ def test_throttling_is_asked_of_vcgencmd(monkeypatch, tmp_path):
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert report.throttled() == 0x50000
+
+
+def test_compressed_memory_is_no_swap_on_a_card(tmp_path):
+    swaps = tmp_path / "swaps"
+    swaps.write_text(
+        "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+        "/dev/zram0                              partition\t2097148\t\t0\t\t100\n"
+        "/var/swap                               file\t\t524272\t\t0\t\t-2\n"
+    )
+    assert swap_devices(swaps) == ["/var/swap"]
+    assert swap_devices(tmp_path / "none") == []
