@@ -62,4 +62,11 @@ describe("describeRelease", () => {
       "  memory  4.25 GB on pi-1, with 1024 tokens of context",
     ]);
   });
+
+  it("says how much of the context each of several requests has", () => {
+    const { hosts } = alike(4096, "pi-0");
+    expect(memoryOf([{ server: { contextLength: 4096, parallel: 4 }, hosts }])).toEqual([
+      "  memory  4.66 GB on a host, with 4096 tokens of context, 1024 for each of 4 requests",
+    ]);
+  });
 });

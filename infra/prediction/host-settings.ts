@@ -2,9 +2,12 @@ import type { HostConfig } from "../config/hosts.ts";
 import type { ServerSettings } from "../config/server-settings.ts";
 import type { CacheSettings } from "./memory.ts";
 
-/** Hosts whose llama-servers take the same memory for a release. */
+/** What a prediction tells apart of llama-server's settings. */
+export type PredictedSettings = CacheSettings & Partial<Pick<ServerSettings, "parallel">>;
+
+/** Hosts whose llama-servers take the same memory for a release, and share their context among as many requests. */
 export interface HostsAlike {
-  server: CacheSettings;
+  server: PredictedSettings;
   hosts: readonly HostMemory[];
 }
 
@@ -18,16 +21,16 @@ export interface HostMemory {
 }
 
 /**
- * Groups a fleet by the settings that memory depends on, so that each is predicted and checked once.
+ * Groups a fleet by these settings, so that each is predicted and checked once.
  * @param stack settings of a host that has none of its own; the only ones of a stack without hosts
  */
 export function distinctSettings(fleet: readonly HostConfig[], stack: ServerSettings): HostsAlike[] {
-  const groups = new Map<string, { server: CacheSettings; hosts: HostMemory[] }>();
+  const groups = new Map<string, { server: PredictedSettings; hosts: HostMemory[] }>();
   for (const host of fleet) {
     const { name, where, server } = host;
-    const { contextLength, cacheType } = server;
-    const key = `${contextLength} ${cacheType}`;
-    const group = groups.get(key) ?? { server: { contextLength, cacheType }, hosts: [] };
+    const { contextLength, cacheType, parallel } = server;
+    const key = `${contextLength} ${cacheType} ${parallel}`;
+    const group = groups.get(key) ?? { server: { contextLength, cacheType, parallel }, hosts: [] };
     group.hosts.push({ name, where, ...("virtual" in host && { memoryBytes: host.virtual.memory }) });
     groups.set(key, group);
   }

@@ -1,7 +1,7 @@
 import { formatBytes, parseBytes } from "../../common/units.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import type { Recipe } from "../recipe/recipe.ts";
-import type { HostMemory, HostsAlike } from "./host-settings.ts";
+import type { HostMemory, HostsAlike, PredictedSettings } from "./host-settings.ts";
 import { memoryMax, RESERVE_BYTES, serverMemory, SYSTEM_BYTES, type CacheSettings } from "./memory.ts";
 import { bestPlan, describeCandidate, frameOf, type Limits } from "./plans.ts";
 import type { Prediction } from "./predict.ts";
@@ -98,7 +98,7 @@ function tooLarge(
 
 /** Settings as a message tells them from those of other hosts: `on pi-1, pi-2, with 4096 tokens of context`. */
 export function describeSettings(
-  { contextLength, cacheType = "f16" }: CacheSettings,
+  { contextLength, cacheType = "f16", parallel = 1 }: PredictedSettings,
   hosts: readonly HostMemory[],
   all: readonly HostsAlike[],
 ): string {
@@ -106,5 +106,8 @@ export function describeSettings(
   const more = hosts.length - names.length;
   const which = all.length === 1 ? "a host" : names.join(", ") + (more > 0 ? ` and ${more} more` : "");
   const cache = cacheType === "f16" ? "" : ` in a ${cacheType} cache`;
-  return `on ${which}, with ${contextLength} tokens of context${cache}`;
+  // llama-server divides its context among the requests that it serves at a time.
+  const each = Math.floor(contextLength / parallel);
+  const share = parallel === 1 ? "" : `, ${each} for each of ${parallel} requests`;
+  return `on ${which}, with ${contextLength} tokens of context${cache}${share}`;
 }
