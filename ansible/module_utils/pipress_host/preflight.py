@@ -104,7 +104,7 @@ def _memory(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
     if not facts["memoryCgroup"]:
         findings.append(
             Finding(
-                "the kernel counts no memory per service, so that nothing but the check above limits llama-server's",
+                "the kernel counts no memory per service, so that llama-server's has no limit",
                 "to have a limit, add `cgroup_enable=memory` to the one line of /boot/firmware/cmdline.txt and reboot",
                 error=False,
             )
