@@ -39,7 +39,7 @@ test("a key of the configuration has the description, the default and the exampl
 
 test("hosts have the keys of real and of virtual ones", () => {
   expect(configuration).toMatch(/\*\*`hostKey`\*\* \(text, required\)/);
-  expect(configuration).toMatch(/\*\*`virtual.cpus`\*\* \(integer, 1 to 8, default `2`\)/);
+  expect(configuration).toMatch(/\*\*`virtual.cpus`\*\* \(integer, 1 to 4, default `2`\)/);
 });
 
 test("every key of the configuration has a description", () => {
