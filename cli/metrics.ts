@@ -27,7 +27,7 @@ export async function metrics(path: string, options: StackOptions): Promise<numb
   writeFileSync(keyFile, apiKey, { mode: 0o600 });
   writeFileSync(join(folder, "prometheus.yml"), buildScrapeConfig(targets, keyFile));
   writeFileSync(join(folder, "grafana-dashboard.json"), `${JSON.stringify(buildDashboard(), null, 2)}\n`);
-  console.log(`prometheus --config.file=${join(folder, "prometheus.yml")}   # ${hosts.length} hosts`);
+  console.log(`prometheus --config.file=${join(folder, "prometheus.yml")}   # hosts: ${hosts.length}`);
   console.log(`import ${join(folder, "grafana-dashboard.json")} in Grafana`);
   return 0;
 }
