@@ -1,3 +1,4 @@
+import { quote } from "../common/shell.ts";
 import { bootstrap } from "../toolchain/bootstrap/index.ts";
 import { environment } from "./environment.ts";
 
@@ -11,5 +12,5 @@ export async function env({ stack }: { stack?: string }): Promise<number> {
 
 /** A line that any POSIX shell reads back as exactly this value. */
 export function exportLine(name: string, value: string): string {
-  return `export ${name}='${value.replaceAll("'", `'\\''`)}'`;
+  return `export ${name}=${quote(value)}`;
 }

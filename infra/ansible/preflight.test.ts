@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { repoRoot } from "../../common/paths.ts";
 import { sshdMissing, startSshd, type TestSshd } from "../ssh/testing/sshd.ts";
 import { closeConnections, runPlaybook } from "./run.ts";
-import { makePlayFolder, type PlayFolder } from "./testing/play-folder.ts";
+import { makePlayFolder, playRun, type PlayFolder } from "./testing/play-folder.ts";
 
 // The real ansible-playbook against a real sshd, on which `id` and `sudo` are stand-ins: tests run as whoever runs them.
 describe.skipIf(sshdMissing)("what the role preflight says of Python and sudo", { timeout: 120_000 }, () => {
@@ -39,18 +39,7 @@ describe.skipIf(sshdMissing)("what the role preflight says of Python and sudo", 
   async function run(sudo: string | undefined): Promise<void> {
     await rm(join(folder, "sudo"), { force: true });
     if (sudo !== undefined) await standIn("sudo", sudo);
-    await runPlaybook({
-      playbook: play.playbook,
-      host: sshd.host,
-      vars: {},
-      secretVars: {},
-      files: [],
-      check: false,
-      concurrency: 1,
-      signal: new AbortController().signal,
-      log: { status: () => undefined, warn: () => undefined },
-      logFolder: play.logFolder,
-    });
+    await runPlaybook(playRun(play, sshd.host));
   }
 
   test("sudo without a password is fine", async () => {

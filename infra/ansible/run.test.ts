@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { fingerprint } from "../ssh/machine.ts";
 import { PlaybookFailed } from "./playbook-failed.ts";
 import { closeConnections, type PlaybookRun, runPlaybook } from "./run.ts";
-import { makePlayFolder, type PlayFolder } from "./testing/play-folder.ts";
+import { makePlayFolder, playRun, type PlayFolder } from "./testing/play-folder.ts";
 import { makeKey, sshdMissing, startSshd, type TestSshd } from "../ssh/testing/sshd.ts";
 
 // The real ansible-playbook against a real sshd; only the host is this machine.
@@ -30,19 +30,7 @@ afterEach(async () => {
 async function makeRun(tasks: string, changes: Partial<PlaybookRun> = {}): Promise<PlaybookRun> {
   play = await makePlayFolder(tasks);
   const log = (message: string): void => void messages.push(message);
-  return {
-    playbook: play.playbook,
-    host: sshd.host,
-    vars: {},
-    secretVars: {},
-    files: [],
-    check: false,
-    concurrency: 10,
-    signal: new AbortController().signal,
-    log: { status: log, warn: log },
-    logFolder: play.logFolder,
-    ...changes,
-  };
+  return { ...playRun(play, sshd.host, log), ...changes };
 }
 
 function logs(): Promise<string[]> {

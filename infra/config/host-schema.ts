@@ -103,7 +103,12 @@ export const virtualHost = strict({
     memory: within(virtualLimits.memoryMiB, 2 ** 20, "from 512 MiB to 8 GiB")
       .prefault("2 GiB")
       .describe("Guest memory, from 512 MiB to 8 GiB."),
-    cpus: z.int().min(1).max(4).default(2).describe("Guest cores; a Pi 4 has four."),
+    cpus: z
+      .int()
+      .min(virtualLimits.cpus[0])
+      .max(virtualLimits.cpus[1])
+      .default(2)
+      .describe("Guest cores; a Pi 4 has four."),
     disk: within(virtualLimits.diskGiB, 2 ** 30, "from 2 to 512 GiB")
       .prefault("8 GiB")
       .describe("Guest disk, sparse, from 2 to 512 GiB."),

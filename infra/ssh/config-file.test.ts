@@ -2,8 +2,8 @@ import { homedir } from "node:os";
 import { expect, test } from "vitest";
 import { knownHosts, sshConfig } from "./config-file.ts";
 import { machineSchema } from "./machine.ts";
+import { hostKey as key } from "./testing/host-key.ts";
 
-const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGSlG8/cAwe75PzWdkgMm1V/RBxhRKjAae1wyyRCy0D2";
 const host = machineSchema.parse({ name: "pi-0", address: "10.0.0.7", user: "pi", hostKey: key });
 const files = {
   ...{ config: "/run/x/ssh_config", knownHosts: "/run/x/known_hosts", control: "/run/x/control" },

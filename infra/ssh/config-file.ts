@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { quote } from "../../common/shell.ts";
 import { expandHome, type Hop, type Machine } from "./machine.ts";
 
 /** How long a machine may take to greet. */
@@ -104,5 +105,5 @@ function quotePath(path: string): string {
 
 /** The same inside a command that ssh hands to a shell. */
 function shellQuote(word: string): string {
-  return `'${word.replaceAll("%", "%%").replaceAll("'", `'\\''`)}'`;
+  return quote(word.replaceAll("%", "%%"));
 }

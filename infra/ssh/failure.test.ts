@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ConnectionFailure, explainFailure, explainMissingFolder } from "./failure.ts";
 import type { Machine } from "./machine.ts";
+import { hostKey as key } from "./testing/host-key.ts";
 
 describe("a host that lets us in and makes no folder for the connection", () => {
   const host = { name: "pi-0" } as Machine;
@@ -32,7 +33,6 @@ describe("a host that lets us in and makes no folder for the connection", () => 
 const closed = "Connection closed by UNKNOWN port 65535";
 
 describe("why there is no connection", () => {
-  const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGSlG8/cAwe75PzWdkgMm1V/RBxhRKjAae1wyyRCy0D2";
   const other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g";
   const pi: Machine = { name: "pi-0", address: "10.0.0.7", port: 22, user: "pi", hostKey: key };
   const bastion = { address: "gate", port: 2222, user: "me", hostKey: other };

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { execa } from "execa";
+import { quote } from "../../common/shell.ts";
 import type { Problem } from "../../common/user-error.ts";
 import { expandHome, type Hop } from "./machine.ts";
 
@@ -17,7 +18,7 @@ export function userKeyDefect({ privateKeyFile, agentSocket }: Hop): Promise<Def
 async function fileDefect(given: string): Promise<Defect | undefined> {
   const path = expandHome(given);
   // As a shell takes it: what mends a key is a line to copy.
-  const file = /^[\w./~@%+-]+$/.test(given) ? given : `'${path.replaceAll("'", `'\\''`)}'`;
+  const file = /^[\w./~@%+-]+$/.test(given) ? given : quote(path);
   // Prints the public key of a good one.
   const { exitCode, stderr } = await ask("ssh-keygen", ["-y", "-P", "", "-f", path]);
   if (exitCode === 0) return undefined;

@@ -2,6 +2,8 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { repoRoot } from "../../../common/paths.ts";
+import type { Machine } from "../../ssh/machine.ts";
+import type { PlaybookRun } from "../run.ts";
 
 /** A folder of playbooks for tests: the repository's own event plugin, a playbook of the test's. */
 export interface PlayFolder {
@@ -25,5 +27,25 @@ export async function makePlayFolder(tasks: string): Promise<PlayFolder> {
     playbook,
     logFolder: join(folder, "logs"),
     remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/** A run of the folder's playbook on a host, without variables or files. @param say gets what it shows and warns of */
+export function playRun(
+  { playbook, logFolder }: PlayFolder,
+  host: Machine,
+  say: (message: string) => void = () => undefined,
+): PlaybookRun {
+  return {
+    playbook,
+    host,
+    vars: {},
+    secretVars: {},
+    files: [],
+    check: false,
+    concurrency: 10,
+    signal: new AbortController().signal,
+    log: { status: say, warn: say },
+    logFolder,
   };
 }

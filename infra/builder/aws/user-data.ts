@@ -4,7 +4,7 @@ import type { AwsBuilderConfig } from "../../config/aws-schema.ts";
 import { diskPerHour, priceOf } from "../../config/prices.ts";
 import { repoRoot } from "../../../common/paths.ts";
 import { parseS3Url } from "../../store/s3-address.ts";
-import { quote } from "../ssh/remote.ts";
+import { quote } from "../../../common/shell.ts";
 import type { InstanceName } from "../../stage/instance-for.ts";
 import type { SourceObject } from "./job-queues.ts";
 import { queueName, tokenParameterName } from "./names.ts";

@@ -1,13 +1,9 @@
 /** The command lines that are run on a builder machine. Plain functions of their inputs: nothing here connects. */
+import { quote } from "../../../common/shell.ts";
 import type { SshBuilderConfig } from "../../config/schema.ts";
 
 /** Exit status by which the builder machine says that it has not got the source yet. */
 export const sourceMissing = 79;
-
-/** Quotes a word for a POSIX shell. */
-export function quote(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
-}
 
 /** Interpreters that stages and jobs run with, in the order in which they are tried. */
 const interpreters = "python3 python3.14 python3.13 python3.12 python3.11";
