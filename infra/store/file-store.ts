@@ -1,5 +1,5 @@
 import { readdir, readFile, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseManifest, type Manifest } from "./manifest.ts";
 import type { Store, StoredItem } from "./store.ts";
@@ -33,13 +33,16 @@ export class FileStore implements Store {
 
   async list(): Promise<StoredItem[]> {
     const folders = ["artifacts", "tmp"].map(async (parent) =>
-      (await namesIn(join(this.root, parent))).map((key) => ({ key, folder: join(this.root, parent, key) })),
+      (await namesIn(join(this.root, parent))).map((name) => join(this.root, parent, name)),
     );
-    const items = (await Promise.all(folders)).flat().map(async ({ key, folder }): Promise<StoredItem> => {
+    const items = (await Promise.all(folders)).flat().map(async (folder): Promise<StoredItem[]> => {
+      // Under `tmp` it is `<key>.<machine>`.
+      const [key = ""] = basename(folder).split(".");
       const whole = folder === this.locate(key) && (await namesIn(folder)).includes("manifest.json");
-      return { kind: whole ? "artifact" : "leftovers", key, folder, ...(await measure(folder)) };
+      const size = await measure(folder);
+      return size ? [{ kind: whole ? "artifact" : "leftovers", key, folder, ...size }] : [];
     });
-    return Promise.all(items);
+    return (await Promise.all(items)).flat();
   }
 
   async remove({ folder }: StoredItem): Promise<void> {
@@ -50,23 +53,31 @@ export class FileStore implements Store {
 }
 
 async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
-  }
+  return (await unlessGone(readdir(folder))) ?? [];
 }
 
-/** Size of all files under a folder, and when the latest of them was written. */
-async function measure(folder: string): Promise<{ bytes: number; changed: Date }> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
+/**
+ * Size of all files under a folder, and when the latest of them was written. Undefined when the folder is gone by now; a file
+ * that goes meanwhile is not counted: jobs may be at work.
+ */
+async function measure(folder: string): Promise<{ bytes: number; changed: Date } | undefined> {
+  const whole = await unlessGone(stat(folder));
+  const entries = await unlessGone(readdir(folder, { withFileTypes: true, recursive: true }));
+  if (whole === undefined || entries === undefined) return undefined;
   const files = entries.filter((entry) => entry.isFile());
-  const stats = await Promise.all(
-    [folder, ...files.map(({ parentPath, name }) => join(parentPath, name))].map((path) => stat(path)),
-  );
+  const found = await Promise.all(files.map(({ parentPath, name }) => unlessGone(stat(join(parentPath, name)))));
+  const stats = found.filter((file) => file !== undefined);
   return {
-    bytes: stats.slice(1).reduce((sum, { size }) => sum + size, 0),
-    changed: new Date(Math.max(...stats.map(({ mtimeMs }) => mtimeMs))),
+    bytes: stats.reduce((sum, { size }) => sum + size, 0),
+    changed: new Date(Math.max(...[whole, ...stats].map(({ mtimeMs }) => mtimeMs))),
   };
+}
+
+async function unlessGone<T>(action: Promise<T>): Promise<T | undefined> {
+  try {
+    return await action;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
 }

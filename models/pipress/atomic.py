@@ -6,19 +6,30 @@ from pathlib import Path
 from typing import Any
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes `value` so that a reader sees the old file or the new one, never a part."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+def write_json(path: Path, value: Any, synced: bool = True) -> None:
+    """Writes `value` so that a reader sees the old file or the new one, never a part.
+
+    synced: whether it must also be there after a power cut; what is written many times a minute need not.
+    """
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n", synced)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes `text` beside `path`, then renames it into place."""
+def write_text(path: Path, text: str, synced: bool = True) -> None:
+    """Writes `text` beside `path`, then renames it into place. synced: as in `write_json`."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(part, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    part.write_text(text, encoding="utf-8")
+    if synced:
+        replace_synced(part, path)
+    else:
+        os.replace(part, path)
+
+
+def replace_synced(part: Path, path: Path) -> None:
+    """Renames a file into place. After a power cut the old file is there or the whole new one: on most file systems a
+    rename can reach the disk before the data of what was renamed."""
+    _sync(part)
     os.replace(part, path)
+    _sync(path.parent)
 
 
 def read_json(path: Path) -> Any | None:
@@ -38,7 +49,7 @@ def sync_tree(root: Path) -> None:
 
 
 def rename_synced(source: Path, target: Path) -> None:
-    """Renames and makes the rename itself durable."""
+    """Renames a folder that `sync_tree` has flushed, and makes the rename itself durable."""
     os.rename(source, target)
     _sync(target.parent)
 

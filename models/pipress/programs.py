@@ -90,3 +90,14 @@ def _telling_line(lines: deque[str]) -> str:
     """The line that most likely says why: the last that speaks of an error, else the last."""
     wrong = [line for line in lines if any(word in line.lower() for word in ("error", "fail", "invalid", "unknown"))]
     return (wrong or list(lines) or ["no output"])[0 if wrong else -1][:240]
+
+
+def when_started(pid: int) -> str | None:
+    """Which boot and when in it (clock ticks) a process began, for telling it from a later one of the same number; None
+    when there is no such process. Field 22 of proc_pid_stat(5)."""
+    try:
+        # The name in the second field may hold anything, brackets too.
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text(encoding='utf-8').strip()} {fields[19]}"
+    except (OSError, IndexError):
+        return None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipress.atomic import read_json, write_json
+from pipress.atomic import read_json, rename_synced, replace_synced, write_json, write_text
 from pipress.digests import file_sha256
 from pipress.errors import StageError
 from pipress.jobs.attach import follow
@@ -132,7 +132,8 @@ def _make_python(toolbox: Toolbox, progress: Progress) -> None:
         on_line=lambda line: progress(0.1, f"installing packages · {line.strip()[:60]}"),
         env=environment,
     )
-    (toolbox.venv / ".complete").touch()
+    os.sync()  # a power cut must not leave the mark without what it vouches for
+    write_text(toolbox.venv / ".complete", "")
 
 
 def _uv(toolbox: Toolbox) -> Path:
@@ -144,7 +145,7 @@ def _uv(toolbox: Toolbox) -> Path:
     run_program([*pip, "--disable-pip-version-check", "-r", toolbox.source / "toolchain/bootstrap/uv.lock"])
     part = toolbox.uv.with_name("uv.part")
     shutil.copy2(venv / "bin" / "uv", part)
-    os.replace(part, toolbox.uv)
+    replace_synced(part, toolbox.uv)
     shutil.rmtree(venv)
     return toolbox.uv
 
@@ -176,6 +177,7 @@ def _make_llama_cpp(toolbox: Toolbox, progress: Progress) -> None:
 
     # The same lock as bootstrap's: a build somebody else left running is waited for.
     run_program(["flock", build / "lock", "ninja", "-C", build, "-j", str(jobs), *pin["targets"]], on_line=step)
+    os.sync()
     write_json(build / "ready.json", {"recipe": digest})
 
 
@@ -186,7 +188,8 @@ def _unpack(toolbox: Toolbox) -> None:
     excludes = [f"--exclude={pin['tree']}/{folder}/*" for folder in pin["leftOut"]]
     command = ["tar", "-xzf", toolbox.archive, "-C", part, "--strip-components=2", "--no-same-owner"]
     run_program([*command, *excludes, pin["tree"]])
-    os.rename(part, toolbox.llama_source)
+    os.sync()
+    rename_synced(part, toolbox.llama_source)
 
 
 def _configure(toolbox: Toolbox) -> None:

@@ -11,6 +11,7 @@ from pipress.atomic import read_json
 from pipress.errors import StageError
 from pipress.jobs.job import Job, all_jobs
 from pipress.jobs.progress import describe
+from pipress.programs import when_started
 from pipress.units import format_duration
 
 STOP_SECONDS = 10.0
@@ -38,7 +39,8 @@ def stop_job(jobs: Path, name: str) -> None:
     """Stops a job at work; what it has saved in its checkpoint stays."""
     job = find_job(jobs, name, at_work=True)
     process = read_json(job.folder / "process.json")
-    if process is None:
+    # The note may be of an earlier run, and its number another program's by now.
+    if process is None or process.get("started") != when_started(process["pid"]):
         raise StageError(f"{name} has only just started", "try again in a second")
     began = time.monotonic()
     for number in (signal.SIGTERM, signal.SIGKILL):

@@ -37,7 +37,7 @@ class Progress:
             "updated": time.time(),
         }
         try:
-            write_json(self.path, document)
+            write_json(self.path, document, synced=False)
         except OSError:
             pass  # a full disk is reported by the work itself, not by its progress
 

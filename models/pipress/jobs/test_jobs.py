@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pipress.atomic import read_json
+from pipress.atomic import read_json, write_json
 from pipress.conftest import KEY, prose
 from pipress.errors import StageError
 from pipress.jobs.commands import find_job, stop_job
@@ -185,6 +185,24 @@ def test_a_job_killed_without_a_word_is_noticed(job_spec: Any, attach: Attach, b
     os.kill(read_json(job.folder / "process.json")["pid"], signal.SIGKILL)
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 1 and "its process ended without a word" in err
+
+
+def test_a_process_that_only_has_the_number_of_an_earlier_run_is_not_stopped(
+    job_spec: Any, attach: Attach, busy_builder: Any
+) -> None:
+    spec = job_spec("quantize", {"type": "Q4_K_M"}, {"model": "cd" * 32})
+    attach(spec)
+    job = Job(Path(spec["jobs"]), KEY)
+    wait_for(lambda: "waiting" in str(job.progress), "a waiting job")
+    own = read_json(job.folder / "process.json")
+    bystander = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    write_json(job.folder / "process.json", {**own, "pid": bystander.pid})
+    with pytest.raises(StageError, match="quantize has only just started — try again in a second"):
+        stop_job(Path(spec["jobs"]), "quantize")
+    assert bystander.poll() is None
+    bystander.kill()
+    write_json(job.folder / "process.json", own)
+    stop_job(Path(spec["jobs"]), "quantize")
 
 
 def test_of_two_submissions_at_once_one_starts_the_job(job_spec: Any, tmp_path: Path, busy_builder: Any) -> None:

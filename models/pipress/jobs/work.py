@@ -19,6 +19,7 @@ from pipress.jobs.job import Job
 from pipress.jobs.machine import describe_machine
 from pipress.jobs.progress import Progress
 from pipress.jobs.turn import Turn
+from pipress.programs import when_started
 from pipress.spec import Metrics, Spec
 from pipress.store.store import MANIFEST, Store, open_store, workplace
 
@@ -41,7 +42,7 @@ def work(folder: Path, lock: int, make: Callable[[Job, dict[str, Any]], None]) -
     if spec is None:
         return 1
     print(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {spec['name']}, run {spec.get('run')}", flush=True)
-    write_json(folder / "process.json", {"pid": os.getpid()})
+    write_json(folder / "process.json", {"pid": os.getpid(), "started": when_started(os.getpid())})
     try:
         make(job, spec)
     except Stopped:

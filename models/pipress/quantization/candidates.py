@@ -12,7 +12,8 @@ import gguf
 import numpy as np
 from gguf.quants import dequantize
 
-from pipress.atomic import read_json, write_json
+from pipress.atomic import read_json, replace_synced, write_json
+from pipress.errors import StageError
 from pipress.quantization.imatrix_file import read_imatrix
 from pipress.quantization.llama_quantize import quantize
 from pipress.quantization.source_model import Mix, SourceModel
@@ -50,11 +51,17 @@ class Candidates:
         if kind in self.losses:
             return
         index = read_json(self.folder / f"{kind}.json")
-        if index is None:
+        if index is None or not self._is_whole(kind, index):
             index = self._make(kind, on_tensor)
             write_json(self.folder / f"{kind}.json", index)
         self.offsets[kind] = {name: int(offset) for name, (offset, _) in index.items()}
         self.losses[kind] = {name: loss for name, (_, loss) in index.items()}
+
+    def _is_whole(self, kind: str, index: dict[str, tuple[int, float]]) -> bool:
+        """Whether what an earlier run left has the sizes that it must have, whatever happened to the disk since."""
+        blob, header = self.folder / f"{kind}.bin", self.folder / "header.bin"
+        size = sum(tensor_bytes(kind, self.source.weights[name].shape) for name in index)
+        return _size(blob) == size and _size(header) == self.source.header_bytes
 
     def _make(self, kind: str, on_tensor: Callable[[int, int], None]) -> dict[str, tuple[int, float]]:
         wanted = [name for name in self.source.weights if self.kinds_for(name, [kind])]
@@ -71,10 +78,8 @@ class Candidates:
             lambda done, total: on_tensor(done, 2 * total),
         )
         file, index, offset = GgufFile(whole), {}, 0
-        header = self.folder / "header.bin"
-        if not header.exists():
-            start = min(tensor.offset for tensor in file.tensors.values())
-            _write_whole(header, file.data[:start])
+        start = min(tensor.offset for tensor in file.tensors.values())
+        _write_whole(self.folder / "header.bin", file.data[:start])
         with open(part, "wb") as out:
             for done, name in enumerate(wanted):
                 on_tensor(len(wanted) + done, 2 * len(wanted))
@@ -82,7 +87,7 @@ class Candidates:
                 out.write(file.data[tensor.offset : tensor.offset + tensor.bytes])
                 index[name] = (offset, self._loss(name, file, kind))
                 offset += tensor.bytes
-        part.replace(self.folder / f"{kind}.bin")
+        replace_synced(part, self.folder / f"{kind}.bin")
         whole.unlink()
         return index
 
@@ -135,6 +140,8 @@ class Candidates:
             blob.seek(self.offsets[kind][name])
             while size > 0:
                 piece = blob.read(min(size, COPY_BYTES))
+                if not piece:
+                    raise StageError(f"{blob.name} is cut off: it ends inside {name}", "run `up` again: it is made anew")
                 out.write(piece)
                 size -= len(piece)
 
@@ -166,4 +173,8 @@ def _tensor_order(header: bytes | bytearray, names: list[str]) -> list[tuple[str
 def _write_whole(path: Path, content: bytes) -> None:
     part = path.with_suffix(".part")
     part.write_bytes(content)
-    part.replace(path)
+    replace_synced(part, path)
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.exists() else None

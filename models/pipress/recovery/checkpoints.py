@@ -1,6 +1,5 @@
 """Checkpoints: everything that the next training step depends on, in one file, replaced as a whole."""
 
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pipress.atomic import replace_synced
 from pipress.errors import StageError
 
 # The training as it stands, and the trained weights as they were when the held-out loss was lowest.
@@ -19,9 +19,7 @@ def save_checkpoint(folder: Path, name: str, state: dict[str, Any]) -> None:
     part = folder / f"{name}.part"
     with open(part, "wb") as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, folder / name)
+    replace_synced(part, folder / name)
 
 
 def load_checkpoint(folder: Path, name: str, trained: Mapping[str, torch.Tensor]) -> dict[str, Any] | None:

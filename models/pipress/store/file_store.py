@@ -1,9 +1,13 @@
 """A store in a folder: `artifacts/<key>/manifest.json` beside the artifact's files.
 
-An artifact is written under `tmp/`, flushed, and renamed, so a folder under `artifacts/` is always complete.
+An artifact is written under `tmp/`, flushed, and renamed, so a folder under `artifacts/` is always complete. Several
+machines may share the folder: each has a place of its own under `tmp/`.
 """
 
+import errno
+import hashlib
 import os
+import platform
 import shutil
 from pathlib import Path
 from typing import Any
@@ -64,7 +68,7 @@ class FileStore:
 
     def begin(self, key: str) -> Path:
         """An empty folder to make the artifact in; what an earlier attempt left there is removed."""
-        folder = self.root / "tmp" / key
+        folder = self._unfinished(key)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder
@@ -74,14 +78,18 @@ class FileStore:
 
     def discard(self, key: str) -> None:
         """Removes what `begin` made."""
-        shutil.rmtree(self.root / "tmp" / key, ignore_errors=True)
+        shutil.rmtree(self._unfinished(key), ignore_errors=True)
+
+    def _unfinished(self, key: str) -> Path:
+        # On one machine the job's lock keeps attempts apart.
+        return self.root / "tmp" / f"{key}.{_machine()}"
 
     def commit(self, key: str, manifest: dict[str, Any]) -> dict[str, Any]:
         """Moves what was made into place, under a manifest completed with the files' digests.
 
         Returns the manifest that the store now holds.
         """
-        folder = self.root / "tmp" / key
+        folder = self._unfinished(key)
         files = {
             path.relative_to(folder).as_posix(): {"sha256": file_sha256(path), "bytes": path.stat().st_size}
             for path in files_under(folder)
@@ -93,10 +101,24 @@ class FileStore:
         sync_tree(folder)
         target = self.locate(key)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if self.manifest(key) is None:
-            # A folder without a manifest can only be one that a person half removed.
-            shutil.rmtree(target, ignore_errors=True)
+        try:
             rename_synced(folder, target)
-        else:
-            self.discard(key)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            if self.manifest(key) is None:
+                # A folder without a manifest can only be one that a person half removed.
+                shutil.rmtree(target)
+                rename_synced(folder, target)
+            else:
+                self.discard(key)
         return self.manifest(key) or manifest
+
+
+def _machine() -> str:
+    """A short name of this machine that no other has, but for a copy of its disk under the same host name."""
+    try:
+        number = Path("/etc/machine-id").read_text(encoding="utf-8").strip()
+    except OSError:
+        number = ""
+    return hashlib.sha256(f"{platform.node()} {number}".encode()).hexdigest()[:12]

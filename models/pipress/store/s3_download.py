@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore import exceptions
 
+from pipress.atomic import replace_synced
 from pipress.errors import StageError
 from pipress.store.s3_client import CONNECTIONS, Bucket, error_code
 from pipress.store.s3_upload import HASH_BYTES, Moved, hash_range
@@ -48,7 +49,7 @@ def download_file(bucket: Bucket, name: str, expected: dict[str, Any], target: P
             difference = f"{digest.hexdigest()[:12]}… instead of {expected['sha256'][:12]}…"
             raise Damaged(f"{bucket.address.show(name)} is damaged: its SHA-256 is {difference}")
         os.fchmod(descriptor, 0o444)
-        os.replace(part, target)
+        replace_synced(part, target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise

@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from pipress.store import file_store
+
 from pipress.errors import StageError
 from pipress.store.conftest import KEY, make
 from pipress.store.file_store import FileStore
@@ -38,3 +40,26 @@ def test_only_the_files_that_will_be_read_are_checked(tmp_path: Path) -> None:
     assert store.open(KEY, only=("small.json",)) == folder
     with pytest.raises(StageError, match=r"large\.gguf is missing"):
         store.open(KEY)
+
+
+def test_another_machine_s_unfinished_artifact_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FileStore(tmp_path.as_uri())
+    monkeypatch.setattr(file_store, "_machine", lambda: "theirs")
+    theirs = store.begin(KEY)
+    (theirs / "model.gguf").write_text("half")
+    monkeypatch.undo()
+    make(store)
+    store.begin(KEY)
+    store.discard(KEY)
+    assert (theirs / "model.gguf").read_text() == "half"
+    monkeypatch.setattr(file_store, "_machine", lambda: "theirs")
+    assert store.commit(KEY, {"run": "later"})["run"] == "weights", "the first to commit wins"
+    assert not theirs.exists()
+
+
+def test_a_folder_that_a_person_half_removed_is_made_anew(tmp_path: Path) -> None:
+    store = FileStore(tmp_path.as_uri())
+    make(store, "first")
+    (store.locate(KEY) / "manifest.json").unlink()
+    assert make(store, "second")["run"] == "second"
+    assert (store.open(KEY) / "model.gguf").read_text() == "second"
