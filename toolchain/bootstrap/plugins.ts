@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { UserError } from "../../common/user-error.ts";
 import { repoRoot } from "../../common/paths.ts";
 import type { EngineChoice } from "../engine/index.ts";
-import { replaceFolder } from "./files.ts";
+import { putInPlace } from "./files.ts";
 import { layout } from "./layout.ts";
 import { COMMAND_PLUGIN_VERSION } from "./pins.ts";
 import { runTool } from "./process.ts";
@@ -71,6 +71,6 @@ function linkDropIn(folder: string): void {
   rmSync(part, { recursive: true, force: true });
   mkdirSync(part, { recursive: true });
   symlinkSync(DROP_IN, join(part, EXECUTABLE));
-  replaceFolder(part, folder);
+  putInPlace(part, folder);
   for (const suffix of [".partial", ".lock"]) rmSync(`${folder}${suffix}`, { force: true });
 }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { repoRoot } from "../../common/paths.ts";
-import { sha256, writeAtomically } from "./files.ts";
+import { sha256, writeStamp } from "./files.ts";
 import { layout } from "./layout.ts";
 import { PYTHON_MINIMUM } from "./pins.ts";
 import { runTool } from "./process.ts";
@@ -60,7 +60,7 @@ export async function ensurePython(ctx: TaskContext, { dev = false } = {}): Prom
     remedy:
       "check disk space and that this machine reaches a Python package index, then run the same command again",
   });
-  writeAtomically(join(folder, stampName(dev)), "");
-  if (dev) writeAtomically(join(folder, stampName(false)), "");
+  writeStamp(join(folder, stampName(dev)));
+  if (dev) writeStamp(join(folder, stampName(false)));
   return uv.chosen;
 }

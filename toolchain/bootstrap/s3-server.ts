@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { repoRoot } from "../../common/paths.ts";
-import { replaceFolder } from "./files.ts";
+import { putInPlace } from "./files.ts";
 import { goTool } from "./go.ts";
 import { layout } from "./layout.ts";
 import { runTool } from "./process.ts";
@@ -37,7 +37,7 @@ export async function ensureS3Server(ctx: TaskContext): Promise<string> {
     progress: ctx.progress,
     remedy: "check that this machine reaches a Go module proxy, then run the same command again",
   });
-  replaceFolder(part, s3Server(version));
+  putInPlace(part, s3Server(version));
   rmSync(work, { recursive: true, force: true });
   return version;
 }

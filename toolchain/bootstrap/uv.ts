@@ -1,6 +1,7 @@
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { UserError } from "../../common/user-error.ts";
+import { putInPlace } from "./files.ts";
 import { findOnPath } from "./find-on-path.ts";
 import { layout } from "./layout.ts";
 import { withLock } from "./lock.ts";
@@ -64,8 +65,8 @@ async function installUv(ctx: TaskContext, target: string): Promise<void> {
     args: ["-m", "pip", "install", ...strictly, "-r", join(import.meta.dirname, "uv.lock")],
     remedy: "check that this machine reaches a Python package index, then run the same command again",
   });
-  mkdirSync(join(target, ".."), { recursive: true });
+  mkdirSync(dirname(target), { recursive: true });
   copyFileSync(join(venv, "bin", "uv"), `${target}.part`);
-  renameSync(`${target}.part`, target);
+  putInPlace(`${target}.part`, target);
   rmSync(venv, { recursive: true, force: true });
 }

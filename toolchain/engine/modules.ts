@@ -1,7 +1,7 @@
 import { chmodSync, copyFileSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { repoRoot } from "../../common/paths.ts";
-import { replaceFolder, writeAtomically } from "../bootstrap/files.ts";
+import { putInPlace, writeAtomically } from "../bootstrap/files.ts";
 import { goTool } from "../bootstrap/go.ts";
 import { layout } from "../bootstrap/layout.ts";
 import { ENGINE_VERSION } from "../bootstrap/pins.ts";
@@ -66,7 +66,7 @@ export async function buildFromModules(ctx: TaskContext, target: string): Promis
     copyFileSync(join(sdk, "nodejs", "dist", script), join(bin, script));
     chmodSync(join(bin, script), 0o755);
   }
-  replaceFolder(bin, join(target, "bin"));
+  putInPlace(bin, join(target, "bin"));
   rmSync(goWork, { recursive: true, force: true });
 }
 

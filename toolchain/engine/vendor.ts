@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { downloadVerified, fetchText } from "../bootstrap/download.ts";
-import { replaceFolder } from "../bootstrap/files.ts";
+import { putInPlace } from "../bootstrap/files.ts";
 import { layout } from "../bootstrap/layout.ts";
 import { ENGINE_VERSION } from "../bootstrap/pins.ts";
 import { runTool } from "../bootstrap/process.ts";
@@ -47,7 +47,7 @@ export async function installFromVendor(
     existsSync(join(dir, "pulumi")),
   );
   if (bin === undefined) throw new Error(`${archive}: no pulumi in it`);
-  replaceFolder(bin, join(target, "bin"));
+  putInPlace(bin, join(target, "bin"));
   rmSync(unpacked, { recursive: true, force: true });
   rmSync(file);
 }

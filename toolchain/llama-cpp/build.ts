@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import { delimiter, dirname, join } from "node:path";
-import { writeAtomically } from "../bootstrap/files.ts";
+import { writeStamp } from "../bootstrap/files.ts";
 import { ask, runTool } from "../bootstrap/process.ts";
 import { type BuildRecipe, cmakeFolder, cmakePlaceholder, recipeDigest } from "./recipe.ts";
 import type { Run } from "./source.ts";
@@ -45,7 +45,7 @@ async function configure(run: Run, recipe: BuildRecipe, sourceDir: string, build
     args: ["-G", "Ninja", "-S", sourceDir, "-B", buildDir, ...options],
     logFile: join(buildDir, "configure.log"),
   });
-  writeAtomically(stamp, digest);
+  writeStamp(stamp, digest);
 }
 
 async function compile(run: Run, recipe: BuildRecipe, buildDir: string): Promise<void> {

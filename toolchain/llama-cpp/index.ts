@@ -1,7 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
-import { readJsonIfExists, writeAtomically } from "../bootstrap/files.ts";
+import { readJsonIfExists, writeAtomically, writeStamp } from "../bootstrap/files.ts";
 import type { Toolchain } from "../toolchain.ts";
 import { build } from "./build.ts";
 import { verifyNeon } from "./neon.ts";
@@ -36,7 +36,7 @@ async function buildHostTools(run: Run): Promise<string> {
   const digest = recipeDigest(recipe); // of what is built now, not of files edited meanwhile
   const hostBin = await build(run, recipe, sourcePath(run.cacheDir), dir);
   await checkVersion(hostBin);
-  writeStamp(dir, { recipe: digest });
+  noteReady(dir, { recipe: digest });
   return hostBin;
 }
 
@@ -51,7 +51,7 @@ async function buildPiRelease(run: Run, hostBin: string): Promise<void> {
   await verifyNeon(join(bin, "llama-bench"), run.signal);
   const flags = join(dir, serverFlagsFile);
   writeAtomically(flags, (await execa(join(hostBin, "pipress-server-flags"))).stdout);
-  writeStamp(dir, { recipe: digest, release: await makeRelease(bin, flags, join(dir, releaseFolder)) });
+  noteReady(dir, { recipe: digest, release: await makeRelease(bin, flags, join(dir, releaseFolder)) });
 }
 
 /** What is in the cache, built by today's recipes and for this CPU; undefined when a part is missing. Takes milliseconds. */
@@ -113,6 +113,6 @@ function readStamp(dir: string): Stamp | undefined {
   return readJsonIfExists(join(dir, stampFile)) as Stamp | undefined;
 }
 
-function writeStamp(dir: string, stamp: Stamp): void {
-  writeAtomically(join(dir, stampFile), `${JSON.stringify(stamp, null, 2)}\n`);
+function noteReady(dir: string, stamp: Stamp): void {
+  writeStamp(join(dir, stampFile), `${JSON.stringify(stamp, null, 2)}\n`);
 }

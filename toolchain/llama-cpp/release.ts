@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
-import { replaceFolder, sha256, sha256OfFile } from "../bootstrap/files.ts";
+import { putInPlace, sha256, sha256OfFile } from "../bootstrap/files.ts";
 import type { Toolchain } from "../toolchain.ts";
 
 /** What of llama.cpp the fleet runs: two static programs under one digest. */
@@ -26,7 +26,7 @@ export async function makeRelease(
   };
   const files = { "llama-server": await strip("llama-server"), "llama-bench": await strip("llama-bench") };
   cpSync(serverFlags, join(part, serverFlagsFile));
-  replaceFolder(part, dir);
+  putInPlace(part, dir);
   return { dir, files, digest: releaseDigest(files) };
 }
 

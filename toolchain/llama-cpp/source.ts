@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { repoRoot } from "../../common/paths.ts";
 import { UserError } from "../../common/user-error.ts";
-import { sha256OfFile } from "../bootstrap/files.ts";
+import { putInPlace, sha256OfFile } from "../bootstrap/files.ts";
 import { layout } from "../bootstrap/layout.ts";
 import { runTool } from "../bootstrap/process.ts";
 import type { TaskContext } from "../bootstrap/task.ts";
@@ -91,5 +91,5 @@ async function extract(run: Run, archive: string, sourceDir: string): Promise<vo
     command: "tar",
     args: ["-xzf", archive, "-C", part, "--strip-components=2", "--no-same-owner", ...excludes, tree],
   });
-  renameSync(part, sourceDir);
+  putInPlace(part, sourceDir);
 }

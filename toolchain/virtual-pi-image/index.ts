@@ -4,10 +4,10 @@
  * The build runs no emulated program, which makes it quick: see `scripts/exchange.sh` for the idea. Needs root, or
  * sudo for one step.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { repoRoot } from "../../common/paths.ts";
-import { filesBelow, sha256 } from "../bootstrap/files.ts";
+import { filesBelow, putInPlace, sha256, writeStamp } from "../bootstrap/files.ts";
 import { runTool } from "../bootstrap/process.ts";
 import type { TaskContext } from "../bootstrap/task.ts";
 import image from "./image.json" with { type: "json" };
@@ -69,7 +69,7 @@ export async function buildImage(ctx: TaskContext): Promise<void> {
   rmSync(finished, { recursive: true, force: true });
   mkdirSync(finished);
   for (const file of imageFiles) renameSync(join(work, file), join(finished, file));
-  renameSync(finished, dir);
+  putInPlace(finished, dir);
   rmSync(work, { recursive: true, force: true });
 }
 
@@ -77,7 +77,7 @@ export async function buildImage(ctx: TaskContext): Promise<void> {
 async function once(stamp: string, action: () => Promise<void>): Promise<void> {
   if (existsSync(stamp)) return;
   await action();
-  writeFileSync(stamp, "");
+  writeStamp(stamp);
 }
 
 /**
