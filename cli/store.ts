@@ -28,6 +28,7 @@ export async function list(options: StoreOptions): Promise<number> {
   const items = judge(await store.list(), await findUsers(store));
   for (const item of items) console.log(await describe(store, item));
   console.log(`${String(items.length)} items, ${sizeOf(items)} in ${store.url}`);
+  if (store.unseen !== undefined) console.log(`not seen: ${store.unseen}`);
   return 0;
 }
 

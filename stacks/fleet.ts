@@ -45,6 +45,8 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const aws = config.builder?.aws;
   const prediction = predict(recipe, plan, server, aws && speedOnAws(aws));
   await pulumi.log.info(describePlan(plan, prediction?.stages));
+  if (config.builder === undefined && plan.some(({ artifact }) => artifact === undefined))
+    for (const lack of await store.probe()) await pulumi.log.warn(`${store.url} ${lack}`);
   const settings = distinctSettings(fleet, server);
   await pulumi.log.info(describeRelease(recipe, prediction, settings));
   if (prediction) checkLimits(recipe, prediction, settings);

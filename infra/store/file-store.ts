@@ -1,11 +1,13 @@
-import { readdir, readFile, rm, stat } from "node:fs/promises";
+import { access, constants, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { UserError } from "../../common/user-error.ts";
 import { parseManifest, type Manifest } from "./manifest.ts";
 import type { Store, StoredItem } from "./store.ts";
 
 /** A store in a folder: `artifacts/<key>/manifest.json` beside the artifact's files. */
 export class FileStore implements Store {
+  readonly unseen = undefined;
   private readonly root: string;
 
   constructor(readonly url: string) {
@@ -45,6 +47,20 @@ export class FileStore implements Store {
     return (await Promise.all(items)).flat();
   }
 
+  async probe(): Promise<string[]> {
+    try {
+      await mkdir(this.root, { recursive: true });
+      await access(this.root, constants.W_OK);
+    } catch (error) {
+      throw new UserError({
+        where: this.url,
+        what: `artifacts cannot be written there: ${(error as Error).message}`,
+        remedy: "mend the folder's permissions, or `pipress:store` in the configuration",
+      });
+    }
+    return [];
+  }
+
   async remove({ folder }: StoredItem): Promise<void> {
     if (folder === undefined) return;
     await rm(join(folder, "manifest.json"), { force: true });
@@ -65,7 +81,9 @@ async function measure(folder: string): Promise<{ bytes: number; changed: Date }
   const entries = await unlessGone(readdir(folder, { withFileTypes: true, recursive: true }));
   if (whole === undefined || entries === undefined) return undefined;
   const files = entries.filter((entry) => entry.isFile());
-  const found = await Promise.all(files.map(({ parentPath, name }) => unlessGone(stat(join(parentPath, name)))));
+  const found = await Promise.all(
+    files.map(({ parentPath, name }) => unlessGone(stat(join(parentPath, name)))),
+  );
   const stats = found.filter((file) => file !== undefined);
   return {
     bytes: stats.reduce((sum, { size }) => sum + size, 0),

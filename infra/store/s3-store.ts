@@ -7,7 +7,9 @@ import {
   PutObjectCommand,
   S3Client,
   type ListMultipartUploadsCommandOutput,
+  type PutObjectCommandInput,
 } from "@aws-sdk/client-s3";
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { parseManifest, type Manifest } from "./manifest.ts";
 import { dataDir } from "../../common/paths.ts";
@@ -22,6 +24,7 @@ const manifestName = "manifest.json";
  * Credentials come from where every AWS tool looks for them.
  */
 export class S3Store implements Store {
+  unseen: string | undefined;
   private readonly address: S3Address;
   private readonly bucket: { Bucket: string };
   private readonly client: S3Client;
@@ -78,6 +81,35 @@ export class S3Store implements Store {
       return [{ kind: "artifact", key, bytes, changed: manifest.changed }, ...left];
     });
     return [...(await Promise.all(items)).flat(), ...(await this.openUploads(prefix))];
+  }
+
+  async probe(): Promise<string[]> {
+    const name = this.below(`probe/${randomUUID()}`);
+    const object = { ...this.bucket, Key: name };
+    await this.explained("s3:PutObject", name, () =>
+      this.client.send(new PutObjectCommand({ ...object, Body: "first" })),
+    );
+    const checked = await this.write({ ...object, Body: "first", ChecksumAlgorithm: "CRC32" });
+    const replaced = await this.write({ ...object, Body: "second", IfNoneMatch: "*" });
+    await this.removeObject(name);
+    return [
+      ...(checked === 200 ? [] : ["knows no checksum headers: parts are sent with their MD5 instead"]),
+      ...([409, 412].includes(replaced)
+        ? []
+        : ["knows no conditional writes: of two runs that make one artifact at once, the last to end wins"]),
+    ];
+  }
+
+  /** Status of an attempt to write: 200, or what a server answers that does not know a header, or sees its condition unmet. */
+  private async write(request: PutObjectCommandInput): Promise<number> {
+    try {
+      await this.client.send(new PutObjectCommand(request));
+      return 200;
+    } catch (error) {
+      const status = statusOf(error);
+      if (status !== undefined && [400, 405, 409, 412, 501].includes(status)) return status;
+      throw explainS3Error(error, this.address, "s3:PutObject", this.show(request.Key ?? ""));
+    }
   }
 
   async remove({ kind, key, folder, upload }: StoredItem): Promise<void> {
@@ -143,24 +175,34 @@ export class S3Store implements Store {
 
   /** Multipart uploads that nobody completed or gave up: their parts are paid for, and shown nowhere else. */
   private async openUploads(prefix: string): Promise<StoredItem[]> {
-    return this.explained("s3:ListBucketMultipartUploads", prefix, async () => {
-      const items: StoredItem[] = [];
-      let page: ListMultipartUploadsCommandOutput | undefined;
-      do {
-        const { NextKeyMarker: KeyMarker, NextUploadIdMarker: UploadIdMarker } = page ?? {};
-        const request = { ...this.bucket, Prefix: prefix, KeyMarker, UploadIdMarker };
-        page = await this.client.send(new ListMultipartUploadsCommand(request));
-        for (const { Key = "", UploadId = "", Initiated = new Date(0) } of page.Uploads ?? [])
-          items.push({
-            kind: "leftovers",
-            key: Key.slice(prefix.length).split("/")[0] ?? "",
-            upload: { name: Key, id: UploadId },
-            bytes: 0,
-            changed: Initiated,
-          });
-      } while (page.IsTruncated);
-      return items;
-    });
+    try {
+      return await this.listUploads(prefix);
+    } catch (error) {
+      if (![400, 403, 405, 501].includes(statusOf(error) ?? 0))
+        throw explainS3Error(error, this.address, "s3:ListBucketMultipartUploads", this.show(prefix));
+      this.unseen =
+        "uploads that were not completed: the server does not list them, or not to these credentials";
+      return [];
+    }
+  }
+
+  private async listUploads(prefix: string): Promise<StoredItem[]> {
+    const items: StoredItem[] = [];
+    let page: ListMultipartUploadsCommandOutput | undefined;
+    do {
+      const { NextKeyMarker: KeyMarker, NextUploadIdMarker: UploadIdMarker } = page ?? {};
+      const request = { ...this.bucket, Prefix: prefix, KeyMarker, UploadIdMarker };
+      page = await this.client.send(new ListMultipartUploadsCommand(request));
+      for (const { Key = "", UploadId = "", Initiated = new Date(0) } of page.Uploads ?? [])
+        items.push({
+          kind: "leftovers",
+          key: Key.slice(prefix.length).split("/")[0] ?? "",
+          upload: { name: Key, id: UploadId },
+          bytes: 0,
+          changed: Initiated,
+        });
+    } while (page.IsTruncated);
+    return items;
   }
 
   private async objects(prefix: string): Promise<{ name: string; bytes: number; changed: Date }[]> {
@@ -205,4 +247,8 @@ export class S3Store implements Store {
   private show(name: string): string {
     return `s3://${this.address.bucket}/${name}`;
   }
+}
+
+function statusOf(error: unknown): number | undefined {
+  return (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
 }

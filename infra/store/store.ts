@@ -12,6 +12,13 @@ export interface Store {
   localFolder(key: string): string;
   /** Everything that takes room: artifacts, and what attempts that never came to one have left. */
   list(): Promise<StoredItem[]>;
+  /** What `list` could not see, in words. */
+  readonly unseen: string | undefined;
+  /**
+   * Tries, before hours of work, that what is made can be stored. Returns what the store lacks, in words; all of it is made up for.
+   * @throws UserError when artifacts cannot be written
+   */
+  probe(): Promise<string[]>;
   /** Removes an item of `list`; its manifest goes first, so that half an artifact never counts as one. */
   remove(item: StoredItem): Promise<void>;
 }

@@ -1,5 +1,8 @@
 /** What every store promises to this side, tried on each kind; artifacts are laid out as the Python side lays them out. */
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { createServer, request as httpRequest } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -212,3 +215,97 @@ describe.skipIf(s3ServerMissing)("a store in a bucket, besides", () => {
     );
   });
 });
+
+describe("a folder that jobs are at work in", () => {
+  it("is listed while artifacts come and go", async () => {
+    const root = mkdtempSync(join(tmpdir(), "pipress-store-"));
+    const store = new FileStore(pathToFileURL(root).href);
+    const [unfinished, done] = [join(root, "tmp", `${key}.here`), join(root, "artifacts", key)];
+    mkdirSync(join(root, "artifacts"));
+    let listing = true;
+    const jobs = (async () => {
+      while (listing) {
+        await mkdir(join(unfinished, "deep"), { recursive: true });
+        for (let number = 0; number < 20; number++)
+          await writeFile(join(unfinished, "deep", String(number)), "x");
+        await rename(unfinished, done);
+        await rm(done, { recursive: true });
+      }
+    })();
+    for (let tries = 0; tries < 200; tries++)
+      for (const item of await store.list()) expect(item.key).toBe(key);
+    listing = false;
+    await jobs;
+  });
+
+  it("is refused before anything runs when nothing can be written there", async () => {
+    const file = join(mkdtempSync(join(tmpdir(), "pipress-store-")), "file");
+    writeFileSync(file, "");
+    const store = new FileStore(pathToFileURL(join(file, "store")).href);
+    await expect(store.probe()).rejects.toThrow(
+      /^file:\/\/\S+: artifacts cannot be written there: ENOTDIR.* — mend the folder's permissions, or `pipress:store`/,
+    );
+  });
+});
+
+describe.skipIf(s3ServerMissing !== undefined)("a server that is tried before hours of work", () => {
+  it("lacks nothing, and keeps nothing of the trial", async () => {
+    const store = new S3Store(running().url("probe"));
+    expect(await store.probe()).toEqual([]);
+    expect(await store.paths("")).toEqual([]);
+  });
+
+  it.each([
+    ["x-amz-checksum", "knows no checksum headers: parts are sent with their MD5 instead"],
+    [
+      "if-none-match",
+      "knows no conditional writes: of two runs that make one artifact at once, the last to end wins",
+    ],
+  ])("is named with what it lacks: %s", async (header, lack) => {
+    const { endpoint, close } = await serverWithout(header);
+    expect(
+      await new S3Store(`s3://${running().bucket}/p?endpoint=${endpoint}&region=us-east-1`).probe(),
+    ).toEqual([lack]);
+    close();
+  });
+
+  it("refuses who may not write", async () => {
+    for (const [name, value] of Object.entries(
+      await running().addUser("reader", "s3:GetObject", "s3:ListBucket"),
+    ))
+      vi.stubEnv(name, value);
+    const store = new S3Store(running().url("probe"));
+    await expect(store.probe()).rejects.toThrow(/the credentials may not do s3:PutObject on s3:/);
+    expect(await store.list()).toEqual([]);
+    expect(store.unseen).toMatch(/^uploads that were not completed: /);
+    for (const [name, value] of Object.entries(rootCredentials)) vi.stubEnv(name, value);
+  });
+});
+
+/** The server behind a proxy that refuses a header as a server does that does not know it. */
+async function serverWithout(header: string): Promise<{ endpoint: string; close: () => void }> {
+  const proxy = createServer((request, response) => {
+    if (Object.keys(request.headers).some((name) => name.startsWith(header))) {
+      response.writeHead(501, { "content-type": "application/xml" });
+      response.end("<Error><Code>NotImplemented</Code><Message>made up by the test</Message></Error>");
+      return;
+    }
+    const { hostname, port } = new URL(running().endpoint);
+    const onward = {
+      hostname,
+      port,
+      method: request.method,
+      path: request.url,
+      headers: Object.fromEntries(known),
+    };
+    request.pipe(
+      httpRequest(onward, (answer) => {
+        response.writeHead(answer.statusCode ?? 500, answer.headers);
+        answer.pipe(response);
+      }),
+    );
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  const { port } = proxy.address() as AddressInfo;
+  return { endpoint: `http://127.0.0.1:${String(port)}`, close: () => proxy.close() };
+}

@@ -3,9 +3,12 @@
 Credentials come from where every AWS tool looks for them: environment, profile, or the machine's role.
 """
 
-from collections.abc import Iterator
+import base64
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -23,6 +26,8 @@ EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "Req
 REFUSED = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "InvalidClientTokenId", "AuthFailure"}
 FORBIDDEN = {"AccessDenied", "AllAccessDisabled", "403"}
 ALTERED = {"BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
+# What servers say to a header or a request that they do not know.
+UNKNOWN = {"NotImplemented", "XNotImplemented", "InvalidArgument", "InvalidRequest", "MethodNotAllowed", "501", "405"}
 ELSEWHERE = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"}
 
 
@@ -32,6 +37,37 @@ class Bucket:
 
     address: S3Address
     client: Any
+    # What the server turned out not to know: "checksums", "conditional writes".
+    lacks: set[str] = field(default_factory=set)
+
+    def send(self, request: Callable[..., dict[str, Any]], data: bytes, **arguments: Any) -> dict[str, Any]:
+        """Sends `data` with a checksum that the server compares it with: CRC-32, or MD5 where it knows only that.
+
+        request: `client.put_object` or `client.upload_part`.
+        """
+        checksum = crc32_of(data)
+
+        def with_crc32() -> dict[str, Any]:
+            return request(**arguments, Body=data, ChecksumCRC32=checksum)
+
+        def with_md5() -> dict[str, Any]:
+            digest = hashlib.md5(data, usedforsecurity=False).digest()
+            return request(**arguments, Body=data, ContentMD5=base64.b64encode(digest).decode())
+
+        return self.attempt("checksums", with_crc32, with_md5)
+
+    def attempt(self, feature: str, request: Callable[[], Any], without: Callable[[], Any]) -> Any:
+        """`request()`, or `without()` where the server does not know what it asks for. That is found out once."""
+        if feature not in self.lacks:
+            try:
+                return request()
+            except exceptions.ClientError as error:
+                if error_code(error) not in UNKNOWN:
+                    raise
+            answer = without()
+            self.lacks.add(feature)  # it was that: without it the request is taken
+            return answer
+        return without()
 
     def target(self, *parts: str) -> dict[str, str]:
         """The arguments that name the object at `parts` below the prefix."""
@@ -63,6 +99,11 @@ def open_bucket(address: S3Address) -> Bucket:
         region = address.region or (session.region_name or "us-east-1" if address.endpoint else None)
         client = session.client("s3", region_name=region, endpoint_url=address.endpoint, config=settings)
     return Bucket(address, client)
+
+
+def crc32_of(data: bytes) -> str:
+    """CRC-32 as S3 writes it: big-endian, in base64."""
+    return base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()
 
 
 def error_code(error: exceptions.ClientError) -> str:
@@ -103,8 +144,8 @@ def _refusal(error: exceptions.ClientError, address: S3Address, action: str, thi
     if code in FORBIDDEN:
         return StageError(
             f"the credentials may not do {action} on {thing}",
-            "grant s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on "
-            f"{address.show('*')} and s3:ListBucket on the bucket",
+            "grant s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and "
+            f"s3:ListMultipartUploadParts on {address.show('*')} and s3:ListBucket on the bucket",
         )
     if code in ELSEWHERE:
         return StageError(f"the bucket {address.bucket} is in another region", "add ?region=… to the store's URL")
@@ -116,7 +157,7 @@ def _refusal(error: exceptions.ClientError, address: S3Address, action: str, thi
     if code == "NotImplemented":
         return StageError(
             f"{address.endpoint or 'AWS'} does not implement what {action} needs",
-            "use an S3 server that knows multipart uploads and conditional writes (If-None-Match)",
+            "use an S3 server that knows multipart uploads and ranges",
         )
     message = error.response.get("Error", {}).get("Message", "")
     return StageError(f"{action} on {thing} failed: {code} {message}".strip(), "run `up` again later")

@@ -1,12 +1,10 @@
 """A store in a bucket: `artifacts/<key>/manifest.json`, and the files in `artifacts/<key>/<attempt>/` beside it.
 
 S3 cannot rename. So every attempt at an artifact writes into a folder of its own, and the manifest, which names the
-folder, is written last and only if there is none (`If-None-Match: *`): two attempts never mix, and what has no manifest
-is not there.
+folder, is written last and only if there is none (`If-None-Match: *`, where the server knows it): two attempts never mix,
+and what has no manifest is not there.
 """
 
-import base64
-import hashlib
 import json
 import secrets
 import shutil
@@ -134,14 +132,25 @@ class S3Store:
     def _publish(self, key: str, manifest: dict[str, Any]) -> dict[str, Any]:
         """Writes the manifest unless there is one. Returns the one that is there then."""
         body = (json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode()
-        checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
         name = ("artifacts", key, MANIFEST)
-        content = {"Body": body, "ChecksumSHA256": checksum, "ContentType": "application/json"}
+        put, target = self.bucket.client.put_object, {**self.bucket.target(*name), "ContentType": "application/json"}
+
+        def first_wins() -> dict[str, Any]:
+            self.bucket.send(put, body, **target, IfNoneMatch="*")
+            return manifest
+
+        def last_wins() -> dict[str, Any]:
+            # Two attempts at one key make the same, each in a folder of its own: whichever manifest stays is whole.
+            held = self.manifest(key)
+            if held is None:
+                self.bucket.send(put, body, **target)
+                held = self.manifest(key)
+            return held or manifest
+
         with self.bucket.explained("s3:PutObject", *name):
             for attempt in range(CONFLICT_ATTEMPTS):
                 try:
-                    self.bucket.client.put_object(**self.bucket.target(*name), **content, IfNoneMatch="*")
-                    return manifest
+                    return self.bucket.attempt("conditional writes", first_wins, last_wins)
                 except exceptions.ClientError as error:
                     if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
                         raise

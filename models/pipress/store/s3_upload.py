@@ -1,9 +1,7 @@
 """One file to a bucket: in parts, several at once, going on where an earlier attempt was cut off."""
 
-import base64
 import hashlib
 import os
-import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any, Protocol
 from botocore import exceptions
 
 from pipress.errors import StageError
-from pipress.store.s3_client import CONNECTIONS, Bucket, error_code
+from pipress.store.s3_client import CONNECTIONS, FORBIDDEN, UNKNOWN, Bucket, crc32_of, error_code
 
 PART_BYTES = 8 << 20
 MAX_PARTS = 10_000  # S3's limit
@@ -55,11 +53,6 @@ def upload_file(bucket: Bucket, file: Path, name: str, attempt: Attempt, moved: 
     return {"sha256": sha256, "bytes": size}
 
 
-def crc32_of(data: bytes) -> str:
-    """CRC-32 as S3 writes it: big-endian, in base64."""
-    return base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()
-
-
 def part_bytes(size: int) -> int:
     """8 MiB, or as many whole MiB as keep a file of `size` bytes within S3's number of parts."""
     least, mebibyte = -(-size // MAX_PARTS), 1 << 20
@@ -79,7 +72,7 @@ def hash_range(digest: Any, descriptor: int, start: int, length: int, buffer: by
 
 def _put_whole(bucket: Bucket, file: Path, name: str) -> str:
     data = file.read_bytes()
-    bucket.client.put_object(**bucket.target(name), Body=data, ChecksumCRC32=crc32_of(data))
+    bucket.send(bucket.client.put_object, data, **bucket.target(name))
     return hashlib.sha256(data).hexdigest()
 
 
@@ -89,8 +82,12 @@ def _put_parts(bucket: Bucket, file: Path, name: str, attempt: Attempt, moved: M
     target = bucket.target(name)
     known = _known_parts(client, target, state) if state.get("size") == size else None
     if known is None:
-        upload_id = client.create_multipart_upload(**target, ChecksumAlgorithm="CRC32")["UploadId"]
-        state.update(uploadId=upload_id, size=size, partBytes=part_bytes(size))
+        created = bucket.attempt(
+            "checksums",
+            lambda: client.create_multipart_upload(**target, ChecksumAlgorithm="CRC32"),
+            lambda: client.create_multipart_upload(**target),
+        )
+        state.update(uploadId=created["UploadId"], size=size, partBytes=part_bytes(size))
         attempt.save()
         known = {}
     upload_id, step = state["uploadId"], state["partBytes"]
@@ -102,7 +99,7 @@ def _put_parts(bucket: Bucket, file: Path, name: str, attempt: Attempt, moved: M
         if number in known and _holds(known[number], data, part["ChecksumCRC32"]):
             etag = known[number]["ETag"]
         else:
-            etag = client.upload_part(**target, UploadId=upload_id, Body=data, **part)["ETag"]
+            etag = bucket.send(client.upload_part, data, **target, UploadId=upload_id, PartNumber=number)["ETag"]
         moved(len(data))
         return {**part, "ETag": etag}
 
@@ -115,6 +112,8 @@ def _put_parts(bucket: Bucket, file: Path, name: str, attempt: Attempt, moved: M
     finally:
         pool.shutdown(cancel_futures=True)
         os.close(descriptor)
+    if "checksums" in bucket.lacks:
+        parts = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in parts]
     client.complete_multipart_upload(**target, UploadId=upload_id, MultipartUpload={"Parts": parts})
     return digest.hexdigest()
 
@@ -129,11 +128,12 @@ def _holds(part: dict[str, Any], data: bytes, crc32: str) -> bool:
 
 
 def _known_parts(client: Any, target: dict[str, str], state: dict[str, Any]) -> dict[int, dict[str, Any]] | None:
-    """Parts of an earlier attempt by number; None when the bucket does not know that upload any more."""
+    """Parts of an earlier attempt by number; None when the bucket does not know that upload any more, or lists no parts,
+    to nobody or not to these credentials: then all is sent anew."""
     try:
         pages = client.get_paginator("list_parts").paginate(**target, UploadId=state["uploadId"])
         return {part["PartNumber"]: part for page in pages for part in page.get("Parts", [])}
     except exceptions.ClientError as error:
-        if error_code(error) == "NoSuchUpload":
+        if error_code(error) in {"NoSuchUpload", *UNKNOWN, *FORBIDDEN}:
             return None
         raise

@@ -26,8 +26,10 @@ def behind(s3_server: S3Server, s3_url: str, tmp_path: Path) -> Iterator[Callabl
     """Opens the test's store through a proxy that meddles."""
     proxies = []
 
-    def open_behind(meddle: Meddle = lambda *_: None, machine: str = "here") -> tuple[Any, Proxy]:
-        proxies.append(Proxy(s3_server.port, meddle))
+    def open_behind(
+        meddle: Meddle = lambda *_: None, machine: str = "here", unknown_headers: tuple[str, ...] = ()
+    ) -> tuple[Any, Proxy]:
+        proxies.append(Proxy(s3_server.port, meddle, unknown_headers))
         url = s3_url.replace(s3_server.endpoint, proxies[-1].endpoint)
         return open_store(url, tmp_path / machine / "jobs"), proxies[-1]
 
@@ -237,7 +239,7 @@ def test_an_upload_that_is_cut_off_on_the_way_is_no_artifact_and_goes_on(
         (403, "InvalidAccessKeyId", "are refused (InvalidAccessKeyId) — set AWS_PROFILE"),
         (403, "AccessDenied", "may not do s3:GetObject on s3://artifacts/"),
         (400, "IllegalLocationConstraintException", "is in another region — add ?region="),
-        (501, "NotImplemented", "does not implement what s3:GetObject needs — use an S3 server that"),
+        (501, "NotImplemented", "does not implement what s3:GetObject needs — use an S3 server that knows multipart uploads and ranges"),
     ],
 )
 def test_each_refusal_of_the_server_says_what_to_do(behind: Any, status: int, code: str, message: str) -> None:
@@ -245,6 +247,32 @@ def test_each_refusal_of_the_server_says_what_to_do(behind: Any, status: int, co
     with pytest.raises(StageError) as caught:
         store.manifest(KEY)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("unknown", [("x-amz-checksum", "x-amz-sdk-checksum"), ("if-none-match",)])
+def test_a_server_that_does_not_know_a_header_is_asked_once_and_serves(behind: Any, unknown: tuple[str, ...]) -> None:
+    store, proxy = behind(unknown_headers=unknown)
+    content = large(store)
+    store.commit(KEY, {"run": "first"})
+    assert (behind(machine="elsewhere", unknown_headers=unknown)[0].open(KEY) / "model.gguf").read_bytes() == content
+    assert len(store.bucket.lacks) == 1
+    before = len(proxy.requests)
+    make(store, key="cd" * 32)
+    assert sum(request.startswith("PUT") for request in proxy.requests[before:]) == 3, "nothing is tried again"
+    late, _ = behind(machine="late", unknown_headers=unknown)
+    assert make(late)["run"] == "first"
+
+
+@pytest.mark.parametrize("refusal", [(501, "NotImplemented"), (403, "AccessDenied")])
+def test_where_parts_are_not_listed_all_are_sent_anew(behind: Any, refusal: tuple[int, str]) -> None:
+    store, _ = behind(lambda method, path, number: (403, "ExpiredToken") if "partNumber=3" in path else None)
+    content = large(store)
+    with pytest.raises(StageError):
+        store.commit(KEY, {"run": "r"})
+    again, proxy = behind(lambda method, path, number: refusal if method == "GET" and "uploadId=" in path else None)
+    again.commit(KEY, again.unfinished(KEY))
+    assert sum("partNumber=" in request for request in proxy.requests) == PARTS
+    assert (behind(machine="elsewhere")[0].open(KEY) / "model.gguf").read_bytes() == content
 
 
 def test_a_bucket_that_is_not_there(s3_server: S3Server, open_s3: OpenS3) -> None:

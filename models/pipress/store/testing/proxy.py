@@ -8,14 +8,17 @@ from typing import Any
 
 # (method, path with query, number of this request) -> None: pass it on; "cut": drop the connection after half of the
 # answer; "drop": drop it after half of the request's body; "short": pass on half of the body as if it were all of it;
-# (status, code): answer with an S3 error in the server's stead
+# (status, code): answer with an S3 error in the server's stead. A request with a header of `unknown_headers` is answered as by
+# a server that does not know it.
 Meddle = Callable[[str, str, int], Any]
 
 
 class Proxy:
     """`requests` lists what came through, `method path`."""
 
-    def __init__(self, port: int, meddle: Meddle = lambda method, path, number: None) -> None:
+    def __init__(
+        self, port: int, meddle: Meddle = lambda method, path, number: None, unknown_headers: tuple[str, ...] = ()
+    ) -> None:
         self.requests: list[str] = []
         self.meddle = meddle
         proxy = self
@@ -27,6 +30,8 @@ class Proxy:
                 proxy.requests.append(f"{self.command} {self.path}")
                 what = proxy.meddle(self.command, self.path, len(proxy.requests))
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if any(name.lower().startswith(unknown_headers) for name in self.headers):
+                    return self.answer_error(501, "NotImplemented")
                 if isinstance(what, tuple):
                     return self.answer_error(*what)
                 server = http.client.HTTPConnection("127.0.0.1", port)
