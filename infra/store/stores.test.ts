@@ -296,7 +296,7 @@ async function serverWithout(header: string): Promise<{ endpoint: string; close:
       port,
       method: request.method,
       path: request.url,
-      headers: Object.fromEntries(known),
+      headers: request.headers,
     };
     request.pipe(
       httpRequest(onward, (answer) => {
