@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { execa, type ResultPromise } from "execa";
 import { UserError } from "../../common/user-error.ts";
 import { CONNECT_TIMEOUT_SECONDS, type SshPaths } from "./config-file.ts";
-import { explainFailure, explainMissingFolder } from "./failure.ts";
+import { explainMissingFolder } from "./failure.ts";
 import type { Machine } from "./machine.ts";
 import { Session } from "./session.ts";
 
@@ -144,8 +144,7 @@ export class Connection {
 
   /** A name that does not resolve or a closed port says more about itself than ssh does; behind a bastion only ssh can look. */
   async #probePort(): Promise<void> {
-    const { machine } = this.session;
-    const { address, port, bastion } = machine;
+    const { address, port, bastion } = this.session.machine;
     if (bastion !== undefined) return;
     const socket = connect({ host: address, port, timeout: connectSeconds * 1000 });
     socket.once("timeout", () => socket.destroy(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })));
@@ -153,7 +152,7 @@ export class Connection {
       await once(socket, "connect");
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
-      throw explainFailure(machine, { own: code ?? message });
+      throw await this.session.failure({ own: code ?? message });
     } finally {
       socket.destroy();
     }

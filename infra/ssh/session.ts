@@ -3,8 +3,9 @@ import { execa } from "execa";
 import { makePrivateFolder } from "../../common/private-folder.ts";
 import { UserError } from "../../common/user-error.ts";
 import { writeSshFiles, type SshFiles } from "./config-file.ts";
-import { explainFailure, type ConnectionFailure } from "./failure.ts";
+import { explainFailure, type ConnectionFailure, type SshMessages } from "./failure.ts";
 import { expandHome, type Machine } from "./machine.ts";
+import { hintAtUserConfig } from "./user-config.ts";
 import { userKeyDefect } from "./user-key.ts";
 
 /** How a command on a machine ended. */
@@ -82,17 +83,12 @@ export class Session {
     return [...settings, ...options, this.machine.name, command];
   }
 
-  /** Why the last connection was not made, or ended. */
-  async failure(): Promise<ConnectionFailure> {
-    const messages = await this.messages();
-    const failure = explainFailure(this.machine, messages);
-    if (failure.kind !== "userKey") return failure;
-    const { bastion } = this.machine;
-    const defects = {
-      own: await userKeyDefect(this.machine),
-      bastion: bastion && (await userKeyDefect(bastion)),
-    };
-    return explainFailure(this.machine, messages, defects);
+  /** Why the last connection was not made, or ended. @param messages where something else than ssh says so */
+  async failure(messages?: SshMessages): Promise<ConnectionFailure> {
+    const failure = explainFailure(this.machine, messages ?? (await this.messages()));
+    // ssh says no more than that no key was accepted.
+    const defect = failure.kind === "userKey" ? await userKeyDefect(failure.hop) : undefined;
+    return defect === undefined ? hintAtUserConfig(failure) : failure.with(defect);
   }
 
   /** What ssh says from now on is about the next connection. */
@@ -104,7 +100,7 @@ export class Session {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  private async messages(): Promise<{ own: string; bastion: string }> {
+  private async messages(): Promise<SshMessages> {
     const read = (file: string): Promise<string> => readFile(file, "utf8").catch(() => "");
     return { own: await read(this.files.log), bastion: await read(this.files.bastionLog) };
   }
