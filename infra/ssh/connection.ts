@@ -5,18 +5,19 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { execa, type ResultPromise } from "execa";
 import { UserError } from "../../common/user-error.ts";
 import { CONNECT_TIMEOUT_SECONDS, type SshPaths } from "./config-file.ts";
-import { explainMissingFolder } from "./failure.ts";
+import { explainMissingFolder, explainNoShell } from "./failure.ts";
 import type { Machine } from "./machine.ts";
-import { Session } from "./session.ts";
+import { OutputMark, underSh } from "./remote-shell.ts";
+import { Session, sshFailed } from "./session.ts";
 
 const connectSeconds = 10;
 
 type Master = ResultPromise<{ reject: false; stdin: "pipe" }>;
 
 /** What the connection runs on the host: its folder exists exactly as long as the connection does. */
-function remoteScript(folder: string): string {
+function remoteScript(folder: string, ready: OutputMark): string {
   const make = `rm -rf ${folder} && LC_ALL=C mkdir -m 700 ${folder}`;
-  return `${make} && echo ready && cat >/dev/null; rm -rf ${folder}`;
+  return `${make} && { ${ready.command}; cat >/dev/null; }; rm -rf ${folder}`;
 }
 
 /**
@@ -114,21 +115,29 @@ export class Connection {
   }
 
   async #connect(signal?: AbortSignal): Promise<void> {
-    const command = `exec sh -c '${remoteScript(this.#folder)}'`;
+    const mark = new OutputMark();
+    const command = underSh(remoteScript(this.#folder, mark));
     await this.session.forgetMessages();
     const args = this.session.sshArguments(["-M", "-S", this.paths.control], command);
     const master = execa("ssh", args, { reject: false, stdin: "pipe" });
     this.#master = master;
     const abort = (): void => void master.kill();
     signal?.addEventListener("abort", abort);
-    const ready = await isReady(master);
+    const ready = await isReady(master, mark);
     signal?.removeEventListener("abort", abort);
     if (!ready) {
       signal?.throwIfAborted();
-      const { stderr } = await master;
-      throw explainMissingFolder(this.session.machine, stderr) ?? (await this.session.failure());
+      throw await this.#whyNotReady(await master);
     }
     void master.then(() => this.#reconnect());
+  }
+
+  async #whyNotReady({ exitCode, stdout, stderr }: Awaited<Master>): Promise<UserError> {
+    const { machine } = this.session;
+    const missingFolder = explainMissingFolder(machine, stderr);
+    if (missingFolder !== undefined) return missingFolder;
+    if (exitCode === undefined || exitCode === sshFailed) return this.session.failure();
+    return explainNoShell(machine, stdout || stderr);
   }
 
   /** The connection ended by itself: tries every two seconds to have it back, as long as the run goes on. */
@@ -168,13 +177,12 @@ function succeeds(work: Promise<void>): Promise<boolean> {
 }
 
 /** Waits for the remote script to say that it runs; false where ssh ended instead. */
-async function isReady(master: Master): Promise<boolean> {
-  // A login shell may print a greeting of its own first.
+async function isReady(master: Master, mark: OutputMark): Promise<boolean> {
   let output = "";
   return new Promise((resolve) => {
     master.stdout.on("data", (chunk: Buffer) => {
       output += chunk.toString();
-      if (/^ready$/m.test(output)) resolve(true);
+      if (mark.outputAfter(output) !== undefined) resolve(true);
     });
     void master.then(() => {
       resolve(false);

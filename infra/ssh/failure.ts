@@ -231,6 +231,19 @@ function unexplained(
   });
 }
 
+/** What it means that a machine has let us in and then has not run anything. @param output what it printed instead */
+export function explainNoShell(machine: Machine, output: string): ConnectionFailure {
+  const { name, user } = machine;
+  const line = lastLine(output);
+  return new ConnectionFailure("setting", machine, {
+    where: name,
+    what: `the host lets user ${user} in, but runs no command for them${line === "" ? "" : ` (${line})`}`,
+    remedy:
+      `give them a shell there (\`sudo chsh -s /bin/sh ${user}\`), and see that neither their .bashrc nor a` +
+      " ForceCommand of sshd_config ends the session",
+  });
+}
+
 /**
  * What it means that a host has let us in and then has not made the folder of the connection. It is not down: it may serve.
  * @param stderr of the host's `mkdir` in the C locale

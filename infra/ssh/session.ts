@@ -3,8 +3,9 @@ import { execa } from "execa";
 import { makePrivateFolder } from "../../common/private-folder.ts";
 import { UserError } from "../../common/user-error.ts";
 import { writeSshFiles, type SshFiles } from "./config-file.ts";
-import { explainFailure, type ConnectionFailure, type SshMessages } from "./failure.ts";
+import { explainFailure, explainNoShell, type ConnectionFailure, type SshMessages } from "./failure.ts";
 import { expandHome, type Machine } from "./machine.ts";
+import { OutputMark, underSh } from "./remote-shell.ts";
 import { hintAtUserConfig } from "./user-config.ts";
 import { userKeyDefect } from "./user-key.ts";
 
@@ -24,7 +25,7 @@ export interface RunOptions {
 }
 
 /** ssh's own exit status for everything that is not the command's. */
-const sshFailed = 255;
+export const sshFailed = 255;
 
 /** ssh to one machine: its host key verified, and no setting of the user's own ssh configuration in the way. */
 export class Session {
@@ -53,27 +54,36 @@ export class Session {
   }
 
   /**
-   * Runs one command there. ssh's own messages are kept apart from the command's.
+   * Runs a script there with sh, whatever the user's login shell is. ssh's own messages, and what the login shell prints by
+   * itself, are kept apart from the script's output.
    * @param input what it reads on standard input
    */
   async run(
-    command: string,
+    script: string,
     input: string | Buffer = "",
     { signal, quiet = false, show = false }: RunOptions = {},
   ): Promise<Ending> {
     await this.forgetMessages();
+    const mark = new OutputMark();
+    const command = underSh(show ? script : `${mark.command}\n${script}`);
     const result = await execa("ssh", this.sshArguments(["-T"], command), {
       input,
       stdout: show ? "inherit" : "pipe",
       stderr: quiet ? "ignore" : "inherit",
       reject: false,
+      stripFinalNewline: false,
       cancelSignal: signal,
     });
-    if (result.exitCode !== undefined && result.exitCode !== sshFailed)
-      return { kind: "ended", code: result.exitCode, stdout: result.stdout ?? "" };
-    const { own } = await this.messages();
-    const wasConnected = /^Authenticated to /m.test(own);
-    return { kind: "lost", failure: await this.failure(), wasConnected };
+    if (result.exitCode === undefined || result.exitCode === sshFailed) {
+      const { own } = await this.messages();
+      const wasConnected = /^Authenticated to /m.test(own);
+      return { kind: "lost", failure: await this.failure(), wasConnected };
+    }
+    if (show) return { kind: "ended", code: result.exitCode, stdout: "" };
+    const stdout = mark.outputAfter(result.stdout ?? "");
+    if (stdout === undefined)
+      return { kind: "lost", failure: explainNoShell(this.machine, result.stdout ?? ""), wasConnected: true };
+    return { kind: "ended", code: result.exitCode, stdout: stdout.replace(/\n$/, "") };
   }
 
   /** Arguments of ssh. @param options of its own @param command what it runs there */
