@@ -57,7 +57,8 @@ export function knownHosts(machine: Machine): string {
   return `${lines.join("\n")}\n`;
 }
 
-function bastionAlias({ name }: Machine): string {
+/** The bastion's name in the ssh_config of a machine. */
+export function bastionAlias({ name }: Machine): string {
   return `${name}-bastion`;
 }
 

@@ -1,16 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa, type ResultPromise } from "execa";
 import { UserError } from "../../common/user-error.ts";
+import { throughBastion } from "./bastion.ts";
 import { CONNECT_TIMEOUT_SECONDS, type SshPaths } from "./config-file.ts";
 import { explainMissingFolder, explainNoShell } from "./failure.ts";
+import { knock } from "./knock.ts";
 import type { Machine } from "./machine.ts";
 import { OutputMark, underSh } from "./remote-shell.ts";
 import { Session, sshFailed } from "./session.ts";
-
-const connectSeconds = 10;
 
 type Master = ResultPromise<{ reject: false; stdin: "pipe" }>;
 
@@ -42,7 +40,7 @@ export class Connection {
     const connection = new Connection(await Session.open(host));
     try {
       await connection.#probePort();
-      await connection.#connect(signal);
+      await throughBastion(connection.session, () => connection.#connect(signal));
       await connection.#serve(port);
       return connection;
     } catch (error) {
@@ -115,6 +113,7 @@ export class Connection {
   }
 
   async #connect(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
     const mark = new OutputMark();
     const command = underSh(remoteScript(this.#folder, mark));
     await this.session.forgetMessages();
@@ -153,18 +152,9 @@ export class Connection {
 
   /** A name that does not resolve or a closed port says more about itself than ssh does; behind a bastion only ssh can look. */
   async #probePort(): Promise<void> {
-    const { address, port, bastion } = this.session.machine;
-    if (bastion !== undefined) return;
-    const socket = connect({ host: address, port, timeout: connectSeconds * 1000 });
-    socket.once("timeout", () => socket.destroy(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })));
-    try {
-      await once(socket, "connect");
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      throw await this.session.failure({ own: code ?? message });
-    } finally {
-      socket.destroy();
-    }
+    const { machine } = this.session;
+    const code = machine.bastion === undefined ? await knock(machine) : undefined;
+    if (code !== undefined) throw await this.session.failure({ own: code });
   }
 }
 

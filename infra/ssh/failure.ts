@@ -24,6 +24,12 @@ export class ConnectionFailure extends UserError {
     return this.kind !== "unreachable";
   }
 
+  /** The host itself is off, and not what is on the way to it. */
+  get isHostDown(): boolean {
+    // A bastion has no name.
+    return this.kind === "unreachable" && "name" in this.hop;
+  }
+
   /** The same with what else is known of it. @param kind where that is of another kind */
   with(known: Partial<Required<Problem>>, kind = this.kind): ConnectionFailure {
     return new ConnectionFailure(kind, this.hop, { ...this.problem, ...known });

@@ -2,9 +2,10 @@ import { access, constants, readFile, rm } from "node:fs/promises";
 import { execa } from "execa";
 import { makePrivateFolder } from "../../common/private-folder.ts";
 import { UserError } from "../../common/user-error.ts";
-import { writeSshFiles, type SshFiles } from "./config-file.ts";
+import { knock } from "./knock.ts";
+import { bastionAlias, writeSshFiles, type SshFiles } from "./config-file.ts";
 import { explainFailure, explainNoShell, type ConnectionFailure, type SshMessages } from "./failure.ts";
-import { expandHome, type Machine } from "./machine.ts";
+import { expandHome, type Hop, type Machine } from "./machine.ts";
 import { OutputMark, underSh } from "./remote-shell.ts";
 import { hintAtUserConfig } from "./user-config.ts";
 import { userKeyDefect } from "./user-key.ts";
@@ -99,6 +100,22 @@ export class Session {
     // ssh says no more than that no key was accepted.
     const defect = failure.kind === "userKey" ? await userKeyDefect(failure.hop) : undefined;
     return defect === undefined ? hintAtUserConfig(failure) : failure.with(defect);
+  }
+
+  /** Signs in at the bastion, and goes no further. @returns why that is not possible */
+  async tryBastion(bastion: Hop): Promise<ConnectionFailure | undefined> {
+    let messages = await knock(bastion);
+    if (messages === undefined) {
+      const options = ["-F", this.files.config, "-o", "LogLevel=VERBOSE", "-N"];
+      const ssh = execa("ssh", [...options, bastionAlias(this.machine)], { reject: false, stdin: "ignore" });
+      messages = "";
+      for await (const line of ssh.iterable({ from: "stderr" })) {
+        messages += `${line}\n`;
+        if (line.startsWith("Authenticated to ")) ssh.kill();
+      }
+      if (/^Authenticated to /m.test(messages)) return undefined;
+    }
+    return this.failure({ own: "", bastion: messages });
   }
 
   /** What ssh says from now on is about the next connection. */
