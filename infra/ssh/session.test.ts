@@ -1,8 +1,9 @@
-import { chmod, copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { UserError } from "../../common/user-error.ts";
+import { Connection } from "./connection.ts";
 import { type FailureKind } from "./failure.ts";
 import type { Hop, Machine } from "./machine.ts";
 import { Session, type Ending } from "./session.ts";
@@ -148,6 +149,16 @@ describe.skipIf(sshdMissing)("a session", { timeout: 60_000 }, () => {
   it("needs no folder of a login", async () => {
     vi.stubEnv("XDG_RUNTIME_DIR", "/nowhere");
     expect(await run(target.host, "true")).toMatchObject({ code: 0 });
+    vi.unstubAllEnvs();
+  });
+
+  it("needs no folder for temporary files with a short name", async () => {
+    const long = join(folder, "x".repeat(100));
+    await mkdir(long);
+    vi.stubEnv("XDG_RUNTIME_DIR", undefined);
+    vi.stubEnv("TMPDIR", long);
+    const connection = await Connection.open(target.host, 9);
+    await connection.close();
     vi.unstubAllEnvs();
   });
 
