@@ -2,11 +2,14 @@ import { randomBytes } from "node:crypto";
 
 /**
  * A script for sh as a command that every login shell takes as it is: fish and csh read quotes and line breaks in another
- * way, so it travels as letters and digits.
+ * way, so whatever a shell might take for its own travels as its number. sh reads it back without another program.
  */
 export function underSh(script: string): string {
-  const encoded = Buffer.from(script).toString("base64");
-  return `exec sh -c 'eval "$(echo ${encoded} | base64 -d)"'`;
+  const encoded = Array.from(Buffer.from(script), (byte) => {
+    const letter = String.fromCharCode(byte);
+    return /[\w /.,:=-]/.test(letter) ? letter : `\\0${byte.toString(8).padStart(3, "0")}`;
+  }).join("");
+  return `exec sh -c 'eval "$(printf %b "${encoded}")"'`;
 }
 
 /** What a login shell prints by itself (`.bashrc`, a greeting) ends at this line, which nobody else prints. */
