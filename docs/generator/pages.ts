@@ -4,7 +4,7 @@ import { format, resolveConfig } from "prettier";
 import { z } from "zod";
 import { repoRoot } from "../../common/paths.ts";
 import { artifactsConfigSchema } from "../../infra/config/aws-schema.ts";
-import { hostSchema, sshHost, virtualHost } from "../../infra/config/host-schema.ts";
+import { choices } from "../../infra/config/host-schema.ts";
 import { stackConfigSchema } from "../../infra/config/schema.ts";
 import { benchTables } from "./bench-tables.ts";
 import { keySections, type JsonSchema } from "./key-list.ts";
@@ -30,9 +30,10 @@ export function jsonSchema(schema: z.ZodType): JsonSchema {
   return z.toJSONSchema(schema, {
     io: "input",
     unrepresentable: "any",
-    // Which of the two a host is, it decides in code.
-    override: ({ zodSchema, jsonSchema: host }) => {
-      if (zodSchema === hostSchema) host.anyOf = [sshHost, virtualHost].map(jsonSchema) as typeof host.anyOf;
+    // Which of them a value is to be, code decides.
+    override: ({ zodSchema, jsonSchema: made }) => {
+      const chosenFrom = choices.get(zodSchema);
+      if (chosenFrom) made.anyOf = chosenFrom.map(jsonSchema) as typeof made.anyOf;
     },
   }) as JsonSchema;
 }

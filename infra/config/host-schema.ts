@@ -125,35 +125,45 @@ export const sshHost = strict({
   ...settings,
 });
 
-/** Picks the schema by the key `virtual`, so that problems are those of the kind of host that was meant. */
-export const hostSchema = z
-  .unknown()
-  .transform((value, context): z.infer<typeof virtualHost> | z.infer<typeof sshHost> => {
-    const isVirtual = typeof value === "object" && value !== null && "virtual" in value;
-    const parsed = isVirtual ? virtualHost.safeParse(value) : sshHost.safeParse(value);
+/** A schema chosen by the value, so that problems are those of the kind that was meant, each by its own path. */
+function chosen<Value>(choose: (value: unknown) => z.ZodType<Value>) {
+  return z.unknown().transform((value, context): Value => {
+    const parsed = choose(value).safeParse(value);
     if (parsed.success) return parsed.data;
     for (const issue of parsed.error.issues)
       context.issues.push({ ...issue, input: value } as z.core.$ZodRawIssue);
     return z.NEVER;
   });
+}
+
+/** Virtual by the key `virtual`. */
+export const hostSchema = chosen<z.infer<typeof virtualHost> | z.infer<typeof sshHost>>((value) =>
+  typeof value === "object" && value !== null && "virtual" in value ? virtualHost : sshHost,
+);
+
+const endpointName = z
+  .string({ error: "must be the name of a host, or a host with name, address and hostKey" })
+  .pipe(hostName);
+
+const endpointOwnHost = strict({
+  name: hostName,
+  ...access,
+  user: access.user.default(defaultUser).describe("A user with passwordless sudo."),
+});
+
+const endpointHost = chosen<string | z.infer<typeof endpointOwnHost>>((value) =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? endpointOwnHost : endpointName,
+).describe("Name of a host of the fleet, or a host of its own, described as under `hosts`.");
+
+/** What each schema that is chosen by the value has to choose from. */
+export const choices = new Map<z.core.$ZodType, readonly z.ZodType[]>([
+  [hostSchema, [sshHost, virtualHost]],
+  [endpointHost, [endpointName, endpointOwnHost]],
+]);
 
 /** One address for clients in front of the fleet. */
 export const endpointSchema = strict({
-  host: z
-    .union(
-      [
-        hostName,
-        strict({
-          name: hostName,
-          ...access,
-          user: access.user.default(defaultUser).describe("A user with passwordless sudo."),
-        }),
-      ],
-      {
-        error: "must be the name of a host, or a host with name, address and hostKey",
-      },
-    )
-    .describe("Name of a host of the fleet, or a host of its own, described as under `hosts`."),
+  host: endpointHost,
   port: port.default(8000).describe("TCP port for clients."),
   certificate: z
     .string()

@@ -31,6 +31,9 @@ test("a private key is the only one offered; an agent is asked where it is given
   expect(sshConfig({ ...host, agentSocket: "/run/agent" }, files)).toContain(
     '  IdentityAgent "/run/agent"\n',
   );
+  expect(sshConfig({ ...host, privateKeyFile: "/k.pub", agentSocket: "/run/agent" }, files)).toContain(
+    '  IdentityAgent "/run/agent"\n  IdentityFile "/k.pub"\n  IdentitiesOnly yes\n',
+  );
   expect(sshConfig({ ...host, privateKeyFile: "~/k" }, files)).toContain(`IdentityFile "${homedir()}/k"`);
   expect(sshConfig(host, files)).not.toMatch(/Identity/);
 });

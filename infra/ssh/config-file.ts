@@ -57,7 +57,8 @@ export function knownHosts(machine: Machine): string {
   return `${lines.join("\n")}\n`;
 }
 
-function bastionAlias({ name }: Machine): string {
+/** The bastion's name in the ssh_config of a machine. */
+export function bastionAlias({ name }: Machine): string {
   return `${name}-bastion`;
 }
 
@@ -92,10 +93,11 @@ function hostKeyAlgorithms(hostKey: string): string {
   return type === "ssh-rsa" ? "rsa-sha2-512,rsa-sha2-256" : type;
 }
 
+/** With a key file no other key is offered, whatever an agent holds: sshd looks at a few, and ends the connection then. */
 function identity({ privateKeyFile, agentSocket }: Hop): string[] {
-  if (privateKeyFile !== undefined)
-    return [`IdentityFile ${quotePath(expandHome(privateKeyFile))}`, "IdentitiesOnly yes"];
-  return agentSocket === undefined ? [] : [`IdentityAgent ${quotePath(expandHome(agentSocket))}`];
+  const agent = agentSocket === undefined ? [] : [`IdentityAgent ${quotePath(expandHome(agentSocket))}`];
+  if (privateKeyFile === undefined) return agent;
+  return [...agent, `IdentityFile ${quotePath(expandHome(privateKeyFile))}`, "IdentitiesOnly yes"];
 }
 
 /** A path as ssh_config takes it: split at blanks unless quoted, and with `%` for what ssh fills in. */

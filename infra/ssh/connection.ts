@@ -1,22 +1,21 @@
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa, type ResultPromise } from "execa";
 import { UserError } from "../../common/user-error.ts";
+import { throughBastion } from "./bastion.ts";
 import { CONNECT_TIMEOUT_SECONDS, type SshPaths } from "./config-file.ts";
-import { explainFailure, explainMissingFolder } from "./failure.ts";
+import { explainMissingFolder, explainNoShell } from "./failure.ts";
+import { knock } from "./knock.ts";
 import type { Machine } from "./machine.ts";
-import { Session } from "./session.ts";
-
-const connectSeconds = 10;
+import { OutputMark, underSh } from "./remote-shell.ts";
+import { Session, sshFailed } from "./session.ts";
 
 type Master = ResultPromise<{ reject: false; stdin: "pipe" }>;
 
 /** What the connection runs on the host: its folder exists exactly as long as the connection does. */
-function remoteScript(folder: string): string {
+function remoteScript(folder: string, ready: OutputMark): string {
   const make = `rm -rf ${folder} && LC_ALL=C mkdir -m 700 ${folder}`;
-  return `${make} && echo ready && cat >/dev/null; rm -rf ${folder}`;
+  return `${make} && { ${ready.command}; cat >/dev/null; }; rm -rf ${folder}`;
 }
 
 /**
@@ -41,7 +40,7 @@ export class Connection {
     const connection = new Connection(await Session.open(host));
     try {
       await connection.#probePort();
-      await connection.#connect(signal);
+      await throughBastion(connection.session, () => connection.#connect(signal));
       await connection.#serve(port);
       return connection;
     } catch (error) {
@@ -114,21 +113,30 @@ export class Connection {
   }
 
   async #connect(signal?: AbortSignal): Promise<void> {
-    const command = `exec sh -c '${remoteScript(this.#folder)}'`;
+    signal?.throwIfAborted();
+    const mark = new OutputMark();
+    const command = underSh(remoteScript(this.#folder, mark));
     await this.session.forgetMessages();
     const args = this.session.sshArguments(["-M", "-S", this.paths.control], command);
     const master = execa("ssh", args, { reject: false, stdin: "pipe" });
     this.#master = master;
     const abort = (): void => void master.kill();
     signal?.addEventListener("abort", abort);
-    const ready = await isReady(master);
+    const ready = await isReady(master, mark);
     signal?.removeEventListener("abort", abort);
     if (!ready) {
       signal?.throwIfAborted();
-      const { stderr } = await master;
-      throw explainMissingFolder(this.session.machine, stderr) ?? (await this.session.failure());
+      throw await this.#whyNotReady(await master);
     }
     void master.then(() => this.#reconnect());
+  }
+
+  async #whyNotReady({ exitCode, stdout, stderr }: Awaited<Master>): Promise<UserError> {
+    const { machine } = this.session;
+    const missingFolder = explainMissingFolder(machine, stderr);
+    if (missingFolder !== undefined) return missingFolder;
+    if (exitCode === undefined || exitCode === sshFailed) return this.session.failure();
+    return explainNoShell(machine, stdout || stderr);
   }
 
   /** The connection ended by itself: tries every two seconds to have it back, as long as the run goes on. */
@@ -145,18 +153,8 @@ export class Connection {
   /** A name that does not resolve or a closed port says more about itself than ssh does; behind a bastion only ssh can look. */
   async #probePort(): Promise<void> {
     const { machine } = this.session;
-    const { address, port, bastion } = machine;
-    if (bastion !== undefined) return;
-    const socket = connect({ host: address, port, timeout: connectSeconds * 1000 });
-    socket.once("timeout", () => socket.destroy(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })));
-    try {
-      await once(socket, "connect");
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      throw explainFailure(machine, { own: code ?? message });
-    } finally {
-      socket.destroy();
-    }
+    const code = machine.bastion === undefined ? await knock(machine) : undefined;
+    if (code !== undefined) throw await this.session.failure({ own: code });
   }
 }
 
@@ -169,13 +167,12 @@ function succeeds(work: Promise<void>): Promise<boolean> {
 }
 
 /** Waits for the remote script to say that it runs; false where ssh ended instead. */
-async function isReady(master: Master): Promise<boolean> {
-  // A login shell may print a greeting of its own first.
+async function isReady(master: Master, mark: OutputMark): Promise<boolean> {
   let output = "";
   return new Promise((resolve) => {
     master.stdout.on("data", (chunk: Buffer) => {
       output += chunk.toString();
-      if (/^ready$/m.test(output)) resolve(true);
+      if (mark.outputAfter(output) !== undefined) resolve(true);
     });
     void master.then(() => {
       resolve(false);

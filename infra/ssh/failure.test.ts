@@ -30,7 +30,8 @@ describe("a host that lets us in and makes no folder for the connection", () => 
 });
 
 /** What ssh says of a way that the bastion has not opened. */
-const closed = "Connection closed by UNKNOWN port 65535";
+const closed =
+  "kex_exchange_identification: Connection closed by remote host\r\nConnection closed by UNKNOWN port 65535\r\n";
 
 describe("why there is no connection", () => {
   const other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g";
@@ -40,15 +41,15 @@ describe("why there is no connection", () => {
   it.each([
     ["Host key verification failed.", "hostKey", "pi-0: wrong host key: expected SHA256:+UU5zg"],
     [
-      "no matching host key type found. Their offer: ssh-rsa",
+      "no matching host key type found. Their offer: rsa-sha2-512,rsa-sha2-256",
       "hostKey",
-      "no key of the expected type ssh-ed25519",
+      "no host key of the expected type ssh-ed25519, it offers rsa-sha2-512, rsa-sha2-256;",
     ],
     ["pi@10.0.0.7: Permission denied (publickey).", "userKey", "does not accept the key of user pi"],
     [
       "Received disconnect: Too many authentication failures",
       "userKey",
-      "does not accept the key of user pi",
+      "offered too many before the right one — set privateKeyFile",
     ],
     ["/run/x/ssh_config: line 3: Bad configuration option: x", "setting", "refuses its settings"],
     ["Unable to negotiate: no matching cipher found. Their offer: 3des", "setting", "have nothing in common"],
@@ -66,6 +67,11 @@ describe("why there is no connection", () => {
     ],
     ["EHOSTUNREACH", "unreachable", "no SSH connection to 10.0.0.7:22 (EHOSTUNREACH)"],
     ["Authenticated to x\nBroken pipe\nBytes per second: 1", "unreachable", "22 (Broken pipe)"],
+    [
+      "kex_exchange_identification: read: Connection reset by peer",
+      "unreachable",
+      "10.0.0.7:22 ends the connection before it begins (kex_exchange_identification: read:",
+    ],
     ["", "unreachable", "no SSH connection to 10.0.0.7:22 — check"],
   ])("%j", (own, kind, message) => {
     const failure = explainFailure({ ...pi, privateKeyFile: "~/k" }, { own });
@@ -74,13 +80,11 @@ describe("why there is no connection", () => {
     expect(failure.isPermanent).toBe(kind !== "unreachable");
   });
 
-  it("is the key's own defect, where it has one", () => {
-    const own = "pi@10.0.0.7: Permission denied (publickey).";
+  it("may turn out to be something more precise, with one more thing to do", () => {
+    const failure = explainFailure(pi, { own: "pi@10.0.0.7: Permission denied (publickey)." });
     const defect = { what: "~/k is empty", remedy: "set privateKeyFile to a private key" };
-    expect(explainFailure(pi, { own }, { own: defect }).message).toMatch(/^pi-0: ~\/k is empty — set/);
-    const machine = { ...pi, bastion: { address: "gate", port: 22, user: "me", hostKey: pi.hostKey } };
-    expect(explainFailure(machine, { own: closed, bastion: own }, { bastion: defect }).message).toMatch(
-      /^pi-0 \/ bastion: ~\/k is empty — set/,
+    expect(failure.with(defect).withHint("look twice").message).toBe(
+      "pi-0: ~/k is empty — set privateKeyFile to a private key; look twice",
     );
   });
 
@@ -92,7 +96,12 @@ describe("why there is no connection", () => {
       "hostKey",
       /^pi-0 \/ bastion: wrong host key: expected SHA256:(?!\+UU5)/,
     ],
-    ["me@gate: Permission denied (publickey).", closed, "userKey", /^pi-0 \/ bastion: .* key of user me/],
+    [
+      "me@gate: Permission denied (publickey).",
+      closed,
+      "userKey",
+      /^pi-0 \/ bastion: the bastion gate does not .* key of user me — set bastion.privateKeyFile/,
+    ],
     [
       "connect to host gate port 2222: Connection refused",
       closed,
@@ -103,17 +112,46 @@ describe("why there is no connection", () => {
       "channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed",
       closed,
       "unreachable",
-      /^pi-0: unreachable: nothing listens on 10\.0\.0\.7:22 through gate:2222/,
+      /^pi-0: unreachable: nothing listens on 10\.0\.0\.7:22 through the bastion gate:2222/,
+    ],
+    [
+      "channel 0: open failed: connect failed: Name or service not known",
+      closed,
+      "unreachable",
+      /^pi-0: unreachable: the name 10\.0\.0\.7 does not resolve on the bastion gate:2222/,
+    ],
+    [
+      "ssh: connect to host gate port 2222: No route to host",
+      closed,
+      "unreachable",
+      /^pi-0 \/ bastion: unreachable: no SSH connection to gate:2222 \(.*No route to host\) — check that the bastion/,
+    ],
+    [
+      "Unable to negotiate with gate port 2222: no matching host key type found. Their offer: ssh-rsa",
+      closed,
+      "hostKey",
+      /^pi-0 \/ bastion: the bastion gate has no host key .* ssh-ed25519, it offers ssh-rsa; .* bastion\.hostKey/,
+    ],
+    [
+      "",
+      "Unable to negotiate with UNKNOWN port 65535: no matching host key type found. Their offer: ssh-rsa",
+      "hostKey",
+      /^pi-0: the host has no host key of the expected type ssh-ed25519/,
     ],
     [
       "channel 0: open failed: administratively prohibited: open failed",
       closed,
       "setting",
-      /^pi-0 \/ bastion: its sshd lets no connection through .* sshd_config of gate/,
+      /^pi-0 \/ bastion: sshd of the bastion gate lets no connection through/,
     ],
     ["Warning: a banner", "pi@10.0.0.7: Permission denied (publickey).", "userKey", /^pi-0: .* user pi/],
     ["", "Host key verification failed.", "hostKey", /^pi-0: wrong host key: expected SHA256:\+UU5zg/],
-    ["", closed, "unreachable", /^pi-0: unreachable: no SSH connection to 10\.0\.0\.7:22 through gate:2222/],
+    [
+      "",
+      closed,
+      "unreachable",
+      /^pi-0: unreachable: no SSH connection to 10\.0\.0\.7:22 through the bastion gate:2222/,
+    ],
   ])("over a bastion that says %j, while ssh says %j", (toBastion, own, kind, message) => {
     const failure = explainFailure({ ...pi, bastion }, { own, bastion: toBastion });
     expect(failure.message).toMatch(message);

@@ -31,6 +31,21 @@ describe("a machine", () => {
     expect(problemsOf({ address: "2001:db8::7" })).toEqual([]);
   });
 
+  it("may have a name in capitals and with underscores, and a user's name may have dots", () => {
+    expect(problemsOf({ address: "Pi_1.Home", user: "jane.doe" })).toEqual([]);
+  });
+
+  it.each([
+    ["pi@10.0.0.7", "has a user in it, who belongs under `user`"],
+    ["[2001:db8::7]", "is an IPv6 address in brackets: leave them out"],
+    [
+      "fe80::1%eth0",
+      "is a link-local address, which means something on one network card alone: take the host's name or another address",
+    ],
+  ])("is not at %s", (address, message) => {
+    expect(problemsOf({ address })).toEqual([`address: ${message}`]);
+  });
+
   it("has a private key under an absolute path or one below the home folder, and its bastion too", () => {
     expect(problemsOf({ privateKeyFile: "/keys/my pi", agentSocket: "~/agent.sock" })).toEqual([]);
     const message = "must be an absolute path, or one that starts with ~/";

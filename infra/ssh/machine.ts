@@ -53,23 +53,35 @@ const filePath = z
   .regex(/^(~\/|\/)/, "must be an absolute path, or one that starts with ~/")
   .regex(/^[^"\\$\n\r]*$/, 'must be a path without ", \\, $ and line breaks, which ssh takes for its own');
 
-/** How one gets in; a key file wins over an agent's socket, and without either the session's agent is asked. */
+/** How one gets in: with a key file no other key is offered; without one the agent's are, and ssh's usual ones. */
 const keys = {
   privateKeyFile: filePath
     .optional()
     .describe(
-      "Private key on this machine: an absolute path, or one that starts with `~/`; without it the SSH agent is asked.",
+      "Private key on this machine: an absolute path, or one that starts with `~/`. A key with a passphrase has to be in an agent, where its `.pub` file will do. Without it the agent's keys are offered, and those that ssh takes by itself.",
     ),
   agentSocket: filePath
     .optional()
     .describe("Socket of an SSH agent on this machine, other than the one in SSH_AUTH_SOCK."),
 };
 
+/** What people write in its place, each with what is meant. */
+const address = z
+  .string()
+  .regex(/^[^@]*$/, { error: "has a user in it, who belongs under `user`", abort: true })
+  .regex(/^[^[\]]*$/, { error: "is an IPv6 address in brackets: leave them out", abort: true })
+  .regex(/^(?!fe[89ab][0-9a-f]:)/i, {
+    error:
+      "is a link-local address, which means something on one network card alone: take the host's name or another address",
+    abort: true,
+  })
+  .pipe(word("a host name or an IP address"))
+  // With one colon; an IPv6 address has at least two.
+  .pipe(z.string().regex(/^(?![^:]+:\d+$)/, "has a port in it, which belongs under `port`"))
+  .describe("Host name or IP address of the machine; an alias of ~/.ssh/config is none.");
+
 const own = {
-  address: word("a host name or an IP address")
-    // With one colon; an IPv6 address has at least two.
-    .regex(/^(?![^:]+:\d+$)/, "has a port in it, which belongs under `port`")
-    .describe("Host name or address that SSH connects to."),
+  address,
   port: port.default(22).describe("Port of sshd."),
   user: user.describe("User that SSH signs in as."),
   hostKey: hostKey.describe(

@@ -1,8 +1,9 @@
-import { chmod, copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { UserError } from "../../common/user-error.ts";
+import { Connection } from "./connection.ts";
 import { type FailureKind } from "./failure.ts";
 import type { Hop, Machine } from "./machine.ts";
 import { Session, type Ending } from "./session.ts";
@@ -98,19 +99,41 @@ describe.skipIf(sshdMissing)("a session", { timeout: 60_000 }, () => {
       /^pi-0 \/ bastion: wrong host key: expected SHA256:\S+, offered SHA256:\S+; nothing/,
     );
     expect((await failureOf(through({ privateKeyFile: path }))).message).toMatch(
-      /^pi-0 \/ bastion: the host does not accept the key of user/,
+      /^pi-0 \/ bastion: the bastion 127\.0\.0\.1 does not accept the key of user .* bastion\.privateKeyFile/,
     );
     expect((await failureOf(through({ port: 1 }))).message).toMatch(
       /^pi-0 \/ bastion: .* nothing listens on 127\.0\.0\.1:1 —/,
     );
+    expect((await failureOf(through({ address: "gate.invalid" }))).message).toMatch(
+      /^pi-0 \/ bastion: unreachable: the name gate\.invalid does not resolve — correct bastion\.address/,
+    );
+    expect((await failureOf(through({ hostKey: "ssh-rsa AAAA" }))).message).toMatch(
+      /^pi-0 \/ bastion: the bastion 127\.0\.0\.1 has no host key of the expected type ssh-rsa, it offers ssh-ed25519/,
+    );
     const behind = { ...target.host, port: 1 };
     expect((await failureOf(through({}, behind))).message).toMatch(
-      /^pi-0: unreachable: nothing listens on 127\.0\.0\.1:1 through 127\.0\.0\.1:\d+ —/,
+      /^pi-0: unreachable: nothing listens on 127\.0\.0\.1:1 through the bastion 127\.0\.0\.1:\d+ —/,
     );
     const stranger = { ...target.host, privateKeyFile: path };
     expect((await failureOf(through({}, stranger))).message).toMatch(
       /^pi-0: the host does not accept the key/,
     );
+    const { message: unresolved } = await failureOf(
+      through({}, { ...target.host, address: "no.such.invalid" }),
+    );
+    expect(unresolved).toMatch(
+      /^pi-0: unreachable: the name no\.such\.invalid does not resolve on the bastion/,
+    );
+  });
+
+  it("says that a bastion lets nothing through", async () => {
+    const closed = await startSshd("gate", {}, ["AllowTcpForwarding no"]);
+    const { address, port, user, hostKey, privateKeyFile } = closed.host;
+    const bastion = { address, port, user, hostKey, privateKeyFile };
+    expect((await failureOf({ ...target.host, bastion })).message).toMatch(
+      /^pi-0 \/ bastion: sshd of the bastion 127\.0\.0\.1 lets no connection through to other machines — set Allow/,
+    );
+    await closed.remove();
   });
 
   it("cannot be had with a private key that nobody can read, of the machine or its bastion", async () => {
@@ -126,6 +149,16 @@ describe.skipIf(sshdMissing)("a session", { timeout: 60_000 }, () => {
   it("needs no folder of a login", async () => {
     vi.stubEnv("XDG_RUNTIME_DIR", "/nowhere");
     expect(await run(target.host, "true")).toMatchObject({ code: 0 });
+    vi.unstubAllEnvs();
+  });
+
+  it("needs no folder for temporary files with a short name", async () => {
+    const long = join(folder, "x".repeat(100));
+    await mkdir(long);
+    vi.stubEnv("XDG_RUNTIME_DIR", undefined);
+    vi.stubEnv("TMPDIR", long);
+    const connection = await Connection.open(target.host, 9);
+    await connection.close();
     vi.unstubAllEnvs();
   });
 

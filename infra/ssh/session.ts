@@ -2,9 +2,12 @@ import { access, constants, readFile, rm } from "node:fs/promises";
 import { execa } from "execa";
 import { makePrivateFolder } from "../../common/private-folder.ts";
 import { UserError } from "../../common/user-error.ts";
-import { writeSshFiles, type SshFiles } from "./config-file.ts";
-import { explainFailure, type ConnectionFailure } from "./failure.ts";
-import { expandHome, type Machine } from "./machine.ts";
+import { knock } from "./knock.ts";
+import { bastionAlias, writeSshFiles, type SshFiles } from "./config-file.ts";
+import { explainFailure, explainNoShell, type ConnectionFailure, type SshMessages } from "./failure.ts";
+import { expandHome, type Hop, type Machine } from "./machine.ts";
+import { OutputMark, underSh } from "./remote-shell.ts";
+import { hintAtUserConfig } from "./user-config.ts";
 import { userKeyDefect } from "./user-key.ts";
 
 /** How a command on a machine ended. */
@@ -23,7 +26,7 @@ export interface RunOptions {
 }
 
 /** ssh's own exit status for everything that is not the command's. */
-const sshFailed = 255;
+export const sshFailed = 255;
 
 /** ssh to one machine: its host key verified, and no setting of the user's own ssh configuration in the way. */
 export class Session {
@@ -52,27 +55,36 @@ export class Session {
   }
 
   /**
-   * Runs one command there. ssh's own messages are kept apart from the command's.
+   * Runs a script there with sh, whatever the user's login shell is. ssh's own messages, and what the login shell prints by
+   * itself, are kept apart from the script's output.
    * @param input what it reads on standard input
    */
   async run(
-    command: string,
+    script: string,
     input: string | Buffer = "",
     { signal, quiet = false, show = false }: RunOptions = {},
   ): Promise<Ending> {
     await this.forgetMessages();
+    const mark = new OutputMark();
+    const command = underSh(show ? script : `${mark.command}\n${script}`);
     const result = await execa("ssh", this.sshArguments(["-T"], command), {
       input,
       stdout: show ? "inherit" : "pipe",
       stderr: quiet ? "ignore" : "inherit",
       reject: false,
+      stripFinalNewline: false,
       cancelSignal: signal,
     });
-    if (result.exitCode !== undefined && result.exitCode !== sshFailed)
-      return { kind: "ended", code: result.exitCode, stdout: result.stdout ?? "" };
-    const { own } = await this.messages();
-    const wasConnected = /^Authenticated to /m.test(own);
-    return { kind: "lost", failure: await this.failure(), wasConnected };
+    if (result.exitCode === undefined || result.exitCode === sshFailed) {
+      const { own } = await this.messages();
+      const wasConnected = /^Authenticated to /m.test(own);
+      return { kind: "lost", failure: await this.failure(), wasConnected };
+    }
+    if (show) return { kind: "ended", code: result.exitCode, stdout: "" };
+    const stdout = mark.outputAfter(result.stdout ?? "");
+    if (stdout === undefined)
+      return { kind: "lost", failure: explainNoShell(this.machine, result.stdout ?? ""), wasConnected: true };
+    return { kind: "ended", code: result.exitCode, stdout: stdout.replace(/\n$/, "") };
   }
 
   /** Arguments of ssh. @param options of its own @param command what it runs there */
@@ -82,17 +94,28 @@ export class Session {
     return [...settings, ...options, this.machine.name, command];
   }
 
-  /** Why the last connection was not made, or ended. */
-  async failure(): Promise<ConnectionFailure> {
-    const messages = await this.messages();
-    const failure = explainFailure(this.machine, messages);
-    if (failure.kind !== "userKey") return failure;
-    const { bastion } = this.machine;
-    const defects = {
-      own: await userKeyDefect(this.machine),
-      bastion: bastion && (await userKeyDefect(bastion)),
-    };
-    return explainFailure(this.machine, messages, defects);
+  /** Why the last connection was not made, or ended. @param messages where something else than ssh says so */
+  async failure(messages?: SshMessages): Promise<ConnectionFailure> {
+    const failure = explainFailure(this.machine, messages ?? (await this.messages()));
+    // ssh says no more than that no key was accepted.
+    const defect = failure.kind === "userKey" ? await userKeyDefect(failure.hop) : undefined;
+    return defect === undefined ? hintAtUserConfig(failure) : failure.with(defect);
+  }
+
+  /** Signs in at the bastion, and goes no further. @returns why that is not possible */
+  async tryBastion(bastion: Hop): Promise<ConnectionFailure | undefined> {
+    let messages = await knock(bastion);
+    if (messages === undefined) {
+      const options = ["-F", this.files.config, "-o", "LogLevel=VERBOSE", "-N"];
+      const ssh = execa("ssh", [...options, bastionAlias(this.machine)], { reject: false, stdin: "ignore" });
+      messages = "";
+      for await (const line of ssh.iterable({ from: "stderr" })) {
+        messages += `${line}\n`;
+        if (line.startsWith("Authenticated to ")) ssh.kill();
+      }
+      if (/^Authenticated to /m.test(messages)) return undefined;
+    }
+    return this.failure({ own: "", bastion: messages });
   }
 
   /** What ssh says from now on is about the next connection. */
@@ -104,7 +127,7 @@ export class Session {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  private async messages(): Promise<{ own: string; bastion: string }> {
+  private async messages(): Promise<SshMessages> {
     const read = (file: string): Promise<string> => readFile(file, "utf8").catch(() => "");
     return { own: await read(this.files.log), bastion: await read(this.files.bastionLog) };
   }

@@ -1,4 +1,7 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { userInfo } from "node:os";
+import { join } from "node:path";
 import { execa } from "execa";
 import { quote } from "../../common/shell.ts";
 import type { Problem } from "../../common/user-error.ts";
@@ -6,13 +9,25 @@ import { expandHome, type Hop } from "./machine.ts";
 
 type Defect = Omit<Problem, "where">;
 
+/** Keys that ssh takes by itself where none is named. */
+const usualKeys = ["id_rsa", "id_ecdsa", "id_ed25519"];
+
 /**
  * What is wrong with the key itself, where ssh says no more than that it was not accepted: of the private key file, or of the
- * agent that is asked without one.
+ * agent and the usual files that are tried without one.
+ * @param usualFolder of the usual files
  * @returns undefined where it is good, so that the machine is the one that does not accept it
  */
-export function userKeyDefect({ privateKeyFile, agentSocket }: Hop): Promise<Defect | undefined> {
-  return privateKeyFile === undefined ? agentDefect(agentSocket) : fileDefect(privateKeyFile);
+export async function userKeyDefect(
+  { privateKeyFile, agentSocket }: Hop,
+  usualFolder = join(userInfo().homedir, ".ssh"),
+): Promise<Defect | undefined> {
+  if (privateKeyFile !== undefined) return fileDefect(privateKeyFile);
+  const ofAgent = await agentDefect(agentSocket);
+  const usual = usualKeys.map((name) => join(usualFolder, name)).filter(existsSync);
+  if (ofAgent === undefined || usual.length === 0) return ofAgent;
+  const [first] = await Promise.all(usual.map(fileDefect));
+  return first;
 }
 
 async function fileDefect(given: string): Promise<Defect | undefined> {
@@ -42,7 +57,10 @@ async function fileDefect(given: string): Promise<Defect | undefined> {
 function malformed(text: string, file: string): Defect {
   if (text.trim() === "") return { what: `${file} is empty`, remedy: "set privateKeyFile to a private key" };
   if (/^(?:ssh|ecdsa|sk)-\S+ /.test(text))
-    return { what: `${file} is a public key`, remedy: "set privateKeyFile to the private one, without .pub" };
+    return {
+      what: `${file} is a public key, and no agent has the private one`,
+      remedy: "`ssh-add` the private one, or set privateKeyFile to it, without .pub",
+    };
   if (text.startsWith("PuTTY-User-Key-File"))
     return {
       what: `${file} is a key in the form of PuTTY`,

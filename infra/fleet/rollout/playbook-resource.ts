@@ -132,8 +132,8 @@ async function converge(id: string, given: Props, call: Call, state?: Props): Pr
     return { recap, results, drift: [], outcome: outcome("done") };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const isUnreachable = error instanceof ConnectionFailure && !error.isPermanent;
-    const skipped = isUnreachable && inputs.unreachable === "skip";
+    const isDown = error instanceof ConnectionFailure && error.isHostDown;
+    const skipped = isDown && inputs.unreachable === "skip";
     const left = {
       ...state,
       results: state?.results ?? {},

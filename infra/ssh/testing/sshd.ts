@@ -29,8 +29,15 @@ const binary = ["/usr/sbin/sshd", "/usr/bin/sshd"].find(existsSync);
 export const sshdMissing =
   binary === undefined ? "no sshd here; install the package openssh-server" : undefined;
 
-/** @param environment variables that every session on this host has */
-export async function startSshd(name = "pi-0", environment: Record<string, string> = {}): Promise<TestSshd> {
+/**
+ * @param environment variables that every session on this host has
+ * @param settings lines of its sshd_config that win over the usual ones
+ */
+export async function startSshd(
+  name = "pi-0",
+  environment: Record<string, string> = {},
+  settings: readonly string[] = [],
+): Promise<TestSshd> {
   if (binary === undefined) throw new Error(sshdMissing);
   const folder = await mkdtemp(join(tmpdir(), "pipress-sshd-"));
   const [hostKey, userKey] = await Promise.all([makeKey(folder, "host"), makeKey(folder, "user")]);
@@ -39,7 +46,8 @@ export async function startSshd(name = "pi-0", environment: Record<string, strin
   const home = join(folder, "home");
   await mkdir(home);
   await writeFile(join(folder, "authorized_keys"), userKey.publicKey);
-  await writeFile(config, sshdConfig(folder, port, hostKey.path, { HOME: home, ...environment }));
+  const base = sshdConfig(folder, port, hostKey.path, { HOME: home, ...environment });
+  await writeFile(config, [...settings, base].join("\n"));
   // sshd started by root insists on its privilege separation folder.
   if (userInfo().uid === 0) await mkdir("/run/sshd", { recursive: true });
   const run = () =>
