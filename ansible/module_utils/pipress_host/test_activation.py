@@ -148,7 +148,10 @@ def test_a_model_that_is_still_thinking_has_said_enough(host):
             {"answer": None, "thoughts": "Hmm"},
             r"answered with '' after it thought 'Hmm' \(smokeTest.maxTokens, 8, may be too few for both\), which does not",
         ),
-        ({"answer": "Rome", "thoughts": "Hmm"}, "answered with 'Rome' after it thought 'Hmm', which does not match"),
+        (
+            {"answer": "Rome", "thoughts": "Hmm"},
+            "answered with 'Rome' after it thought 'Hmm', which does not match",
+        ),
         ({"answer": "Paris", "speed": 0.5}, "0.50 tokens a second are fewer than the 1.0"),
         ({"answer": "Paris", "open": True}, "without an API key was answered with 200, not 401"),
     ],
