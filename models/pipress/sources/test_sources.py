@@ -148,5 +148,5 @@ def test_each_refusal_says_what_to_do(
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     with pytest.raises(StageError) as caught:
-        open_model_repository({"repo": "a/b", "revision": REVISION}, tmp_path)
+        open_model_repository({"repo": "a/b", "revision": REVISION}, tmp_path, quiet)
     assert what in caught.value.what and remedy in caught.value.remedy
