@@ -86,7 +86,9 @@ def weight_files(folder: Path) -> list[str]:
 
 def _weight_map(index: Path) -> dict[str, str]:
     try:
-        return json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        document = json.loads(index.read_text(encoding="utf-8"))
+        document["metadata"]  # nothing here needs it, but Transformers does
+        return document["weight_map"]
     except (ValueError, KeyError, TypeError) as error:
         raise StageError(f"{index.name} says nothing of shards: {error!r}", "fetch it again") from error
 

@@ -2,7 +2,11 @@
 
 import shutil
 import tempfile
+from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
 
 from pipress.conversion import convert_folder
 from pipress.digests import files_under
@@ -29,6 +33,8 @@ from pipress.weights.shape import check_shape, read_shape
 TOOLS = ("gguf", "llama.cpp", "numpy", "safetensors", "sentencepiece", "tokenizers", "torch", "transformers")
 
 QUESTION = "What is the capital of France?"
+# Of a large vocabulary, about so many tokens are tried.
+OWN_WORDS = 1000
 
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
@@ -86,6 +92,8 @@ def record_tokens(llama_cpp_bin: Path, script: Path, folder: Path, out: Path, gg
 
     What llama.cpp makes of text goes into `out`, and is asked for again of everything made from this model.
     """
+    tokenizer = load_tokenizer(folder)
+    own_text = text_of(tokenizer)
     with tempfile.TemporaryDirectory() as name:
         beside = Path(name, "model")
         beside.mkdir()
@@ -104,13 +112,13 @@ def record_tokens(llama_cpp_bin: Path, script: Path, folder: Path, out: Path, gg
                 f"llama-server would not start with the model's chat template: {found.problem}",
                 "take another revision of the model, or mend the template in a copy and name that as a `local` source",
             )
-        texts = (*TEXTS, found.prompt)
+        texts = (*TEXTS, own_text, found.prompt)
         vocabulary = read_vocabulary(llama_cpp_bin, target, texts)
     check_answers_end(folder, vocabulary.ends)
     if gguf is None:
-        origin, tokenizer = "the model's own tokenizer", load_tokenizer(folder)
+        origin = "the model's own tokenizer"
         # Not of a text that begins with a space: there Transformers is not at one with SentencePiece itself.
-        wanted = {text: tokenizer(text).input_ids for text in TEXTS if not text.startswith(" ")}
+        wanted = {text: tokenizer(text).input_ids for text in (*TEXTS, own_text) if text[:1] != " "}
     else:
         origin = gguf.name
         wanted = dict(zip(texts, read_vocabulary(llama_cpp_bin, gguf, texts).ids, strict=True))
@@ -131,3 +139,11 @@ def copy_beside_weights(source: Path, out: Path) -> None:
             target = out / file.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
+
+
+def text_of(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Words put together from two of the tokenizer's own tokens: where they may be cut in more ways than one."""
+    tokens = [token for token, _ in sorted(tokenizer.get_vocab().items(), key=itemgetter(1))]
+    words = [word for token in tokens if (word := tokenizer.convert_tokens_to_string([token]).strip()).isalpha()]
+    words = [word for word in words if len(word) > 1][:: max(1, len(words) // OWN_WORDS)]
+    return " ".join(one + other for one, other in pairwise(words))

@@ -162,7 +162,9 @@ def test_a_chat_template_that_llama_server_would_not_start_with_is_refused(fetch
         fetched(llama_2)
 
 
-def test_shards_go_through_and_other_weights_in_the_folder_do_not_count(fetched: Any, llama_2: Path) -> None:
+def test_shards_go_through_and_other_weights_in_the_folder_do_not_count(
+    fetched: Any, llama_2: Path, tmp_path: Path
+) -> None:
     weights = load_file(llama_2 / "model.safetensors")
     save_file({"layers.0.wq": torch.zeros(2)}, llama_2 / "consolidated.safetensors")
     assert weight_files(llama_2) == ["model.safetensors"]
@@ -171,6 +173,11 @@ def test_shards_go_through_and_other_weights_in_the_folder_do_not_count(fetched:
         save_file({tensor: weights[tensor] for tensor in tensors}, llama_2 / name, metadata={"format": "pt"})
     index = {"weight_map": {tensor: name for name, tensors in shards.items() for tensor in tensors}}
     (llama_2 / "model.safetensors.index.json").write_text(json.dumps(index))
+    (llama_2 / "model.safetensors").rename(tmp_path / "model.safetensors")
+    with pytest.raises(StageError, match=r"index.json says nothing of shards: KeyError\('metadata'\) — fetch it again"):
+        fetched(llama_2)
+    (tmp_path / "model.safetensors").rename(llama_2 / "model.safetensors")
+    change_json(llama_2 / "model.safetensors.index.json", metadata={"total_size": 1})
     with pytest.raises(StageError, match=r"holds both model.safetensors and model.safetensors.index.json"):
         fetched(llama_2)
     (llama_2 / "model.safetensors").unlink()
@@ -204,7 +211,7 @@ def test_weights_that_the_config_does_not_speak_of_are_refused(llama_2: Path) ->
         ({"quantization_config": {"quant_method": "awq"}}, r"its weights are quantized already \(awq\)"),
         ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "its RoPE scaling is dynamic, where llama.cpp"),
         ({"rope_parameters": {"rope_type": "longrope"}}, "its RoPE scaling is longrope"),
-        ({"rope_parameters": {"partial_rotary_factor": 0.5}}, "rotates only 50% of every head"),
+        ({"rope_parameters": {"partial_rotary_factor": 0.5}}, "it rotates only 50% of every head"),
     ],
 )
 def test_what_llama_cpp_does_not_compute_is_refused(config: dict[str, Any], reason: str) -> None:
