@@ -6,6 +6,7 @@ from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
 
+from sentencepiece import SentencePieceProcessor
 from transformers import PreTrainedTokenizerBase
 
 from pipress.conversion import convert_folder
@@ -117,8 +118,7 @@ def record_tokens(llama_cpp_bin: Path, script: Path, folder: Path, out: Path, gg
     check_answers_end(folder, vocabulary.ends)
     if gguf is None:
         origin = "the model's own tokenizer"
-        # Not of a text that begins with a space: there Transformers is not at one with SentencePiece itself.
-        wanted = {text: tokenizer(text).input_ids for text in (*TEXTS, own_text) if text[:1] != " "}
+        wanted = {text: ids_of(tokenizer, folder, text) for text in (*TEXTS, own_text)}
     else:
         origin = gguf.name
         wanted = dict(zip(texts, read_vocabulary(llama_cpp_bin, gguf, texts).ids, strict=True))
@@ -139,6 +139,17 @@ def copy_beside_weights(source: Path, out: Path) -> None:
             target = out / file.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
+
+
+def ids_of(tokenizer: PreTrainedTokenizerBase, folder: Path, text: str) -> list[int]:
+    """Ids of a text by the tokenizer that a model was trained with.
+
+    Where SentencePiece's own file is there, by SentencePiece itself: Transformers cuts rows of spaces otherwise.
+    """
+    path = folder / "tokenizer.model"
+    if not path.is_file():
+        return tokenizer(text).input_ids
+    return [*tokenizer("").input_ids, *SentencePieceProcessor(model_file=str(path)).encode(text)]
 
 
 def text_of(tokenizer: PreTrainedTokenizerBase) -> str:
