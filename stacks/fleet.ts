@@ -14,7 +14,7 @@ import { planRecipe } from "../infra/prediction/forecast.ts";
 import { describePlan, describeRelease } from "../infra/prediction/describe.ts";
 import { predict, releaseShape } from "../infra/prediction/predict.ts";
 import { distinctSettings } from "../infra/prediction/host-settings.ts";
-import { checkLimits } from "../infra/prediction/limits.ts";
+import { checkLimits, contextWarnings } from "../infra/prediction/limits.ts";
 import { memoryMax } from "../infra/prediction/memory.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { makeRelease } from "../infra/fleet/release.ts";
@@ -49,7 +49,10 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     for (const lack of await store.probe()) await pulumi.log.warn(`${store.url} ${lack}`);
   const settings = distinctSettings(fleet, server);
   await pulumi.log.info(describeRelease(recipe, prediction, settings));
-  if (prediction) checkLimits(recipe, prediction, settings);
+  if (prediction) {
+    checkLimits(recipe, prediction, settings);
+    for (const warning of contextWarnings(recipe, prediction, settings)) await pulumi.log.warn(warning);
+  }
 
   const huggingFaceToken = secretToken(config.huggingFaceToken);
   const builder =

@@ -8,7 +8,7 @@ import type { Recipe } from "../recipe/recipe.ts";
 import { memoryMax, SYSTEM_BYTES } from "./memory.ts";
 import { predict, type PredictedStage, type Prediction } from "./predict.ts";
 import { distinctSettings, type HostsAlike } from "./host-settings.ts";
-import { checkLimits } from "./limits.ts";
+import { checkLimits, contextWarnings } from "./limits.ts";
 import { llama8B } from "./testing/shapes.ts";
 
 const llama31Config = {
@@ -165,5 +165,40 @@ describe("checkLimits", () => {
   it("says so when no plan can meet the limits", () => {
     const [message] = problems({ ...recipe, limits: { minTokensPerSecond: 5 } });
     expect(message).toContain("no plan meets all of them: relax a limit");
+  });
+});
+
+describe("contextWarnings", () => {
+  const trained = {
+    ...recipe,
+    base: { ...recipe.base, config: { ...llama31Config, max_position_embeddings: 4096 } },
+  };
+  const warnings = (changed: Recipe, contextLength: number, parallel = 1, ...names: string[][]): string[] => {
+    const groups = names.length > 0 ? names : [[]];
+    const settings = groups.map((group) => ({
+      server: { contextLength, parallel },
+      hosts: group.map((name) => ({ name, where: "pipress:hosts" })),
+    }));
+    return contextWarnings(changed, predicted(changed), settings);
+  };
+
+  it("names a context beyond the one that the model was trained for, by the hosts that have it", () => {
+    expect(warnings(trained, 4096)).toEqual([]);
+    expect(warnings(trained, 4097)).toEqual([
+      "r: server.contextLength 4097 gives a request on a host 4097 tokens, but the model was trained for 4096, " +
+        "and what it says beyond them makes no sense: set it to 4096 or less",
+    ]);
+    expect(warnings(trained, 8192, 1, ["pi-0"], ["pi-1"])[1]).toMatch(/gives a request on pi-1 8192 tokens/);
+  });
+
+  it("looks at the share of each request, which is all that one sees", () => {
+    expect(warnings(trained, 8192, 2)).toEqual([]);
+    expect(warnings(trained, 16384, 2)[0]).toMatch(
+      /each of 2 requests .* 8192 tokens.* set it to 8192 or less/,
+    );
+  });
+
+  it("says nothing where nobody has said what the model was trained for", () => {
+    expect(warnings(recipe, 131072)).toEqual([]);
   });
 });

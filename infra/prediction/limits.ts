@@ -28,6 +28,26 @@ export function checkLimits(recipe: Recipe, prediction: Prediction, settings: re
   throw new UserError(misses.map((miss) => ({ ...miss, remedy })));
 }
 
+/** Warnings where a request gets more context than the model was trained for: past that, what it says makes no sense. */
+export function contextWarnings(
+  recipe: Recipe,
+  { shape }: Prediction,
+  settings: readonly HostsAlike[],
+): string[] {
+  const { trainedContext = Infinity } = shape;
+  return settings
+    .filter(({ server }) => contextOfEach(server) > trainedContext)
+    .map(({ server, hosts }) => {
+      const { contextLength, parallel = 1 } = server;
+      const request = parallel === 1 ? "a request" : `each of ${parallel} requests`;
+      return (
+        `${recipe.name}: server.contextLength ${contextLength} gives ${request} on ${hostNames(hosts, settings)} ` +
+        `${contextOfEach(server)} tokens, but the model was trained for ${trainedContext}, and what it says beyond ` +
+        `them makes no sense: set it to ${trainedContext * parallel} or less`
+      );
+    });
+}
+
 /** Memory of llama-server with a release under some settings, in bytes. */
 export function memoryWith({ shape, release }: Prediction, server: CacheSettings): number {
   return serverMemory(shape, release.fileBytes, server);
@@ -98,16 +118,25 @@ function tooLarge(
 
 /** Settings as a message tells them from those of other hosts: `on pi-1, pi-2, with 4096 tokens of context`. */
 export function describeSettings(
-  { contextLength, cacheType = "f16", parallel = 1 }: PredictedSettings,
+  server: PredictedSettings,
   hosts: readonly HostMemory[],
   all: readonly HostsAlike[],
 ): string {
+  const { contextLength, cacheType = "f16", parallel = 1 } = server;
+  const cache = cacheType === "f16" ? "" : ` in a ${cacheType} cache`;
+  const share = parallel === 1 ? "" : `, ${contextOfEach(server)} for each of ${parallel} requests`;
+  return `on ${hostNames(hosts, all)}, with ${contextLength} tokens of context${cache}${share}`;
+}
+
+/** Tokens of context that one request has: llama-server divides its context among those that it serves at a time. */
+function contextOfEach({ contextLength, parallel = 1 }: PredictedSettings): number {
+  return Math.floor(contextLength / parallel);
+}
+
+/** The first few hosts of a group by name; where all hosts are alike, `a host`. */
+function hostNames(hosts: readonly HostMemory[], all: readonly HostsAlike[]): string {
+  if (all.length === 1) return "a host";
   const names = hosts.slice(0, NAMED_HOSTS).map(({ name }) => name);
   const more = hosts.length - names.length;
-  const which = all.length === 1 ? "a host" : names.join(", ") + (more > 0 ? ` and ${more} more` : "");
-  const cache = cacheType === "f16" ? "" : ` in a ${cacheType} cache`;
-  // llama-server divides its context among the requests that it serves at a time.
-  const each = Math.floor(contextLength / parallel);
-  const share = parallel === 1 ? "" : `, ${each} for each of ${parallel} requests`;
-  return `on ${which}, with ${contextLength} tokens of context${cache}${share}`;
+  return names.join(", ") + (more > 0 ? ` and ${more} more` : "");
 }

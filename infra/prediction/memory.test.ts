@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { serverMemory } from "./memory.ts";
-import { llama8B, smolLM2 } from "./testing/shapes.ts";
+import { memoryMax, serverMemory } from "./memory.ts";
+import { llama2With7B, llama8B, smolLM2 } from "./testing/shapes.ts";
 
 describe("serverMemory", () => {
   const pruned = { ...smolLM2, ffnSize: 1280 };
@@ -27,4 +27,20 @@ describe("serverMemory", () => {
     expect(cacheBytes(8192) - cacheBytes(4096)).toBe(4096 * 128 * 1024 + mask);
     expect(cacheBytes(8192, "q8_0") - cacheBytes(4096, "q8_0") - mask).toBe((4096 * 128 * 1024 * 17) / 32);
   });
+
+  // 2 x layers x KV heads x head size x bytes of the cache's type: two for f16, 34 for 32 values of q8_0.
+  it.each([
+    ["f16", 512 * 1024],
+    ["q8_0", (512 * 1024 * 17) / 32],
+  ])(
+    "counts for each token of Llama 2 7B, which shares no keys, four times as much: %s",
+    (cacheType, bytes) => {
+      const mask = 2 * 512 * 2048;
+      const grown = (of: typeof memoryMax): number =>
+        of(llama2With7B, 4e9, { contextLength: 4096, cacheType }) -
+        of(llama2With7B, 4e9, { contextLength: 2048, cacheType });
+      expect(grown(serverMemory)).toBe(2048 * bytes + mask);
+      expect(grown(memoryMax)).toBe(2048 * bytes + mask);
+    },
+  );
 });

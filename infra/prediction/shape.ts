@@ -14,6 +14,8 @@ export interface ModelShape {
   tied: boolean;
   /** Bytes that tokens, their types and the merges take in a GGUF. */
   tokenizerBytes: number;
+  /** Tokens of context that the model was trained for, RoPE scaling included; unknown where neither recipe nor `fetch` says it. */
+  trainedContext?: number;
 }
 
 /**
@@ -34,6 +36,7 @@ export function shapeOfConfig(config: ModelConfig): ModelShape {
     vocabulary: config.vocab_size,
     tied: config.tie_word_embeddings ?? false,
     tokenizerBytes: config.vocab_size * TOKENIZER_BYTES_PER_ENTRY,
+    ...(config.max_position_embeddings !== undefined && { trainedContext: config.max_position_embeddings }),
   };
 }
 
@@ -41,7 +44,9 @@ export function shapeOfConfig(config: ModelConfig): ModelShape {
 export function shapeOfFetched({ metrics }: Pick<JobResult, "metrics">): ModelShape | undefined {
   const { layers, hiddenSize, ffnSize, heads, kvHeads, headDim, vocabulary, tied, tokenizerBytes } = metrics;
   const shape = { layers, hiddenSize, ffnSize, heads, kvHeads, headDim, vocabulary, tied, tokenizerBytes };
-  return Object.values(shape).includes(undefined) ? undefined : (shape as ModelShape);
+  if (Object.values(shape).includes(undefined)) return undefined;
+  const { trainedContext } = metrics;
+  return { ...(shape as ModelShape), ...(typeof trainedContext === "number" && { trainedContext }) };
 }
 
 /** Weights of one block's attention: q, k, v and output. */

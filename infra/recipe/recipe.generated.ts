@@ -147,6 +147,10 @@ export interface ModelConfig {
    * Left out: false.
    */
   tie_word_embeddings?: boolean;
+  /**
+   * Tokens of context that the model was trained for; with RoPE scaling of the type linear or yarn, those that it reaches by it. Preview warns of a longer context.
+   */
+  max_position_embeddings?: number;
 }
 /**
  * What the base model's license asks of whoever passes on something made from it. The license's own text comes with the model; both are carried into every artifact made from it.

@@ -1,7 +1,9 @@
 """What the tests share: a tiny Llama with random weights, texts, and specs for the job runner."""
 
+import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,6 +47,17 @@ def make_spec(tmp_path: Path) -> Callable[..., Spec]:
         return Spec(stage, stage, params, tools, tools / "convert_hf_to_gguf.py", checkpoint, report)
 
     make.reports = []  # type: ignore[attr-defined]
+    return make
+
+
+@pytest.fixture
+def real_spec(make_spec: Callable[..., Spec], llama_cpp_bin: Path, convert_script: Path) -> Callable[..., Spec]:
+    """A spec with llama.cpp's real programs."""
+
+    def make(stage: str, **params: Any) -> Spec:
+        spec = make_spec(stage, **params)
+        return dataclasses.replace(spec, llama_cpp_bin=llama_cpp_bin, convert_script=convert_script)
+
     return make
 
 
@@ -134,6 +147,51 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_llama_2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama as those of 2023 are published: SentencePiece of 300 tokens with scores, as many KV heads as heads.
+
+    Random weights (2 layers, hidden 64, FFN 128), output layer of its own.
+    """
+    import sentencepiece
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("tiny-llama-2")
+    sentencepiece.SentencePieceTrainer.train(
+        # Letters only: with all that a text may hold, 300 tokens would leave no room for merges.
+        sentence_iterator=(re.sub(r"[^a-z ]", "", line.lower()) for line in prose(1, 300).split(". ")),
+        model_prefix=str(folder / "tokenizer"),
+        vocab_size=300,
+        model_type="bpe",
+        byte_fallback=True,
+        split_digits=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        allow_whitespace_only_pieces=True,
+        minloglevel=2,
+    )
+    (folder / "tokenizer.vocab").unlink()
+    settings = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "add_bos_token": True, "legacy": False}
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer", **settings}))
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=300,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=256,
+        bos_token_id=1,
+        eos_token_id=2,
+        initializer_range=0.2,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    # Saving it adds tokenizer.json, as published models have it, and would leave tokenizer.model out.
+    AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """calibration.txt and evaluation.txt, as fetch-dataset leaves them."""
     folder = tmp_path_factory.mktemp("datasets")
@@ -152,6 +210,12 @@ def llama_cpp_bin() -> Path:
     if not built:
         pytest.skip("bootstrap has not built llama.cpp on this machine")
     return built[-1].parent
+
+
+@pytest.fixture(scope="session")
+def convert_script(llama_cpp_bin: Path) -> Path:
+    """The real converter, of the same build."""
+    return llama_cpp_bin.parent.parent / "src" / "convert_hf_to_gguf.py"
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -14,6 +14,9 @@ from pipress.errors import StageError
 
 PR_SET_PDEATHSIG = 1
 KEPT_LINES = 60
+TRACEBACK = "Traceback (most recent call last):"
+WORDS_OF_FAILURE = ("error", "fail", "invalid", "unknown")
+LONGEST_REASON = 240
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -24,6 +27,7 @@ def run_program(
     stdout: IO[bytes] | None = None,
     cwd: Path | None = None,
     on_start: Callable[[int], None] = lambda pid: None,
+    stdin: IO[bytes] | None = None,
 ) -> list[str]:
     """Runs `command` to its end and returns the last lines of its output.
 
@@ -32,6 +36,7 @@ def run_program(
     stdout: where standard output goes; without it, both outputs are read together.
     cwd: folder to run it in; without it, this process's.
     on_start: called with its process id.
+    stdin: what it reads; without it, nothing.
     Raises StageError when the program is missing or fails.
     """
     name = Path(command[0]).name
@@ -41,7 +46,7 @@ def run_program(
     try:
         process = subprocess.Popen(
             [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=subprocess.STDOUT if stdout is None else subprocess.PIPE,
             env={**os.environ, **(env or {})},
@@ -51,12 +56,16 @@ def run_program(
     except FileNotFoundError:
         raise StageError(f"{command[0]} is missing", "run `npm start` again: bootstrap builds it") from None
     lines: deque[str] = deque(maxlen=KEPT_LINES)
+    line = ""
     try:
         on_start(process.pid)
         for piece in _pieces(process.stdout if stdout is None else process.stderr):
             if piece.strip():
-                lines.append(piece.strip())
                 on_line(piece)
+            line += piece
+            if not piece.endswith(","):
+                lines.append(line.rstrip())
+                line = ""
         status = process.wait()
     except BaseException:
         process.kill()
@@ -64,8 +73,8 @@ def run_program(
         raise
     if status != 0:
         how = f"was ended by signal {-status}" if status < 0 else f"failed with status {status}"
-        raise StageError(f"{name} {how}: {_telling_line(lines)}", "the log has its output")
-    return list(lines)
+        raise StageError(f"{name} {how}: {_telling_line([*lines, line])}", "the log has its output")
+    return [line for line in [*lines, line] if line]
 
 
 def _die_with_parent() -> None:
@@ -86,10 +95,19 @@ def _pieces(stream: IO[bytes] | None) -> Iterator[str]:
         yield rest
 
 
-def _telling_line(lines: deque[str]) -> str:
-    """The line that most likely says why: the last that speaks of an error, else the last."""
-    wrong = [line for line in lines if any(word in line.lower() for word in ("error", "fail", "invalid", "unknown"))]
-    return (wrong or list(lines) or ["no output"])[0 if wrong else -1][:240]
+def _telling_line(lines: Sequence[str]) -> str:
+    """The line that most likely says why: that under the last traceback, else the first that speaks of an error.
+
+    llama.cpp's programs say first what is wrong and then what they could not do therefore; Python says it last.
+    """
+    told = [line for line in lines if line.strip()]
+    if TRACEBACK in told:
+        after = told[len(told) - told[::-1].index(TRACEBACK) :]
+        reason = next((line for line in after if not line.startswith(" ")), after[-1] if after else TRACEBACK)
+    else:
+        wrong = [line for line in told if any(word in line.lower() for word in WORDS_OF_FAILURE)]
+        reason = wrong[0] if wrong else (told or ["no output"])[-1]
+    return reason.strip()[:LONGEST_REASON]
 
 
 def when_started(pid: int) -> str | None:

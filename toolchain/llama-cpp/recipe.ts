@@ -56,6 +56,7 @@ export function hostRecipe(cpu: string): BuildRecipe {
       "llama-bench",
       "llama-simple",
       "pipress-server-flags",
+      "pipress-vocabulary",
     ],
     cmakeArgs: [...commonArgs, include("builder.cmake"), "-DGGML_NATIVE=ON", "-DLLAMA_BUILD_SERVER=OFF"],
     machine: cpu,

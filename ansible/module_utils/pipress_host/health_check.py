@@ -74,10 +74,12 @@ def run_health_check(
     note("asking without an API key")
     _require_key(check)
     note("asking the prompt of the smoke test")
-    answer, tokens_per_second = _smoke_test(check, api_key)
-    if not re.search(check.expect, answer):
+    answer, thoughts, tokens_per_second = _smoke_test(check, api_key)
+    # What a model thinks before it answers shows as well whether it works: many a model thinks past the last token.
+    if not any(re.search(check.expect, text) for text in (answer, thoughts)):
         raise HealthCheckFailed(
-            f"the prompt of the smoke test was answered with {answer!r}, which does not match /{check.expect}/"
+            f"the prompt of the smoke test was answered with {answer!r}{_after(thoughts, answer, check)}, "
+            f"which does not match /{check.expect}/"
         )
     if tokens_per_second < check.min_tokens_per_second:
         raise HealthCheckFailed(
@@ -85,7 +87,7 @@ def run_health_check(
         )
     _require_strength()
     return {
-        "answer": answer,
+        "answer": answer or thoughts,
         "tokensPerSecond": round(tokens_per_second, 3),
         "loadSeconds": round(load_seconds, 1),
     }
@@ -152,7 +154,16 @@ def _require_key(check: HealthCheck) -> None:
         raise HealthCheckFailed(f"a request without an API key was answered with {status}, not 401")
 
 
-def _smoke_test(check: HealthCheck, api_key: str) -> tuple[str, float]:
+def _after(thoughts: str, answer: str, check: HealthCheck) -> str:
+    """What a message adds about a model that thinks before it answers."""
+    if not thoughts:
+        return ""
+    more = "" if answer else f" (smokeTest.maxTokens, {check.max_tokens}, may be too few for both)"
+    return f" after it thought {thoughts!r}{more}"
+
+
+def _smoke_test(check: HealthCheck, api_key: str) -> tuple[str, str, float]:
+    """The answer, what the model thought before it, and tokens a second."""
     started = time.monotonic()
     status, body = _chat(check, api_key)
     seconds = time.monotonic() - started
@@ -162,7 +173,8 @@ def _smoke_test(check: HealthCheck, api_key: str) -> tuple[str, float]:
         )
     try:
         document = json.loads(body)
-        answer = document["choices"][0]["message"]["content"] or ""
+        message = document["choices"][0]["message"]
+        answer, thoughts = message["content"] or "", message.get("reasoning_content") or ""
         tokens = document["usage"]["completion_tokens"]
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise HealthCheckFailed(
@@ -170,7 +182,7 @@ def _smoke_test(check: HealthCheck, api_key: str) -> tuple[str, float]:
         ) from error
     # llama-server's own figure leaves the reading of the prompt out.
     measured = document.get("timings", {}).get("predicted_per_second")
-    return answer.strip(), float(measured or tokens / seconds)
+    return answer.strip(), thoughts.strip(), float(measured or tokens / seconds)
 
 
 def _chat(check: HealthCheck, api_key: str | None) -> tuple[int, bytes]:

@@ -44,6 +44,8 @@ SERVER_DOUBLE = textwrap.dedent(
             if key not in keys and not model.get("open"):
                 return self.reply(401, {})
             message = {"content": model["answer"]}
+            if "thoughts" in model:
+                message["reasoning_content"] = model["thoughts"]
             timings = {"predicted_per_second": model.get("speed", 5.0)}
             choices = [{"message": message}]
             self.reply(200, {"choices": choices, "usage": {"completion_tokens": 3}, "timings": timings})
@@ -131,11 +133,25 @@ def test_a_good_release_serves_and_then_there_is_nothing_to_do(host):
     assert host.reason_to_activate("one") is None
 
 
+def test_a_model_that_is_still_thinking_has_said_enough(host):
+    stage(host, "one", answer="", thoughts="They ask for a capital. Of France, that is Paris.")
+    verdict = host.activate("one")
+    assert (verdict["ok"], verdict["answer"]) == (True, "They ask for a capital. Of France, that is Paris.")
+
+
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
         ({}, "llama-server does not stay up.*JSONDecodeError"),
         ({"answer": "Berlin"}, "answered with 'Berlin', which does not match /Paris/"),
+        (
+            {"answer": None, "thoughts": "Hmm"},
+            r"answered with '' after it thought 'Hmm' \(smokeTest.maxTokens, 8, may be too few for both\), which does not",
+        ),
+        (
+            {"answer": "Rome", "thoughts": "Hmm"},
+            "answered with 'Rome' after it thought 'Hmm', which does not match",
+        ),
         ({"answer": "Paris", "speed": 0.5}, "0.50 tokens a second are fewer than the 1.0"),
         ({"answer": "Paris", "open": True}, "without an API key was answered with 200, not 401"),
     ],

@@ -26,6 +26,19 @@ export const llama8B: ModelShape = {
   tokenizerBytes: 7.4e6,
 };
 
+/** Llama 2 7B: as many heads for keys and values as for queries. */
+export const llama2With7B: ModelShape = {
+  layers: 32,
+  hiddenSize: 4096,
+  ffnSize: 11008,
+  heads: 32,
+  kvHeads: 32,
+  headDim: 128,
+  vocabulary: 32000,
+  tied: false,
+  tokenizerBytes: 1e6,
+};
+
 /** Rows that no block of 32 divides, and fewer layers than an eighth is worth. */
 export const oddRows: ModelShape = {
   layers: 9,

@@ -24,6 +24,7 @@ from pipress.errors import StageError
 from pipress.jobs.machine import describe_machine
 from pipress.sources.package_index import open_package_file
 from pipress.spec import Report, Spec
+from pipress.stages.fetch import record_tokens
 from pipress.validation import check_params
 from pipress.weights.shape import read_shape
 
@@ -65,6 +66,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
 
     began = time.monotonic()
     write_random_model(task["config"], tokenizer, work / "fetch", report_seldom("model"))
+    record_tokens(Path(task["llamaCppBin"]), Path(task["convertScript"]), work / "fetch", work / "fetch")
     stages = [{"name": "model", "seconds": round(time.monotonic() - began, 1)}]
     shape = read_shape(work / "fetch")
     before = "fetch"

@@ -16,21 +16,32 @@ from huggingface_hub import errors
 from pipress.errors import StageError
 
 GIVE_TOKEN = "`./pipress pulumi config set --secret huggingFaceToken hf_…`, or set HF_TOKEN on the builder"
-# Weights in safetensors only: pickled weights run code when they are loaded.
-MODEL_FILES = ["*.safetensors", "*.json", "tokenizer.model", "*.jinja", "LICENSE*", "USE_POLICY*", "README.md"]
+SMALL_FILES = ["*.json", "tokenizer.model", "merges.txt", "*.jinja", "LICENSE*", "USE_POLICY*", "README.md"]
+# Weights in safetensors only: pickled weights run code when they are loaded. The same once more in another layout
+# (`consolidated.safetensors`) stays where it is.
+WEIGHTS = ["model*.safetensors"]
 
 
-def open_model_repository(source: dict[str, Any], workdir: Path) -> Path:
-    """Downloads a model repository into `workdir`, going on where an earlier attempt stopped. Returns the folder."""
+def open_model_repository(source: dict[str, Any], workdir: Path, before_weights: Callable[[Path], None]) -> Path:
+    """Downloads a model repository into `workdir`, going on where an earlier attempt stopped. Returns the folder.
+
+    before_weights: called with the folder when all but the weights is there; what it raises spares their download.
+    """
     repo, revision = source["repo"], source["revision"]
     folder = workdir / "huggingface" / revision
-    _explained(
-        repo,
-        revision,
-        lambda: huggingface_hub.snapshot_download(
-            repo, revision=revision, local_dir=folder, allow_patterns=MODEL_FILES
-        ),
-    )
+
+    def download(patterns: list[str]) -> None:
+        _explained(
+            repo,
+            revision,
+            lambda: huggingface_hub.snapshot_download(
+                repo, revision=revision, local_dir=folder, allow_patterns=patterns
+            ),
+        )
+
+    download(SMALL_FILES)
+    before_weights(folder)
+    download(WEIGHTS)
     return folder
 
 

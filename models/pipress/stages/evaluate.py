@@ -7,9 +7,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from jinja2 import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from pipress.atomic import write_json
 from pipress.errors import StageError
 from pipress.evaluation.generation import measure_loading, repetition
@@ -17,7 +14,7 @@ from pipress.evaluation.perplexity import Perplexity, measure_divergence, measur
 from pipress.gguf_file import generate
 from pipress.programs import run_program
 from pipress.spec import Metrics, Spec
-from pipress.weights.gguf_reader import GgufFile
+from pipress.tokenization import read_vocabulary
 
 TOOLS = ("llama.cpp",)
 
@@ -43,7 +40,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     metrics["loadSeconds"], metrics["peakRssBytes"] = loading.seconds, loading.peak_bytes
     if smoke_test := p.get("smokeTest"):
         spec.report(0.88, f"{quality} · running the smoke test")
-        prompt = chat_prompt(model, smoke_test["prompt"])
+        prompt = chat_prompt(spec.llama_cpp_bin, model, smoke_test["prompt"])
         answer = generate(spec.llama_cpp_bin, model, prompt, smoke_test["maxTokens"])
         metrics["smokeTestAnswer"] = answer[:ANSWER_CHARACTERS]
         metrics["smokeTestMatches"] = re.search(smoke_test["expect"], answer) is not None
@@ -101,24 +98,12 @@ def _threads() -> str:
     return str(len(os.sched_getaffinity(0)))
 
 
-def chat_prompt(model: Path, question: str) -> str:
-    """The question as the model's own chat template puts it; as it is, where the model has none."""
-    metadata = GgufFile(model).metadata
-    template = metadata.get("tokenizer.chat_template")
-    if template is None:
-        return question
-    tokens = metadata["tokenizer.ggml.tokens"]
-    named = {
-        f"{role}_token": tokens[metadata[f"tokenizer.ggml.{role}_token_id"]]
-        for role in ("bos", "eos")
-        if f"tokenizer.ggml.{role}_token_id" in metadata
-    }
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    try:
-        return environment.from_string(template).render(
-            messages=[{"role": "user", "content": question}], add_generation_prompt=True, **named
-        )
-    except TemplateError as error:
+def chat_prompt(llama_cpp_bin: Path, model: Path, question: str) -> str:
+    """The question as llama-server puts it to the model on a host."""
+    vocabulary = read_vocabulary(llama_cpp_bin, model, question=question)
+    if vocabulary.problem:
         raise StageError(
-            f"the model's chat template does not work: {error}", "write another prompt for the smoke test"
-        ) from error
+            f"llama-server would not start with the model's chat template: {vocabulary.problem}",
+            "mend the template in a copy of the base model and name that as a `local` source",
+        )
+    return vocabulary.prompt

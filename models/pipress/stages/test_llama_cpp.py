@@ -29,6 +29,13 @@ def test_a_failing_program_is_one_line_with_its_own_reason() -> None:
         run_program(["sh", "-c", "echo hello; echo 'error: no such tensor'; echo bye; exit 3"])
 
 
+def test_of_a_traceback_the_reason_is_told_whole() -> None:
+    script = "raise RuntimeError('error: first')"
+    raised = "class Odd(Exception): pass\ntry:\n    %s\nexcept Exception as e:\n    raise Odd('a, b, and c') from e"
+    with pytest.raises(StageError, match=r"failed with status 1: Odd: a, b, and c — the log has its output"):
+        run_program(["python3", "-c", raised % script])
+
+
 def test_a_program_that_was_killed_says_so() -> None:
     with pytest.raises(StageError, match="sh was ended by signal 9"):
         run_program(["sh", "-c", "kill -9 $$"])

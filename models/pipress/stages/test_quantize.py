@@ -1,6 +1,5 @@
 """Quantization with the real llama.cpp programs on a tiny model with random weights."""
 
-import dataclasses
 import shutil
 import struct
 from collections.abc import Callable
@@ -28,14 +27,6 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "calibration.txt").write_text(prose(1, 900), encoding="utf-8")
     (folder / "evaluation.txt").write_text(prose(2, 100), encoding="utf-8")
     return folder
-
-
-@pytest.fixture
-def real_spec(make_spec: Callable[..., Spec], llama_cpp_bin: Path) -> Callable[..., Spec]:
-    def make(name: str, **params: Any) -> Spec:
-        return dataclasses.replace(make_spec(name, **params), llama_cpp_bin=llama_cpp_bin)
-
-    return make
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def rope_of(config: dict[str, Any]) -> dict[str, Any]:
+    """What config.json says of RoPE, in today's words; older files say `rope_scaling` and `type`."""
+    said = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    return {**said, "rope_type": said.get("rope_type") or said.get("type") or "default"}
+
+
 def check_weights(folder: Path) -> None:
     """Reads every tensor once. Raises StageError for files cut off, other types, and values that are not finite."""
     files = sorted(folder.glob("*.safetensors"))

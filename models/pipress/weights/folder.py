@@ -1,5 +1,6 @@
 """Loading and saving model folders in Hugging Face format."""
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -7,10 +8,26 @@ from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBas
 from transformers.utils import logging
 
 from pipress.errors import StageError
+from pipress.tokenization import RECORD
 from pipress.weights.files import AGAIN, check_weights, read_config
 from pipress.weights.license import carry_license
 
 logging.disable_progress_bar()
+
+# What belongs to a model beside its weights and its config.json: every tokenizer there is, whole, because each of them
+# keeps something that none of the others says (the scores of tokenizer.model, for one).
+BESIDE = (
+    "tokenizer*.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.*",
+    "additional_chat_templates/*",
+    "generation_config.json",
+    RECORD,
+)
 
 
 def load_model(folder: Path, dtype: torch.dtype) -> LlamaForCausalLM:
@@ -32,7 +49,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer in a model folder."""
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # tokenizers raises nothing narrower
         raise StageError(f"the model has no tokenizer that loads: {error}", "fetch the model again") from error
 
 
@@ -50,12 +67,16 @@ def save_model(model: LlamaForCausalLM, tokenizer_from: Path, out: Path) -> int:
 
 
 def save_beside(source: Path, out: Path) -> None:
-    """Puts into `out` what belongs to the model in `source` beside weights and config.json."""
-    load_tokenizer(source).save_pretrained(out)
+    """Copies what belongs to the model in `source` beside weights and config.json, byte by byte.
+
+    Loading a tokenizer and saving it again would leave out what Transformers does not need.
+    """
+    for pattern in BESIDE:
+        for file in source.glob(pattern):
+            target = out / file.relative_to(source)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(file, target)
     carry_license(source, out)
-    generation = source / "generation_config.json"
-    if generation.is_file():
-        (out / generation.name).write_bytes(generation.read_bytes())
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from transformers import LlamaConfig
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from pipress.errors import StageError
 from pipress.weights.gguf_reader import MAGIC, GgufFile
@@ -30,6 +31,32 @@ NAMES = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
+# Lines of metadata that the config carries, and those that say nothing of what the model computes.
+CARRIED = {
+    "attention.head_count",
+    "attention.head_count_kv",
+    "attention.key_length",
+    "attention.layer_norm_rms_epsilon",
+    "attention.value_length",
+    "block_count",
+    "context_length",
+    "embedding_length",
+    "feed_forward_length",
+    "rope.dimension_count",
+    "rope.freq_base",
+    "rope.scale_linear",
+    "rope.scaling.factor",
+    "rope.scaling.finetuned",
+    "rope.scaling.original_context_length",
+    "rope.scaling.type",
+    "rope.scaling.yarn_beta_fast",
+    "rope.scaling.yarn_beta_slow",
+    "tensor_data_layout",
+    "vocab_size",
+}
+# YaRN's settings here and in Transformers.
+YARN = {"yarn_beta_fast": "beta_fast", "yarn_beta_slow": "beta_slow"}
+ROPE_FACTORS = "rope_freqs.weight"
 BLOCK_TENSOR = re.compile(r"blk\.(\d+)\.(\w+)\.(weight|bias)")
 
 
@@ -44,10 +71,17 @@ def is_gguf(path: Path) -> bool:
 def unpack_gguf(path: Path, out: Path) -> None:
     """Writes config.json, model.safetensors and the tokenizer. Raises StageError for what is not a whole Llama."""
     file = GgufFile(path)
-    config = _config(file.metadata, tied="output.weight" not in file.tensors)
+    if (parts := file.metadata.get("split.count", 0)) > 1:
+        raise StageError(
+            f"{path.name} is one of {parts} parts of a GGUF",
+            "put them together with llama.cpp's `llama-gguf-split --merge FIRST-PART WHOLE`, and name the whole file",
+        )
+    config = _config(file)
     heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
     weights = {}
     for name in file.tensors:
+        if name == ROPE_FACTORS:
+            continue  # in the config
         target, part = _target(name)
         values = torch.from_numpy(np.array(file.load(name)))
         if not torch.isfinite(values).all():
@@ -60,7 +94,8 @@ def unpack_gguf(path: Path, out: Path) -> None:
     build_tokenizer(file.metadata).save_pretrained(out)
 
 
-def _config(metadata: dict[str, Any], tied: bool) -> LlamaConfig:
+def _config(file: GgufFile) -> LlamaConfig:
+    metadata, tensors = file.metadata, file.tensors
     architecture = metadata.get("general.architecture")
     if architecture != "llama":
         raise StageError(
@@ -69,6 +104,16 @@ def _config(metadata: dict[str, Any], tied: bool) -> LlamaConfig:
         )
     value = {key.removeprefix("llama."): item for key, item in metadata.items() if key.startswith("llama.")}
     heads = value["attention.head_count"]
+    head_dim = value.get("attention.key_length", value["embedding_length"] // heads)
+    problems = [f"{key} is {item}" for key, item in value.items() if not _is_carried(key, item)]
+    for key in ("rope.dimension_count", "attention.value_length"):
+        if (said := value.get(key, head_dim)) != head_dim:
+            problems.append(f"{key} is {said}, where a head has {head_dim}")
+    if problems:
+        raise StageError(
+            f"the GGUF says of its model what a folder in Hugging Face format has no place for: {'; '.join(problems)}",
+            "take the model from Hugging Face instead",
+        )
     return LlamaConfig(
         architectures=["LlamaForCausalLM"],
         vocab_size=len(metadata["tokenizer.ggml.tokens"]),
@@ -77,17 +122,59 @@ def _config(metadata: dict[str, Any], tied: bool) -> LlamaConfig:
         num_hidden_layers=value["block_count"],
         num_attention_heads=heads,
         num_key_value_heads=value.get("attention.head_count_kv", heads),
-        head_dim=value.get("rope.dimension_count", value["embedding_length"] // heads),
+        head_dim=head_dim,
         max_position_embeddings=value["context_length"],
         # float32 in the file: 1e-5 comes out as 9.99999974e-06
         rms_norm_eps=float(f"{value['attention.layer_norm_rms_epsilon']:.4g}"),
-        rope_parameters={"rope_type": "default", "rope_theta": value.get("rope.freq_base", 10000.0)},
-        tie_word_embeddings=tied,
+        rope_parameters=_rope(file, value, head_dim),
+        attention_bias="blk.0.attn_q.bias" in tensors,
+        mlp_bias="blk.0.ffn_up.bias" in tensors,
+        tie_word_embeddings="output.weight" not in tensors,
         bos_token_id=metadata.get("tokenizer.ggml.bos_token_id"),
         eos_token_id=metadata.get("tokenizer.ggml.eos_token_id"),
         pad_token_id=metadata.get("tokenizer.ggml.padding_token_id"),
         dtype=DTYPE,
     )
+
+
+def _is_carried(key: str, value: Any) -> bool:
+    """Whether a line of metadata about the model is in the config, or says nothing of what the model computes."""
+    return key in CARRIED or (key.startswith("expert_") and value == 0)
+
+
+def _rope(file: GgufFile, value: dict[str, Any], head_dim: int) -> dict[str, Any]:
+    """Rotary embedding and its scaling, in the words of Transformers."""
+    theta = value.get("rope.freq_base", 10000.0)
+    if ROPE_FACTORS in file.tensors:
+        return _llama_3_rope(np.array(file.load(ROPE_FACTORS)), theta, head_dim)
+    # The older name of the factor goes with the linear kind only.
+    kind = value.get("rope.scaling.type", "linear" if "rope.scale_linear" in value else "none")
+    factor = float(value.get("rope.scaling.factor", value.get("rope.scale_linear", 1.0)))
+    if kind == "none" or factor in (0.0, 1.0):
+        return {"rope_type": "default", "rope_theta": theta}
+    scaled = {"rope_type": kind, "rope_theta": theta, "factor": factor}
+    if kind == "yarn":
+        trained = value.get("rope.scaling.original_context_length", value["context_length"])
+        named = {key: value[f"rope.scaling.{name}"] for name, key in YARN.items() if f"rope.scaling.{name}" in value}
+        return {**scaled, "original_max_position_embeddings": trained, **named}
+    if kind != "linear":
+        raise StageError(f"the GGUF scales RoPE by {kind}, which is not known here", "take the model from Hugging Face")
+    return scaled
+
+
+def _llama_3_rope(factors: np.ndarray, theta: float, head_dim: int) -> dict[str, Any]:
+    """Llama 3.1's scaling, of which a GGUF keeps only a factor for every frequency: the settings that give those."""
+    settings = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+    scaled = {"rope_type": "llama3", "rope_theta": theta, "factor": float(factors.max()), **settings}
+    plain = 1.0 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
+    config = LlamaConfig(hidden_size=head_dim, num_attention_heads=1, head_dim=head_dim, rope_parameters=scaled)
+    frequencies, _ = ROPE_INIT_FUNCTIONS["llama3"](config, torch.device("cpu"))
+    if len(factors) != len(plain) or not torch.allclose(plain / frequencies, torch.from_numpy(factors), rtol=1e-4):
+        raise StageError(
+            f"the GGUF's {ROPE_FACTORS} are none that Llama 3.1's scaling gives, which is the only one known here",
+            "take the model from Hugging Face instead",
+        )
+    return scaled
 
 
 def _target(name: str) -> tuple[str, str]:

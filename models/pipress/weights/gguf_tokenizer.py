@@ -7,7 +7,7 @@ model learned.
 
 from typing import Any
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from pipress.errors import StageError
@@ -21,13 +21,16 @@ LLAMA_3_SPLIT = (
 )
 
 
+LLAMA_3 = ("llama-bpe", "llama3", "llama-v3")
+
+
 def _pre_tokenizer(name: str) -> pre_tokenizers.PreTokenizer:
     if name in ("gpt-2", "default"):
         return pre_tokenizers.ByteLevel(add_prefix_space=False)
     if name == "smollm":
         digits = pre_tokenizers.Digits(individual_digits=True)
         return pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    if name in ("llama-bpe", "llama3", "llama-v3"):
+    if name in LLAMA_3:
         split = pre_tokenizers.Split(Regex(LLAMA_3_SPLIT), behavior="isolated")
         byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
         return pre_tokenizers.Sequence([split, byte_level])
@@ -48,7 +51,8 @@ def build_tokenizer(metadata: dict[str, Any]) -> PreTrainedTokenizerFast:
     tokens: list[str] = metadata["tokenizer.ggml.tokens"]
     merges = [tuple(merge.split(" ", 1)) for merge in metadata["tokenizer.ggml.merges"]]
     tokenizer = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=merges))
-    tokenizer.pre_tokenizer = _pre_tokenizer(metadata.get("tokenizer.ggml.pre", "default"))
+    pre = metadata.get("tokenizer.ggml.pre", "default")
+    tokenizer.pre_tokenizer = _pre_tokenizer(pre)
     tokenizer.decoder = decoders.ByteLevel()
     types = metadata.get("tokenizer.ggml.token_type", [])
     special = [token for token, type_ in zip(tokens, types, strict=False) if type_ in (CONTROL, USER_DEFINED)]
@@ -58,6 +62,11 @@ def build_tokenizer(metadata: dict[str, Any]) -> PreTrainedTokenizerFast:
         index = metadata.get(f"tokenizer.ggml.{role}_token_id")
         return None if index is None else tokens[index]
 
+    # Where the file does not say it, llama.cpp goes by the pre-tokenizer.
+    if metadata.get("tokenizer.ggml.add_bos_token", pre in LLAMA_3) and (bos := named("bos")) is not None:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{bos} $A", special_tokens=[(bos, metadata["tokenizer.ggml.bos_token_id"])]
+        )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=named("bos"),

@@ -6,10 +6,12 @@ from typing import Any
 
 from pipress.errors import StageError
 from pipress.spec import Metrics
-from pipress.weights.files import read_config
+from pipress.weights.files import read_config, rope_of
 
-# A string in a GGUF is its length in 8 bytes and its text; the type of a token takes 4.
-STRING_BYTES, TOKEN_TYPE_BYTES = 8, 4
+# What Transformers takes where config.json says nothing.
+LLAMA_CONTEXT = 2048
+# A string in a GGUF is its length in 8 bytes and its text; the type of a token takes 4, as does its score.
+STRING_BYTES, TOKEN_TYPE_BYTES, SCORE_BYTES = 8, 4, 4
 
 
 def read_shape(folder: Path) -> Metrics:
@@ -25,6 +27,7 @@ def read_shape(folder: Path) -> Metrics:
         "vocabulary": config["vocab_size"],
         "tied": config.get("tie_word_embeddings", False),
         "tokenizerBytes": _tokenizer_bytes(folder, config["vocab_size"]),
+        "trainedContext": trained_context(config),
     }
 
 
@@ -35,6 +38,7 @@ def check_shape(config: dict[str, Any], expected: dict[str, Any]) -> None:
         "num_key_value_heads": _kv_heads(config),
         "head_dim": _head_dim(config),
         "tie_word_embeddings": config.get("tie_word_embeddings", False),
+        "max_position_embeddings": trained_context(config),
     }
     wrong = [
         f"{name} is {actual.get(name)}, not {wanted}" for name, wanted in expected.items() if actual.get(name) != wanted
@@ -46,6 +50,18 @@ def check_shape(config: dict[str, Any], expected: dict[str, Any]) -> None:
         )
 
 
+def trained_context(config: dict[str, Any]) -> int:
+    """Tokens that the model was trained to look back on, RoPE scaling included.
+
+    `linear` and `yarn` stretch the length that they were applied to; `llama3` says the stretched one already.
+    """
+    rope = rope_of(config)
+    context = config.get("max_position_embeddings", LLAMA_CONTEXT)
+    if rope["rope_type"] == "yarn" and "original_max_position_embeddings" in rope:
+        context = rope["original_max_position_embeddings"]
+    return round(context * rope.get("factor", 1)) if rope["rope_type"] in ("linear", "yarn") else context
+
+
 def _kv_heads(config: dict[str, Any]) -> int:
     return config.get("num_key_value_heads") or config["num_attention_heads"]
 
@@ -55,13 +71,16 @@ def _head_dim(config: dict[str, Any]) -> int:
 
 
 def _tokenizer_bytes(folder: Path, vocabulary: int) -> int:
-    """Tokens, their types and merges; for a tokenizer of another kind than BPE, its tokens alone."""
+    """Tokens, their types and merges; SentencePiece has scores in the place of merges."""
     path = folder / "tokenizer.json"
     document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     model = document.get("model", {})
     vocab = model.get("vocab", {})
     tokens = {*(vocab if isinstance(vocab, dict) else (entry[0] for entry in vocab))}
     tokens |= {token["content"] for token in document.get("added_tokens", [])}
-    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model.get("merges", [])]
+    scored = (folder / "tokenizer.model").is_file()
+    listed = [] if scored else model.get("merges", [])
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in listed]
     texts = sum(len(text.encode()) for text in (*tokens, *merges))
-    return texts + STRING_BYTES * (max(vocabulary, len(tokens)) + len(merges)) + TOKEN_TYPE_BYTES * vocabulary
+    each = TOKEN_TYPE_BYTES + (SCORE_BYTES if scored else 0)
+    return texts + STRING_BYTES * (max(vocabulary, len(tokens)) + len(merges)) + each * vocabulary

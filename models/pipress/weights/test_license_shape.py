@@ -9,7 +9,7 @@ import pytest
 from pipress.errors import StageError
 from pipress.validation import check_params
 from pipress.weights.license import carry_license, read_license, write_license
-from pipress.weights.shape import check_shape, read_shape
+from pipress.weights.shape import check_shape, read_shape, trained_context
 
 CONFIG = {
     "model_type": "llama",
@@ -37,6 +37,39 @@ def test_the_shape_says_what_the_tokenizer_takes_in_a_gguf(tmp_path: Path) -> No
     # tokens of 1, 2 and 3 bytes, merges of 3 and 4, each with its length; three token types
     assert shape["tokenizerBytes"] == 6 + 7 + 5 * 8 + 3 * 4
     assert shape["headDim"] == 2 and shape["tied"] is False
+
+
+def test_a_sentencepiece_tokenizer_has_scores_and_no_merges_in_a_gguf(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.model").touch()
+    model = {"vocab": {"a": 0, "bc": 1, "d": 2}, "merges": ["a a"]}
+    assert read_shape(folder_with(tmp_path, model=model))["tokenizerBytes"] == 4 + 3 * (8 + 4 + 4)
+
+
+@pytest.mark.parametrize(
+    ("config", "context"),
+    [
+        ({}, 2048),
+        ({"max_position_embeddings": 4096}, 4096),
+        ({"max_position_embeddings": 4096, "rope_scaling": {"type": "linear", "factor": 8.0}}, 32768),
+        (
+            {
+                "max_position_embeddings": 131072,
+                "rope_parameters": {"rope_type": "yarn", "factor": 32, "original_max_position_embeddings": 4096},
+            },
+            131072,
+        ),
+        (
+            {
+                "max_position_embeddings": 131072,
+                "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 8192},
+            },
+            131072,
+        ),
+    ],
+)
+def test_the_context_that_a_model_was_trained_for_counts_rope_scaling(config: dict[str, Any], context: int) -> None:
+    assert trained_context(config) == context
+    check_shape(CONFIG | config, {"max_position_embeddings": context})
 
 
 def test_a_model_that_is_not_what_the_recipe_says_is_refused_with_every_difference() -> None:

@@ -1,5 +1,6 @@
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import gguf
@@ -16,6 +17,7 @@ from pipress.weights.folder import check_loads, load_model, load_tokenizer
 from pipress.weights.from_gguf import NAMES, is_gguf, unpack_gguf
 from pipress.weights.gguf_reader import GgufFile
 from pipress.weights.packing import pack, sample, spread
+from pipress.weights.shape import trained_context
 
 
 @pytest.fixture
@@ -80,8 +82,13 @@ def test_text_is_packed_without_padding(tiny_model: Path) -> None:
     assert spread(torch.arange(10)[:, None], 3).flatten().tolist() == [0, 4, 9]
 
 
-def write_gguf(path: Path, source: Path, architecture: str = "llama") -> dict[str, torch.Tensor]:
-    """A GGUF of the tiny model as llama.cpp's converter lays it out (rotary rows interleaved), q8_0 for matrices."""
+def write_gguf(
+    path: Path, source: Path, architecture: str = "llama", add: Callable[[gguf.GGUFWriter], None] = lambda writer: None
+) -> dict[str, torch.Tensor]:
+    """A GGUF of the tiny model as llama.cpp's converter lays it out (rotary rows interleaved), q8_0 for matrices.
+
+    add: puts more into it.
+    """
     model = LlamaForCausalLM.from_pretrained(source)
     config, tokenizer = model.config, load_tokenizer(source)
     writer = gguf.GGUFWriter(path, architecture)
@@ -100,6 +107,7 @@ def write_gguf(path: Path, source: Path, architecture: str = "llama") -> dict[st
     writer.add_token_types([3 if token == "<|end|>" else 1 for token in tokens])
     writer.add_token_merges(["a b"])
     writer.add_eos_token_id(len(tokens) - 1)
+    add(writer)
     weights = {name: tensor for name, tensor in model.state_dict().items() if name != "lm_head.weight"}
     parts = {hugging_face: ours for ours, hugging_face in NAMES.items()}
     for name, tensor in weights.items():
@@ -162,6 +170,94 @@ def test_a_gguf_of_another_architecture_is_refused(tiny_model: Path, tmp_path: P
     write_gguf(tmp_path / "m.gguf", tiny_model, "qwen3")
     with pytest.raises(StageError, match="of the architecture qwen3"):
         unpack_gguf(tmp_path / "m.gguf", tmp_path)
+
+
+def unpacked(tiny_model: Path, tmp_path: Path, add: Callable[[gguf.GGUFWriter], None]) -> Path:
+    write_gguf(tmp_path / "m.gguf", tiny_model, add=add)
+    (tmp_path / "out").mkdir()
+    unpack_gguf(tmp_path / "m.gguf", tmp_path / "out")
+    return tmp_path / "out"
+
+
+def test_a_part_of_a_gguf_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"m.gguf is one of 3 parts of a GGUF — .*llama-gguf-split --merge"):
+        unpacked(tiny_model, tmp_path, lambda writer: writer.add_uint16("split.count", 3))
+
+
+def test_linear_rope_scaling_is_kept(tiny_model: Path, tmp_path: Path) -> None:
+    def add(writer: gguf.GGUFWriter) -> None:
+        writer.add_rope_freq_base(20000.0)
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(4.0)
+
+    config = read_config(unpacked(tiny_model, tmp_path, add))
+    assert config["rope_parameters"] == {"rope_type": "linear", "rope_theta": 20000.0, "factor": 4.0}
+    assert trained_context(config) == 4 * 256
+
+
+def test_yarn_is_kept(tiny_model: Path, tmp_path: Path) -> None:
+    def add(writer: gguf.GGUFWriter) -> None:
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(8.0)
+        writer.add_rope_scaling_orig_ctx_len(32)
+        writer.add_rope_scaling_yarn_beta_fast(16.0)
+
+    config = read_config(unpacked(tiny_model, tmp_path, add))
+    rope = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 32, "beta_fast": 16.0}
+    assert config["rope_parameters"] == rope | {"rope_theta": 10000.0}
+
+
+def llama_3_factors(factor: float, theta: float = 10000.0) -> np.ndarray:
+    """What the converter writes for Llama 3.1's scaling of heads of 16."""
+    factors = []
+    for frequency in 1 / theta ** (np.arange(0, 16, 2) / 16):
+        wavelength = 2 * np.pi / frequency
+        smooth = np.clip((8192 / wavelength - 1) / 3, 0, 1)
+        factors.append(1 / ((1 - smooth) / factor + smooth))
+    return np.array(factors, np.float32)
+
+
+def test_the_scaling_of_llama_3_is_kept_and_another_by_factors_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    def add(writer: gguf.GGUFWriter) -> None:
+        writer.add_rope_freq_base(5e5)
+        writer.add_tensor("rope_freqs.weight", llama_3_factors(32.0, 5e5))
+
+    out = unpacked(tiny_model, tmp_path, add)
+    rope = read_config(out)["rope_parameters"]
+    assert (rope["rope_type"], rope["rope_theta"], rope["factor"]) == ("llama3", 5e5, 32.0)
+    check_loads(out)
+    other = np.arange(1, 9, dtype=np.float32)
+    write_gguf(tmp_path / "m.gguf", tiny_model, add=lambda writer: writer.add_tensor("rope_freqs.weight", other))
+    with pytest.raises(StageError, match=r"rope_freqs.weight are none that Llama 3.1's scaling gives"):
+        unpack_gguf(tmp_path / "m.gguf", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("llama.attention.scale", 0.5, "attention.scale is 0.5"),
+        ("llama.rope.dimension_count", 8, "rope.dimension_count is 8, where a head has 16"),
+        ("llama.expert_count", 8, "expert_count is 8"),
+    ],
+)
+def test_what_a_folder_cannot_say_of_a_model_is_refused(
+    tiny_model: Path, tmp_path: Path, name: str, value: float, told: str
+) -> None:
+    def add(writer: gguf.GGUFWriter) -> None:
+        writer.add_float32(name, value) if isinstance(value, float) else writer.add_uint32(name, value)
+
+    with pytest.raises(StageError, match=f"the GGUF says of its model what a folder .* no place for: {told}"):
+        unpacked(tiny_model, tmp_path, add)
+
+
+@pytest.mark.parametrize("adds", [True, False])
+def test_whether_text_begins_with_a_token_of_its_own_is_kept(tiny_model: Path, tmp_path: Path, adds: bool) -> None:
+    def add(writer: gguf.GGUFWriter) -> None:
+        writer.add_bos_token_id(256)
+        writer.add_add_bos_token(adds)
+
+    out = unpacked(tiny_model, tmp_path, add)
+    assert (load_tokenizer(out)("a").input_ids[0] == 256) is adds
 
 
 @pytest.mark.parametrize("share", [0.001, 0.3, 0.99])

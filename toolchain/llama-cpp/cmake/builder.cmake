@@ -1,4 +1,4 @@
-# What the builder's tools are built with: cheaper, to their last line, and with one program more. Read right after
+# What the builder's tools are built with: cheaper, to their last line, and with two programs more. Read right after
 # upstream's project() call.
 
 include(${CMAKE_CURRENT_LIST_DIR}/build-less.cmake)
@@ -19,6 +19,14 @@ function(pipress_server_flags)
   target_compile_options(pipress-server-flags PRIVATE -O0)
 endfunction()
 
+function(pipress_vocabulary)
+  # Prints what llama-server makes of a model's vocabulary and chat template.
+  add_executable(pipress-vocabulary EXCLUDE_FROM_ALL ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/vocabulary.cpp)
+  target_link_libraries(pipress-vocabulary PRIVATE llama-common)
+  target_compile_features(pipress-vocabulary PRIVATE cxx_std_17)
+  target_compile_options(pipress-vocabulary PRIVATE -O0)
+endfunction()
+
 function(pipress_flush_logs)
   foreach(target llama-quantize llama-imatrix llama-perplexity llama-bench)
     target_sources(${target} PRIVATE ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/flush-log.cpp)
@@ -28,4 +36,5 @@ function(pipress_flush_logs)
 endfunction()
 
 cmake_language(DEFER CALL pipress_server_flags)
+cmake_language(DEFER CALL pipress_vocabulary)
 cmake_language(DEFER CALL pipress_flush_logs)

@@ -1,0 +1,26 @@
+"""Hugging Face's format to GGUF, by llama.cpp's own converter."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pipress.programs import run_program
+
+
+def convert_folder(
+    script: Path,
+    folder: Path,
+    target: Path,
+    options: list[str],
+    on_line: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Runs the converter on a model folder. Raises StageError with the converter's own reason where it fails.
+
+    options: what it is told beside folder and target, e.g. `["--outtype", "f16"]`.
+    """
+    run_program(
+        [sys.executable, script, folder, "--outfile", target, *options],
+        on_line,
+        # The converter belongs to the gguf package of its own tree.
+        env={"PYTHONPATH": str(script.parent / "gguf-py")},
+    )
