@@ -1,4 +1,4 @@
-import type { Problem } from "../../../common/user-error.ts";
+import { type Problem, UserError } from "../../../common/user-error.ts";
 
 /**
  * Something that was found before anything runs. An error keeps an `up` from its end, a warning is better put right, and a
@@ -12,4 +12,18 @@ export interface Finding extends Problem {
 export function parseFinding(level: Finding["level"], where: string, text: string): Finding {
   const [what = "", ...remedy] = text.trim().split(" — ");
   return { level, where, what, ...(remedy.length > 0 && { remedy: remedy.join(" — ") }) };
+}
+
+/** Does a part of a look; where it is the user's own mistake that keeps it from its end, every problem becomes an error in `found`. */
+export async function attempt<Result>(
+  found: Finding[],
+  work: () => Result | Promise<Result>,
+): Promise<Result | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    found.push(...error.problems.map((problem) => ({ level: "error" as const, ...problem })));
+    return undefined;
+  }
 }

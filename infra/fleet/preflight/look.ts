@@ -54,7 +54,8 @@ async function lookAt(
   const { name } = host;
   try {
     const run = { playbook: "ansible/preflight.yml", host, vars, concurrency, check: true };
-    const { problems, remarks, ...facts } = (await runOnHost(run, log, signal)).results as unknown as Reported;
+    const { problems, remarks, ...facts } = (await runOnHost(run, log, signal))
+      .results as unknown as Reported;
     return [
       ...problems.map((text) => parseFinding("error", name, text)),
       ...remarks.map((text) => parseFinding("warning", name, text)),

@@ -59,7 +59,8 @@ async function look(given: Props, { log, signal, name: where }: Call): Promise<P
     {
       where,
       what: `${count} not ready for a release where ${maxFailures} may be; no further stage was started`,
-      remedy: "put it right and run `pulumi up` again; `./pipress doctor` looks at all hosts and runs nothing",
+      remedy:
+        "put it right and run `pulumi up` again; `./pipress doctor` looks at all hosts and runs nothing",
     },
   ]);
 }
