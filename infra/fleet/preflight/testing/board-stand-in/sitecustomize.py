@@ -1,4 +1,4 @@
-"""Stand-in for a board: Python on a test's host says that it runs on a Raspberry Pi 4 with systemd, where it reads facts."""
+"""Stand-in for a board: Python on a test's host reads there that it is a Raspberry Pi 4 with systemd."""
 
 import platform
 from pathlib import Path
