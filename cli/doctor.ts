@@ -1,5 +1,6 @@
 import { loadFleet } from "../infra/config/fleet.ts";
 import type { HostConfig } from "../infra/config/hosts.ts";
+import type { StackConfig } from "../infra/config/schema.ts";
 import { resolveServer } from "../infra/config/server-settings.ts";
 import { UserError } from "../common/user-error.ts";
 import { closeConnections } from "../infra/ansible/run.ts";
@@ -9,8 +10,8 @@ import { attempt, type Finding } from "../infra/fleet/preflight/finding.ts";
 import {
   type HostFindings,
   isError,
+  lookAtBalancer,
   lookAtHosts,
-  type LookedAt,
   unfitHosts,
 } from "../infra/fleet/preflight/look.ts";
 import { formatFindings } from "../infra/fleet/preflight/table.ts";
@@ -97,7 +98,7 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
       expectRelease(plan, prediction, toolchain, host.server),
       toolchain,
     );
-  const looks = await lookAtFleet(fleet, varsOf, config.rollout.concurrency, signal);
+  const looks = await lookAtFleet(fleet, varsOf, config, signal);
   const allowed = failuresAllowed(config.rollout.maxFailures, fleet.length);
   return {
     findings: [...found, ...looks.flatMap(({ findings }) => findings)],
@@ -109,11 +110,11 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
 async function lookAtFleet(
   fleet: readonly HostConfig[],
   varsOf: (host: HostConfig) => Record<string, unknown>,
-  concurrency: number,
+  { endpoint, rollout }: StackConfig,
   signal: AbortSignal,
 ): Promise<HostFindings[]> {
   const absent: HostFindings[] = [];
-  const present: LookedAt[] = [];
+  const present = lookAtBalancer(endpoint);
   for (const config of fleet) {
     const { name, unreachable } = config;
     if ("virtual" in config && !(await read(name))?.running) {
@@ -124,7 +125,7 @@ async function lookAtFleet(
   }
   console.error(`doctor: looking at ${present.length} ${present.length === 1 ? "host" : "hosts"}`);
   const log = { status: () => undefined, warn: (message: string) => void console.error(message) };
-  return [...absent, ...(await lookAtHosts(present, concurrency, log, signal))];
+  return [...absent, ...(await lookAtHosts(present, rollout.concurrency, log, signal))];
 }
 
 /** @throws UserError where an `up` would find no stack, or could not read its state */

@@ -60,7 +60,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
         ).buildPart({ aws, plan, prediction, store: store.url, huggingFaceToken });
   const hosts = fleet.map((host) => makeHost(host, furtherPorts(config, host.name), toolchain));
   const expected = (settings: ServerSettings) => expectRelease(plan, prediction, toolchain, settings);
-  const preflight = makePreflight({ hosts, plan, expected, steps: config.rollout, toolchain });
+  const preflight = makePreflight({ hosts, plan, expected, config, toolchain });
   const after = (stage: PlannedStage) => (preflight && isLong(stage, prediction) ? [preflight] : []);
   const results = await declareStages(plan, builder, storeName, after);
   const quantized = resultOf(results, "quantize");

@@ -72,6 +72,16 @@ describe.skipIf(sshdMissing)(`a look at hosts on loopback${missing}`, { timeout:
     expect(error?.remedy).toMatch(/free some space/);
   });
 
+  test("asks a host that gets no release for no more than Python and sudo", async () => {
+    const [balancer, locked] = await look(
+      ...[hosts.good, hosts.locked].map((host) => ({ host, vars: {}, unreachable: "fail" as const })),
+    );
+    expect(balancer?.findings).toEqual([
+      { level: "note", where: "pi-1", what: "answers, and its user may use sudo" },
+    ]);
+    expect(locked?.findings).toMatchObject([{ level: "error" }]);
+  });
+
   test("takes a host that may be off for no error, and one with another key for one all the same", async () => {
     const looks = await look(
       lookedAt(hosts.off, { unreachable: "skip" }),

@@ -4,13 +4,14 @@ import type { Machine } from "../../ssh/machine.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { formatBytes } from "../../../common/units.ts";
 import type { ResourceLog } from "../../plugin/handler.ts";
+import type { EndpointConfig } from "../endpoint.ts";
 import { runOnHost } from "../rollout/playbook-resource.ts";
 import { type Finding, parseFinding } from "./finding.ts";
 
 /** A host that is looked at. */
 export interface LookedAt {
   host: Machine;
-  /** What the release there will be, as variables of the role preflight; `lookVars` makes them. */
+  /** What the release there will be, as variables of the role preflight; `lookVars` makes them. None: it gets no release. */
   vars: Record<string, unknown>;
   /** What it means that the host does not answer: an error, or one that is left for the next `up`. */
   unreachable: "skip" | "fail";
@@ -22,7 +23,7 @@ export interface HostFindings {
   findings: Finding[];
 }
 
-/** What `ansible/preflight.yml` reports. */
+/** What `ansible/preflight.yml` reports of a host that is to get a release. */
 interface Reported {
   problems: string[];
   remarks: string[];
@@ -54,8 +55,8 @@ async function lookAt(
   const { name } = host;
   try {
     const run = { playbook: "ansible/preflight.yml", host, vars, concurrency, check: true };
-    const { problems, remarks, ...facts } = (await runOnHost(run, log, signal))
-      .results as unknown as Reported;
+    const { results } = await runOnHost(run, log, signal);
+    const { problems = [], remarks = [], ...facts } = results as Partial<Reported>;
     return [
       ...problems.map((text) => parseFinding("error", name, text)),
       ...remarks.map((text) => parseFinding("warning", name, text)),
@@ -71,7 +72,8 @@ async function lookAt(
   }
 }
 
-function describeHost({ model, memoryBytes, diskFreeBytes }: Omit<Reported, "problems" | "remarks">): string {
+function describeHost({ model, memoryBytes = 0, diskFreeBytes = 0 }: Partial<Reported>): string {
+  if (model === undefined) return "answers, and its user may use sudo";
   return `${model}, ${formatBytes(memoryBytes)} of memory, ${formatBytes(diskFreeBytes)} of disk free`;
 }
 
@@ -82,4 +84,10 @@ export function unfitHosts(looks: readonly HostFindings[]): string[] {
 
 export function isError({ level }: Finding): boolean {
   return level === "error";
+}
+
+/** The host of the endpoint, where it is none of the fleet. */
+export function lookAtBalancer(endpoint: EndpointConfig | undefined): LookedAt[] {
+  if (typeof endpoint?.host !== "object") return [];
+  return [{ host: endpoint.host, vars: {}, unreachable: "fail" }];
 }

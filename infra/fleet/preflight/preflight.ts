@@ -1,12 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Toolchain } from "../../../toolchain/toolchain.ts";
-import type { RolloutConfig } from "../../config/rollout-schema.ts";
+import type { StackConfig } from "../../config/schema.ts";
 import type { ServerSettings } from "../../config/server-settings.ts";
 import type { Prediction } from "../../prediction/predict.ts";
 import type { PlannedStage } from "../../stage/planned.ts";
 import type { Host } from "../host.ts";
 import { failuresAllowed } from "../rollout/waves.ts";
 import { type ExpectedRelease, lookVars } from "./expected-release.ts";
+import { lookAtBalancer } from "./look.ts";
 import type { PreflightArgs } from "./preflight-resource.ts";
 
 /** A look at all hosts, before stages make for hours what a host then cannot take. It changes nothing there. */
@@ -22,7 +23,7 @@ export interface FleetPreflight {
   plan: readonly PlannedStage[];
   /** What is known of the release before it is made, under a host's settings. */
   expected: (settings: ServerSettings) => ExpectedRelease;
-  steps: RolloutConfig;
+  config: Pick<StackConfig, "endpoint" | "rollout">;
   toolchain: Toolchain;
 }
 
@@ -31,20 +32,23 @@ export function makePreflight({
   hosts,
   plan,
   expected,
-  steps,
+  config: { endpoint, rollout },
   toolchain,
 }: FleetPreflight): Preflight | undefined {
   if (hosts.length === 0) return undefined;
   const missing = plan.filter(({ artifact }) => artifact === undefined);
   return new Preflight("preflight", {
     stages: Object.fromEntries(missing.map(({ name, key }) => [name, key])),
-    hosts: hosts.map((host) => ({
-      host: host.connection,
-      vars: lookVars(host, expected(host.server), toolchain),
-      unreachable: host.unreachable,
-    })),
-    maxFailures: failuresAllowed(steps.maxFailures, hosts.length),
-    concurrency: steps.concurrency,
+    hosts: [
+      ...hosts.map((host) => ({
+        host: host.connection,
+        vars: lookVars(host, expected(host.server), toolchain),
+        unreachable: host.unreachable,
+      })),
+      ...lookAtBalancer(endpoint),
+    ],
+    maxFailures: failuresAllowed(rollout.maxFailures, hosts.length),
+    concurrency: rollout.concurrency,
   });
 }
 
