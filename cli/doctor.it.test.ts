@@ -10,14 +10,10 @@ import { parse, stringify } from "yaml";
 import { cacheDir, repoRoot } from "../common/paths.ts";
 import type { Finding } from "../infra/fleet/preflight/finding.ts";
 import { startHosts, type TestHosts } from "../infra/fleet/preflight/testing/hosts.ts";
-import { planRecipe } from "../infra/prediction/forecast.ts";
-import { smolLM2 } from "../infra/prediction/testing/shapes.ts";
-import { loadRecipe } from "../infra/recipe/recipe.ts";
 import type { Machine } from "../infra/ssh/machine.ts";
 import { sshdMissing } from "../infra/ssh/testing/sshd.ts";
-import { FileStore } from "../infra/store/file-store.ts";
 import { chosenEngine } from "../toolchain/engine/index.ts";
-import { readToolchain, toolchainIsCurrent } from "../toolchain/toolchain.ts";
+import { toolchainIsCurrent } from "../toolchain/toolchain.ts";
 
 const isBootstrapped = chosenEngine(cacheDir()) !== undefined && toolchainIsCurrent();
 const missing =
@@ -40,9 +36,6 @@ describe.skipIf(missing)(`doctor${missing ? ` (skipped: ${missing})` : ""}`, { t
     mkdirSync(join(data, "state"), { recursive: true });
     hosts = await startHosts();
     writeRecipe();
-    configure([hosts.good]);
-    // The stack is called dev, as its file beside the program exists already.
-    await pipress("pulumi", "stack", "init", "dev", "--no-select", "--non-interactive");
   }, 120_000);
   afterAll(async () => {
     await hosts.remove();
@@ -71,34 +64,14 @@ describe.skipIf(missing)(`doctor${missing ? ` (skipped: ${missing})` : ""}`, { t
     execa(join(repoRoot, "pipress"), args, { env, reject: false, all: true, cwd: folder });
   const onStack = (verb: string, ...args: string[]) =>
     pipress(verb, "--stack", "dev", "--config-file", configFile, ...args);
-  const up = () => onStack("up", "--yes", "--skip-preview", "--", "--non-interactive", "--color", "never");
 
   /** Names of the resources that a preview would touch, each with what would become of it. */
   async function preview(): Promise<string[]> {
-    const { stdout, all } = await onStack("preview", "--json", "--", "--non-interactive");
-    const { steps } = JSON.parse(stdout || all) as { steps: { op: string; urn: string }[] };
+    const { stdout } = await onStack("preview", "--json", "--", "--non-interactive");
+    const { steps } = JSON.parse(stdout) as { steps: { op: string; urn: string }[] };
     return steps
       .filter(({ op }) => op !== "same")
       .map(({ op, urn }) => `${op} ${urn.split("::").at(-1) ?? ""}`);
-  }
-
-  /** Puts a manifest of every stage into the store. */
-  async function makeArtifacts(): Promise<void> {
-    const store = new FileStore(pathToFileURL(join(data, "store")).href);
-    for (const { key, stage, name, params, inputKeys } of await planRecipe(
-      loadRecipe(recipeFile),
-      store,
-      readToolchain(),
-    )) {
-      const manifest = {
-        ...{ schema: 1, key, stage, name, run: "made-up", params, inputs: inputKeys },
-        ...{ metrics: stage === "fetch" ? smolLM2 : {} },
-        ...{ files: { "model.gguf": { sha256: "e".repeat(64), bytes: 1 } }, toolVersions: {} },
-        ...{ createdAt: "2026-01-01T00:00:00+00:00", seconds: 1, costUsd: 0 },
-      };
-      mkdirSync(store.locate(key), { recursive: true });
-      writeFileSync(join(store.locate(key), "manifest.json"), JSON.stringify(manifest));
-    }
   }
 
   it("shows all that is wrong with all hosts, and ends with 1", async () => {
@@ -106,6 +79,7 @@ describe.skipIf(missing)(`doctor${missing ? ` (skipped: ${missing})` : ""}`, { t
     configure([good, off, impostor, locked]);
     const { exitCode, stdout } = await onStack("doctor");
     expect(stdout).toMatch(/^this machine +note +\d+ cores?, .* of disk free; \d+ of \d+ stages will run/m);
+    expect(stdout).toMatch(/^stack dev +error +is not there yet *\n +→ `.\/pipress pulumi stack init dev`/m);
     expect(stdout).toMatch(/^pi-1 +note +Raspberry Pi 4 Model B Rev 1.4, /m);
     expect(stdout).toMatch(/^pi-2 +error +unreachable: nothing listens on 127.0.0.1:\d+ *\n +→ start sshd/m);
     expect(stdout).toMatch(/^pi-3 +error +wrong host key: expected SHA256:/m);
@@ -115,6 +89,8 @@ describe.skipIf(missing)(`doctor${missing ? ` (skipped: ${missing})` : ""}`, { t
   });
 
   it("ends with 0 where nothing stops an up, and says so as JSON too", async () => {
+    // The stack is called dev, as its file beside the program exists already.
+    await pipress("pulumi", "stack", "init", "dev", "--no-select", "--non-interactive");
     configure([hosts.good, hosts.off], { rollout: { unreachable: "skip" } });
     const { exitCode, stdout } = await onStack("doctor", "--json");
     const { stopsUp, findings } = JSON.parse(stdout) as { stopsUp: boolean; findings: Finding[] };
@@ -122,28 +98,11 @@ describe.skipIf(missing)(`doctor${missing ? ` (skipped: ${missing})` : ""}`, { t
     expect(findings.filter(({ where }) => where === "pi-2").map(({ level }) => level)).toEqual(["warning"]);
   });
 
-  it("takes what is wrong with stack, passphrase and configuration for findings", async () => {
-    configure([hosts.good], { store: "file:///proc/nowhere" });
-    const other = { ...env, PULUMI_CONFIG_PASSPHRASE: "another" };
-    const args = ["doctor", "--stack", "dev", "--config-file", configFile];
-    const refused = await execa(join(repoRoot, "pipress"), args, { env: other, reject: false });
-    expect(refused.stdout).toMatch(/^stack dev +error .*the passphrase is another one/m);
-    expect(refused.stdout).toMatch(
-      /^this machine +error +the store file:\/\/\/proc\/nowhere cannot be written/m,
-    );
-    expect(refused.stdout).toMatch(/^pi-1 +note/m);
-    expect(refused.exitCode).toBe(1);
-    configure([{ ...hosts.good, port: 0 }]);
-    const { exitCode, stdout } = await onStack("doctor");
-    expect(stdout).toMatch(/^pipress:hosts\[0\].port +error +must be a port/m);
-    expect(exitCode).toBe(1);
-  });
-
   it("an up is stopped by all errors of all hosts before a stage starts", async () => {
     const { good, off, impostor } = hosts;
     configure([good, off, impostor]);
     expect(await preview()).toContain("create preflight");
-    const { exitCode, all } = await up();
+    const { exitCode, all } = await onStack("up", "--yes", "--skip-preview", "--", "--color", "never");
     expect(exitCode).not.toBe(0);
     expect(all).toMatch(/pi-2: unreachable: nothing listens/);
     expect(all).toMatch(/pi-3: wrong host key/);
@@ -151,17 +110,17 @@ describe.skipIf(missing)(`doctor${missing ? ` (skipped: ${missing})` : ""}`, { t
     expect(existsSync(join(data, "jobs"))).toBe(false);
   });
 
-  it("an up whose hosts are fit goes on to the stages, and looks again while one is missing", async () => {
+  it("takes another passphrase and a wrong configuration for findings", async () => {
     configure([hosts.good]);
-    const { exitCode, all } = await up();
-    expect(exitCode).not.toBe(0);
-    expect(all).toMatch(/preflight created/);
-    expect(all).toMatch(/no-model/);
-    expect(await preview()).toContain("update preflight");
-  });
-
-  it("an up that has no stage to run looks at nobody", async () => {
-    await makeArtifacts();
-    expect((await preview()).filter((step) => step.endsWith(" preflight"))).toEqual([]);
+    const args = ["doctor", "--stack", "dev", "--config-file", configFile];
+    const other = { ...env, PULUMI_CONFIG_PASSPHRASE: "another" };
+    const refused = await execa(join(repoRoot, "pipress"), args, { env: other, reject: false });
+    expect(refused.stdout).toMatch(/^stack dev +error .*the passphrase is another one/m);
+    expect(refused.stdout).toMatch(/^pi-1 +note/m);
+    expect(refused.exitCode).toBe(1);
+    configure([{ ...hosts.good, port: 0 }]);
+    const { exitCode, stdout } = await onStack("doctor");
+    expect(stdout).toMatch(/^pipress:hosts\[0\].port +error +must be a port/m);
+    expect(exitCode).toBe(1);
   });
 });
