@@ -7,7 +7,7 @@ test("shows what is wrong and what to do, and what several have in common once",
     { level: "note", where: "this machine", what: "2 cores" },
     ...["pi-1", "pi-2", "pi-3", "pi-4", "pi-5"].map((where) => ({ ...agent, where })),
   ]);
-  expect(table.split("\n").map((line) => line.trimEnd())).toEqual([
+  expect(table.split("\n")).toEqual([
     "                                          found",
     "this machine                       note   2 cores",
     "pi-1, pi-2, pi-3, pi-4 and 1 more  error  the SSH agent holds no key",

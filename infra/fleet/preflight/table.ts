@@ -19,7 +19,8 @@ export function formatFindings(findings: readonly Finding[]): string {
     level,
     remedy === undefined ? what : `${what}\n→ ${remedy}`,
   ]);
-  return formatTable(["", "", "found"], rows);
+  // A row that is filled up with blanks to the longest one's width would take several lines of a terminal.
+  return formatTable(["", "", "found"], rows).replace(/ +$/gm, "");
 }
 
 function namesOf(places: readonly string[]): string {
