@@ -1,3 +1,6 @@
+import { copyFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { makePrivateFolder } from "../common/private-folder.ts";
 import { loadFleet } from "../infra/config/fleet.ts";
 import type { HostConfig } from "../infra/config/hosts.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
@@ -29,8 +32,8 @@ import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { read } from "../infra/virtual-pi/resource.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
-import { stackOutputs } from "./run-pulumi.ts";
-import { openStack, type StackOptions } from "./stack.ts";
+import { pulumiText } from "./run-pulumi.ts";
+import { openStack, type Stack, type StackOptions } from "./stack.ts";
 
 /** Everything that was found, and whether an `up` would come to its end. */
 interface Examination {
@@ -63,8 +66,8 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
   // What the stack's file says wrongly, a passphrase that is not its own, and tools that cannot be installed.
   const stack = await attempt(found, () => openStack(options));
   if (stack === undefined) return { findings: found, stopsUp: true };
-  const { config, fullName } = stack;
-  await attempt(found, () => checkState(fullName));
+  const { config } = stack;
+  await attempt(found, () => checkStack(stack));
   const toolchain = readToolchain();
   const recipe = await attempt(found, () => loadRecipe(config.recipe));
   const fleet = recipe && (await attempt(found, () => loadFleet(config, toolchain.ansiblePlaybook, recipe)));
@@ -128,24 +131,31 @@ async function lookAtFleet(
   return [...absent, ...(await lookAtHosts(present, rollout.concurrency, log, signal))];
 }
 
-/** @throws UserError where an `up` would find no stack, or could not read its state */
-async function checkState(stack: string): Promise<void> {
+/** @throws UserError where an `up` would find no stack, or has another passphrase than the stack */
+async function checkStack({ fullName, name, configFile }: Stack): Promise<void> {
+  const folder = await makePrivateFolder();
   try {
-    await stackOutputs(stack);
+    // Only what encrypts needs the passphrase in any case, so a word is encrypted in a copy of the stack's file.
+    const copy = join(folder, "Pulumi.copy.yaml");
+    await copyFile(configFile, copy);
+    const options = ["--stack", fullName, "--config-file", copy, "--non-interactive"];
+    await pulumiText(["config", "set", "--secret", "doctor", "word", ...options]);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const where = `stack ${stack.split("/").at(-1) ?? stack}`;
+    const where = `stack ${name}`;
     if (error.message.includes("no stack named"))
       throw new UserError({
         where,
         what: "is not there yet",
-        remedy: `\`./pipress pulumi stack init ${stack}\``,
+        remedy: `\`./pipress pulumi stack init ${fullName}\``,
       });
     if (!error.message.includes("passphrase")) throw error;
     throw new UserError({
       where,
-      what: "its state cannot be read: the passphrase is another one",
-      remedy: "set PULUMI_CONFIG_PASSPHRASE_FILE, or PULUMI_CONFIG_PASSPHRASE, to the one it was made with",
+      what: "the passphrase is not the one that it was made with",
+      remedy: "set PULUMI_CONFIG_PASSPHRASE_FILE, or PULUMI_CONFIG_PASSPHRASE, to that",
     });
+  } finally {
+    await rm(folder, { recursive: true });
   }
 }
