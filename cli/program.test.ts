@@ -36,7 +36,7 @@ const verbs = descendants(buildProgram(() => undefined)).map((command) => ({
 
 it("has the verbs that README names", () => {
   expect(verbs.map(({ path }) => path.join(" "))).toEqual([
-    ...["up", "preview", "refresh", "destroy", "status", "logs"],
+    ...["up", "preview", "refresh", "destroy", "doctor", "status", "logs"],
     ...["jobs", "jobs ls", "jobs logs", "jobs stop"],
     ...["store", "store ls", "store gc", "store rm"],
     ...["rollback", "metrics", "pulumi", "env"],

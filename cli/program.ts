@@ -23,6 +23,9 @@ export function buildProgram(onExit: (code: number) => void): Command {
   addOperation(program, "refresh", "asks the hosts what they serve", "refresh --yes", operate);
   addOperation(program, "destroy", "takes everything off the hosts", "destroy --stack home", operate);
 
+  addVerb(program, "doctor", "looks for what would stop an `up`, and runs nothing", "doctor --stack home")
+    .option("-j, --json", "print all findings as JSON")
+    .action(runs(async () => (await import("./doctor.ts")).doctor));
   addVerb(program, "status", "shows stages, jobs, hosts and costs", "status --stack home").action(
     runs(async () => (await import("./status.ts")).status),
   );

@@ -26,6 +26,8 @@ export interface Stack {
   fullName: string;
   /** The last part of that, by which the program knows it. */
   name: string;
+  /** Path of its configuration. */
+  configFile: string;
   config: StackConfig;
 }
 
@@ -52,8 +54,13 @@ export async function openStack(options: StackOptions): Promise<Stack> {
 
 /** A stack with its checked configuration. @throws UserError with every problem */
 export async function readStack(options: StackOptions): Promise<Stack> {
-  const { stack, values } = await readValues(options, (key) => key !== TOKEN);
-  return { fullName: stack, name: shortName(stack), config: parseStackConfig(values) };
+  const { stack, file, values } = await readValues(options, (key) => key !== TOKEN);
+  return {
+    fullName: stack,
+    name: shortName(stack),
+    configFile: file,
+    config: parseStackConfig(values),
+  };
 }
 
 /** One value of a stack's configuration, unchecked, e.g. of `pipress:store`. */
@@ -66,7 +73,7 @@ async function readValues(options: StackOptions, isNeeded: (key: string) => bool
   const stack = options.stack ?? (await selectedStack());
   const file = options.configFile ?? fileOf(stack);
   const values = await readStackFile(file, isNeeded, () => decryptedValues(stack, file));
-  return { stack, values };
+  return { stack, file, values };
 }
 
 /**

@@ -8,6 +8,8 @@ import { parseStackConfig } from "../infra/config/load.ts";
 import { resolveServer, type ServerSettings } from "../infra/config/server-settings.ts";
 import { makeEndpoint } from "../infra/fleet/endpoint.ts";
 import { makeHost } from "../infra/fleet/host.ts";
+import { expectRelease } from "../infra/fleet/preflight/expected-release.ts";
+import { isLong, makePreflight } from "../infra/fleet/preflight/preflight.ts";
 import { checkPorts, furtherPorts } from "../infra/fleet/ports.ts";
 import type { PlannedStage } from "../infra/stage/planned.ts";
 import { planRecipe } from "../infra/prediction/forecast.ts";
@@ -61,7 +63,11 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
       : await (
           await import("./build.ts")
         ).buildPart({ aws, plan, prediction, store: store.url, huggingFaceToken });
-  const results = await declareStages(plan, builder, storeName);
+  const hosts = fleet.map((host) => makeHost(host, furtherPorts(config, host.name), toolchain));
+  const expected = (settings: ServerSettings) => expectRelease(plan, prediction, toolchain, settings);
+  const preflight = makePreflight({ hosts, plan, expected, config, toolchain });
+  const after = (stage: PlannedStage) => (preflight && isLong(stage, prediction) ? [preflight] : []);
+  const results = await declareStages(plan, builder, storeName, after);
   const quantized = resultOf(results, "quantize");
   const modelFile = "model.gguf";
 
@@ -77,7 +83,6 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
       });
     });
   const apiKey = new Secret("api-key", { bytes: 32 });
-  const hosts = fleet.map((host) => makeHost(host, furtherPorts(config, host.name), toolchain));
   const args: RolloutArgs = {
     hosts,
     steps: config.rollout,
@@ -121,17 +126,19 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   };
 }
 
-/** Declares every stage, each after its inputs. */
+/** Declares every stage, each after its inputs and what else it has to wait for. */
 async function declareStages(
   plan: readonly PlannedStage[],
   builder: Builder,
   store: string,
+  after: (stage: PlannedStage) => readonly pulumi.Resource[],
 ): Promise<Map<string, pulumi.Output<JobResult>>> {
   const stages = new Map<string, Stage>();
   for (const planned of plan) {
     const upstream = Object.values(planned.inputs).flatMap((input) => stages.get(input) ?? []);
     const run = await builder.runOf(planned);
-    stages.set(planned.name, new Stage(planned.name, { stage: planned, run, builder, store, upstream }));
+    const args = { stage: planned, run, builder, store, upstream, after: after(planned) };
+    stages.set(planned.name, new Stage(planned.name, args));
   }
   return new Map([...stages].map(([name, { result }]) => [name, result]));
 }

@@ -9,6 +9,8 @@ await serve({
       (await import("../builder/aws/job-queue-resource.ts")).jobQueueResource,
     "pipress:index:Playbook": async () =>
       (await import("../fleet/rollout/playbook-resource.ts")).playbookResource,
+    "pipress:index:Preflight": async () =>
+      (await import("../fleet/preflight/preflight-resource.ts")).preflightResource,
     "pipress:index:Secret": async () => (await import("./secret-resource.ts")).secretResource,
     "pipress:index:VirtualPi": async () => (await import("../virtual-pi/resource.ts")).virtualPiResource,
     "pipress:index:Wave": async () => (await import("../fleet/rollout/wave-resource.ts")).waveResource,

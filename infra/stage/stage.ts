@@ -14,6 +14,8 @@ export interface StageArgs {
   store: string;
   /** Upstream stages, which must be done first. */
   upstream: readonly Stage[];
+  /** What else must have gone well before it runs. */
+  after?: readonly pulumi.Resource[];
 }
 
 /**
@@ -32,7 +34,7 @@ export class Stage extends pulumi.ComponentResource {
 
   constructor(name: string, args: StageArgs, options?: pulumi.ComponentResourceOptions) {
     super("pipress:stage:Stage", name, {}, options);
-    const { stage, run, builder, store, upstream } = args;
+    const { stage, run, builder, store, upstream, after = [] } = args;
     const { address, environment, dependsOn = [] } = builder.connectionFor(stage);
     const job: StageJob = { spec: stageSpec(stage, run), store, ...(address && { builder: address }) };
     // Submits the stage unless it is at work or done, attaches to it, and prints its `JobResult`.
@@ -47,7 +49,7 @@ export class Stage extends pulumi.ComponentResource {
         // Progress comes on standard error; the one JSON document on standard output is for the state.
         logging: command.local.Logging.Stderr,
       },
-      { parent: this, dependsOn: [...upstream, ...dependsOn] },
+      { parent: this, dependsOn: [...upstream, ...after, ...dependsOn] },
     );
     this.key = pulumi.output(stage.key);
     this.result =

@@ -51,8 +51,8 @@ export async function rollBack(
   return Promise.all(outcomes).finally(closeConnections);
 }
 
-/** A virtual host's ports and keys are in its own folder, not in the configuration. */
-async function reach(config: HostConfig): Promise<Machine> {
+/** How a host is reached: a virtual one's ports and keys are in its own folder, not in the configuration. */
+export async function reach(config: HostConfig): Promise<Machine> {
   if (!("virtual" in config)) return config.machine;
   const { name } = config;
   const machine = await read(name);

@@ -9,12 +9,13 @@ export function changes(workspace: Workspace): void {
   const store = join(workspace.data, "store", "artifacts");
 
   describe("a changed quantization", () => {
-    it("plans quantize, evaluate and the host, and the rival of its size; not prune, recover or convert", async () => {
+    it("plans quantize, evaluate, a look at the host and the host, and the rival of its size; not prune, recover or convert", async () => {
       workspace.recipe({ ...quick, "steps.quantize.type": "Q5_K_M" });
       expect(changedNames(await workspace.preview())).toEqual([
         "evaluate",
         "evaluate-baseline",
         "pi-0",
+        "preflight",
         "quantize",
         "quantize-baseline",
         "report",
@@ -39,7 +40,7 @@ export function changes(workspace: Workspace): void {
     it("is made again by the next up, and so is nothing else", async () => {
       const before = artifacts(workspace);
       rmSync(join(store, before.imatrix?.key ?? "none"), { recursive: true });
-      expect(changedNames(await workspace.preview())).toEqual(["imatrix"]);
+      expect(changedNames(await workspace.preview())).toEqual(["imatrix", "preflight"]);
       const { exitCode, output } = await workspace.up();
       expect(exitCode, output).toBe(0);
       const after = artifacts(workspace);
