@@ -49,5 +49,10 @@ function writeFile(folder: string, name: string, content: Buffer): ServedFile {
   const path = join(folder, "artifacts", ARTIFACT, name);
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, content);
-  return { sha256: createHash("sha256").update(content).digest("hex"), bytes: content.length, path };
+  return {
+    sha256: createHash("sha256").update(content).digest("hex"),
+    bytes: content.length,
+    path,
+    remedy: "run it again",
+  };
 }
