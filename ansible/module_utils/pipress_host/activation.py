@@ -301,12 +301,15 @@ class Activation:
     def _fallback_of(self, digest: str) -> str | None:
         """The release to go back to: the current one, or the previous where `digest` itself is the current.
 
+        An activation that was cut off has moved `current` already, but not yet `previous`: the note that it left knows what
+        it would have gone back to.
         Where `digest` is the only one that ever served here, that is `digest` itself: it is left running. So is one that
         failed when it was started anew and was left running: worse than a release that passed, better than none.
         """
+        noted = (read_json(self.root / "pending.json") or {}).get("fallback")
         served = [
             candidate
-            for candidate in (self.current(), self._linked("previous"))
+            for candidate in (self.current(), noted, self._linked("previous"))
             if candidate and self._has_served(candidate)
         ]
 
