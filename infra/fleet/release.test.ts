@@ -22,8 +22,8 @@ describe("makeRelease", () => {
     expect(makeRelease(changed as never).digest).not.toBe(makeRelease(parts).digest);
   });
 
-  it("changes with what the unit is rendered from, and with nothing else of this repository", () => {
+  it("changes with what the unit is rendered from", () => {
     expect(makeRelease(parts, "another unit").digest).not.toBe(makeRelease(parts).digest);
-    expect(makeRelease(parts)).toEqual(makeRelease(parts));
+    expect(makeRelease(parts).unit).toMatch(/^[0-9a-f]{64}$/);
   });
 });

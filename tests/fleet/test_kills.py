@@ -106,7 +106,7 @@ class Host:
         done = self._inside([*command, "-e", json.dumps(variables), *arguments, str(ANSIBLE / playbook)])
         self.log = done.stdout + done.stderr
         events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        changed = [event["task"] for event in events if event.get("event") == "ok" and event.get("changed")]
+        changed = [event["task"] for event in events if event.get("event") == "changed"]
         failed = [str(event.get("msg")) for event in events if event.get("event") in ("failed", "unreachable")]
         return done.returncode == 0, changed, "; ".join(failed) or done.stderr
 
@@ -169,6 +169,7 @@ def make_older(host: Host) -> str:
     tools = "/usr/local/lib/pipress"
     host.sh(
         f"cd /var/lib/pipress; mv releases/{release} releases/{digest}; ln -sfn releases/{digest} current; "
+        f"sed -i s/{release}/{digest}/ current/verdict.json; "
         f"cp -rL {tools}/current {tools}.flat; rm -r {tools}; mv {tools}.flat {tools}; "
         "sed -i '/PIPRESS_STAMP/d' /etc/systemd/system/pipress-watch.service; rm -r /etc/systemd/system/systemd-*.d; "
         "systemctl daemon-reload; systemctl restart pipress-watch.service; systemctl restart systemd-journald.service"
