@@ -1,4 +1,4 @@
-"""Plays on this machine, for the tests of what plays are made of."""
+"""Plays on this machine, and kills: for the tests of what plays are made of."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +42,53 @@ def play(tmp_path_factory):
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
     return run
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it, and nothing is put away."""
+
+
+def is_killed(
+    patched: pytest.MonkeyPatch, allowed: int, run: Callable[[], object], methods: list[tuple[object, str]]
+) -> bool:
+    """Runs something until it has done `allowed` steps; whether it was killed before its end."""
+    done = 0
+
+    def step(work: Callable[..., object]) -> Callable[..., object]:
+        def counted(*arguments: object, **named: object) -> object:
+            nonlocal done
+            if done == allowed:
+                raise Killed
+            done += 1
+            return work(*arguments, **named)
+
+        return counted
+
+    patched.setattr(os, "replace", step(os.replace))
+    for owner, name in methods:
+        patched.setattr(owner, name, step(getattr(owner, name)))
+    try:
+        run()
+    except Killed:
+        return True
+    return False
+
+
+@pytest.fixture
+def killed_at_every_step(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Iterator[int]]:
+    """Runs what `begin` returns again and again, killed one step later each time, until it comes to its end.
+
+    A step is a rename, or a call of one of `methods` (pairs of object and name). Yields after each kill: the caller looks at
+    what is left there, and lets it heal.
+    """
+
+    def kills(begin: Callable[[], Callable[[], object]], methods: list[tuple[object, str]]) -> Iterator[int]:
+        for allowed in range(1000):
+            run = begin()
+            with monkeypatch.context() as patched:
+                killed = is_killed(patched, allowed, run, methods)
+            if not killed:
+                return
+            yield allowed
+
+    return kills

@@ -1,5 +1,6 @@
 import { formatSummary, type FleetOutputs } from "../infra/fleet/table.ts";
 import { bootstrap } from "../toolchain/bootstrap/index.ts";
+import { awaitHosts } from "./await-hosts.ts";
 import { runPulumi, stackOutputs } from "./run-pulumi.ts";
 
 const STACK = "dev";
@@ -15,6 +16,7 @@ export async function main(): Promise<number> {
     if (code !== 0) return code;
   }
   const outputs = await stackOutputs<FleetOutputs>(STACK, "--show-secrets");
+  await awaitHosts(outputs);
   console.log(`\n${formatSummary(outputs)}`);
   return 0;
 }

@@ -14,7 +14,7 @@ options:
   root: {type: path, required: true, description: Folder of releases and store.}
   keys: {type: path, required: true, description: File of the API keys.}
   unit: {type: str, required: true, description: Name of the service.}
-  digest: {type: str, required: true, description: Release to activate.}
+  release: {type: str, required: true, description: "Release to activate, by the name of its folder."}
   staged_changes: {type: list, elements: str, default: [], description: What staging would change (check mode).}
   timeout: {type: int, required: true, description: Seconds after which the verdict is no longer waited for.}
 author: [pipress]
@@ -44,21 +44,21 @@ def main() -> None:
             "root": {"type": "path", "required": True},
             "keys": {"type": "path", "required": True, "no_log": False},
             "unit": {"type": "str", "required": True},
-            "digest": {"type": "str", "required": True},
+            "release": {"type": "str", "required": True},
             "staged_changes": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "required": True},
         },
         supports_check_mode=True,
     )
     given = module.params
-    digest, root = given["digest"], Path(given["root"])
+    release, root = given["release"], Path(given["root"])
     service = SystemdService(given["unit"])
     activation = Activation(root, Path(given["keys"]), service)
 
     # Taking the lock waits for an activation that an earlier, broken connection left running.
     with activation.locked():
         before = activation.current()
-        reason = activation.reason_to_activate(digest)
+        reason = activation.reason_to_activate(release)
     if reason is None and given["staged_changes"]:
         reason = f"{', '.join(given['staged_changes'])} changed"
     outcome: dict[str, Any] = {"changed": reason is not None, "reason": reason}
@@ -68,15 +68,15 @@ def main() -> None:
             "before_header": os.fspath(root / "current"),
             "after_header": os.fspath(root / "current"),
             "before": f"{before or 'no release'} ({reason})\n",
-            "after": f"{digest} (serving)\n",
+            "after": f"{release} (serving)\n",
         }
     if reason is None or module.check_mode:
-        module.exit_json(verdict=activation.verdict(digest), overrides=service.overrides(), **outcome)
+        module.exit_json(verdict=activation.verdict(release), overrides=service.overrides(), **outcome)
 
-    verdict = wait_for_outcome(root, start_detached(digest[:12], [digest]), given["timeout"])
+    verdict = wait_for_outcome(root, start_detached(release[:12], [release]), given["timeout"])
     if verdict is None:
         module.fail_json(
-            msg=f"the activation of release {digest[:12]} gave no verdict within {given['timeout']} seconds — it ends "
+            msg=f"the activation of release {release[:12]} gave no verdict within {given['timeout']} seconds — it ends "
             "or rolls back by itself; look at `journalctl -u 'pipress-activate-*'` on the host and run "
             "`pulumi up` again"
         )

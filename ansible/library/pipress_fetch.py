@@ -17,6 +17,10 @@ options:
   socket: {type: path, required: true, description: Unix socket on the host behind which it is served.}
   peers: {type: list, elements: str, default: [], description: "Hosts that may have it, as C(address:port)."}
   executable: {type: bool, default: false, description: Whether the file is a program.}
+  remedy:
+    type: str
+    default: delete it on the controller and run `./pipress up`
+    description: What makes the file anew on the controller.
 author: [pipress]
 """
 
@@ -40,12 +44,13 @@ def main() -> None:
             "socket": {"type": "path", "required": True},
             "peers": {"type": "list", "elements": "str", "default": []},
             "executable": {"type": "bool", "default": False},
+            "remedy": {"type": "str", "default": "delete it on the controller and run `./pipress up`"},
         },
         supports_check_mode=True,
     )
     given = module.params
     store = Path(given["store"])
-    wanted = Wanted(given["sha256"], given["bytes"], given["label"], given["executable"])
+    wanted = Wanted(given["sha256"], given["bytes"], given["label"], given["executable"], given["remedy"])
     if module.check_mode:
         state = state_of(store, wanted)
         fine = state == "present" and has_mode(store / wanted.sha256, wanted.mode)

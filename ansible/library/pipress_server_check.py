@@ -13,6 +13,7 @@ options:
   build: {type: str, default: "", description: "Build it should be, e.g. C(b11434); empty for any."}
   minimum_build: {type: int, required: true, description: Build below which known security holes are open.}
   flags: {type: list, elements: str, required: true, description: Flags that it has to know.}
+  remedy: {type: str, default: "`npm start`", description: What builds it anew on the controller.}
 author: [pipress]
 """
 
@@ -30,6 +31,7 @@ def main() -> None:
             "build": {"type": "str", "default": ""},
             "minimum_build": {"type": "int", "required": True},
             "flags": {"type": "list", "elements": "str", "required": True},
+            "remedy": {"type": "str", "default": "`npm start`"},
         },
         supports_check_mode=True,
     )
@@ -38,7 +40,14 @@ def main() -> None:
     if module.check_mode and not path.is_file():
         module.exit_json(changed=False, skipped_because="it is not fetched yet")
     try:
-        check_server(path, given["build"], given["minimum_build"], given["flags"], keep=not module.check_mode)
+        check_server(
+            path,
+            given["build"],
+            given["minimum_build"],
+            given["flags"],
+            given["remedy"],
+            keep=not module.check_mode,
+        )
     except HostError as problem:
         module.fail_json(msg=str(problem))
     module.exit_json(changed=False)

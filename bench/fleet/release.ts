@@ -14,7 +14,7 @@ export interface TrivialRelease {
 /** Where the files lie in the folder, as an artifact does in a store. */
 export const ARTIFACT = "0".repeat(64);
 const build = 11434;
-/** What group_vars/all.yml starts a server with; the role llama_cpp asks the program whether it knows them. */
+/** What group_vars/all/server-arguments.yml starts a server with; the role llama_cpp asks the program whether it knows them. */
 const flags =
   "--model --host --port --threads --parallel --ctx-size --cache-ram --load-mode --metrics --no-slots --no-ui --offline --cors-origins --api-key-file";
 
@@ -49,5 +49,10 @@ function writeFile(folder: string, name: string, content: Buffer): ServedFile {
   const path = join(folder, "artifacts", ARTIFACT, name);
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, content);
-  return { sha256: createHash("sha256").update(content).digest("hex"), bytes: content.length, path };
+  return {
+    sha256: createHash("sha256").update(content).digest("hex"),
+    bytes: content.length,
+    path,
+    remedy: "run it again",
+  };
 }

@@ -14,7 +14,7 @@ const transfers: Transfer[] = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "pipress-content-"));
-  file = { sha256, bytes: content.length, path: join(folder, "model.gguf") };
+  file = { sha256, bytes: content.length, path: join(folder, "model.gguf"), remedy: "`make it anew`" };
   await writeFile(file.path, content);
   server = await startContentServer([file], (transfer) => transfers.push(transfer));
 });

@@ -17,6 +17,8 @@ export interface ServedFile {
   bytes: number;
   /** Absolute path on this machine. */
   path: string;
+  /** The commands that make it anew, for messages about a file that is not what it should be. */
+  remedy: string;
 }
 
 /** How far a download is: bytes of the file that its reader has been sent, counting where it resumed. */
@@ -72,7 +74,7 @@ export async function startContentServer(
   };
 }
 
-async function verifySize({ path, bytes, sha256 }: ServedFile): Promise<void> {
+async function verifySize({ path, bytes, sha256, remedy }: ServedFile): Promise<void> {
   const status = await stat(path).catch(() => undefined);
   if (status?.size === bytes) return;
   throw new UserError({
@@ -81,7 +83,7 @@ async function verifySize({ path, bytes, sha256 }: ServedFile): Promise<void> {
       status === undefined
         ? `the file is missing (SHA-256 ${sha256})`
         : `the file has ${status.size} bytes where its manifest says ${bytes}`,
-    remedy: "delete the artifact that holds it; the next `up` makes it again",
+    remedy,
   });
 }
 

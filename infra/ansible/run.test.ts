@@ -152,7 +152,7 @@ test(
     const running = runPlaybook({
       ...run,
       vars: { folder: dirname(run.playbook) },
-      files: [{ sha256, bytes: content.length, path }],
+      files: [{ sha256, bytes: content.length, path, remedy: "" }],
     });
     const cut = (async () => {
       while (!existsSync(join(dirname(run.playbook), "dropped"))) await sleep(50);

@@ -73,7 +73,8 @@ export async function runPlaybook(run: PlaybookRun): Promise<Outcome> {
     try {
       log.status(progress.status);
       await connections.use(host, server.port, signal, async ({ paths: ssh, contentSocket }) => {
-        const allVars = { ...vars, pipress_socket: contentSocket };
+        const remedies = Object.fromEntries(files.map(({ sha256, remedy }) => [sha256, remedy]));
+        const allVars = { ...vars, pipress_socket: contentSocket, pipress_remedies: remedies };
         const problem = await entry.join({ name, ssh, vars: allVars, secretVars, progress, log });
         if (problem !== undefined) throw new PlaybookFailed(problem);
       });

@@ -21,4 +21,9 @@ describe("makeRelease", () => {
     const changed = { ...parts, [part]: { ...parts[part], bytes: 9 } };
     expect(makeRelease(changed as never).digest).not.toBe(makeRelease(parts).digest);
   });
+
+  it("changes with what the unit is rendered from", () => {
+    expect(makeRelease(parts, "another unit").digest).not.toBe(makeRelease(parts).digest);
+    expect(makeRelease(parts).unit).toMatch(/^[0-9a-f]{64}$/);
+  });
 });

@@ -1,9 +1,12 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { repoRoot } from "../../common/paths.ts";
 import type { ServerSettings } from "../config/server-settings.ts";
 import type { SmokeTest } from "../recipe/recipe.generated.ts";
 import { digestOf } from "../stage/canonical.ts";
 import type { FileDigest } from "../store/manifest.ts";
 
-/** What a host serves: weights, server and settings under one digest. */
+/** What a host serves: weights, server, settings, unit and health check under one digest. */
 export interface Release {
   digest: string;
   model: FileDigest;
@@ -12,12 +15,29 @@ export interface Release {
   /** Memory that the service may take, in bytes. */
   memoryMax: number;
   smokeTest: SmokeTest;
+  /** Digest of what unit and health check are rendered from, beside the above. */
+  unit: string;
 }
 
+/**
+ * Files of the repository from which unit and health check are rendered. What differs from host to host besides goes into
+ * the name of the release's folder there (`ansible/roles/server/vars/main.yml`).
+ */
+const rendered = [
+  "group_vars/all/server-arguments.yml",
+  "roles/server/defaults/main.yml",
+  "roles/server/templates/pipress-llama.service.j2",
+];
+
 /** Puts a release together; equal parts give an equal digest, wherever they lie on this machine. */
-export function makeRelease(parts: Omit<Release, "digest">): Release {
-  const content = { ...parts, model: digestAndSize(parts.model), server: digestAndSize(parts.server) };
+export function makeRelease(parts: Omit<Release, "digest" | "unit">, unit = unitDigest()): Release {
+  const files = { model: digestAndSize(parts.model), server: digestAndSize(parts.server) };
+  const content = { ...parts, ...files, unit };
   return { digest: digestOf(content), ...content };
+}
+
+function unitDigest(): string {
+  return digestOf(rendered.map((file) => readFileSync(join(repoRoot, "ansible", file), "utf8")));
 }
 
 function digestAndSize({ sha256, bytes }: FileDigest): FileDigest {

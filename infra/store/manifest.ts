@@ -16,8 +16,9 @@ let validateManifest: ReturnType<typeof compileSchema> | undefined;
  */
 export function parseManifest(text: string, where: string): Manifest {
   validateManifest ??= compileSchema("manifest");
-  const refusal = (what: string) =>
-    new UserError({ where, what, remedy: "remove this artifact; `up` makes it again" });
+  const [key = "KEY"] = /[0-9a-f]{64}/.exec(where) ?? [];
+  const remedy = `\`./pipress store rm ${key.slice(0, 12)} --yes\`, then \`./pipress up\` makes it again`;
+  const refusal = (what: string) => new UserError({ where, what, remedy });
   let value: unknown;
   try {
     value = JSON.parse(text);

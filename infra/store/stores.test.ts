@@ -114,7 +114,7 @@ describe.each(Object.keys(kinds))("a store in a %s", (name) => {
       const error = await kind.store.manifest(key).catch((caught: unknown) => caught);
       expect(error).toBeInstanceOf(UserError);
       expect((error as UserError).message).toContain(`${key}/manifest.json: is not`);
-      expect((error as UserError).message).toContain("remove this artifact");
+      expect((error as UserError).message).toContain(`./pipress store rm ${key.slice(0, 12)} --yes`);
     }
   });
 

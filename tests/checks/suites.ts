@@ -22,6 +22,11 @@ export function runVitestFleet(): Promise<Tally> {
   return runVitest(["--config", "tests/fleet/vitest.config.ts"], environment());
 }
 
+/** The playbook on a host that is a namespace of this machine, killed at every step that there is. */
+export function runPytestFleet(): Promise<Tally> {
+  return runPytest(["tests/fleet"], { PIPRESS_IT: "1" });
+}
+
 /** Stages on machines that are not this one: real engine, real sshd, real S3 server, and AWS by stand-ins. */
 export function runVitestCloud(): Promise<Tally> {
   return runVitest(["--config", "tests/cloud/vitest.config.ts"], { ...environment(), PIPRESS_IT: "1" });

@@ -3,6 +3,7 @@ import { bootstrap } from "../../toolchain/bootstrap/index.ts";
 import { runLinters } from "./run-linters.ts";
 import {
   runPytestCloud,
+  runPytestFleet,
   runPytestUnits,
   runVitestCloud,
   runVitestEndToEnd,
@@ -16,7 +17,7 @@ const SUITES: Record<string, (() => Promise<Tally>)[]> = {
   all: [runLinters, runPytestUnits, runVitestUnits, runVitestEndToEnd],
   unit: [runPytestUnits, runVitestUnits],
   e2e: [runVitestEndToEnd],
-  fleet: [runVitestFleet],
+  fleet: [runPytestFleet, runVitestFleet],
   cloud: [runPytestCloud, runVitestCloud],
 };
 

@@ -278,13 +278,16 @@ function plain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, plain(member)]));
 }
 
+/** Prints the digest of what a host serves: its folder is called by that and a digest of what was rendered for the host. */
+export const digestServed = `basename $(readlink ${root}/current) | cut -d - -f 1`;
+
 /** A script that prints a host's release, and fails where that is not as it was made or does not run. */
 const verified = [
   `test ! -e ${root}/pending.json || { echo an activation is open; exit 3; }`,
   `for part in model.gguf llama-server; do file=$(readlink -f ${root}/current/$part)`,
   `test "$(sha256sum < $file | cut -d " " -f 1)" = "$(basename $file)" || { echo $part is damaged; exit 4; }; done`,
   "curl -sf http://127.0.0.1:8080/health > /dev/null || { echo not healthy; exit 5; }",
-  `basename $(readlink -f ${root}/current)`,
+  digestServed,
 ].join("; ");
 
 /** Asks a server for a few tokens; says that it answers, or what came instead. */

@@ -77,7 +77,7 @@ async function extract(run: Run, archive: string, sourceDir: string): Promise<vo
     throw new UserError({
       where: "llama.cpp",
       what: `${archive} has SHA-256 ${actual}, not the pinned ${llamaCppPin.sha256}`,
-      remedy: "delete that file and run the same command again",
+      remedy: `\`rm ${archive}\` and run the same command again`,
     });
   }
   const part = `${sourceDir}.part`;

@@ -1,12 +1,15 @@
 """Switches a host to a staged release, and back by itself when that release fails its health check.
 
-    <root>/releases/<digest>/   binary, model (links into the store), unit, release.json, verdict.json
+    <root>/releases/<release>/  binary, model (links into the store), unit, release.json, and the host's own verdict.json
     <root>/current              link to the release that serves; the unit in /etc/systemd is read through it
     <root>/previous             link to the one before, kept for a rollback
     <root>/pending.json         an activation under way: what a reboot in the middle of it has to settle, and how many
                                 times one had to be settled already
-    <root>/bad/<digest>         why a release did not pass here
+    <root>/bad/<release>        why a release did not pass here
     <root>/activations/<id>.json  what came of one activation
+
+A release is called by its digest and, behind a dash, a digest of all that was rendered for this host (roles/server/vars): a
+folder never changes, and the one before is exactly what ran. `digest` is that whole name here.
 
 One rename of `current` switches binary, model, flags and memory limits together. Runs as a transient systemd unit,
 so that it ends in one of its two good states whether or not a controller is still there to hear of it.
@@ -30,7 +33,7 @@ from .files import point_link, read_json, read_link, sync_folder, write_json
 from .health_check import (
     HealthCheck,
     HealthCheckFailed,
-    is_healthy,
+    becomes_healthy,
     requests_at_work,
     run_health_check,
     wait_until_healthy,
@@ -49,6 +52,11 @@ MOST_CUTS = 2
 PARTS = ("llama-server", "model.gguf")
 
 
+def digest_of(release: str) -> str:
+    """The digest under which the controller knows a release of a host."""
+    return release.partition("-")[0]
+
+
 class Activation:
     """The releases of one host.
 
@@ -63,7 +71,7 @@ class Activation:
         self.note = note
 
     def current(self) -> str | None:
-        """Digest of the release that `current` names."""
+        """Name of the release that serves."""
         return self._linked("current")
 
     def verdict(self, digest: str) -> dict[str, Any] | None:
@@ -71,7 +79,15 @@ class Activation:
         return read_json(self._release(digest) / "verdict.json")
 
     def reason_to_activate(self, digest: str) -> str | None:
-        """Why `digest` has to be (re)started and to pass its health check, or None where it serves as it should."""
+        """Why `digest` has to be (re)started and to pass its health check, or None where it serves as it should.
+
+        A server that still loads its model, as on a board that has just booted, is waited for.
+        """
+        if read_json(self.root / "pending.json"):
+            return "an activation was cut off"
+        return self._unfitness(digest)
+
+    def _unfitness(self, digest: str) -> str | None:
         current = self.current()
         if current != digest:
             return f"the host serves {current[:12] if current else 'no release'}"
@@ -84,7 +100,8 @@ class Activation:
             return f"the service is {state}"
         if self.service.needs_reload():
             return "systemd runs an older unit file"
-        if not is_healthy(self._health_check_of(digest).port):
+        check = self._health_check_of(digest)
+        if not becomes_healthy(check.port, check.start_timeout, self.service):
             return "it is not healthy"
         return None
 
@@ -157,14 +174,17 @@ class Activation:
             (self.root / "bad" / digest).unlink(missing_ok=True)
         verdict = {**verdict, "fingerprint": self.fingerprint(digest), "at": int(time.time())}
         self._keep(self._release(digest) / "verdict.json", verdict, 0o600)
-        (self.root / "pending.json").unlink(missing_ok=True)
-        sync_folder(self.root)
+        self._end_pending()
         if verdict["ok"]:
             self.prune()
         return verdict
 
+    def _end_pending(self) -> None:
+        (self.root / "pending.json").unlink(missing_ok=True)
+        sync_folder(self.root)
+
     def release_before(self) -> str:
-        """Digest of the release that `go_back` would go back to. Raises HostError where there is none, or none to trust."""
+        """The release that `go_back` would go back to. Raises HostError where there is none, or none to trust."""
         before = self._linked("previous")
         if before is None or before == self.current():
             raise HostError(
@@ -196,6 +216,10 @@ class Activation:
         pending = read_json(self.root / "pending.json")
         if not pending:
             return None
+        # All was done but to say so: nothing is started anew for that.
+        if self._has_served(pending["release"]) and self._unfitness(pending["release"]) is None:
+            self._end_pending()
+            return self.verdict(pending["release"])
         return self._activate(pending["release"], pending["fallback"], pending.get("cuts", 0) + 1)
 
     def prune(self) -> None:
@@ -277,12 +301,15 @@ class Activation:
     def _fallback_of(self, digest: str) -> str | None:
         """The release to go back to: the current one, or the previous where `digest` itself is the current.
 
+        An activation that was cut off has moved `current` already, but not yet `previous`: the note that it left knows what
+        it would have gone back to.
         Where `digest` is the only one that ever served here, that is `digest` itself: it is left running. So is one that
         failed when it was started anew and was left running: worse than a release that passed, better than none.
         """
+        noted = (read_json(self.root / "pending.json") or {}).get("fallback")
         served = [
             candidate
-            for candidate in (self.current(), self._linked("previous"))
+            for candidate in (self.current(), noted, self._linked("previous"))
             if candidate and self._has_served(candidate)
         ]
 

@@ -15,6 +15,8 @@ from .throttling import flags_now
 
 #: Seconds between two looks at a server that is still loading.
 POLL_SECONDS = 0.5
+#: Seconds that a server may take to answer at all, be it that it is loading.
+SILENCE = 20
 #: Restarts by the service manager after which a server counts as crashing.
 CRASHES = 2
 #: Memory that the rest of the host keeps while the server answers, in bytes.
@@ -96,6 +98,24 @@ def run_health_check(
 def is_healthy(port: int, timeout: float = 30) -> bool:
     """Whether the server on `port` says that it is ready."""
     return health_of(port, timeout) == 200
+
+
+def becomes_healthy(port: int, timeout: float, service: Service) -> bool:
+    """Whether the server is ready, or gets ready within `timeout` seconds: one that loads its model is waited for.
+
+    Not so one that says nothing, or that dies meanwhile.
+    """
+    started = answered = time.monotonic()
+    restarts = service.state().restarts
+    while (status := health_of(port, 30)) != 200:
+        now = time.monotonic()
+        answered = answered if status is None else now
+        state = service.state()
+        is_dying = state.active == "failed" or state.restarts != restarts
+        if is_dying or now - started > timeout or now - answered > SILENCE:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
 
 
 def health_of(port: int, timeout: float) -> int | None:

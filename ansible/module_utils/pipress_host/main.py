@@ -13,9 +13,11 @@ from .detached import outcome_path
 from .errors import HostError
 from .files import write_json
 from .service import SystemdService
+from .tools import prune_tools
 from .watch import watch
 
 ROOT = Path("/var/lib/pipress")
+TOOLS = Path("/usr/local/lib/pipress")
 KEYS = Path("/etc/pipress/api-keys")
 UNIT = "pipress-llama.service"
 
@@ -56,7 +58,10 @@ def main(arguments: list[str] | None = None) -> int:
     print(json.dumps(verdict))
     if options.id:
         write_json(outcome_path(ROOT, options.id), verdict, 0o600)
-    return 0 if verdict["ok"] else 1
+    if not verdict["ok"]:
+        return 1
+    prune_tools(TOOLS)
+    return 0
 
 
 def _note(step: str) -> None:

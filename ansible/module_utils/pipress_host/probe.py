@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .activation import Activation
+from .activation import Activation, digest_of
 from .health_check import is_healthy
 from .report import throttled
 from .throttling import flags_now
@@ -12,7 +12,7 @@ def what_is_wrong(activation: Activation, digest: str, port: int) -> list[str]:
     """Everything that shows that `digest` does not serve as it did when it passed its health check; empty when it does."""
     problems = []
     current = activation.current()
-    if current != digest:
+    if digest_of(current or "") != digest:
         problems.append(f"the host serves {current[:12] if current else 'no release'}, not {digest[:12]}")
     state = activation.service.state()
     if state.active != "active":

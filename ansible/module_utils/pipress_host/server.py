@@ -12,7 +12,9 @@ from .files import read_json, write_json
 from .store import stamp_of
 
 
-def check_server(path: Path, build: str, minimum_build: int, flags: list[str], keep: bool = True) -> None:
+def check_server(
+    path: Path, build: str, minimum_build: int, flags: list[str], remedy: str, keep: bool = True
+) -> None:
     """Raises HostError unless the program runs, is `build` (where given), not below `minimum_build`, and knows `flags`.
 
     What it says about itself is kept beside it (with `keep`) and asked for again only when the file has changed.
@@ -21,7 +23,7 @@ def check_server(path: Path, build: str, minimum_build: int, flags: list[str], k
     if build and properties["build"] != int(build.lstrip("b")):
         raise HostError(
             f"llama-server is build b{properties['build']}, not the pinned {build}",
-            "delete the folder `llama.cpp` in pipress's cache, so that it is built again, and run `npm start`",
+            f"what builds it anew on the controller: {remedy}",
         )
     if properties["build"] < minimum_build:
         raise HostError(

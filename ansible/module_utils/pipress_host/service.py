@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import time
+from pathlib import Path
 from typing import NamedTuple
+
+from .errors import HostError
 
 
 class ServiceState(NamedTuple):
@@ -46,8 +49,35 @@ class SystemdService:
         return ServiceState(shown.get("ActiveState", "unknown"), int(shown.get("NRestarts") or 0))
 
     def needs_reload(self) -> bool:
-        """Whether systemd runs another unit file than the one on disk."""
-        return self._show("NeedDaemonReload").get("NeedDaemonReload") == "yes"
+        """Whether systemd runs another unit file than the one on disk; of a timer, or what it starts."""
+        units = {self.unit, self.unit.replace(".timer", ".service")}
+        command = ["systemctl", "show", *units, "--property", "NeedDaemonReload", "--value"]
+        return "yes" in subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+
+    def reload_units(self) -> None:
+        """Lets systemd read unit files again; touches nothing that runs."""
+        self._systemctl("daemon-reload")
+
+    def start_anew(self) -> None:
+        """Starts the unit, or restarts it where it runs. Raises HostError where it does not come up."""
+        self._systemctl("reset-failed", self.unit)
+        done = subprocess.run(
+            ["systemctl", "restart", self.unit], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise HostError(
+                f"{self.unit} does not start: {done.stderr.strip() or self.log_tail()}",
+                f"`journalctl -u {self.unit}` on the host says why; then run `./pipress up` again",
+            )
+
+    def variable(self, name: str) -> str | None:
+        """A variable of the environment that its process was started with, or None where it has none such."""
+        pid = self._show("MainPID").get("MainPID", "0")
+        try:
+            environment = Path("/proc", pid, "environ").read_bytes().decode(errors="replace")
+        except OSError:
+            return None
+        return dict(entry.partition("=")[::2] for entry in environment.split("\0")).get(name)
 
     def overrides(self) -> list[str]:
         """Drop-in files that somebody has laid over the unit."""

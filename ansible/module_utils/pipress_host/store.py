@@ -48,6 +48,8 @@ class Wanted:
     #: What a message calls it, e.g. "model".
     label: str
     executable: bool = False
+    #: What makes it anew on the controller, for a message.
+    remedy: str = "run `./pipress up` again"
 
     @property
     def mode(self) -> int:
@@ -203,8 +205,8 @@ def _fill(out: BinaryIO, wanted: Wanted, sources: list[Source]) -> tuple[int, in
             raise HostError(
                 f"the {wanted.label} does not have the digest that the release names: "
                 f"expected sha256 {wanted.sha256}, got {digest}",
-                "nothing was installed and the service was not touched; look for what changed the file in the "
-                "store of the controller, delete that artifact and run `pulumi up` again",
+                "nothing was installed and the service was not touched; what makes it anew on the controller: "
+                f"{wanted.remedy}",
             )
         sources = sources[-1:]
 
@@ -296,8 +298,7 @@ def _stream(source: Source, wanted: Wanted, offset: int) -> Iterator[bytes]:
         if offered is not None and offered != wanted.size:
             raise HostError(
                 f"the {wanted.label} has {offered} bytes at the source, but the release says {wanted.size}",
-                "nothing was installed; delete that artifact from the store of the controller and run "
-                "`pulumi up` again",
+                f"nothing was installed; what makes it anew on the controller: {wanted.remedy}",
             )
         # A server that knows no ranges starts from the beginning: what is here already is read past.
         skip = offset if response.status == 200 else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -31,7 +32,8 @@ SERVER_DOUBLE = textwrap.dedent(
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             if self.path != "/metrics":
-                return self.reply(200, {})
+                model["loading"] = model.get("loading", 0) - 1
+                return self.reply(200 if model["loading"] < 0 else 503, {})
             # One request is at work the first two times somebody asks.
             Answer.asked = getattr(Answer, "asked", 0) + 1
             self.send_response(200)
@@ -433,3 +435,102 @@ def test_two_activations_at_once_take_turns(host):
         time.sleep(0.5)
         assert waiting.poll() is None
     assert waiting.communicate()[0] == "in\n"
+
+
+def folder_of(host, release):
+    """Everything in the folder of a release but the host's own verdict."""
+    folder = host.root / "releases" / release
+    return {path.name: path.read_text() for path in folder.iterdir() if path.name != "verdict.json"}
+
+
+@pytest.mark.parametrize("model", [{"answer": "Paris"}, {"answer": "Berlin"}], ids=["good", "bad"])
+@pytest.mark.parametrize("settled_by", ["the watch", "a reboot", "the next up"])
+def test_a_kill_between_any_two_steps_of_a_switch_heals(
+    host, monkeypatch, killed_at_every_step, model, settled_by
+):
+    old, new = "one-aaaa", "one-bbbb"
+
+    def begin():
+        host.service.stop()
+        for name in ("releases", "store", "bad"):
+            shutil.rmtree(host.root / name, ignore_errors=True)
+        for name in ("current", "previous", "pending.json"):
+            (host.root / name).unlink(missing_ok=True)
+        stage(host, old, answer="Paris")
+        stage(host, new, **model)
+        host.activate(old)
+        return lambda: host.activate(new)
+
+    before = {}
+    cases = 0
+    steps = [(host.service, "restart"), (activation_module, "sync_folder")]
+    for _ in killed_at_every_step(begin, steps):
+        cases += 1
+        before = before or folder_of(host, old)
+        if settled_by == "a reboot":
+            host.service.restart()
+        if settled_by != "the next up":
+            host.settle()
+        elif host.reason_to_activate(new):
+            host.activate(new)
+        # Before anything was noted, the switch has not begun: the host goes on with what it serves.
+        begun = settled_by == "the next up" or (host.root / "releases" / new / "verdict.json").exists()
+        serving = new if model.get("answer") == "Paris" and begun else old
+        assert (host.current(), host.service.state().active) == (serving, "active")
+        assert not (host.root / "pending.json").exists()
+        assert host.reason_to_activate(serving) is None
+        # What served is exactly what it was, and there to go back to.
+        assert folder_of(host, old) == before
+        if serving == new:
+            assert host.release_before() == old
+    assert cases >= 5
+
+
+def test_a_switch_that_was_cut_off_when_all_was_done_starts_nothing_anew(host):
+    stage(host, "one", answer="Paris")
+    host.activate("one")
+    starts = host.service.starts
+    (host.root / "pending.json").write_text(json.dumps({"release": "one", "fallback": None}))
+    assert host.reason_to_activate("one") == "an activation was cut off"
+    assert host.settle()["ok"]
+    assert (host.service.starts, (host.root / "pending.json").exists()) == (starts, False)
+
+
+def test_a_server_that_still_loads_is_waited_for_and_not_started_anew(host):
+    stage(host, "one", answer="Paris", loading=3)
+    host.activate("one")
+    host.service.restart()
+    starts = host.service.starts
+    assert host.reason_to_activate("one") is None
+    assert host.service.starts == starts
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_as_long_as_one_that_loads(host, monkeypatch):
+    stage(host, "one", answer="Paris")
+    host.activate("one")
+    monkeypatch.setattr(health_check, "SILENCE", 0.2)
+    monkeypatch.setattr(health_check, "health_of", lambda port, timeout: None)
+    started = time.monotonic()
+    assert host.reason_to_activate("one") == "it is not healthy"
+    assert time.monotonic() - started < 5
+
+
+def test_going_back_runs_exactly_what_ran_unit_included(host):
+    """Two renderings of one release: the same binary, model and settings under another unit."""
+    for release in ("one-aaaa", "one-bbbb"):
+        stage(host, release, answer="Paris")
+        host.activate(release)
+    before = folder_of(host, "one-aaaa")
+    assert host.go_back()["serving"] == "one-aaaa"
+    assert (host.root / "current/pipress-llama.service").read_text() == before["pipress-llama.service"]
+    assert folder_of(host, "one-aaaa") == before
+
+
+def test_a_host_of_the_version_before_moves_over_and_can_go_back(host):
+    """Its folders are called by the release's digest alone."""
+    stage(host, "one", answer="Paris")
+    host.activate("one")
+    stage(host, "one-bbbb", answer="Paris")
+    assert host.reason_to_activate("one-bbbb") == "the host serves one"
+    assert host.activate("one-bbbb")["ok"]
+    assert host.go_back()["serving"] == "one"

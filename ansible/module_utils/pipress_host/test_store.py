@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import os
+import re
 import shutil
 import socketserver
 import threading
@@ -18,7 +19,8 @@ from pipress_host.errors import HostError
 from pipress_host.store import Wanted, fetch, missing_bytes, state_of
 
 CONTENT = os.urandom(3_000_000)
-WANTED = Wanted(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "model")
+REMEDY = "`./pipress store rm 696dc03e --yes`, then `./pipress up`"
+WANTED = Wanted(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "model", remedy=REMEDY)
 
 
 class Source(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -134,7 +136,8 @@ def test_a_broken_part_is_fetched_anew_before_the_source_is_blamed(store, source
 def test_a_flipped_byte_is_refused_naming_both_digests_and_leaves_nothing(store, source):
     source.content = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
     got = hashlib.sha256(source.content).hexdigest()
-    with pytest.raises(HostError, match=f"model.*expected sha256 {WANTED.sha256}, got {got}"):
+    said = f"model.*expected sha256 {WANTED.sha256}, got {got} — .*{re.escape(REMEDY)}$"
+    with pytest.raises(HostError, match=said):
         fetch(store, WANTED, source.address)
     assert state_of(store, WANTED) == "missing"
     assert not list(store.glob("*.part"))
@@ -142,7 +145,7 @@ def test_a_flipped_byte_is_refused_naming_both_digests_and_leaves_nothing(store,
 
 def test_a_source_of_another_size_is_refused_before_it_is_read(store, source):
     source.content = CONTENT + b"more"
-    with pytest.raises(HostError, match="3000004 bytes at the source"):
+    with pytest.raises(HostError, match=f"3000004 bytes at the source.*{re.escape(REMEDY)}$"):
         fetch(store, WANTED, source.address)
     assert source.sent <= len(source.content)
 

@@ -1,7 +1,9 @@
 import { statSync } from "node:fs";
+import { join } from "node:path";
 import { z } from "zod";
 import type { Toolchain } from "../../../toolchain/toolchain.ts";
 import type { ServedFile } from "../../ansible/content-server.ts";
+import { cacheDir } from "../../../common/paths.ts";
 import type { ResourceLog } from "../../plugin/handler.ts";
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hex");
@@ -49,7 +51,13 @@ export async function locateFiles(
   const report = (line: string): void => log.status(line);
   const located = files.map(async ({ sha256, bytes, source }): Promise<ServedFile> => {
     const path = typeof source === "string" ? paths[source] : await fetchModelFile(source, report, signal);
-    return { sha256, bytes, path };
+    return { sha256, bytes, path, remedy: remedyFor(source) };
   });
   return Promise.all(located);
+}
+
+/** The commands that make a file anew which is not what its digest says. Exported for tests. */
+export function remedyFor(source: ReleaseFile["source"]): string {
+  if (typeof source === "string") return `\`rm -r ${join(cacheDir(), "llama.cpp")}\`, then \`npm start\``;
+  return `\`./pipress store rm ${source.key.slice(0, 12)} --yes\`, then \`./pipress up\``;
 }

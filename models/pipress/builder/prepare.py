@@ -158,7 +158,9 @@ def _make_llama_cpp(toolbox: Toolbox, progress: Progress) -> None:
     toolbox.archive.parent.mkdir(parents=True, exist_ok=True)
     run_program([toolbox.prepared.python, script, *wanted, toolbox.archive])
     if file_sha256(toolbox.archive) != pin["sha256"]:
-        raise StageError(f"{toolbox.archive} is not the pinned one", "remove that file and run `up` again")
+        raise StageError(
+            f"{toolbox.archive} is not the pinned one", f"`rm {toolbox.archive}` and run `./pipress up` again"
+        )
     if not toolbox.llama_source.exists():
         _unpack(toolbox)
     build = toolbox.llama_build

@@ -38,6 +38,6 @@ def load_checkpoint(folder: Path, name: str, trained: Mapping[str, torch.Tensor]
     if held != {key: tuple(value.shape) for key, value in trained.items()}:
         raise StageError(
             f"the checkpoint {folder / name} is of another training: it does not hold what this one trains",
-            "delete that folder and run `up` again",
+            f"`rm -r {folder}` and run `./pipress up` again",
         )
     return checkpoint

@@ -221,7 +221,7 @@ def test_too_little_text_is_refused(written: str, tiny_model: Path, tmp_path: Pa
 def test_a_checkpoint_of_another_training_is_refused(model: LlamaForCausalLM, tmp_path: Path) -> None:
     trained = trainable(model, params())
     save_checkpoint(tmp_path, LATEST, {"trained": {name: torch.zeros(1) for name in trained}})
-    with pytest.raises(StageError, match=r"recover\.pt is of another training.* — delete that folder"):
+    with pytest.raises(StageError, match=r"recover\.pt is of another training.* — `rm -r /"):
         load_checkpoint(tmp_path, LATEST, trained)
     (tmp_path / LATEST).write_bytes(b"cut off")
     assert load_checkpoint(tmp_path, LATEST, trained) is None

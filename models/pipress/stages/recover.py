@@ -113,7 +113,9 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     start, best = curve["validation"][0], _best(curve)
     kept = load_checkpoint(spec.checkpoint, BEST, trained)
     if kept is None:
-        raise StageError(f"{spec.checkpoint / BEST} cannot be read", "delete that folder and run `up` again")
+        raise StageError(
+            f"{spec.checkpoint / BEST} cannot be read", f"`rm -r {spec.checkpoint}` and run `./pipress up` again"
+        )
     scale = scale_of(p["rank"], p["alpha"])
     parameters = save_merged(inputs["model"], kept["trained"], scale, out)
     (out / "loss.json").write_text(json.dumps(curve, indent=1) + "\n", encoding="utf-8")

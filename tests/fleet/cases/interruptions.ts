@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { root, type Fleet, type RunningUp } from "../fleet.ts";
+import { digestServed, root, type Fleet, type RunningUp } from "../fleet.ts";
 
 const phases = [
   "the transfer",
@@ -66,7 +66,7 @@ export function interruptions(fleet: Fleet): void {
   describe("the controller is killed", () => {
     it.each(phases)("during %s", async (phase) => {
       const victim = victimOf(phase);
-      const before = await fleet.sh(victim, `basename $(readlink ${root}/current)`);
+      const before = await fleet.sh(victim, digestServed);
       const up = await upInto(phase);
       await up.kill();
       const after = (await fleet.expectAllServe())[Number(victim.slice(-1))];
