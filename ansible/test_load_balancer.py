@@ -244,7 +244,7 @@ def test_a_host_may_say_nothing_for_as_long_as_was_predicted_and_no_longer(balan
 
 
 def test_a_request_waits_its_turn_behind_a_slow_one(balancer, host):
-    pi = host(seconds=2)
+    pi = host(seconds=3)
     balancer.start([server(pi.server_port)])
     answers: list[int] = []
     clients = [threading.Thread(target=lambda: answers.append(balancer.get())) for _ in range(3)]

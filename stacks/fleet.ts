@@ -7,6 +7,7 @@ import { loadFleet } from "../infra/config/fleet.ts";
 import { parseStackConfig } from "../infra/config/load.ts";
 import { resolveServer, type ServerSettings } from "../infra/config/server-settings.ts";
 import { makeEndpoint } from "../infra/fleet/endpoint.ts";
+import { checkAllowFrom, describeClearText } from "../infra/fleet/exposure.ts";
 import { makeHost } from "../infra/fleet/host.ts";
 import { checkPorts, furtherPorts } from "../infra/fleet/ports.ts";
 import type { PlannedStage } from "../infra/stage/planned.ts";
@@ -37,6 +38,9 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const knownFlags = readKnownFlags(llamaCpp.release.dir);
   checkFleetFlags(config, fleet, knownFlags, llamaCpp.version);
   checkPorts(config, fleet);
+  checkAllowFrom(config, fleet);
+  const clearText = describeClearText(config, fleet);
+  if (clearText !== undefined) await pulumi.log.warn(clearText);
   const storeName = config.store ?? defaultStore;
   const store = await openStore(storeName);
 
