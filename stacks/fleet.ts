@@ -15,6 +15,7 @@ import { planRecipe } from "../infra/prediction/forecast.ts";
 import { describePlan, describeRelease } from "../infra/prediction/describe.ts";
 import { predict, releaseShape } from "../infra/prediction/predict.ts";
 import { distinctSettings } from "../infra/prediction/host-settings.ts";
+import { longestAnswer } from "../infra/prediction/answer-time.ts";
 import { checkLimits } from "../infra/prediction/limits.ts";
 import { memoryMax } from "../infra/prediction/memory.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
@@ -90,7 +91,10 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   // It was named by the recipe once; with another recipe its hosts would have been taken for new ones.
   const rollout = new Rollout("fleet", args, [recipe.name]);
 
-  const endpoint = config.endpoint && makeEndpoint(config.endpoint, hosts);
+  const answerSeconds = resultOf(results, "fetch").apply((fetched) =>
+    Math.max(0, ...hosts.map((host) => longestAnswer(fetched, plan, host.server))),
+  );
+  const endpoint = config.endpoint && makeEndpoint(config.endpoint, hosts, answerSeconds);
 
   const figures = hosts.flatMap(({ name, baseUrl }) => {
     const playbook = rollout.playbooks.get(name);
