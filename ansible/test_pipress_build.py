@@ -72,7 +72,7 @@ case $1 in
   reset-failed) rm -f "$UNIT".* ;;
   show)
     if [ -e "$UNIT.pid" ] && kill -0 "$(cat "$UNIT.pid")" 2> /dev/null; then echo ActiveState=active
-    elif [ -e "$UNIT.pid" ] && ! ls "$ROOT"/builds/*.json > /dev/null 2>&1; then echo ActiveState=failed
+    elif [ -e "$UNIT.pid" ] && ! ls "$ROOT"/scratch/work-*/llama-server "$ROOT"/builds/*.json > /dev/null 2>&1; then echo ActiveState=failed
     else echo ActiveState=inactive; fi ;;
 esac
 """
@@ -85,6 +85,7 @@ PLAY = """
     - name: Compile llama-server
       pipress_build:
         root: "{{ root }}"
+        scratch: "{{ root }}/scratch"
         source_sha256: "{{ source }}"
         version: b1234
         files: "{{ files }}"
@@ -104,7 +105,8 @@ class Device:
         self._play = play
         self.root = folder / "root"
         self.tools = folder / "tools"
-        (self.root / "store").mkdir(parents=True)
+        for name in ("store", "scratch"):
+            (self.root / name).mkdir(parents=True)
         self.tools.mkdir()
         for name in ("strip", "objdump"):
             (self.tools / name).symlink_to(shutil.which(CROSS + name) or CROSS + name)
@@ -161,7 +163,8 @@ def test_build_is_checked_and_stored_under_its_digest(device):
     assert content[18:20] == b"\xb7\x00"  # EM_AARCH64
     assert stat.S_IMODE(program.stat().st_mode) == 0o555
     assert f"build 1234 of sdist.{device.source[:9]}, repack OFF, web UI OFF" in device.log()
-    assert not list((device.root / "builds").glob("work-*"))
+    assert program.with_name(f"{sha256}.ok").exists()
+    assert not list((device.root / "scratch").glob("work-*"))
     # It is there now.
     assert device.build()["event"] == "ok"
 
@@ -192,8 +195,9 @@ def test_compile_error_is_told_with_its_log_and_tried_again_by_the_next_run(devi
 def test_build_that_lost_power_goes_on_where_it_was(device):
     wait = "until test -e $ROOT/gate; do sleep 0.1; done"
     device.store(**{"CMakeLists.txt": CMAKE + WAITS, "wait.sh": wait})
-    old = device.root / "builds" / "work-of-another-version"
-    old.mkdir(parents=True)
+    old = [device.root / folder / "work-of-another-version" for folder in ("builds", "scratch")]
+    for folder in old:
+        folder.mkdir(parents=True)
     with ThreadPoolExecutor() as pool:
         building = pool.submit(device.build)
         until(lambda: "libllama.a" in device.log())
@@ -206,7 +210,7 @@ def test_build_that_lost_power_goes_on_where_it_was(device):
         assert event["event"] == "changed", event["msg"]
     assert "llama-server" in device.log()
     assert "libllama.a" not in device.log()
-    assert not old.exists()
+    assert not any(folder.exists() for folder in old)
 
 
 def until(condition: Callable[[], bool]) -> None:

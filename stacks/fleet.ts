@@ -7,6 +7,7 @@ import { loadFleet } from "../infra/config/fleet.ts";
 import { parseStackConfig } from "../infra/config/load.ts";
 import { resolveServer, type ServerSettings } from "../infra/config/server-settings.ts";
 import { makeEndpoint } from "../infra/fleet/endpoint.ts";
+import { checkAllowFrom, describeClearText } from "../infra/fleet/exposure.ts";
 import { makeHost } from "../infra/fleet/host.ts";
 import { expectRelease } from "../infra/fleet/preflight/expected-release.ts";
 import { isLong, makePreflight } from "../infra/fleet/preflight/preflight.ts";
@@ -16,6 +17,7 @@ import { planRecipe } from "../infra/prediction/forecast.ts";
 import { describePlan, describeRelease } from "../infra/prediction/describe.ts";
 import { predict, releaseShape } from "../infra/prediction/predict.ts";
 import { distinctSettings } from "../infra/prediction/host-settings.ts";
+import { longestAnswer } from "../infra/prediction/answer-time.ts";
 import { checkLimits, contextWarnings } from "../infra/prediction/limits.ts";
 import { memoryMax } from "../infra/prediction/memory.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
@@ -39,6 +41,9 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const knownFlags = readKnownFlags(llamaCpp.release.dir);
   checkFleetFlags(config, fleet, knownFlags, llamaCpp.version);
   checkPorts(config, fleet);
+  checkAllowFrom(config, fleet);
+  const clearText = describeClearText(config, fleet);
+  if (clearText !== undefined) await pulumi.log.warn(clearText);
   const storeName = config.store ?? defaultStore;
   const store = await openStore(storeName);
 
@@ -96,7 +101,10 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   // It was named by the recipe once; with another recipe its hosts would have been taken for new ones.
   const rollout = new Rollout("fleet", args, [recipe.name]);
 
-  const endpoint = config.endpoint && makeEndpoint(config.endpoint, hosts);
+  const answerSeconds = resultOf(results, "fetch").apply((fetched) =>
+    Math.max(0, ...hosts.map((host) => longestAnswer(fetched, plan, host.server))),
+  );
+  const endpoint = config.endpoint && makeEndpoint(config.endpoint, hosts, answerSeconds);
 
   const figures = hosts.flatMap(({ name, baseUrl }) => {
     const playbook = rollout.playbooks.get(name);

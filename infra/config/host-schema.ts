@@ -31,6 +31,15 @@ const groupName = z
 /** User of a Raspberry Pi; it has passwordless sudo. */
 export const defaultUser = "pi";
 
+/** Whom a service listens to. */
+const allowFrom = z
+  .array(
+    z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], {
+      error: "must be an IP address or a network, e.g. 192.168.1.20 or 192.168.1.0/24",
+    }),
+  )
+  .optional();
+
 export const serverSchema = strict({
   port: port
     .min(1024, "must be 1024 or higher: llama-server has no right to a lower port")
@@ -60,6 +69,12 @@ export const serverSchema = strict({
       description: "Further options of llama-server by their long names; the pinned build has to know them.",
       example: '{ "--batch-size": 256, "--no-warmup": true }',
     }),
+  allowFrom: allowFrom.meta({
+    description:
+      "Addresses and networks that may reach what runs on the host, beside itself and the load balancer; with `[]` nobody else.",
+    defaultText: "anybody",
+    example: '["192.168.1.0/24"]',
+  }),
 }).describe("Settings of llama-server, over those of the recipe.");
 
 export type ServerConfig = z.infer<typeof serverSchema>;
@@ -172,6 +187,10 @@ export const endpointSchema = strict({
     .describe(
       "File on this machine with certificate chain and key in PEM; without it clients speak plain HTTP.",
     ),
+  allowFrom: allowFrom.meta({
+    description: "Addresses and networks of clients that are let in, beside the load balancer's own host.",
+    defaultText: "anybody",
+  }),
   drainTimeout: duration
     .pipe(z.number().max(3600, "must be at most 1 hour"))
     .prefault("5 minutes")

@@ -1,8 +1,8 @@
 import type { Recipe } from "../recipe/recipe.ts";
 import type { ServerConfig } from "./host-schema.ts";
 
-/** Settings of llama-server on one host, none of them left open. */
-export type ServerSettings = Required<ServerConfig>;
+/** Settings of llama-server on one host; without `allowFrom` it answers anybody. */
+export type ServerSettings = Required<Omit<ServerConfig, "allowFrom">> & Pick<ServerConfig, "allowFrom">;
 
 /** Further options of llama-server by their long names; `true` for one that takes no value. */
 export type ServerFlags = ServerSettings["flags"];

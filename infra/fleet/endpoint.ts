@@ -1,10 +1,10 @@
-import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { ansibleDigest } from "../ansible/digest.ts";
 import type { StackConfig } from "../config/schema.ts";
 import { UserError } from "../../common/user-error.ts";
 import { addressFrom, hostAndPort } from "../ssh/address.ts";
 import type { Machine } from "../ssh/machine.ts";
+import { readCertificate } from "./certificate.ts";
 import type { Host } from "./host.ts";
 import { Playbook } from "./rollout/playbook.ts";
 
@@ -33,8 +33,15 @@ export function endpointHost(
   };
 }
 
-/** Declares HAProxy in front of all hosts; returns the base URL for OpenAI clients, with `/v1`. */
-export function makeEndpoint(config: EndpointConfig, fleet: readonly Host[]): pulumi.Output<string> {
+/**
+ * Declares HAProxy in front of all hosts; returns the base URL for OpenAI clients, with `/v1`.
+ * @param answerSeconds how long the slowest host may be at work on one request
+ */
+export function makeEndpoint(
+  config: EndpointConfig,
+  fleet: readonly Host[],
+  answerSeconds: pulumi.Input<number>,
+): pulumi.Output<string> {
   const { connection, address, member } = endpointHost(config, fleet);
   const inside = member?.isVirtual ?? false;
   // As the role load_balancer takes them.
@@ -47,7 +54,7 @@ export function makeEndpoint(config: EndpointConfig, fleet: readonly Host[]): pu
       parallel: host.server.parallel,
     })),
   );
-  const { port, certificate } = config;
+  const { port, certificate, allowFrom } = config;
   new Playbook(
     "endpoint",
     {
@@ -55,7 +62,12 @@ export function makeEndpoint(config: EndpointConfig, fleet: readonly Host[]): pu
       removal: "ansible/endpoint-remove.yml",
       contentDigest: ansibleDigest(),
       host: connection,
-      vars: { pipress_endpoint: { port, servers: pulumi.all(servers) } },
+      vars: {
+        pipress_endpoint: {
+          ...{ port, answerSeconds, servers: pulumi.all(servers) },
+          ...(allowFrom !== undefined && { allowFrom }),
+        },
+      },
       secretVars:
         certificate === undefined ? {} : { pipress_endpoint_certificate: readCertificate(certificate) },
     },
@@ -69,16 +81,4 @@ export function makeEndpoint(config: EndpointConfig, fleet: readonly Host[]): pu
   return pulumi
     .all([address, publicPort])
     .apply(([host, port]) => `${scheme}://${hostAndPort(host, port)}/v1`);
-}
-
-function readCertificate(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new UserError({
-      where: "pipress:endpoint.certificate",
-      what: `${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? "error"})`,
-      remedy: "name a file with certificate chain and key in PEM",
-    });
-  }
 }

@@ -1,5 +1,5 @@
 /** Address of this machine as an emulated host sees it (QEMU's user-mode network). */
-const machineFromInside = "10.0.2.2";
+export const machineFromInside = "10.0.2.2";
 
 /**
  * Where one host finds another's ports. A virtual host's are on this machine's loopback, which from inside another virtual

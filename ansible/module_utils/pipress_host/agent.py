@@ -7,7 +7,6 @@ server is switched, nor to a release whose health check is still running. The sa
 from __future__ import annotations
 
 import socketserver
-import threading
 from pathlib import Path
 
 
@@ -16,8 +15,8 @@ def state_of(root: Path) -> str:
     return "drain\n" if (root / "pending.json").exists() else "ready\n"
 
 
-def serve(root: Path, port: int) -> socketserver.TCPServer:
-    """Answers on `port`, in a thread of its own, until the server that is returned is shut down."""
+def make_server(root: Path, port: int) -> socketserver.TCPServer:
+    """A server that answers on `port`; the caller runs it, as a user that may do nothing else."""
 
     class Answer(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -27,6 +26,4 @@ def serve(root: Path, port: int) -> socketserver.TCPServer:
         allow_reuse_address = True
         daemon_threads = True
 
-    server = Server(("0.0.0.0", port), Answer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+    return Server(("0.0.0.0", port), Answer)

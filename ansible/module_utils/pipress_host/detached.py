@@ -22,6 +22,8 @@ def start_detached(name: str, arguments: list[str]) -> str:
     """Starts `activate ARGUMENTS` and returns the name under which its outcome is kept, which begins with `name`."""
     identifier = f"{name}-{time.time_ns()}"
     command = ["systemd-run", "--quiet", "--collect", f"--unit=pipress-activate-{identifier}"]
+    # It asks the server on this host, and nobody else.
+    command += ["--property=IPAddressDeny=any", "--property=IPAddressAllow=localhost"]
     command += [COMMAND, *arguments, "--id", identifier]
     subprocess.run(command, check=True, capture_output=True, text=True)
     return identifier

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from .activation import Activation
-from .agent import serve
 from .detached import outcome_path
 from .errors import HostError
 from .files import write_json
@@ -30,17 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--back", action="store_true", help="go back to the release before")
     parser.add_argument("--settle", action="store_true", help="end an activation that was cut off")
     parser.add_argument("--watch", action="store_true", help="watch over the service until this is stopped")
-    parser.add_argument(
-        "--agent-port", type=int, default=0, help="with --watch: port for a load balancer's agent check"
-    )
     options = parser.parse_args(arguments)
     if [bool(options.digest), options.back, options.settle, options.watch].count(True) != 1:
         parser.error("give one of a digest, --back, --settle and --watch")
 
     activation = Activation(ROOT, KEYS, SystemdService(UNIT), note=_note)
     if options.watch:
-        if options.agent_port:
-            serve(ROOT, options.agent_port)
         watch(activation, _note)
     try:
         with activation.locked():

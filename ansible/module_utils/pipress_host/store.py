@@ -18,6 +18,7 @@ import hashlib
 import http.client
 import os
 import socket
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -97,6 +98,39 @@ def missing_bytes(store: Path, wanted: Wanted) -> int:
         return 0
     part = path.with_name(path.name + ".part")
     return max(0, wanted.size - (part.stat().st_size if part.is_file() else 0))
+
+
+def take_program(work: Path, store: Path) -> dict[str, Any] | None:
+    """Copies the program that a build has left in `work` into the store, under its digest; None where there is none.
+
+    Whoever compiled it owns the folder: no link is followed there, and what counts is the copy.
+    """
+    try:
+        folder = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    copy = store / ".llama-server.new"
+    digest = hashlib.sha256()
+    try:
+        program = os.open("llama-server", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        with os.fdopen(program, "rb") as source, open(copy, "wb") as out:
+            if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+                return None
+            for piece in iter(lambda: source.read(CHUNK), b""):
+                digest.update(piece)
+                out.write(piece)
+            os.fchmod(out.fileno(), 0o555)
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError:
+        return None
+    finally:
+        os.close(folder)
+    path = store / digest.hexdigest()
+    os.replace(copy, path)
+    sync_folder(store)
+    stamp(path)
+    return {"sha256": path.name, "bytes": path.stat().st_size}
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 
-from pipress_host.agent import serve
+from pipress_host.agent import make_server
 
 
 def ask(port: int) -> str:
@@ -13,7 +14,8 @@ def ask(port: int) -> str:
 
 
 def test_a_host_asks_to_be_drained_exactly_while_an_activation_is_pending(tmp_path):
-    server = serve(tmp_path, 0)
+    server = make_server(tmp_path, 0)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     port = server.server_address[1]
     try:
         assert ask(port) == "ready\n"

@@ -16,7 +16,7 @@ import pytest
 
 from pipress_host import store as store_module
 from pipress_host.errors import HostError
-from pipress_host.store import Wanted, fetch, missing_bytes, state_of
+from pipress_host.store import Wanted, fetch, missing_bytes, state_of, take_program
 
 CONTENT = os.urandom(3_000_000)
 REMEDY = "`./pipress store rm 696dc03e --yes`, then `./pipress up`"
@@ -209,3 +209,26 @@ def test_two_at_once_transfer_it_once(store, source):
         other.join()
     assert source.sent == len(CONTENT)
     assert time.time() - (store / WANTED.sha256).stat().st_mtime < 60
+
+
+def test_what_the_user_that_compiles_leaves_is_copied_and_never_followed(tmp_path):
+    """Its folder is its own: it can put there what it likes."""
+    store, work, secret = tmp_path / "store", tmp_path / "work", tmp_path / "llama-server"
+    store.mkdir()
+    secret.write_text("root's own")
+    assert take_program(work, store) is None
+    work.symlink_to(tmp_path)
+    assert take_program(work, store) is None
+    work.unlink()
+    work.mkdir()
+    (work / "llama-server").symlink_to(secret)
+    assert take_program(work, store) is None
+    (work / "llama-server").unlink()
+    os.mkfifo(work / "llama-server")
+    assert take_program(work, store) is None
+    (work / "llama-server").unlink()
+    (work / "llama-server").write_text("program")
+    taken = take_program(work, store)
+    assert taken == {"sha256": hashlib.sha256(b"program").hexdigest(), "bytes": 7}
+    (work / "llama-server").write_text("another")
+    assert (store / taken["sha256"]).read_text() == "program"

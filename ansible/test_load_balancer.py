@@ -1,0 +1,270 @@
+"""The load balancer's own configuration in a real HAProxy; the hosts behind it are stand-ins, who answer as a test wants."""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import importlib.util
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import jinja2
+import pytest
+
+ROLE = Path(__file__).resolve().parent / "roles/load_balancer"
+HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+spec = importlib.util.spec_from_file_location("names", ROLE / "files/names.py")
+names = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(names)
+
+pytestmark = pytest.mark.skipif(HAPROXY is None, reason="no haproxy here; install the package haproxy")
+
+
+class Host(http.server.ThreadingHTTPServer):
+    """In the place of a Pi: healthy, and slow to answer everything else."""
+
+    daemon_threads = True
+
+    def __init__(self, seconds: float):
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.seconds = seconds
+        self.asked = 0
+        #: How long each client waited before it went away.
+        self.gone: list[float] = []
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.server.asked += self.path != "/health"
+        if self.path != "/health" and not self.wait():
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_POST = do_GET
+
+    def wait(self) -> bool:
+        """Whether the client stays until there is an answer; llama-server looks for that in the same way."""
+        began = time.monotonic()
+        while time.monotonic() - began < self.server.seconds:
+            self.connection.settimeout(0.05)
+            try:
+                gone = self.connection.recv(65536) == b""
+            except TimeoutError:
+                continue
+            except ConnectionResetError:
+                gone = True
+            if gone:
+                self.server.gone.append(time.monotonic() - began)
+                self.close_connection = True
+                return False
+        return True
+
+    def log_message(self, format, *arguments):
+        pass
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Balancer:
+    """A HAProxy with the role's configuration."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.port = free_port()
+        self._process: subprocess.Popen | None = None
+
+    def render(self, servers: list[dict], seconds: int, **variables) -> Path:
+        endpoint = {"port": self.port, "answerSeconds": seconds, "servers": servers}
+        # As Ansible renders it.
+        environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True)
+        template = environment.from_string((ROLE / "templates/balancer.cfg.j2").read_text())
+        rendered = self.folder / "balancer.cfg"
+        rendered.write_text(
+            template.render(
+                pipress_endpoint=endpoint,
+                _load_balancer_run=self.folder,
+                _load_balancer_certificate_file=self.folder / "balancer.pem",
+                **variables,
+            )
+        )
+        return rendered
+
+    def start(self, servers: list[dict], seconds: int = 60) -> None:
+        rendered = self.render(servers, seconds)
+        command = [str(HAPROXY), "-W", "-f", str(rendered), "-p", str(self.folder / "haproxy.pid")]
+        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        for _ in range(1200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise AssertionError("HAProxy does not listen")
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.terminate()
+            self._process.wait()
+
+    def get(self, timeout: float = 30) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request("GET", "/v1/models")
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def send(self, text: str) -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        client.sendall(text.encode())
+        return client
+
+
+@pytest.fixture
+def balancer(tmp_path):
+    balancer = Balancer(tmp_path)
+    yield balancer
+    balancer.stop()
+
+
+@pytest.fixture
+def host():
+    made = []
+
+    def make(seconds: float = 0) -> Host:
+        made.append(Host(seconds))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.shutdown()
+        one.server_close()
+
+
+def server(port: int, name: str = "pi-0", address: str = "127.0.0.1", parallel: int = 1) -> dict:
+    # Nobody answers the agent check there, which leaves a host as it is.
+    return {"name": name, "address": address, "port": port, "agentPort": free_port(), "parallel": parallel}
+
+
+def within(seconds: float, condition) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_name_that_does_not_resolve_is_a_host_that_is_down(balancer, host):
+    pi = host()
+    balancer.start([server(8080, "pi-1", "pi-1.invalid"), server(pi.server_port)])
+    assert [balancer.get() for _ in range(4)] == [200] * 4
+
+
+def test_a_host_whose_name_resolves_again_comes_back_without_a_cut(balancer, host):
+    pi = host(seconds=2)
+    balancer.start([server(8080, "pi-1", "pi-1.invalid"), server(pi.server_port)])
+    state = names.ask(balancer.folder, "show servers state fleet")
+    assert names.moved_servers(state, lambda name: set()) == []
+    answers: list[int] = []
+    asking = threading.Thread(target=lambda: answers.append(balancer.get()))
+    asking.start()
+    assert within(5, lambda: pi.asked == 1)
+    worker = names.ask(balancer.folder, "show info")
+    # The resolver is a stand-in: no test changes what this machine resolves.
+    assert names.look(balancer.folder, lambda name: {"127.0.0.1"} if name == "pi-1.invalid" else set()) == [
+        "pi-1"
+    ]
+    assert within(60, lambda: pid_of(names.ask(balancer.folder, "show info")) != pid_of(worker))
+    asking.join()
+    assert answers == [200]
+
+
+def pid_of(info: str) -> str:
+    return next(line for line in info.splitlines() if line.startswith("Pid:"))
+
+
+def test_a_server_whose_name_resolves_to_what_is_used_is_left_alone():
+    state = (
+        "1\n# be_name srv_name srv_addr srv_fqdn\nfleet pi-0 10.0.0.1 -\nfleet pi-1 10.0.0.2 pi-1.local\n\n"
+    )
+    assert names.moved_servers(state, lambda name: {"10.0.0.3", "10.0.0.2"}) == []
+    assert names.moved_servers(state, lambda name: {"10.0.0.3"}) == ["pi-1"]
+
+
+def test_a_client_that_goes_away_frees_its_host(balancer, host):
+    pi = host(seconds=20)
+    balancer.start([server(pi.server_port)])
+    client = balancer.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert within(5, lambda: pi.asked == 1)
+    client.close()
+    assert within(5, lambda: pi.gone)
+
+
+def test_a_client_that_goes_away_while_it_waits_is_never_asked_for(balancer, host):
+    pi = host(seconds=2)
+    balancer.start([server(pi.server_port)])
+    first = balancer.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert within(5, lambda: pi.asked == 1)
+    balancer.send("GET /second HTTP/1.1\r\nHost: x\r\n\r\n").close()
+    assert first.recv(100).startswith(b"HTTP/1.1 200")
+    assert not within(2, lambda: pi.asked > 1)
+
+
+def test_slow_headers_and_a_slow_body_are_cut_off_before_a_host_hears_of_them(balancer, host):
+    pi = host()
+    balancer.start([server(pi.server_port)])
+    headers = balancer.send("POST / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+    body = balancer.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    for client in (headers, body):
+        assert client.recv(100).startswith(b"HTTP/1.1 408")
+    assert pi.asked == 0
+
+
+def test_a_host_may_say_nothing_for_as_long_as_was_predicted_and_no_longer(balancer, host):
+    pi = host(seconds=3)
+    balancer.start([server(pi.server_port)], seconds=5)
+    assert balancer.get() == 200
+    pi.seconds = 20
+    began = time.monotonic()
+    assert balancer.get() == 504
+    assert 4.5 < time.monotonic() - began < 8
+
+
+def test_a_request_waits_its_turn_behind_a_slow_one(balancer, host):
+    pi = host(seconds=3)
+    balancer.start([server(pi.server_port)])
+    answers: list[int] = []
+    clients = [threading.Thread(target=lambda: answers.append(balancer.get())) for _ in range(3)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    assert answers == [200] * 3
+
+
+def test_haproxy_accepts_the_configuration_with_a_certificate(balancer, tmp_path):
+    pem = tmp_path / "balancer.pem"
+    key = tmp_path / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=pi", "-days", "2"]
+    subprocess.run([*command, "-keyout", key, "-out", pem], check=True, capture_output=True)
+    pem.write_text(pem.read_text() + key.read_text())
+    rendered = balancer.render(
+        [server(8080, address="fe80::1")], 60, pipress_endpoint_certificate=pem.read_text()
+    )
+    assert "ssl crt" in rendered.read_text()
+    done = subprocess.run([str(HAPROXY), "-c", "-f", rendered], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr

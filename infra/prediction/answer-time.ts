@@ -1,0 +1,32 @@
+import type { JobResult } from "../stage/job.ts";
+import type { StageNode } from "../stage/node.ts";
+import type { CacheSettings } from "./memory.ts";
+import { predictFrom } from "./predict.ts";
+import { shapeOfFetched } from "./shape.ts";
+import { promptTokensPerSecond } from "./speed.ts";
+
+/** A board that is throttled, or whose memory is shared with something else, is half as fast. */
+const MARGIN = 2;
+/** No model is so fast that less would tell a host that works from one that does not. */
+const LEAST_SECONDS = 15 * 60;
+const STEP_SECONDS = 5 * 60;
+
+/**
+ * How long a host may be at work on one request, in seconds: its whole context read as a prompt or written as an answer,
+ * whichever takes longer, by what is predicted for a Raspberry Pi 4. An answer that is not streamed says nothing until then.
+ * @param fetched what `fetch` measured of the base model
+ */
+export function longestAnswer(
+  fetched: Pick<JobResult, "metrics">,
+  stages: readonly StageNode[],
+  server: CacheSettings,
+): number {
+  const base = shapeOfFetched(fetched);
+  if (base === undefined) throw new Error("the artifact of `fetch` does not say the model's shape");
+  const { shape, release, models } = predictFrom(base, stages, server);
+  const quantization = models.get("quantize")?.quantization;
+  if (quantization === undefined) throw new Error('the plan has no stage "quantize"');
+  const slowest = Math.min(release.tokensPerSecond, promptTokensPerSecond(shape, quantization));
+  const seconds = (MARGIN * server.contextLength) / slowest;
+  return Math.max(LEAST_SECONDS, Math.ceil(seconds / STEP_SECONDS) * STEP_SECONDS);
+}
