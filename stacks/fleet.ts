@@ -74,7 +74,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
       });
     });
   const apiKey = new Secret("api-key", { bytes: 32 });
-  const hosts = fleet.map((host) => makeHost(host, furtherPorts(config, host.name), toolchain));
+  const hosts = fleet.map((host) => makeHost(host, furtherPorts(config, host.name), toolchain, stackId.value));
   const args: RolloutArgs = {
     hosts,
     steps: config.rollout,
