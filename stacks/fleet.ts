@@ -57,7 +57,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
       ? await makeBuilder(config, huggingFaceToken)
       : await (
           await import("./build.ts")
-        ).buildPart({ aws, plan, prediction, store: store.url, huggingFaceToken });
+        ).buildPart({ stackId, aws, plan, prediction, store: store.url, huggingFaceToken });
   const results = await declareStages(plan, builder, storeName);
   const quantized = resultOf(results, "quantize");
   const modelFile = "model.gguf";
@@ -74,7 +74,9 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
       });
     });
   const apiKey = new Secret("api-key", { bytes: 32 });
-  const hosts = fleet.map((host) => makeHost(host, furtherPorts(config, host.name), toolchain, stackId.value));
+  const hosts = fleet.map((host) =>
+    makeHost(host, furtherPorts(config, host.name), toolchain, stackId.value),
+  );
   const args: RolloutArgs = {
     hosts,
     steps: config.rollout,

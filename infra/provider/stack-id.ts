@@ -11,4 +11,14 @@ export class StackId extends pulumi.CustomResource {
   constructor(name: string, options?: pulumi.CustomResourceOptions) {
     super("pipress:index:StackId", name, { value: undefined }, options);
   }
+
+  /** The id where it is known; undefined in a preview of a stack that has none yet. */
+  async known(): Promise<string | undefined> {
+    // Fields of every output that the SDK's types leave out.
+    const { isKnown, promise } = this.value as unknown as {
+      isKnown: Promise<boolean>;
+      promise: () => Promise<string>;
+    };
+    return (await isKnown) ? promise() : undefined;
+  }
 }

@@ -15,6 +15,7 @@ import { consentTag, ttlTag } from "./tags.ts";
 /** Inputs of an instance. */
 export interface InstanceArgs {
   instance: InstanceName;
+  /** Its `sharedName`. */
   stack: string;
   aws: AwsBuilderConfig;
   /** Spot, and on demand where that is allowed. */
@@ -44,8 +45,7 @@ export class Instance extends pulumi.ComponentResource {
     const profile = new InstanceProfile(name, { role: role.name }, parent);
     const template = new LaunchTemplate(name, launchTemplate(name, args, profile.name), parent);
     for (const kind of args.kinds) {
-      const group = groupOf(args, kind, template);
-      new Group(group.name, group, { ...parent, deleteBeforeReplace: true });
+      new Group(`${name}-${kind}`, groupOf(args, kind, template), { ...parent, deleteBeforeReplace: true });
     }
     this.registerOutputs();
   }

@@ -10,7 +10,7 @@ export const assumedByEc2 = {
 
 export interface InstancePolicyArgs {
   store: Pick<S3Address, "bucket" | "prefix">;
-  /** The instance's queue in the bucket, `home/gpu`. */
+  /** The instance's queue in the bucket, `home-3f9a01c2/gpu`. */
   queue: string;
   stack: string;
   region: string;

@@ -28,7 +28,7 @@ export function instanceSettings(
     return [type, { "on-demand": withDisk(price.onDemand), spot: withDisk(price.spot) }] as const;
   });
   return {
-    /** The job queue that it takes jobs from: `home/gpu`. */
+    /** The job queue that it takes jobs from: `home-3f9a01c2/gpu`. */
     queue: queueName(stack, instance),
     store,
     region: aws.region,

@@ -23,7 +23,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Settings:
-    """queue: `<stack>/gpu`, its job queue in the bucket. usd_per_hour: by type and lifecycle, with the disk."""
+    """queue: `<stack>-<id>/gpu`, its job queue in the bucket. usd_per_hour: by type and lifecycle, with the disk."""
 
     queue: str
     store: str
