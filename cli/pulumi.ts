@@ -1,10 +1,12 @@
+import { ensurePassphrase } from "./ensure-passphrase.ts";
+import { namedStack } from "./pulumi-arguments.ts";
 import { runPulumi } from "./run-pulumi.ts";
-import { bootstrapOnce, selectedStack } from "./stack.ts";
+import { bootstrapOnce, selectedStack, selectedStackIfAny } from "./stack.ts";
 
 /** `./pipress pulumi ARGS`: pulumi with the engine, state and environment that bootstrap set up. */
 export async function pulumi(args: readonly string[]): Promise<number> {
   await bootstrapOnce();
-  return runPulumi(args);
+  return runWithPassphrase(args, namedStack(args) ?? (await selectedStackIfAny()));
 }
 
 /**
@@ -13,6 +15,12 @@ export async function pulumi(args: readonly string[]): Promise<number> {
  * @param isStackNamed whether they name a stack; else one must be selected, because pulumi would ask or fail in other words
  */
 export async function operate(args: readonly string[], isStackNamed: boolean): Promise<number> {
-  await (isStackNamed ? bootstrapOnce() : selectedStack());
-  return runPulumi(args);
+  const stack = isStackNamed ? namedStack(args) : await selectedStack();
+  await bootstrapOnce();
+  return runWithPassphrase(args, stack);
+}
+
+async function runWithPassphrase(args: readonly string[], stack: string | undefined): Promise<number> {
+  if (stack !== undefined) await ensurePassphrase(stack, args);
+  return runPulumi(args, stack);
 }
