@@ -24,8 +24,10 @@ export async function ensurePassphrase(stack: string, args: readonly string[]): 
   const { PULUMI_BACKEND_URL: backend = process.env.PULUMI_BACKEND_URL ?? "" } = environment(stack);
   const problem = passphraseProblem({ name, backend, file }, process.env);
   if (problem === undefined) return;
+  // The way out knows no other file than the one beside the program.
+  const canMend = problem.kind !== "environment" && optionOf(args, "--config-file") === undefined;
   const isAnybodyThere = process.stdin.isTTY && process.stderr.isTTY && !args.includes("--non-interactive");
-  if (!isAnybodyThere || problem.kind === "environment") throw new UserError(problem);
+  if (!isAnybodyThere || !canMend) throw new UserError(problem);
   const path = shown(passphraseFile());
   const isMade = existsSync(passphraseFile());
   console.error(`${problem.where}: ${problem.what}`);
@@ -37,7 +39,7 @@ export async function ensurePassphrase(stack: string, args: readonly string[]): 
     writePassphrase();
     console.error(`${path}: written; keep a copy, without it nobody reads your stacks' secrets again`);
   }
-  if (problem.kind === "published") await changePassphrase(stack, file);
+  if (problem.kind === "published") await changePassphrase(stack);
 }
 
 async function isAgreed(question: string): Promise<boolean> {
@@ -50,8 +52,8 @@ async function isAgreed(question: string): Promise<boolean> {
 }
 
 /** Encrypts a stack's secrets, which are encrypted with the published passphrase, with the user's own. */
-async function changePassphrase(stack: string, file: string): Promise<void> {
-  const change = ["stack", "change-secrets-provider", "passphrase", "--stack", stack, "--config-file", file];
+export async function changePassphrase(stack: string): Promise<void> {
+  const change = ["stack", "change-secrets-provider", "passphrase", "--stack", stack];
   const { exitCode, all } = await execa(pulumiPath(), change, {
     cwd: repoRoot,
     // It takes the new one from standard input where that is no terminal.

@@ -9,6 +9,7 @@ import { parse } from "yaml";
 import { cacheDir, repoRoot } from "../common/paths.ts";
 import { UserError } from "../common/user-error.ts";
 import { chosenEngine } from "../toolchain/engine/index.ts";
+import { changePassphrase } from "./ensure-passphrase.ts";
 import { environment } from "./environment.ts";
 import { opensSalt, passphraseFile, writePassphrase } from "./passphrase.ts";
 import { pulumi } from "./pulumi.ts";
@@ -20,8 +21,8 @@ describe.skipIf(chosenEngine(cacheDir()) === undefined)(
   { timeout: 120_000 },
   () => {
     const folder = mkdtempSync(join(tmpdir(), "passphrase-it-"));
-    const stacks = [`new-${process.pid}`, `old-${process.pid}`] as const;
-    const [made, old] = stacks;
+    const stacks = ["new", "old", "offered"].map((name) => `${name}-${process.pid}`);
+    const [made = "", old = "", offered = ""] = stacks;
     const fileOf = (stack: string) => join(repoRoot, `Pulumi.${stack}.yaml`);
     const saltOf = (stack: string) =>
       (parse(readFileSync(fileOf(stack), "utf8")) as { encryptionsalt: string }).encryptionsalt;
@@ -60,6 +61,14 @@ describe.skipIf(chosenEngine(cacheDir()) === undefined)(
       const { stdout } = await inShell(`pulumi config get huggingFaceToken --stack ${old}`, environment(old));
       expect(stdout).toBe("hf_abc");
       expect(await pulumi(["config", "--stack", old])).toBe(0);
+    });
+
+    it("is changed as `./pipress` offers to at a terminal", async () => {
+      if (!existsSync(passphraseFile())) writePassphrase();
+      const dev = { PULUMI_CONFIG_PASSPHRASE: "pipress-dev" };
+      await inShell(`pulumi stack init ${offered} --no-select --non-interactive`, dev);
+      await changePassphrase(offered);
+      expect(opensSalt(readFileSync(passphraseFile(), "utf8").trim(), saltOf(offered))).toBe(true);
     });
 
     it("takes the passphrase file from then on, without being asked", async () => {
