@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { UserError } from "../common/user-error.ts";
@@ -52,7 +52,8 @@ export function environment(
 /** Address of the embedded backend: a folder, which must exist. */
 function fileBackend(): string {
   const folder = join(dataDir(), "state");
-  mkdirSync(folder, { recursive: true });
+  mkdirSync(dirname(folder), { recursive: true });
+  if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
   return pathToFileURL(folder).href;
 }
 

@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import writeFileAtomic from "write-file-atomic";
 import type { HostConfig } from "../infra/config/hosts.ts";
 import { UserError } from "../common/user-error.ts";
 import { hostAndPort } from "../infra/ssh/address.ts";
@@ -26,7 +27,8 @@ export async function metrics(path: string, options: StackOptions): Promise<numb
   const keyFile = join(folder, "api-key");
   const { virtualPis } = await readStackState(fullName);
   const targets = await Promise.all(hosts.map((host) => targetOf(host, virtualPis, config.monitoring)));
-  writeFileSync(keyFile, apiKey, { mode: 0o600 });
+  // Made anew: a file that is there keeps its mode.
+  writeFileAtomic.sync(keyFile, apiKey, { mode: 0o600 });
   writeFileSync(join(folder, "prometheus.yml"), buildScrapeConfig(targets, keyFile));
   writeFileSync(join(folder, "grafana-dashboard.json"), `${JSON.stringify(buildDashboard(), null, 2)}\n`);
   console.log(`prometheus --config.file=${join(folder, "prometheus.yml")}   # hosts: ${hosts.length}`);

@@ -1,6 +1,6 @@
 /** Two stacks with a `pi-0` on one computer. QEMU is a stand-in: its processes and ports are real, but no system boots. */
 import { existsSync } from "node:fs";
-import { mkdtemp, rename, rm } from "node:fs/promises";
+import { mkdtemp, rename, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
@@ -70,6 +70,12 @@ test("their machines have folders, keys, ports and processes of their own", { ti
   expect(new Set(ports).size).toBe(4);
   const processes = (await Promise.all([mine, theirs].map(processesOf))).flat();
   expect(new Set(processes).size).toBe(2);
+});
+
+test("this user alone reads a machine's keys, its seed and its folder", { timeout }, async () => {
+  const { path, privateKey, hostKey, seed, record } = machineFolder(join(mine.state.privateKeyFile, ".."));
+  const modes = await Promise.all([path, privateKey, hostKey, seed, record].map((file) => stat(file)));
+  expect(modes.map(({ mode }) => (mode & 0o777).toString(8))).toEqual(["700", "600", "600", "600", "600"]);
 });
 
 test("the end of one leaves the other as it is", { timeout }, async () => {
