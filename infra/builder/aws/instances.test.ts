@@ -25,6 +25,7 @@ function argsOf(needed: InstanceName[], aws = config(), token?: string): Instanc
   };
 }
 
+const commercial = { dnsSuffix: "amazonaws.com" };
 const network = {
   "pulumi:providers:aws": 1,
   "pipress:aws:Network": 1,
@@ -152,12 +153,15 @@ describe("declareInstances", () => {
       });
       expect(inputs("RouteTableAssociation", name)).toEqual({ subnetId: `${name}-id`, routeTableId });
     }
-    expect(inputs("Role", "pipress-home-gpu")).toEqual({ assumeRolePolicy: JSON.stringify(assumedByEc2) });
+    expect(inputs("Role", "pipress-home-gpu")).toEqual({
+      assumeRolePolicy: JSON.stringify(assumedByEc2(commercial)),
+    });
     expect(inputs("InstanceProfile", "pipress-home-gpu")).toEqual({ role: "pipress-home-gpu" });
     const policy = instancePolicy({
       store: { bucket: "models", prefix: "team/pipress" },
       queue: "home-3f9a01c2/gpu",
       stack: "home-3f9a01c2",
+      partition: "aws",
       region: "us-east-1",
       groups: ["pipress-home-3f9a01c2-gpu-spot"],
     });
@@ -277,6 +281,19 @@ describe("declareInstances", () => {
     expect(policy("build")).toContain("parameter/pipress/home-3f9a01c2/hugging-face-token");
     expect(policy("gpu")).not.toContain("ssm:GetParameter");
     expect(script("build").length).toBeLessThan(16_384);
+  });
+
+  it("names China's partition and domain where the region is one of it", async () => {
+    const china = await declared(() => declareInstances(argsOf(["gpu"])), {
+      partition: "aws-cn",
+      dnsSuffix: "amazonaws.com.cn",
+    });
+    expect(only(china, "Role").inputs.assumeRolePolicy).toContain('"ec2.amazonaws.com.cn"');
+    expect(String(only(china, "RolePolicy").inputs.policy)).not.toMatch(/arn:aws:/);
+    const script = Buffer.from(String(only(china, "LaunchTemplate").inputs.userData), "base64").toString();
+    expect(script).toContain("source_url='https://s3.us-east-1.amazonaws.com.cn/models/");
+    expect(script).toContain("dns_suffix='amazonaws.com.cn'");
+    expect(script).toContain('"dnsSuffix":"amazonaws.com.cn"');
   });
 
   it("passes its own policy pack", () => {

@@ -1,4 +1,5 @@
 import { getAvailabilityZones } from "@pulumi/aws/getAvailabilityZones.js";
+import { getPartition } from "@pulumi/aws/getPartition.js";
 import { Provider } from "@pulumi/aws/provider.js";
 import { Parameter } from "@pulumi/aws/ssm/parameter.js";
 import * as pulumi from "@pulumi/pulumi";
@@ -38,6 +39,7 @@ export async function declareInstances(args: InstancesArgs): Promise<Map<Instanc
     { state: "available", filters: [{ name: "opt-in-status", values: ["opt-in-not-required"] }] },
     { provider },
   );
+  const { partition, dnsSuffix } = await getPartition({}, { provider });
   // Names within the state have no need of the stack's id.
   const name = `pipress-${pulumi.getStack()}`;
   const providers = [provider];
@@ -61,12 +63,22 @@ export async function declareInstances(args: InstancesArgs): Promise<Map<Instanc
       store: parseS3Url(store),
       queue: queueName(stack, instance),
       stack,
+      partition,
       region: aws.region,
       groups: kinds.map((kind) => groupName(stack, instance, kind)),
       tokenParameter: hasToken ? parameter : undefined,
     });
-    const settings = instanceSettings(aws, stack, store, instance, hasToken);
-    const instanceArgs = { instance, stack, aws, kinds, policy, userData: userData(settings, code), network };
+    const settings = instanceSettings({ aws, stack, store, instance, hasToken, dnsSuffix });
+    const instanceArgs = {
+      instance,
+      stack,
+      partition: { partition, dnsSuffix },
+      aws,
+      kinds,
+      policy,
+      userData: userData(settings, code),
+      network,
+    };
     const dependsOn = hasToken ? [token] : [];
     declared.set(instance, new Instance(`${name}-${instance}`, instanceArgs, { providers, dependsOn }));
   }
