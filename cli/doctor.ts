@@ -33,6 +33,7 @@ import { openStore } from "../infra/store/open-store.ts";
 import { read } from "../infra/virtual-pi/resource.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
 import { pulumiText } from "./run-pulumi.ts";
+import { readStackState } from "./stack-state.ts";
 import { openStack, type Stack, type StackOptions } from "./stack.ts";
 
 /** Everything that was found, and whether an `up` would come to its end. */
@@ -101,7 +102,8 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
       expectRelease(plan, prediction, toolchain, host.server),
       toolchain,
     );
-  const looks = await lookAtFleet(fleet, varsOf, config, signal);
+  const { virtualPis } = await readStackState(stack.fullName);
+  const looks = await lookAtFleet(fleet, virtualPis, varsOf, config, signal);
   const allowed = failuresAllowed(config.rollout.maxFailures, fleet.length);
   return {
     findings: [...found, ...looks.flatMap(({ findings }) => findings)],
@@ -112,6 +114,7 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
 /** Looks at all hosts that there are; a virtual one that does not run is not, for this. */
 async function lookAtFleet(
   fleet: readonly HostConfig[],
+  virtualPis: ReadonlyMap<string, string>,
   varsOf: (host: HostConfig) => Record<string, unknown>,
   { endpoint, rollout }: StackConfig,
   signal: AbortSignal,
@@ -120,11 +123,12 @@ async function lookAtFleet(
   const present = lookAtBalancer(endpoint);
   for (const config of fleet) {
     const { name, unreachable } = config;
-    if ("virtual" in config && !(await read(name))?.running) {
+    const id = virtualPis.get(name);
+    if ("virtual" in config && !(id !== undefined && (await read(id))?.running)) {
       const what =
         "a virtual Pi that does not run here: `./pipress up` makes or starts it, and looks at it then";
       absent.push({ host: name, findings: [{ level: "note", where: name, what }] });
-    } else present.push({ host: await reach(config), vars: varsOf(config), unreachable });
+    } else present.push({ host: await reach(config, virtualPis), vars: varsOf(config), unreachable });
   }
   console.error(`doctor: looking at ${present.length} ${present.length === 1 ? "host" : "hosts"}`);
   const log = { status: () => undefined, warn: (message: string) => void console.error(message) };

@@ -1,11 +1,15 @@
 import { quote } from "../common/shell.ts";
-import { bootstrap } from "../toolchain/bootstrap/index.ts";
 import { environment } from "./environment.ts";
+import { bootstrapOnce, selectedStackIfAny } from "./stack.ts";
 
-/** `./pipress env`: prints `export` lines for `eval`, after which plain `pulumi` works in that shell. */
+/**
+ * `./pipress env`: prints `export` lines for `eval`, after which plain `pulumi` works in that shell. The passphrase among
+ * them is that of the stack named, else of the selected one.
+ */
 export async function env({ stack }: { stack?: string }): Promise<number> {
-  await bootstrap();
-  const variables = { ...environment(), ...(stack !== undefined && { PULUMI_STACK: stack }) };
+  await bootstrapOnce();
+  const chosen = stack ?? (await selectedStackIfAny());
+  const variables = { ...environment(chosen), ...(stack !== undefined && { PULUMI_STACK: stack }) };
   for (const [name, value] of Object.entries(variables)) console.log(exportLine(name, value));
   return 0;
 }

@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { UserError } from "../common/user-error.ts";
@@ -6,17 +6,19 @@ import { cacheDir, dataDir } from "../common/paths.ts";
 import { chosenEngine } from "../toolchain/engine/index.ts";
 import { layout } from "../toolchain/bootstrap/layout.ts";
 import { installedCommandPlugin } from "../toolchain/bootstrap/plugins.ts";
+import { passphraseVariables } from "./passphrase.ts";
 import { pythonEnvironment } from "../toolchain/bootstrap/python.ts";
-
-/** Encrypts the dev stack's one secret, an API key that is only good on this machine: docs/decisions/0003. */
-const DEV_PASSPHRASE = "pipress-dev";
 
 /**
  * The variables under which `pulumi` finds what bootstrap put in place. Backend and passphrase are the embedded ones
  * unless `user`, the caller's own environment, names others.
+ * @param stack the one that pulumi is to work on, whose passphrase it needs; undefined for none
  * @throws UserError when bootstrap has not run
  */
-export function environment(user: NodeJS.ProcessEnv = process.env): Record<string, string> {
+export function environment(
+  stack: string | undefined,
+  user: NodeJS.ProcessEnv = process.env,
+): Record<string, string> {
   const cache = cacheDir();
   const engine = chosenEngine(cache);
   if (engine === undefined) {
@@ -43,16 +45,15 @@ export function environment(user: NodeJS.ProcessEnv = process.env): Record<strin
   // How many hosts are at work at a time is for `rollout.concurrency` to say, not for the number of this machine's cores.
   if (user.PULUMI_PARALLEL === undefined) variables.PULUMI_PARALLEL = "256";
   if (user.PULUMI_BACKEND_URL === undefined) variables.PULUMI_BACKEND_URL = fileBackend();
-  if (user.PULUMI_CONFIG_PASSPHRASE === undefined && user.PULUMI_CONFIG_PASSPHRASE_FILE === undefined) {
-    variables.PULUMI_CONFIG_PASSPHRASE = DEV_PASSPHRASE;
-  }
-  return variables;
+  const backend = variables.PULUMI_BACKEND_URL ?? user.PULUMI_BACKEND_URL ?? "";
+  return { ...variables, ...passphraseVariables(stack, backend, user) };
 }
 
 /** Address of the embedded backend: a folder, which must exist. */
 function fileBackend(): string {
   const folder = join(dataDir(), "state");
-  mkdirSync(folder, { recursive: true });
+  mkdirSync(dirname(folder), { recursive: true });
+  if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
   return pathToFileURL(folder).href;
 }
 

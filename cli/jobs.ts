@@ -3,11 +3,13 @@ import { execa } from "execa";
 import { lookAtJobs } from "../infra/builder/ssh/remote.ts";
 import { Session } from "../infra/ssh/session.ts";
 import { JobQueues } from "../infra/builder/aws/job-queues.ts";
+import { sharedName } from "../infra/builder/aws/names.ts";
 import { builderMachine } from "../infra/builder/ssh/machine.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
 import { cacheDir, repoRoot } from "../common/paths.ts";
 import { pythonEnvironment } from "../toolchain/bootstrap/python.ts";
-import { openStack, type StackOptions } from "./stack.ts";
+import { readStackState } from "./stack-state.ts";
+import { openStack, type Stack, type StackOptions } from "./stack.ts";
 
 /** `./pipress jobs ls`: the jobs of stages where the stack's stages run. */
 export function list(options: StackOptions): Promise<number> {
@@ -29,10 +31,11 @@ async function jobs(options: StackOptions, ...args: string[]): Promise<number> {
   return (await runJobs(config, args, true)).code;
 }
 
-/** The job queues of a stack's EC2 instances. @param store URL of the bucket */
-export async function openJobQueues(store: string, stack: string): Promise<JobQueues> {
+/** The job queues of a stack's EC2 instances. */
+export async function openJobQueues({ fullName, name, config }: Stack): Promise<JobQueues> {
   const { S3Store } = await import("../infra/store/s3-store.ts"); // the AWS SDK takes half a second to load
-  return new JobQueues(new S3Store(store), stack);
+  const { stackId } = await readStackState(fullName);
+  return new JobQueues(new S3Store(config.store ?? ""), sharedName(name, stackId));
 }
 
 /**

@@ -15,7 +15,8 @@ const FOLLOW_MS = 5000;
 
 /** `./pipress logs STAGE`: a stage's log, followed while its job is at work, wherever that is. */
 export async function logs(stageName: string, options: StackOptions): Promise<number> {
-  const { name: stack, config } = await openStack(options);
+  const stack = await openStack(options);
+  const { config } = stack;
   const stages = await planRecipe(loadRecipe(config.recipe), await openStore(config.store), readToolchain());
   const stage = stages.find(({ name }) => name === stageName);
   if (stage === undefined)
@@ -26,7 +27,7 @@ export async function logs(stageName: string, options: StackOptions): Promise<nu
     });
   const { name, key } = stage;
   if (config.builder?.aws !== undefined && instanceFor(stage) !== undefined)
-    return followQueue(await openJobQueues(config.store ?? "", stack), name, key);
+    return followQueue(await openJobQueues(stack), name, key);
   const jobs = parseJobs((await runJobs(config, ["ls"], false)).stdout);
   if (!jobs.has(key.slice(0, 12)))
     throw noLog(name, `it has not run on ${config.builder?.ssh?.address ?? "this machine"}`);

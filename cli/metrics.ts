@@ -1,12 +1,14 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import writeFileAtomic from "write-file-atomic";
 import type { HostConfig } from "../infra/config/hosts.ts";
 import { UserError } from "../common/user-error.ts";
 import { hostAndPort } from "../infra/ssh/address.ts";
 import { buildDashboard } from "../infra/fleet/dashboard.ts";
 import { buildScrapeConfig, nodePort, type ScrapeTarget } from "../infra/fleet/prometheus.ts";
-import { read } from "../infra/virtual-pi/resource.ts";
+import { readHere } from "../infra/virtual-pi/resource.ts";
 import { stackOutputs } from "./run-pulumi.ts";
+import { readStackState } from "./stack-state.ts";
 import { hostsOf, openStack, type StackOptions } from "./stack.ts";
 
 /** `./pipress metrics FOLDER`: writes what Prometheus and Grafana need to watch the fleet. */
@@ -23,8 +25,10 @@ export async function metrics(path: string, options: StackOptions): Promise<numb
   const folder = resolve(path);
   mkdirSync(folder, { recursive: true });
   const keyFile = join(folder, "api-key");
-  const targets = await Promise.all(hosts.map((host) => targetOf(host, config.monitoring)));
-  writeFileSync(keyFile, apiKey, { mode: 0o600 });
+  const { virtualPis } = await readStackState(fullName);
+  const targets = await Promise.all(hosts.map((host) => targetOf(host, virtualPis, config.monitoring)));
+  // Made anew: a file that is there keeps its mode.
+  writeFileAtomic.sync(keyFile, apiKey, { mode: 0o600 });
   writeFileSync(join(folder, "prometheus.yml"), buildScrapeConfig(targets, keyFile));
   writeFileSync(join(folder, "grafana-dashboard.json"), `${JSON.stringify(buildDashboard(), null, 2)}\n`);
   console.log(`prometheus --config.file=${join(folder, "prometheus.yml")}   # hosts: ${hosts.length}`);
@@ -32,21 +36,18 @@ export async function metrics(path: string, options: StackOptions): Promise<numb
   return 0;
 }
 
-async function targetOf(host: HostConfig, monitoring: boolean): Promise<ScrapeTarget> {
+async function targetOf(
+  host: HostConfig,
+  virtualPis: ReadonlyMap<string, string>,
+  monitoring: boolean,
+): Promise<ScrapeTarget> {
   const { name, group, labels } = host;
   const common = { name, labels, ...(group !== undefined && { group }) };
   if (!("virtual" in host)) {
     const node = monitoring ? { node: hostAndPort(host.machine.address, nodePort) } : {};
     return { ...common, server: hostAndPort(host.machine.address, host.server.port), ...node };
   }
-  const machine = await read(name);
-  if (machine === undefined)
-    throw new UserError({
-      where: name,
-      what: "there is no such virtual Pi here",
-      remedy: "`./pipress up` makes it",
-    });
-  const { address, ports } = machine;
+  const { address, ports } = await readHere(name, virtualPis.get(name));
   return {
     ...common,
     server: `${address}:${ports.http}`,

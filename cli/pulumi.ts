@@ -1,12 +1,14 @@
 import type { FleetOutputs } from "../infra/fleet/table.ts";
 import { awaitHosts } from "./await-hosts.ts";
+import { ensurePassphrase } from "./ensure-passphrase.ts";
+import { namedStack } from "./pulumi-arguments.ts";
 import { runPulumi, stackOutputs } from "./run-pulumi.ts";
-import { bootstrapOnce, selectedStack } from "./stack.ts";
+import { bootstrapOnce, selectedStack, selectedStackIfAny } from "./stack.ts";
 
 /** `./pipress pulumi ARGS`: pulumi with the engine, state and environment that bootstrap set up. */
 export async function pulumi(args: readonly string[]): Promise<number> {
   await bootstrapOnce();
-  return runPulumi(args);
+  return runWithPassphrase(args, namedStack(args) ?? (await selectedStackIfAny()));
 }
 
 /**
@@ -15,9 +17,15 @@ export async function pulumi(args: readonly string[]): Promise<number> {
  * @param isStackNamed whether they name a stack; else one must be selected, because pulumi would ask or fail in other words
  */
 export async function operate(args: readonly string[], isStackNamed: boolean): Promise<number> {
-  const named = args[args.indexOf("--stack") + 1] ?? "";
-  const stack = isStackNamed ? await bootstrapOnce().then(() => named) : await selectedStack();
-  const code = await runPulumi(args);
-  if (code === 0 && args[0] === "up") await awaitHosts(await stackOutputs<Partial<FleetOutputs>>(stack));
+  const stack = isStackNamed ? namedStack(args) : await selectedStack();
+  await bootstrapOnce();
+  const code = await runWithPassphrase(args, stack);
+  if (code === 0 && args[0] === "up" && stack !== undefined)
+    await awaitHosts(await stackOutputs<Partial<FleetOutputs>>(stack));
   return code;
+}
+
+async function runWithPassphrase(args: readonly string[], stack: string | undefined): Promise<number> {
+  if (stack !== undefined) await ensurePassphrase(stack, args);
+  return runPulumi(args, stack);
 }

@@ -7,6 +7,7 @@ import { UserError } from "../common/user-error.ts";
 import { chosenEngine } from "../toolchain/engine/index.ts";
 import { findOnPath } from "../toolchain/bootstrap/find-on-path.ts";
 import { environment } from "./environment.ts";
+import { namedStack } from "./pulumi-arguments.ts";
 import { removeStaleLocks } from "./stale-locks.ts";
 
 /** Signals closer together than this are one press of Ctrl-C: the terminal sends it to us, and `npm start` passes it on to us again. */
@@ -16,16 +17,17 @@ const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
  * Runs `pulumi` on this terminal and resolves with its exit code.
+ * @param stack the one that it works on, whose passphrase it needs; undefined for none
  *
  * pulumi takes a second Ctrl-C as "stop at once, never mind the state". So that one press reaches it once, it runs in
  * a session of its own and gets the signal from here. It dies with this process, also when that is killed.
  */
-export function runPulumi(args: readonly string[]): Promise<number> {
+export function runPulumi(args: readonly string[], stack: string | undefined): Promise<number> {
   const pulumi = pulumiPath();
   const setpriv = findOnPath("setpriv");
   const dieWithUs = setpriv === undefined ? [] : [setpriv, "--pdeathsig", "KILL", "--"];
   const [command = pulumi, ...rest] = [...dieWithUs, pulumi, ...args];
-  const env: NodeJS.ProcessEnv = { ...process.env, ...environment() };
+  const env: NodeJS.ProcessEnv = { ...process.env, ...environment(stack) };
   for (const stack of removeStaleLocks(env.PULUMI_BACKEND_URL ?? "")) {
     console.error(`pulumi: stack ${stack} was locked by a pulumi that is gone; lock removed`);
   }
@@ -62,7 +64,7 @@ export function stackOutputs<Outputs>(stack: string, ...options: string[]): Prom
 export async function pulumiText(args: readonly string[]): Promise<string> {
   const { stdout, stderr, exitCode } = await execa(pulumiPath(), args, {
     cwd: repoRoot,
-    env: environment(),
+    env: environment(namedStack(args)),
     reject: false,
   });
   if (exitCode === 0) return stdout;
@@ -70,6 +72,7 @@ export async function pulumiText(args: readonly string[]): Promise<string> {
   throw new UserError({ where: command, what: stderr.trim().replace(/^error: /, "") });
 }
 
-function pulumiPath(): string {
+/** The engine's program. */
+export function pulumiPath(): string {
   return join(chosenEngine(cacheDir())?.bin ?? "", "pulumi");
 }

@@ -10,6 +10,7 @@ import { parseStackConfig } from "../infra/config/load.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
 import { bootstrap } from "../toolchain/bootstrap/index.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
+import { shortName } from "./pulumi-arguments.ts";
 import { pulumiJson, pulumiText } from "./run-pulumi.ts";
 
 /** What the command line says about the stack that a verb works on. */
@@ -142,11 +143,6 @@ export function namesOfStackFiles(): string[] {
   return readdirSync(repoRoot).flatMap((file) => /^Pulumi\.(.+)\.yaml$/.exec(file)?.[1] ?? []);
 }
 
-/** `organization/pipress/home` -> `home`. */
-function shortName(stack: string): string {
-  return stack.split("/").at(-1) ?? stack;
-}
-
 /** The stack that pulumi works on where none is named. @throws UserError where none is selected */
 export async function selectedStack(): Promise<string> {
   await bootstrapOnce();
@@ -161,6 +157,16 @@ export async function selectedStack(): Promise<string> {
       remedy:
         "name one with --stack, or select it: `./pipress pulumi stack select NAME` (`npm start` makes and selects dev)",
     });
+  }
+}
+
+/** The same, but undefined where none is selected. */
+export async function selectedStackIfAny(): Promise<string | undefined> {
+  try {
+    return await selectedStack();
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
   }
 }
 

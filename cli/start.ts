@@ -12,7 +12,7 @@ export async function main(): Promise<number> {
     ["stack", "select", "--create", STACK],
     ["up", "--yes", "--skip-preview", "--stack", STACK],
   ]) {
-    const code = await runPulumi(args);
+    const code = await runPulumi(args, STACK);
     if (code !== 0) return code;
   }
   const outputs = await stackOutputs<FleetOutputs>(STACK, "--show-secrets");

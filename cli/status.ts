@@ -11,9 +11,10 @@ import { openStack, type StackOptions } from "./stack.ts";
 
 /** `./pipress status`: stages, jobs, hosts and what was spent, from the store, the builder and the state. */
 export async function status(options: StackOptions): Promise<number> {
-  const { fullName, name: stack, config } = await openStack(options);
+  const stack = await openStack(options);
+  const { fullName, name, config } = stack;
   const store = await openStore(config.store);
-  const queues = config.builder?.aws && (await openJobQueues(config.store ?? "", stack));
+  const queues = config.builder?.aws && (await openJobQueues(stack));
   const [stages, jobs, report, instances] = await Promise.all([
     planRecipe(loadRecipe(config.recipe), store, readToolchain()),
     queues === undefined ? jobsOf(config) : byShortKey(await queues.lines()),
@@ -24,7 +25,7 @@ export async function status(options: StackOptions): Promise<number> {
   const builder = ssh?.address ?? (aws ? `EC2 instances in ${aws.region}` : "this machine");
   console.log(
     formatStatus({
-      stack,
+      stack: name,
       recipe: config.recipe,
       store: store.url,
       builder,

@@ -12,6 +12,11 @@ export function cacheDir(): string {
   );
 }
 
+/** What a user keeps for this program: the passphrase of their stacks. */
+export function configDir(): string {
+  return join(process.env.XDG_CONFIG_HOME ?? join(homedir(), ".config"), "pipress");
+}
+
 /** What must not be lost: artifact store, jobs and their checkpoints, Pulumi state, disks of virtual hosts. */
 export function dataDir(): string {
   return (

@@ -3,18 +3,21 @@ import { AwsBuilder, type Instances } from "../infra/builder/aws-builder.ts";
 import { describeInstances } from "../infra/builder/aws/instance-records.ts";
 import { JobQueue } from "../infra/builder/aws/job-queue.ts";
 import { JobQueues, sourceObject } from "../infra/builder/aws/job-queues.ts";
+import { sharedName } from "../infra/builder/aws/names.ts";
 import { LocalBuilder } from "../infra/builder/local-builder.ts";
 import { packSource } from "../infra/builder/ssh/source.ts";
 import type { AwsBuilderConfig } from "../infra/config/aws-schema.ts";
 import type { PlannedStage } from "../infra/stage/planned.ts";
 import { checkCost, describeCost, planCost } from "../infra/prediction/plan-cost.ts";
 import type { Prediction } from "../infra/prediction/predict.ts";
+import type { StackId } from "../infra/provider/stack-id.ts";
 import type { Builder } from "../infra/stage/builder.ts";
 import { instancesNeeded } from "../infra/stage/instance-for.ts";
 import { S3Store } from "../infra/store/s3-store.ts";
 
 /** What the instances of a stack are declared from. */
 export interface BuildArgs {
+  stackId: StackId;
   aws: AwsBuilderConfig;
   plan: readonly PlannedStage[];
   prediction: Prediction | undefined;
@@ -30,8 +33,8 @@ export interface BuildArgs {
  * @throws UserError when the plan costs more than it may
  */
 export async function buildPart(args: BuildArgs): Promise<Builder> {
-  const { aws, plan, prediction, store, huggingFaceToken } = args;
-  const stack = pulumi.getStack();
+  const { stackId, aws, plan, prediction, store, huggingFaceToken } = args;
+  const stack = sharedName(pulumi.getStack(), await stackId.known());
   const queues = new JobQueues(new S3Store(store), stack);
   const cost = planCost(plan, prediction?.stages, aws);
   const costs = [describeCost(cost, aws), describeInstances(await queues.instances())];

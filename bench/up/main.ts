@@ -46,7 +46,7 @@ export async function main(args: string[]): Promise<number> {
 function upOfDev() {
   return execa("pulumi", [...NO_CHANGE, "--stack", "dev", "--non-interactive"], {
     cwd: repoRoot,
-    env: environment(),
+    env: environment("dev"),
     all: true,
     reject: false,
   });

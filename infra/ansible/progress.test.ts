@@ -76,3 +76,17 @@ test("secrets are taken out wherever they are, short words are not mistaken for 
   const redact = redactor({ keys: ["sk-123456", "yes"], pem: "-----BEGIN-----\nabcdefgh\n" });
   expect(redact("key sk-123456, line abcdefgh, yes")).toBe("key [secret], line [secret], yes");
 });
+
+test("a secret that begins with another leaves no tail, whichever is named first", () => {
+  for (const secrets of [["secret-one", "secret-one-and-more"], ["secret-one-and-more", "secret-one"]])
+    expect(redactor(secrets)("a secret-one-and-more, a secret-one")).toBe("a [secret], a [secret]");
+});
+
+test("secrets are taken out of JSON, where quotes, backslashes and umlauts stand in other letters", () => {
+  const secret = 'gr\u00fcn"er\\tee';
+  const redact = redactor([secret]);
+  expect(redact(JSON.stringify({ msg: secret }))).toBe('{"msg":"[secret]"}');
+  const asPythonWrites = '{"msg": "gr\\u00fcn\\"er\\\\tee"}';
+  expect(JSON.parse(asPythonWrites)).toEqual({ msg: secret });
+  expect(redact(asPythonWrites)).toBe('{"msg": "[secret]"}');
+});

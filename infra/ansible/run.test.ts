@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -43,6 +43,22 @@ const copyFile = `
 - name: report
   ansible.builtin.set_stats: { data: { release: "{{ text }}" }, per_host: false }
 `;
+
+test(
+  "this user alone reads the inventory, which holds secrets, and the log of a run that failed",
+  async () => {
+    const run = await makeRun(`
+- ansible.builtin.stat: { path: "{{ item }}" }
+  loop: ["{{ inventory_file }}", "{{ inventory_dir }}"]
+  register: found
+- ansible.builtin.fail: { msg: "{{ found.results | map(attribute='stat.mode') | join(' ') }}" }
+`);
+    await expect(runPlaybook(run)).rejects.toThrow(/: 0600 0700 /);
+    const [log = ""] = await logs();
+    expect((await stat(join(run.logFolder ?? "", log))).mode & 0o777).toBe(0o600);
+  },
+  timeout,
+);
 
 test(
   "a play changes its host, reports figures, and changes nothing the second time",

@@ -12,6 +12,7 @@ export type Instances = Partial<Record<InstanceName, readonly pulumi.Resource[]>
 /** A stack on AWS, as its stages are told of it. */
 export interface AwsStack {
   region: string;
+  /** Its `sharedName`. */
   stack: string;
   queues: JobQueues;
   instances: Instances;

@@ -25,11 +25,13 @@ export interface Host extends Omit<Settings, "where"> {
 /**
  * Declares a host: a virtual one is made, a real one is taken as it is.
  * @param further what else listens on it, and on which ports
+ * @param stackId what tells its virtual machine from another stack's of the same name
  */
 export function makeHost(
   config: HostConfig,
   further: Readonly<Partial<Record<HostPort, number>>>,
   toolchain: Toolchain,
+  stackId: pulumi.Input<string>,
 ): Host {
   const { name, group, build, unreachable, labels, server } = config;
   const common = { name, group, build, unreachable, labels, server };
@@ -46,6 +48,7 @@ export function makeHost(
   const { memory, cpus, disk } = config.virtual;
   const machine = new VirtualPi(name, {
     name,
+    stackId,
     memoryMiB: Math.floor(memory / 2 ** 20),
     cpus,
     diskGiB: Math.floor(disk / 2 ** 30),

@@ -12,6 +12,7 @@ await serve({
     "pipress:index:Preflight": async () =>
       (await import("../fleet/preflight/preflight-resource.ts")).preflightResource,
     "pipress:index:Secret": async () => (await import("./secret-resource.ts")).secretResource,
+    "pipress:index:StackId": async () => (await import("./stack-id-resource.ts")).stackIdResource,
     "pipress:index:VirtualPi": async () => (await import("../virtual-pi/resource.ts")).virtualPiResource,
     "pipress:index:Wave": async () => (await import("../fleet/rollout/wave-resource.ts")).waveResource,
   },

@@ -12,8 +12,9 @@ export type StageSpec = Omit<JobSpec, "store" | "jobs" | "tools">;
 export interface BuilderAddress {
   ssh?: SshBuilderConfig;
   aws?: {
+    /** What the stack is called in the bucket: `home-3f9a01c2`. */
     stack: string;
-    /** The instance's job queue in the bucket: `home/gpu`. */
+    /** The instance's job queue in the bucket: `home-3f9a01c2/gpu`. */
     queue: string;
     /** Auto Scaling groups that may be there, in the order in which they are asked. */
     groups: readonly string[];

@@ -1,5 +1,6 @@
 import {
   AbortMultipartUploadCommand,
+  CopyObjectCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   ListMultipartUploadsCommand,
@@ -139,6 +140,18 @@ export class S3Store implements Store {
   async put(path: string, content: Buffer): Promise<void> {
     await this.explained("s3:PutObject", this.below(path), () =>
       this.client.send(new PutObjectCommand({ ...this.bucket, Key: this.below(path), Body: content })),
+    );
+  }
+
+  /** Copies an object of at most 5 GB within the bucket, by paths below the prefix. */
+  async copy(from: string, to: string): Promise<void> {
+    const source = [this.address.bucket, this.below(from)]
+      .join("/")
+      .split("/")
+      .map(encodeURIComponent)
+      .join("/");
+    await this.explained("s3:PutObject", this.below(to), () =>
+      this.client.send(new CopyObjectCommand({ ...this.bucket, CopySource: source, Key: this.below(to) })),
     );
   }
 

@@ -23,8 +23,10 @@ const inputs = {
     diskGiB: 4,
     imageDigest: imageDigest(),
     forwards: { http: 8080 },
+    stackId: "0a1b2c3d",
   },
 };
+const id = "it-pi-0a1b2c3d";
 const silent = () => undefined;
 const call = { log: { status: silent, warn: silent } } as unknown as Call;
 
@@ -34,7 +36,7 @@ describe.runIf(process.env.PIPRESS_IT === "1")("a virtual Pi", { timeout: 15 * 6
   let outputs: VirtualPiOutputs;
   let machine: VirtualPiMachine;
 
-  const existing = (): Existing => ({ id: inputs.name, inputs, state: { ...outputs } });
+  const existing = (): Existing => ({ id, inputs, state: { ...outputs } });
   const changes = async (news: Props) => (await resource.diff(existing(), news)).changes;
 
   async function onHost(...command: string[]): Promise<string> {
@@ -48,7 +50,7 @@ describe.runIf(process.env.PIPRESS_IT === "1")("a virtual Pi", { timeout: 15 * 6
     data = await mkdtemp(join(tmpdir(), "pipress it, "));
     process.env.PIPRESS_DATA = data;
     resource = (await import("./resource.ts")).virtualPiResource as Required<ResourceHandler>;
-    machine = new VirtualPiMachine(inputs.name);
+    machine = new VirtualPiMachine(inputs.name, id);
     // What an interrupted creation leaves must not be in the way.
     await rm(machine.folder.path, { recursive: true, force: true });
     outputs = (await resource.create(inputs, call)).state as unknown as VirtualPiOutputs;
@@ -112,7 +114,7 @@ describe.runIf(process.env.PIPRESS_IT === "1")("a virtual Pi", { timeout: 15 * 6
 
   test("survives whoever started it", async () => {
     await machine.stop();
-    const starter = spawn("npx", ["tsx", join(repoRoot, "infra/virtual-pi/cli.ts"), "up", inputs.name], {
+    const starter = spawn("npx", ["tsx", join(repoRoot, "infra/virtual-pi/cli.ts"), "up", id], {
       ...{ cwd: repoRoot, detached: true, stdio: "ignore" },
     });
     await expect.poll(() => machine.isRunning(), { timeout: 60_000 }).toBe(true);

@@ -33,16 +33,21 @@ const bootMinutes = 8;
 export class VirtualPiMachine {
   readonly folder: MachineFolder;
 
+  /**
+   * @param name its host name, which messages begin with
+   * @param id name of its folder, which no other machine on this computer has
+   */
   constructor(
     readonly name: string,
+    id = name,
     hostsFolder = join(dataDir(), "hosts"),
   ) {
-    this.folder = machineFolder(resolve(hostsFolder, name));
+    this.folder = machineFolder(resolve(hostsFolder, id));
   }
 
   /**
    * Makes the machine, boots it and returns once it answers over SSH with the host key it was given. What an
-   * interrupted creation left under this name is cleared away first.
+   * interrupted creation left in its folder is cleared away first.
    *
    * @throws UserError when the image is missing, a program is missing, or the boot fails or takes too long.
    */
@@ -91,7 +96,7 @@ export class VirtualPiMachine {
     return (await findMachineProcesses(this.folder.disk)).length > 0;
   }
 
-  /** What was created under this name; undefined when nothing was, or only in part. */
+  /** What was created in this folder; undefined when nothing was, or only in part. */
   async read(): Promise<MachineRecord | undefined> {
     const text = await readFile(this.folder.record, "utf8").catch(() => undefined);
     return text === undefined ? undefined : (JSON.parse(text) as MachineRecord);

@@ -28,6 +28,12 @@ describe("the QEMU command line", () => {
     expect(forwards).toEqual(["hostfwd=tcp:127.0.0.1:40022-:22", "hostfwd=tcp:127.0.0.1:40080-:8080"]);
   });
 
+  test("is named by its folder, which tells two stacks' machines of one name apart", () => {
+    expect(valuesOf("-name")).toEqual(["pipress-pi-0"]);
+    const other = machineFolder("/data/hosts/pi-0-3f9a01c2");
+    expect(valuesOf("-name", buildQemuCommand(record, other))).toEqual(["pipress-pi-0-3f9a01c2"]);
+  });
+
   test("detaches, shows no window and keeps the console in a file", () => {
     expect(command).toContain("-daemonize");
     expect(valuesOf("-display")).toEqual(["none"]);

@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import type { MachineFolder } from "./folder.ts";
 import type { MachineRecord } from "./spec.ts";
 
@@ -12,7 +13,7 @@ const fasterBoot = "mitigations=off kpti=off nokaslr apparmor=0 selinux=0 audit=
 export function buildQemuCommand(machine: MachineRecord, folder: MachineFolder): string[] {
   return [
     "qemu-system-aarch64",
-    ...["-name", `pipress-${machine.name}`],
+    ...["-name", `pipress-${basename(folder.path)}`],
     // Cortex-A72 as in a Pi 4: NEON, no dot product. One host thread per core; 512 MiB is the ceiling for
     // translated code, of which a booted machine uses about a third.
     ...["-machine", "virt", "-cpu", "cortex-a72", "-accel", "tcg,thread=multi,tb-size=512"],

@@ -1,8 +1,9 @@
+import { UserError } from "../../common/user-error.ts";
 import { checkAgainst } from "../plugin/check-against.ts";
 import { diffProps } from "../plugin/detailed-diff.ts";
 import type { Props, ResourceHandler } from "../plugin/handler.ts";
 import { VirtualPiMachine } from "./machine.ts";
-import { type MachineRecord, virtualPiSpec, type VirtualPiSpec } from "./spec.ts";
+import { type MachineRecord, virtualPiInputs, type VirtualPiSpec } from "./spec.ts";
 
 /** Outputs of `pipress:index:VirtualPi`. */
 export interface VirtualPiOutputs extends MachineRecord {
@@ -14,43 +15,67 @@ export interface VirtualPiOutputs extends MachineRecord {
   running: boolean;
 }
 
-/** `pipress:index:VirtualPi`; its id is the machine's name. */
+/**
+ * `pipress:index:VirtualPi`. Its id is the machine's folder, `pi-0-3f9a01c2`. Machines of earlier versions stay in `pi-0`,
+ * which two stacks may both have in their state: the host key says whose machine is in it.
+ */
 export const virtualPiResource: ResourceHandler = {
-  check: (inputs) => checkAgainst(virtualPiSpec, inputs),
+  check: (inputs) => checkAgainst(virtualPiInputs, inputs),
   // A machine can stop or go behind the engine's back (a reboot of this computer). That is a change even without a refresh;
   // looking costs milliseconds. It is no input: it shows as its output.
   diff: async ({ id, state }, news) => {
     const changes = diffProps(specOf(state), specOf(news), ["name", "imageDigest", "diskGiB"]);
-    const machine = await read(id);
+    const machine = await readOwn(id, state);
     if (!machine?.running) changes.running = { kind: "delete", input: false, replace: machine === undefined };
     // Name, folder and ports are the machine's own, so the old one goes first.
     return { changes, deleteBeforeReplace: true };
   },
   create: async (inputs, { log }) => {
     const spec = specOf(inputs);
-    const machine = new VirtualPiMachine(spec.name);
-    return { id: spec.name, state: outputs(machine, await machine.create(spec, log.status), true) };
+    const id = `${spec.name}-${String(inputs.stackId)}`;
+    const machine = new VirtualPiMachine(spec.name, id);
+    return { id, state: outputs(machine, await machine.create(spec, log.status), true) };
   },
   // Keys and ports outlive a restart, so that what depends on them is quiet at preview.
   previewUpdate: ({ state }, news) => ({ ...state, ...news, running: true }),
-  read: async ({ id, inputs }) => {
-    const state = await read(id);
-    return state && { inputs, state: { ...state } };
+  read: async ({ id, inputs, state }) => {
+    const now = await readOwn(id, state);
+    return now && { inputs, state: { ...now } };
   },
   // Restarts with new memory, cores or forwards, or starts again what had stopped.
   update: async ({ id, state }, news, { log }) => {
-    const machine = new VirtualPiMachine(id);
     const spec = specOf(news);
+    const machine = new VirtualPiMachine(spec.name, id);
     const same = Object.keys(diffProps(specOf(state), spec)).length === 0;
     const record = await (same ? machine.start(log.status) : machine.reconfigure(spec, log.status));
     return outputs(machine, record, true);
   },
   // Fine when it is gone already.
-  delete: async ({ id }, { log }) => {
+  delete: async ({ id, state }, { log }) => {
+    const machine = new VirtualPiMachine(specOf(state).name, id);
+    const record = await machine.read();
+    if (record !== undefined && record.hostKey !== state.hostKey) return;
     log.status("removing");
-    await new VirtualPiMachine(id).destroy();
+    await machine.destroy();
   },
 };
+
+/** The machine in a folder as it is now, if it is the one that the state knows; undefined when that one is gone. */
+async function readOwn(id: string, state: Props): Promise<VirtualPiOutputs | undefined> {
+  const machine = await read(id);
+  return machine?.hostKey === state.hostKey ? machine : undefined;
+}
+
+/** The machine of a host as it is now. @param id as the stack's state has it @throws UserError when it is not here */
+export async function readHere(name: string, id: string | undefined): Promise<VirtualPiOutputs> {
+  const machine = id === undefined ? undefined : await read(id);
+  if (machine !== undefined) return machine;
+  throw new UserError({
+    where: name,
+    what: "there is no such virtual Pi here",
+    remedy: "`./pipress up` makes it",
+  });
+}
 
 /** The machine as it is now; undefined when it is gone. */
 export async function read(id: string): Promise<VirtualPiOutputs | undefined> {

@@ -19,6 +19,12 @@ export const virtualPiSpec = z.strictObject({
 
 export type VirtualPiSpec = z.infer<typeof virtualPiSpec>;
 
+/** Inputs of `pipress:index:VirtualPi`. */
+export const virtualPiInputs = virtualPiSpec.extend({
+  /** Of the stack that it belongs to (`StackId`): two stacks may each have a machine of one name. */
+  stackId: z.string().regex(/^[0-9a-f]{8}$/, "must be eight hex digits"),
+});
+
 /** What is known of a machine that was created, kept in its folder as `machine.json`. */
 export interface MachineRecord extends VirtualPiSpec {
   /** Loopback port of its sshd. */

@@ -1,11 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
-import type { virtualPiSpec } from "./spec.ts";
+import type { virtualPiInputs } from "./spec.ts";
 
-type Spec = z.input<typeof virtualPiSpec>;
+type Inputs = z.input<typeof virtualPiInputs>;
 
 /** Inputs of a virtual Pi; `spec.ts` says what each is. */
-export type VirtualPiArgs = { [Name in keyof Spec]: pulumi.Input<Spec[Name]> };
+export type VirtualPiArgs = { [Name in keyof Inputs]: pulumi.Input<Inputs[Name]> };
 
 /**
  * A Raspberry Pi 4 emulated on this machine: QEMU's Cortex-A72 with real systemd and sshd. It goes on running between

@@ -14,12 +14,12 @@ export function runVitestUnits(): Promise<Tally> {
 
 /** The end-to-end run: real engine, real virtual Pi. */
 export function runVitestEndToEnd(): Promise<Tally> {
-  return runVitest(["--config", "tests/e2e/vitest.config.ts"], environment());
+  return runVitest(["--config", "tests/e2e/vitest.config.ts"], environment("dev"));
 }
 
 /** Rollouts over several hosts: sshd instances on loopback, and three virtual Pis. */
 export function runVitestFleet(): Promise<Tally> {
-  return runVitest(["--config", "tests/fleet/vitest.config.ts"], environment());
+  return runVitest(["--config", "tests/fleet/vitest.config.ts"], environment("dev"));
 }
 
 /** The playbook on a host that is a namespace of this machine, killed at every step that there is. */
@@ -29,7 +29,7 @@ export function runPytestFleet(): Promise<Tally> {
 
 /** Stages on machines that are not this one: real engine, real sshd, real S3 server, and AWS by stand-ins. */
 export function runVitestCloud(): Promise<Tally> {
-  return runVitest(["--config", "tests/cloud/vitest.config.ts"], { ...environment(), PIPRESS_IT: "1" });
+  return runVitest(["--config", "tests/cloud/vitest.config.ts"], { ...environment("dev"), PIPRESS_IT: "1" });
 }
 
 /** Instances that boot and end in every way there is; `npm test` boots them in those that take seconds. */

@@ -42,7 +42,12 @@ export class Workspace {
     const state = join(this.data, "state");
     mkdirSync(state, { recursive: true });
     const own = { PIPRESS_DATA: this.data, PULUMI_BACKEND_URL: pathToFileURL(state).href };
-    this.env = { ...process.env, ...environment({ ...process.env, ...own }), ...own, PULUMI_STACK: "dev" };
+    this.env = {
+      ...process.env,
+      ...environment("dev", { ...process.env, ...own }),
+      ...own,
+      PULUMI_STACK: "dev",
+    };
     this.context = { cwd: repoRoot, env: this.env, extendEnv: false };
   }
 

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
@@ -124,7 +124,10 @@ export class Fleet {
   }
 
   machine(name: string): VirtualPiMachine {
-    return new VirtualPiMachine(name, join(this.workspace.data, "hosts"));
+    const hosts = join(this.workspace.data, "hosts");
+    // The stack's id is behind the name.
+    const id = existsSync(hosts) && readdirSync(hosts).find((folder) => folder.startsWith(`${name}-`));
+    return new VirtualPiMachine(name, id || name, hosts);
   }
 
   /** Runs a script as root on a host; it must not hold a single quote. */

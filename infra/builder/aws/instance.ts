@@ -9,14 +9,16 @@ import type { InstanceName } from "../../stage/instance-for.ts";
 import { groupName, type GroupKind } from "./names.ts";
 import type { Network } from "./network.ts";
 import type { PolicyDocument } from "../../store/bucket-policy.ts";
-import { assumedByEc2 } from "./policies.ts";
+import { assumedByEc2, type Partition } from "./policies.ts";
 import { consentTag, ttlTag } from "./tags.ts";
 
 /** Inputs of an instance. */
 export interface InstanceArgs {
   instance: InstanceName;
+  /** Its `sharedName`. */
   stack: string;
   aws: AwsBuilderConfig;
+  partition: Partition;
   /** Spot, and on demand where that is allowed. */
   kinds: readonly GroupKind[];
   policy: PolicyDocument;
@@ -39,13 +41,12 @@ export class Instance extends pulumi.ComponentResource {
   constructor(name: string, args: InstanceArgs, options?: pulumi.ComponentResourceOptions) {
     super("pipress:aws:Instance", name, {}, options);
     const parent = { parent: this };
-    const role = new Role(name, { assumeRolePolicy: JSON.stringify(assumedByEc2) }, parent);
+    const role = new Role(name, { assumeRolePolicy: JSON.stringify(assumedByEc2(args.partition)) }, parent);
     new RolePolicy(name, { role: role.name, policy: JSON.stringify(args.policy) }, parent);
     const profile = new InstanceProfile(name, { role: role.name }, parent);
     const template = new LaunchTemplate(name, launchTemplate(name, args, profile.name), parent);
     for (const kind of args.kinds) {
-      const group = groupOf(args, kind, template);
-      new Group(group.name, group, { ...parent, deleteBeforeReplace: true });
+      new Group(`${name}-${kind}`, groupOf(args, kind, template), { ...parent, deleteBeforeReplace: true });
     }
     this.registerOutputs();
   }

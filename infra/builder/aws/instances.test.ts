@@ -4,26 +4,28 @@ import { describe, expect, it } from "vitest";
 import { awsBuilder, type AwsBuilderConfig } from "../../config/aws-schema.ts";
 import { rules } from "../../policy-pack/rules.ts";
 import type { InstanceName } from "../../stage/instance-for.ts";
-import { declareInstances } from "./instances.ts";
+import { declareInstances, type InstancesArgs } from "./instances.ts";
 import { assumedByEc2, instancePolicy } from "./policies.ts";
 import { counts, declared, type Declared } from "./testing/declared.ts";
 
 const config = (changes: Record<string, unknown> = {}): AwsBuilderConfig =>
   awsBuilder.parse({ region: "us-east-1", maxCostUsd: 20, maxDuration: "12 h", ...changes });
 
-function declare(needed: InstanceName[], aws = config(), token?: string): Promise<Declared[]> {
-  return declared(() =>
-    declareInstances({
-      aws,
-      stack: "home",
-      store: "s3://models/team/pipress?region=us-east-1",
-      needed: new Set(needed),
-      code: { path: "boxes/home/source/abc.tar.gz", sha256: "abc" },
-      huggingFaceToken: token === undefined ? undefined : pulumi.secret(token),
-    }),
-  );
+const declare = (...args: Parameters<typeof argsOf>): Promise<Declared[]> =>
+  declared(() => declareInstances(argsOf(...args)));
+
+function argsOf(needed: InstanceName[], aws = config(), token?: string): InstancesArgs {
+  return {
+    aws,
+    stack: "home-3f9a01c2",
+    store: "s3://models/team/pipress?region=us-east-1",
+    needed: new Set(needed),
+    code: { path: "boxes/home-3f9a01c2/source/abc.tar.gz", sha256: "abc" },
+    huggingFaceToken: token === undefined ? undefined : pulumi.secret(token),
+  };
 }
 
+const commercial = { dnsSuffix: "amazonaws.com" };
 const network = {
   "pulumi:providers:aws": 1,
   "pipress:aws:Network": 1,
@@ -151,14 +153,17 @@ describe("declareInstances", () => {
       });
       expect(inputs("RouteTableAssociation", name)).toEqual({ subnetId: `${name}-id`, routeTableId });
     }
-    expect(inputs("Role", "pipress-home-gpu")).toEqual({ assumeRolePolicy: JSON.stringify(assumedByEc2) });
+    expect(inputs("Role", "pipress-home-gpu")).toEqual({
+      assumeRolePolicy: JSON.stringify(assumedByEc2(commercial)),
+    });
     expect(inputs("InstanceProfile", "pipress-home-gpu")).toEqual({ role: "pipress-home-gpu" });
     const policy = instancePolicy({
       store: { bucket: "models", prefix: "team/pipress" },
-      queue: "home/gpu",
-      stack: "home",
+      queue: "home-3f9a01c2/gpu",
+      stack: "home-3f9a01c2",
+      partition: "aws",
       region: "us-east-1",
-      groups: ["pipress-home-gpu-spot"],
+      groups: ["pipress-home-3f9a01c2-gpu-spot"],
     });
     expect(inputs("RolePolicy", "pipress-home-gpu")).toEqual({
       role: "pipress-home-gpu",
@@ -170,7 +175,7 @@ describe("declareInstances", () => {
     const group = only(gpu, "Group");
     expect(group.name).toBe("pipress-home-gpu-spot");
     expect(group.inputs).toMatchObject({
-      name: "pipress-home-gpu-spot",
+      name: "pipress-home-3f9a01c2-gpu-spot",
       minSize: 0,
       maxSize: 1,
       forceDelete: true,
@@ -204,6 +209,25 @@ describe("declareInstances", () => {
     });
   });
 
+  it("names what an account has once by the stack's id, so that another stack of this name has its own", async () => {
+    const other = await declared(() =>
+      declareInstances({ ...argsOf(["gpu", "build"], config(), token), stack: "home-bbbbbbbb" }),
+    );
+    const names = (resources: readonly Declared[]) =>
+      resources.flatMap(({ type, inputs }) =>
+        /Group$|Parameter$/.test(type) && inputs.name !== undefined ? [inputs.name] : [],
+      );
+    expect(names(other)).toHaveLength(3);
+    expect(names(other).filter((name) => names(everything).includes(name))).toEqual([]);
+    // The state's names stay: an earlier version's resources are these.
+    expect(other.map(({ name }) => name).sort()).toEqual(
+      everything
+        .map(({ name }) => name)
+        .filter((name) => !name.endsWith("-on-demand"))
+        .sort(),
+    );
+  });
+
   it("says on every group and instance after how many hours it is gone", () => {
     for (const { inputs } of everything.filter(({ type }) => type.endsWith(":Group")))
       expect(inputs.tags).toContainEqual({ key: "pipress:ttl-hours", value: "12", propagateAtLaunch: true });
@@ -211,7 +235,7 @@ describe("declareInstances", () => {
     expect(tagSpecifications).toMatchObject(
       ["instance", "volume", "network-interface"].map((resourceType) => ({
         resourceType,
-        tags: { "pipress:ttl-hours": "12", "pipress:instance": "gpu", "pipress:stack": "home" },
+        tags: { "pipress:ttl-hours": "12", "pipress:instance": "gpu", "pipress:stack": "home-3f9a01c2" },
       })),
     );
   });
@@ -241,7 +265,7 @@ describe("declareInstances", () => {
     const resources = everything;
     const parameter = only(resources, "Parameter");
     expect(parameter.inputs).toMatchObject({
-      name: "/pipress/home/hugging-face-token",
+      name: "/pipress/home-3f9a01c2/hugging-face-token",
       type: "SecureString",
     });
     const script = (instance: string) =>
@@ -250,13 +274,26 @@ describe("declareInstances", () => {
         "base64",
       ).toString();
     expect(script("gpu") + script("build")).not.toContain(token);
-    expect(script("build")).toContain('"tokenParameter":"/pipress/home/hugging-face-token"');
+    expect(script("build")).toContain('"tokenParameter":"/pipress/home-3f9a01c2/hugging-face-token"');
     expect(script("gpu")).not.toContain('tokenParameter":');
     const policy = (instance: string) =>
       String(only(resources, "RolePolicy", `pipress-home-${instance}`).inputs.policy);
-    expect(policy("build")).toContain("parameter/pipress/home/hugging-face-token");
+    expect(policy("build")).toContain("parameter/pipress/home-3f9a01c2/hugging-face-token");
     expect(policy("gpu")).not.toContain("ssm:GetParameter");
     expect(script("build").length).toBeLessThan(16_384);
+  });
+
+  it("names China's partition and domain where the region is one of it", async () => {
+    const china = await declared(() => declareInstances(argsOf(["gpu"])), {
+      partition: "aws-cn",
+      dnsSuffix: "amazonaws.com.cn",
+    });
+    expect(only(china, "Role").inputs.assumeRolePolicy).toContain('"ec2.amazonaws.com.cn"');
+    expect(String(only(china, "RolePolicy").inputs.policy)).not.toMatch(/arn:aws:/);
+    const script = Buffer.from(String(only(china, "LaunchTemplate").inputs.userData), "base64").toString();
+    expect(script).toContain("source_url='https://s3.us-east-1.amazonaws.com.cn/models/");
+    expect(script).toContain("dns_suffix='amazonaws.com.cn'");
+    expect(script).toContain('"dnsSuffix":"amazonaws.com.cn"');
   });
 
   it("passes its own policy pack", () => {

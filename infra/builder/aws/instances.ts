@@ -1,7 +1,8 @@
 import { getAvailabilityZones } from "@pulumi/aws/getAvailabilityZones.js";
+import { getPartition } from "@pulumi/aws/getPartition.js";
 import { Provider } from "@pulumi/aws/provider.js";
 import { Parameter } from "@pulumi/aws/ssm/parameter.js";
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import type { AwsBuilderConfig } from "../../config/aws-schema.ts";
 import { parseS3Url } from "../../store/s3-address.ts";
 import { instanceNames, type InstanceName } from "../../stage/instance-for.ts";
@@ -15,6 +16,7 @@ import type { SourceObject } from "./job-queues.ts";
 /** What a stack's instances are declared from. */
 export interface InstancesArgs {
   aws: AwsBuilderConfig;
+  /** Its `sharedName`. */
   stack: string;
   /** URL of the bucket, `s3://…`. */
   store: string;
@@ -37,7 +39,9 @@ export async function declareInstances(args: InstancesArgs): Promise<Map<Instanc
     { state: "available", filters: [{ name: "opt-in-status", values: ["opt-in-not-required"] }] },
     { provider },
   );
-  const name = `pipress-${stack}`;
+  const { partition, dnsSuffix } = await getPartition({}, { provider });
+  // Names within the state have no need of the stack's id.
+  const name = `pipress-${pulumi.getStack()}`;
   const providers = [provider];
   const zoneNames = zones.names.slice(0, maxZones);
   const network = new Network(name, { region: aws.region, zones: zoneNames }, { providers });
@@ -59,12 +63,22 @@ export async function declareInstances(args: InstancesArgs): Promise<Map<Instanc
       store: parseS3Url(store),
       queue: queueName(stack, instance),
       stack,
+      partition,
       region: aws.region,
       groups: kinds.map((kind) => groupName(stack, instance, kind)),
       tokenParameter: hasToken ? parameter : undefined,
     });
-    const settings = instanceSettings(aws, stack, store, instance, hasToken);
-    const instanceArgs = { instance, stack, aws, kinds, policy, userData: userData(settings, code), network };
+    const settings = instanceSettings({ aws, stack, store, instance, hasToken, dnsSuffix });
+    const instanceArgs = {
+      instance,
+      stack,
+      partition: { partition, dnsSuffix },
+      aws,
+      kinds,
+      policy,
+      userData: userData(settings, code),
+      network,
+    };
     const dependsOn = hasToken ? [token] : [];
     declared.set(instance, new Instance(`${name}-${instance}`, instanceArgs, { providers, dependsOn }));
   }

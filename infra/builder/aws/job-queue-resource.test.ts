@@ -31,6 +31,23 @@ describe.skipIf(s3ServerMissing)("the job queues of a stack", () => {
     expect(await jobs()).toEqual(["b"]);
   });
 
+  it("of an earlier version, which two stacks may share, hand over what jobs of the plan saved", async () => {
+    for (const digit of ["a", "b"])
+      await s3.put(`p/boxes/old/gpu/checkpoints/${key(digit)}.tar`, `saved ${digit}`);
+    const state = { store: s3.url("p"), stack: "old", wanted: [key("a")] };
+    await jobQueueResource.update?.(
+      { id: "old", inputs: state, state },
+      { ...state, stack: "old-3f9a01c2" },
+      call,
+    );
+    const store = new S3Store(s3.url("p"));
+    expect(await store.paths("boxes/old-3f9a01c2/")).toEqual([
+      `boxes/old-3f9a01c2/gpu/checkpoints/${key("a")}.tar`,
+    ]);
+    expect(await store.text(`boxes/old-3f9a01c2/gpu/checkpoints/${key("a")}.tar`)).toBe("saved a");
+    expect(await store.paths("boxes/old/")).toHaveLength(2);
+  });
+
   it("are left as they are when the stack no longer needs instances", () => {
     expect(jobQueueResource.delete).toBeUndefined();
   });

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { S3Store } from "../../store/s3-store.ts";
 import { rootCredentials, s3ServerMissing, TestS3Server } from "../../store/testing/s3-server.ts";
+import { sharedName } from "./names.ts";
 import { JobQueues, sourceObject } from "./job-queues.ts";
 
+const [home, theirHome] = ["aaaaaaaa", "bbbbbbbb"].map((id) => sharedName("home", id)) as [string, string];
 const key = (digit: string) => digit.repeat(64);
 const job = (digit: string, name: string) =>
   JSON.stringify({
@@ -31,26 +33,26 @@ describe.skipIf(s3ServerMissing)("the queues of a stack's instances", () => {
   beforeAll(async () => {
     for (const [name, value] of Object.entries(rootCredentials)) vi.stubEnv(name, value);
     s3 = await TestS3Server.start();
-    queues = new JobQueues(new S3Store(s3.url("p")), "home");
+    queues = new JobQueues(new S3Store(s3.url("p")), home);
     const objects: [folder: string, digit: string, text: string][] = [
-      ["home/gpu/jobs", "a", job("a", "prune")],
-      ["home/gpu/status", "a", status("a", "prune", "working", 1000)],
-      ["home/build/jobs", "b", job("b", "quantize")],
-      ["home/build/status", "c", status("c", "convert", "failed", 900)],
-      ["other/gpu/jobs", "d", job("d", "theirs")],
+      [`${home}/gpu/jobs`, "a", job("a", "prune")],
+      [`${home}/gpu/status`, "a", status("a", "prune", "working", 1000)],
+      [`${home}/build/jobs`, "b", job("b", "quantize")],
+      [`${home}/build/status`, "c", status("c", "convert", "failed", 900)],
+      [`${theirHome}/gpu/jobs`, "d", job("d", "theirs")],
     ];
     for (const [folder, digit, text] of objects) await s3.put(`p/boxes/${folder}/${key(digit)}.json`, text);
-    await s3.put(`p/boxes/home/gpu/logs/${key("a")}.txt`, "layer 3\n");
-    await s3.put("p/boxes/home/gpu/boots/i-2.json", boot("i-2", 500, 990, "running"));
-    await s3.put("p/boxes/home/gpu/boots/i-1.json", boot("i-1", 100, 400, "running"));
-    await s3.put("p/boxes/home/gpu/boots/i-1-watch.log", "ending this instance");
+    await s3.put(`p/boxes/${home}/gpu/logs/${key("a")}.txt`, "layer 3\n");
+    await s3.put(`p/boxes/${home}/gpu/boots/i-2.json`, boot("i-2", 500, 990, "running"));
+    await s3.put(`p/boxes/${home}/gpu/boots/i-1.json`, boot("i-1", 100, 400, "running"));
+    await s3.put(`p/boxes/${home}/gpu/boots/i-1-watch.log`, "ending this instance");
   });
   afterAll(async () => {
     vi.unstubAllEnvs();
     await s3.stop();
   });
 
-  it("name the runs at work, for this stack alone", async () => {
+  it("name the runs at work, for this stack alone and not for another of its name", async () => {
     expect(await queues.runs()).toEqual(
       new Map([
         [key("a"), "run-prune"],
@@ -87,7 +89,7 @@ describe.skipIf(s3ServerMissing)("the queues of a stack's instances", () => {
   it("take the code once, under the name that instances are told", async () => {
     const source = { digest: "d", archive: Buffer.from("packed") };
     const store = new S3Store(s3.url("p"));
-    const { path } = sourceObject("home", source);
+    const { path } = sourceObject(home, source);
     expect(await store.text(path)).toBeUndefined();
     await queues.upload(source);
     await queues.upload(source);
@@ -97,6 +99,7 @@ describe.skipIf(s3ServerMissing)("the queues of a stack's instances", () => {
   it("let go of jobs that no stage wants any more", async () => {
     await queues.removeUnwanted(new Set([key("b")]));
     expect([...(await queues.runs()).keys()]).toEqual([key("b")]);
-    expect(await new S3Store(s3.url("p")).paths("boxes/other/")).toHaveLength(1);
+    const theirs = new JobQueues(new S3Store(s3.url("p")), theirHome);
+    expect([...(await theirs.runs()).keys()]).toEqual([key("d")]);
   });
 });

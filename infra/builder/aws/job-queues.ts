@@ -40,6 +40,7 @@ export function sourceObject(stack: string, { archive }: PackedSource): SourceOb
 export class JobQueues {
   constructor(
     private readonly store: S3Store,
+    /** Its `sharedName`. */
     private readonly stack: string,
   ) {}
 
@@ -89,6 +90,18 @@ export class JobQueues {
     for (const instance of instanceNames)
       for (const path of await this.store.paths(this.path(instance, "jobs/")))
         if (!wanted.has(/([0-9a-f]{64})\.json$/.exec(path)?.[1] ?? "")) await this.store.drop(path);
+  }
+
+  /** Copies what jobs of the plan saved while the stack had another name here: they resume from it. */
+  async takeCheckpoints(earlierStack: string, wanted: readonly string[]): Promise<void> {
+    const earlier = new JobQueues(this.store, earlierStack);
+    for (const instance of instanceNames) {
+      const paths = new Set(await this.store.paths(earlier.path(instance, "checkpoints/")));
+      for (const key of wanted) {
+        const from = earlier.path(instance, `checkpoints/${key}.tar`);
+        if (paths.has(from)) await this.store.copy(from, this.path(instance, `checkpoints/${key}.tar`));
+      }
+    }
   }
 
   /** Uploads the code unless it is there. */

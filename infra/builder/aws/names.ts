@@ -1,6 +1,15 @@
 import type { InstanceName } from "../../stage/instance-for.ts";
 
-/** Name of an instance's job queue in the bucket: `home/gpu`. */
+/**
+ * What a stack is called where others may have a stack of the same name, in a bucket and an account: `home-3f9a01c2`. All
+ * names below are made from it.
+ * @param stackId undefined in a preview of a stack that has none yet
+ */
+export function sharedName(stack: string, stackId: string | undefined): string {
+  return `${stack}-${stackId ?? "new"}`;
+}
+
+/** Name of an instance's job queue in the bucket: `home-3f9a01c2/gpu`. */
 export function queueName(stack: string, instance: InstanceName): string {
   return `${stack}/${instance}`;
 }

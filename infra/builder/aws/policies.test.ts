@@ -5,6 +5,7 @@ const args = {
   store: { bucket: "models", prefix: "team/pipress" },
   queue: "home/gpu",
   stack: "home",
+  partition: "aws",
   region: "eu-central-1",
   groups: ["pipress-home-gpu-spot"],
 };
@@ -69,6 +70,12 @@ describe("instancePolicy", () => {
     });
   });
 
+  it.each(["aws-cn", "aws-us-gov"])("names everything in the partition %s", (partition) => {
+    const { Statement } = instancePolicy({ ...args, partition, tokenParameter: "/x" });
+    const arns = Statement.flatMap(({ Resource }) => Resource).filter((arn) => arn !== "*");
+    expect(arns.filter((arn) => !arn.startsWith(`arn:${partition}:`))).toEqual([]);
+  });
+
   it("has no action with a star in it", () => {
     const actions = instancePolicy({ ...args, tokenParameter: "/x" }).Statement.flatMap(
       ({ Action }) => Action,
@@ -78,7 +85,7 @@ describe("instancePolicy", () => {
 });
 
 it("the role is for EC2 instances alone", () => {
-  expect(assumedByEc2.Statement).toEqual([
+  expect(assumedByEc2({ dnsSuffix: "amazonaws.com" }).Statement).toEqual([
     { Effect: "Allow", Action: "sts:AssumeRole", Principal: { Service: "ec2.amazonaws.com" } },
   ]);
 });

@@ -2,17 +2,28 @@
 import type { PolicyDocument, Statement } from "../../store/bucket-policy.ts";
 import type { S3Address } from "../../store/s3-address.ts";
 
+/** Which AWS a region belongs to: China and GovCloud have ARNs, and China a domain, of their own. */
+export interface Partition {
+  /** `aws`, `aws-cn`, `aws-us-gov`. */
+  partition: string;
+  /** `amazonaws.com`, `amazonaws.com.cn`. */
+  dnsSuffix: string;
+}
+
 /** Lets EC2 give the role to an instance. */
-export const assumedByEc2 = {
-  Version: "2012-10-17",
-  Statement: [{ Effect: "Allow", Action: "sts:AssumeRole", Principal: { Service: "ec2.amazonaws.com" } }],
-} as const;
+export function assumedByEc2({ dnsSuffix }: Pick<Partition, "dnsSuffix">) {
+  return {
+    Version: "2012-10-17",
+    Statement: [{ Effect: "Allow", Action: "sts:AssumeRole", Principal: { Service: `ec2.${dnsSuffix}` } }],
+  };
+}
 
 export interface InstancePolicyArgs {
   store: Pick<S3Address, "bucket" | "prefix">;
-  /** The instance's queue in the bucket, `home/gpu`. */
+  /** The instance's queue in the bucket, `home-3f9a01c2/gpu`. */
   queue: string;
   stack: string;
+  partition: string;
   region: string;
   groups: readonly string[];
   /** Of the parameter with a token; undefined for an instance that needs none. */
@@ -21,8 +32,8 @@ export interface InstancePolicyArgs {
 
 /** What an instance may do: artifacts and its own queue below its own prefix, its own end, its own token, and Session Manager. */
 export function instancePolicy(args: InstancePolicyArgs): PolicyDocument {
-  const { store, queue, stack, region, groups, tokenParameter } = args;
-  const bucket = `arn:aws:s3:::${store.bucket}`;
+  const { store, queue, stack, partition, region, groups, tokenParameter } = args;
+  const bucket = `arn:${partition}:s3:::${store.bucket}`;
   const below = (path: string) => `${bucket}/${store.prefix}/${path}`;
   const statements = [
     allow("ReadArtifactsAndCode", "s3:GetObject", [below("artifacts/*"), below(`boxes/${stack}/source/*`)]),
@@ -44,7 +55,9 @@ export function instancePolicy(args: InstancePolicyArgs): PolicyDocument {
     allow(
       "EndItself",
       "autoscaling:TerminateInstanceInAutoScalingGroup",
-      groups.map((name) => `arn:aws:autoscaling:${region}:*:autoScalingGroup:*:autoScalingGroupName/${name}`),
+      groups.map(
+        (name) => `arn:${partition}:autoscaling:${region}:*:autoScalingGroup:*:autoScalingGroupName/${name}`,
+      ),
     ),
     // What AmazonSSMManagedInstanceCore grants for Session Manager, without reading every parameter of the account.
     allow(
@@ -61,7 +74,7 @@ export function instancePolicy(args: InstancePolicyArgs): PolicyDocument {
   ];
   if (tokenParameter !== undefined)
     statements.push(
-      allow("OwnToken", "ssm:GetParameter", `arn:aws:ssm:${region}:*:parameter${tokenParameter}`),
+      allow("OwnToken", "ssm:GetParameter", `arn:${partition}:ssm:${region}:*:parameter${tokenParameter}`),
     );
   return { Version: "2012-10-17", Statement: statements };
 }

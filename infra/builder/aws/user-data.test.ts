@@ -19,7 +19,10 @@ const aws = awsBuilder.parse({
   gpu: { types: ["g6e.2xlarge"], disk: "100 GB" },
   prices: { "g6e.2xlarge": { onDemand: 3, spot: 1 } },
 });
-const settings = instanceSettings(aws, "it's", "s3://models/team/p?region=eu-west-1", "gpu", true);
+const settings = instanceSettings({
+  ...{ aws, stack: "it's", store: "s3://models/team/p?region=eu-west-1", instance: "gpu", hasToken: true },
+  dnsSuffix: "amazonaws.com",
+});
 
 it("tells an instance its prices with the disk, and when it is to end", () => {
   expect(settings).toMatchObject({
@@ -41,7 +44,7 @@ it("reaches the instance's Python as it was meant, whatever is in it", async () 
   const script = userData(settings, { path: "boxes/x/source/1.tar.gz", sha256: "ab" });
   const [first, ...lines] = script.split("\n");
   expect(first).toBe("#!/bin/bash");
-  const assignments = lines.slice(0, 6).join("\n");
+  const assignments = lines.slice(0, 7).join("\n");
   expect(assignments).toContain(
     "source_url='https://s3.eu-west-1.amazonaws.com/models/team/p/boxes/x/source/1.tar.gz'",
   );

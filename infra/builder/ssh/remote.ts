@@ -70,13 +70,13 @@ export function receiveSource(machine: SshBuilderConfig, digest: string): string
 
 /** Prints what stages need there and the builder machine lacks, a line each. */
 export function listMissing(): string {
-  return inShell([
+  return lines(
     `for python in ${interpreters}; do`,
     '  "$python" -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null && found=yes',
     "done",
     '[ "$found" = yes ] || echo "Python 3.11"',
     'for tool in cmake ninja c++; do command -v "$tool" >/dev/null || echo "$tool"; done',
-  ]);
+  );
 }
 
 /** Prints the specs of the jobs at work, a line each. */

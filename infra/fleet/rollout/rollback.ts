@@ -4,7 +4,7 @@ import { didYouMean } from "../../../common/nearest.ts";
 import { closeConnections } from "../../ansible/run.ts";
 import { UserError } from "../../../common/user-error.ts";
 import type { ResourceLog } from "../../plugin/handler.ts";
-import { read } from "../../virtual-pi/resource.ts";
+import { readHere } from "../../virtual-pi/resource.ts";
 import { runOnHost } from "./playbook-resource.ts";
 
 /** The host of that name, or the hosts of that group. @throws UserError where there is neither */
@@ -25,10 +25,12 @@ export function chooseHosts(fleet: readonly HostConfig[], name: string): HostCon
 
 /**
  * Takes hosts back to the release before the one that they serve; each decides by its own health check.
+ * @param virtualPis ids of virtual hosts, by name
  * @returns what became of each host, in one sentence; a failure of one keeps no other from going back
  */
 export async function rollBack(
   hosts: readonly HostConfig[],
+  virtualPis: ReadonlyMap<string, string>,
   concurrency: number,
   log: ResourceLog,
   signal: AbortSignal,
@@ -36,7 +38,7 @@ export async function rollBack(
   const outcomes = hosts.map(async (config) => {
     const { name } = config;
     try {
-      const host = await reach(config);
+      const host = await reach(config, virtualPis);
       const run = { playbook: "ansible/rollback.yml", host, concurrency };
       const { results } = await runOnHost(run, log, signal);
       const { release, left } = results as { release: string; left: string };
@@ -52,17 +54,13 @@ export async function rollBack(
 }
 
 /** How a host is reached: a virtual one's ports and keys are in its own folder, not in the configuration. */
-export async function reach(config: HostConfig): Promise<Machine> {
+export async function reach(
+  config: HostConfig,
+  virtualPis: ReadonlyMap<string, string>,
+): Promise<Machine> {
   if (!("virtual" in config)) return config.machine;
   const { name } = config;
-  const machine = await read(name);
-  if (machine === undefined)
-    throw new UserError({
-      where: name,
-      what: "there is no such virtual Pi here",
-      remedy: "`pulumi up` makes it",
-    });
-  const { address, sshPort, user, privateKeyFile, hostKey } = machine;
+  const { address, sshPort, user, privateKeyFile, hostKey } = await readHere(name, virtualPis.get(name));
   return { name, address, port: sshPort, user, privateKeyFile, hostKey };
 }
 

@@ -4,13 +4,13 @@
 #   settings='{…}'       its settings; pipress/cloud/settings.py reads it
 #   queue_url='https://…' its part of the bucket
 #   source_url='https://…' source_sha256='…'   the code, packed
-#   region='…' max_minutes=…
+#   region='…' dns_suffix='amazonaws.com' max_minutes=…
 set -euo pipefail
 
-: "${settings:?}" "${queue_url:?}" "${source_url:?}" "${source_sha256:?}" "${region:?}" "${max_minutes:?}"
+: "${settings:?}" "${queue_url:?}" "${source_url:?}" "${source_sha256:?}" "${region:?}" "${dns_suffix:?}" "${max_minutes:?}"
 home=/var/lib/pipress
 metadata="${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}/latest"
-autoscaling="${AWS_ENDPOINT_URL_AUTO_SCALING:-https://autoscaling.$region.amazonaws.com}"
+autoscaling="${AWS_ENDPOINT_URL_AUTO_SCALING:-https://autoscaling.$region.$dns_suffix}"
 token='' role=''
 
 mkdir -p "$home"

@@ -1,4 +1,4 @@
-"""An instance's job queue, `boxes/<stack>/<instance>/` in the bucket: jobs, statuses, logs, checkpoints, instances.
+"""An instance's job queue, `boxes/<stack>-<id>/<instance>/` in the bucket: jobs, statuses, logs, checkpoints, boots.
 
 The folders keep the names that they have in buckets of earlier versions.
 

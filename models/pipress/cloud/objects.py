@@ -31,9 +31,11 @@ class Refused(OSError):
 class Objects:
     """Objects below a store's prefix, by their path there."""
 
-    def __init__(self, address: S3Address, region: str, credentials: Callable[[], Credentials]) -> None:
+    def __init__(
+        self, address: S3Address, region: str, dns_suffix: str, credentials: Callable[[], Credentials]
+    ) -> None:
         self.address, self.region, self.credentials = address, address.region or region, credentials
-        self.endpoint = (address.endpoint or f"https://s3.{self.region}.amazonaws.com").rstrip("/")
+        self.endpoint = (address.endpoint or f"https://s3.{self.region}.{dns_suffix}").rstrip("/")
 
     def get(self, path: str) -> bytes | None:
         """The object's content; None when there is none. Raises OSError."""

@@ -16,8 +16,8 @@ ANSWER_SECONDS = 20.0
 class Services:
     """Signed requests in one region, with the role's keys."""
 
-    def __init__(self, region: str, credentials: Callable[[], Credentials]) -> None:
-        self.region, self.credentials = region, credentials
+    def __init__(self, region: str, dns_suffix: str, credentials: Callable[[], Credentials]) -> None:
+        self.region, self.dns_suffix, self.credentials = region, dns_suffix, credentials
 
     def leave_group(self, instance: str, relaunch: bool) -> None:
         """Ends this instance by way of its Auto Scaling group. Raises OSError when that is refused.
@@ -40,9 +40,8 @@ class Services:
         return json.loads(self._post("ssm", "SSM", body, headers))["Parameter"]["Value"]
 
     def _post(self, service: str, variable: str, body: bytes, headers: dict[str, str]) -> bytes:
-        url = os.environ.get(f"AWS_ENDPOINT_URL_{variable}", f"https://{service}.{self.region}.amazonaws.com").rstrip(
-            "/"
-        )
+        usual = f"https://{service}.{self.region}.{self.dns_suffix}"
+        url = os.environ.get(f"AWS_ENDPOINT_URL_{variable}", usual).rstrip("/")
         digest = hashlib.sha256(body).hexdigest()
         signed = sign("POST", f"{url}/", headers, digest, self.credentials(), self.region, service)
         request = urllib.request.Request(f"{url}/", data=body, headers=signed, method="POST")

@@ -23,11 +23,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Settings:
-    """queue: `<stack>/gpu`, its job queue in the bucket. usd_per_hour: by type and lifecycle, with the disk."""
+    """queue: `<stack>-<id>/gpu`, its job queue in the bucket. usd_per_hour: by type and lifecycle, with the disk.
+
+    dns_suffix: what the names of AWS's endpoints end with, `amazonaws.com`.
+    """
 
     queue: str
     store: str
     region: str
+    dns_suffix: str
     gpu: bool
     token_parameter: str | None
     usd_per_hour: dict[str, dict[str, float]]
@@ -47,6 +51,7 @@ def read_settings(path: Path) -> Settings:
         queue=given["queue"],
         store=given["store"],
         region=given["region"],
+        dns_suffix=given["dnsSuffix"],
         gpu=given["gpu"],
         token_parameter=given.get("tokenParameter"),
         usd_per_hour=given["usdPerHour"],

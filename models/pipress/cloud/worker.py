@@ -47,6 +47,6 @@ def open_worker(root: Path) -> Worker:
     """The instance that boot.sh made ready in `root`."""
     home = Home(root)
     settings, metadata = read_settings(home.settings), Metadata()
-    objects = Objects(parse_s3_url(settings.store), settings.region, metadata.credentials)
-    services = Services(settings.region, metadata.credentials)
+    objects = Objects(parse_s3_url(settings.store), settings.region, settings.dns_suffix, metadata.credentials)
+    services = Services(settings.region, settings.dns_suffix, metadata.credentials)
     return Worker(home, settings, metadata, metadata.instance(), objects, JobQueue(objects, settings.queue), services)

@@ -26,16 +26,16 @@ export class InstanceStandIn {
   private async work(): Promise<void> {
     while (!this.ended.signal.aborted) {
       for (const instance of this.running())
-        for (const path of await this.store.paths(`boxes/dev/${instance}/jobs/`))
-          await this.take(instance, path);
+        for (const path of await this.store.paths("boxes/dev-"))
+          if (path.includes(`/${instance}/jobs/`)) await this.take(instance, path);
       await sleep(300);
     }
   }
 
   private running(): string[] {
-    return ["gpu", "build"].filter(
-      (instance) => this.autoscaling.capacity.get(`pipress-dev-${instance}-spot`) === 1,
-    );
+    // The stack's id is in the name.
+    const asked = [...this.autoscaling.capacity].filter(([, capacity]) => capacity === 1);
+    return ["gpu", "build"].filter((instance) => asked.some(([name]) => name.endsWith(`-${instance}-spot`)));
   }
 
   private async take(instance: string, path: string): Promise<void> {

@@ -33,8 +33,10 @@ const { waitForRPCs } = pulumi.runtime as unknown as { waitForRPCs: () => Promis
 const nameOf = (urn: string): string => urn.split("::").at(-1) ?? "";
 const typeOf = (urn: string): string => urn.split("::").at(-2)?.split(":").at(-1) ?? "";
 
+const commercial = { partition: "aws", dnsSuffix: "amazonaws.com" };
+
 /** Runs a program with Pulumi's mocks and returns what it declares, in the order of declaration. */
-export async function declared(program: () => unknown): Promise<Declared[]> {
+export async function declared(program: () => unknown, partition = commercial): Promise<Declared[]> {
   const resources: Declared[] = [];
   const inputs = new Map<string, Record<string, unknown>>();
   const registered: Registration[] = [];
@@ -53,10 +55,11 @@ export async function declared(program: () => unknown): Promise<Declared[]> {
         inputs.set(`${type} ${name}`, given as Record<string, unknown>);
         return { id: `${name}-id`, state: { name, ...given, arn: `arn:${name}`, latestVersion: 1 } };
       },
-      call: ({ token }) =>
-        token === "aws:index/getAvailabilityZones:getAvailabilityZones"
-          ? { names: ["a", "b", "c", "d", "e"].map((zone) => `us-east-1${zone}`), zoneIds: [] }
-          : {},
+      call: ({ token }) => {
+        if (token === "aws:index/getPartition:getPartition") return partition;
+        if (token !== "aws:index/getAvailabilityZones:getAvailabilityZones") return {};
+        return { names: ["a", "b", "c", "d", "e"].map((zone) => `us-east-1${zone}`), zoneIds: [] };
+      },
     },
     "pipress",
     "home",

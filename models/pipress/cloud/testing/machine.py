@@ -77,6 +77,7 @@ class Machine:
             "queue": self.queue,
             "store": self.store,
             "region": "us-east-1",
+            "dnsSuffix": "amazonaws.com",
             "gpu": gpu,
             "usdPerHour": {"g6e.2xlarge": {"spot": 3600.0, "on-demand": 7200.0}},  # a dollar a second
             "tokenParameter": "/pipress/test/token",
@@ -93,6 +94,7 @@ class Machine:
             "source_url": f"{root}/{SOURCE}",
             "source_sha256": hashlib.sha256(code).hexdigest(),
             "region": "us-east-1",
+            "dns_suffix": "amazonaws.com",
             "max_minutes": "600",
         }
         first, script = (Path(__file__).parents[1] / "boot.sh").read_text().split("\n", 1)

@@ -25,6 +25,13 @@ await serve({
   version: "7.48.0",
   resources: new Proxy<Record<string, () => ResourceHandler>>({}, { get: () => () => anything }),
   functions: {
+    "aws:index/getPartition:getPartition": () =>
+      Promise.resolve({
+        id: "aws",
+        partition: "aws",
+        dnsSuffix: "amazonaws.com",
+        reverseDnsPrefix: "com.amazonaws",
+      }),
     "aws:index/getAvailabilityZones:getAvailabilityZones": ({ state }) =>
       Promise.resolve({ state, id: "us-east-1", names: ["us-east-1a", "us-east-1b"], zoneIds: [] }),
   },
