@@ -22,6 +22,7 @@ import { checkFleetFlags, readKnownFlags } from "../infra/fleet/server-flags.ts"
 import { hostFigures, modelFigures, type Report } from "../infra/fleet/report.ts";
 import { Rollout, type RolloutArgs } from "../infra/fleet/rollout/rollout.ts";
 import { Secret } from "../infra/provider/secret.ts";
+import { StackId } from "../infra/provider/stack-id.ts";
 import { speedOnAws } from "../infra/prediction/machines.ts";
 import { Stage } from "../infra/stage/stage.ts";
 import { defaultStore, openStore } from "../infra/store/open-store.ts";
@@ -30,6 +31,7 @@ import { readToolchain } from "../toolchain/toolchain.ts";
 /** A model compressed by its recipe, and the hosts that serve it. */
 export async function fleetStack(): Promise<Record<string, unknown>> {
   const config = parseStackConfig(pulumi.runtime.allConfig());
+  const stackId = new StackId("stack-id");
   const recipe = loadRecipe(config.recipe);
   const toolchain = readToolchain();
   const fleet = await loadFleet(config, toolchain.ansiblePlaybook, recipe);
@@ -110,6 +112,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     baseUrls: Object.fromEntries(hosts.map(({ name, baseUrl }) => [name, baseUrl])),
     hosts: Object.fromEntries(hosts.map(({ name, connection }) => [name, connection])),
     apiKey: apiKey.value,
+    stackId: stackId.value,
     modelPath: `${store.locate(keyOf(plan, "quantize"))}/${modelFile}`,
     reportUrl: `${store.locate(keyOf(plan, "report"))}/report.html`,
     report,

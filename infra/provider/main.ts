@@ -10,6 +10,7 @@ await serve({
     "pipress:index:Playbook": async () =>
       (await import("../fleet/rollout/playbook-resource.ts")).playbookResource,
     "pipress:index:Secret": async () => (await import("./secret-resource.ts")).secretResource,
+    "pipress:index:StackId": async () => (await import("./stack-id-resource.ts")).stackIdResource,
     "pipress:index:VirtualPi": async () => (await import("../virtual-pi/resource.ts")).virtualPiResource,
     "pipress:index:Wave": async () => (await import("../fleet/rollout/wave-resource.ts")).waveResource,
   },
