@@ -8,6 +8,7 @@ import { parseStackConfig } from "../infra/config/load.ts";
 import { resolveServer, type ServerSettings } from "../infra/config/server-settings.ts";
 import { makeEndpoint } from "../infra/fleet/endpoint.ts";
 import { makeHost } from "../infra/fleet/host.ts";
+import { hostsOfLastUp, renamedHosts, thisStack } from "../infra/fleet/owner.ts";
 import { checkPorts, furtherPorts } from "../infra/fleet/ports.ts";
 import type { PlannedStage } from "../infra/stage/planned.ts";
 import { planRecipe } from "../infra/prediction/forecast.ts";
@@ -75,8 +76,12 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     });
   const apiKey = new Secret("api-key", { bytes: 32 });
   const hosts = fleet.map((host) => makeHost(host, furtherPorts(config, host.name), toolchain));
+  const owner = thisStack(stackId.value);
+  const machines = fleet.flatMap((host) => ("machine" in host ? host.machine : []));
   const args: RolloutArgs = {
     hosts,
+    owner,
+    renamed: renamedHosts(machines, await hostsOfLastUp()),
     steps: config.rollout,
     releaseOf: (host) => releaseWith(host.server),
     modelFile: { store: storeName, key: keyOf(plan, "quantize"), file: modelFile },
@@ -88,7 +93,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   // It was named by the recipe once; with another recipe its hosts would have been taken for new ones.
   const rollout = new Rollout("fleet", args, [recipe.name]);
 
-  const endpoint = config.endpoint && makeEndpoint(config.endpoint, hosts);
+  const endpoint = config.endpoint && makeEndpoint(config.endpoint, hosts, owner, config.takeOver);
 
   const figures = hosts.flatMap(({ name, baseUrl }) => {
     const playbook = rollout.playbooks.get(name);

@@ -31,8 +31,8 @@ export function makeHost(
   further: Readonly<Partial<Record<HostPort, number>>>,
   toolchain: Toolchain,
 ): Host {
-  const { name, group, build, unreachable, labels, server } = config;
-  const common = { name, group, build, unreachable, labels, server };
+  const { name, group, build, unreachable, takeOver, labels, server } = config;
+  const common = { name, group, build, unreachable, takeOver, labels, server };
   if (!("virtual" in config)) {
     return {
       ...common,
