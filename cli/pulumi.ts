@@ -1,3 +1,4 @@
+import { purgeVariable } from "../infra/fleet/purge.ts";
 import { runPulumi } from "./run-pulumi.ts";
 import { bootstrapOnce, selectedStack } from "./stack.ts";
 
@@ -7,6 +8,9 @@ export async function pulumi(args: readonly string[]): Promise<number> {
   return runPulumi(args);
 }
 
+/** Our own among the options of `destroy`. */
+const PURGE = "--purge";
+
 /**
  * `./pipress up` and the other operations on a stack.
  * @param args operation and options of pulumi
@@ -14,5 +18,6 @@ export async function pulumi(args: readonly string[]): Promise<number> {
  */
 export async function operate(args: readonly string[], isStackNamed: boolean): Promise<number> {
   await (isStackNamed ? bootstrapOnce() : selectedStack());
-  return runPulumi(args);
+  const options = args.filter((arg) => arg !== PURGE);
+  return runPulumi(options, args.includes(PURGE) ? { [purgeVariable]: "true" } : {});
 }

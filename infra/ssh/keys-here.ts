@@ -21,7 +21,7 @@ function missingFiles(hop: Hop): string[] {
 
 function withoutMissing<One extends Hop>(hop: One): One {
   const missing = missingFiles(hop);
-  const kept = { ...hop };
-  for (const key of keys) if (missing.includes(hop[key] ?? "")) delete kept[key];
-  return kept;
+  const isHere = ([key, value]: [string, unknown]) =>
+    !(keys as readonly string[]).includes(key) || !missing.includes(String(value));
+  return Object.fromEntries(Object.entries(hop).filter(isHere)) as One;
 }

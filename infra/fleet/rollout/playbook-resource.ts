@@ -24,6 +24,7 @@ import {
 } from "../../plugin/handler.ts";
 import { hasUnknowns } from "../../plugin/values.ts";
 import { readToolchain } from "../../../toolchain/toolchain.ts";
+import { purgeVariable } from "../purge.ts";
 import { locateFiles, releaseFileSchema } from "./release-files.ts";
 
 /** A playbook, as a path inside the repository. */
@@ -67,9 +68,6 @@ const schema = z.strictObject({
 
 export type PlaybookArgs = Args<z.input<typeof schema>>;
 type Inputs = z.infer<typeof schema>;
-
-/** Set to `true` by `./pipress destroy --purge`: a destroy runs no program that could say so. */
-export const purgeVariable = "PIPRESS_PURGE";
 
 /** How the last run for a host ended. */
 export const outcomeSchema = z.strictObject({
