@@ -1,10 +1,12 @@
 import { chooseHosts, rollBack } from "../infra/fleet/rollout/rollback.ts";
+import { stackOutputs } from "./run-pulumi.ts";
 import { hostsOf, openStack, type StackOptions } from "./stack.ts";
 
 /** `./pipress rollback NAME`: takes hosts back to the release before the one that they serve. */
 export async function rollback(name: string, options: StackOptions): Promise<number> {
-  const { config } = await openStack(options);
+  const { fullName, config } = await openStack(options);
   const hosts = chooseHosts(await hostsOf(config), name);
+  const { stackId } = await stackOutputs<{ stackId?: string }>(fullName);
 
   const print = (message: string): void => {
     console.error(message);
@@ -14,7 +16,7 @@ export async function rollback(name: string, options: StackOptions): Promise<num
     cancel.abort();
   });
   const log = { status: () => undefined, info: print, warn: print };
-  const outcomes = await rollBack(hosts, config.rollout.concurrency, log, cancel.signal);
+  const outcomes = await rollBack(hosts, config.rollout.concurrency, stackId, log, cancel.signal);
   for (const { host, ok, message } of outcomes) console.log(ok ? `${host}: ${message}` : message);
   if (outcomes.some(({ ok }) => ok))
     console.log(

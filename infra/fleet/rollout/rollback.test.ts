@@ -40,7 +40,7 @@ describe("chooseHosts", () => {
 
 test("a host that does not answer says so and keeps no other from going back", async () => {
   const log = { status: () => undefined, warn: () => undefined };
-  const outcomes = await rollBack(fleet.slice(0, 2), 2, log, new AbortController().signal);
+  const outcomes = await rollBack(fleet.slice(0, 2), 2, undefined, log, new AbortController().signal);
   expect(outcomes.map(({ ok }) => ok)).toEqual([false, false]);
   expect(outcomes[1]?.message).toMatch(/^pi-2: unreachable: nothing listens on 127\.0\.0\.1:1/);
 });

@@ -25,11 +25,13 @@ export function chooseHosts(fleet: readonly HostConfig[], name: string): HostCon
 
 /**
  * Takes hosts back to the release before the one that they serve; each decides by its own health check.
+ * @param stackId whose hosts they are to be; undefined before the stack's first `up`
  * @returns what became of each host, in one sentence; a failure of one keeps no other from going back
  */
 export async function rollBack(
   hosts: readonly HostConfig[],
   concurrency: number,
+  stackId: string | undefined,
   log: ResourceLog,
   signal: AbortSignal,
 ): Promise<{ host: string; ok: boolean; message: string }[]> {
@@ -37,7 +39,8 @@ export async function rollBack(
     const { name } = config;
     try {
       const host = await reach(config);
-      const run = { playbook: "ansible/rollback.yml", host, concurrency };
+      const vars = stackId === undefined ? {} : { pipress_owner: { id: stackId } };
+      const run = { playbook: "ansible/rollback.yml", host, vars, concurrency };
       const { results } = await runOnHost(run, log, signal);
       const { release, left } = results as { release: string; left: string };
       const message = `serves ${short(release)} again; ${short(left)} is marked bad there`;
