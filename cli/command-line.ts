@@ -28,13 +28,14 @@ export function withExample(command: Command, example: string): Command {
   return command.addHelpText("after", `\nExample:\n  ${example}`);
 }
 
-/** Options of pulumi's operations that people use, by their operations; all others go behind `--`. */
+/** Options of pulumi's operations that people use, and our own, by their operations; all others go behind `--`. */
 const OPERATION_OPTIONS: readonly (readonly [flags: string, description: string, operations: string])[] = [
   ["-y, --yes", "go ahead without asking", "up refresh destroy"],
   ["-f, --skip-preview", "do not preview first", "up refresh destroy"],
   ["-r, --refresh", "ask the hosts first what they serve", "up preview"],
   ["--diff", "show every change in full", "up preview refresh destroy"],
   ["-j, --json", "print the plan as JSON", "preview"],
+  ["--purge", "remove the models and all else that hosts have fetched, too", "destroy"],
 ];
 
 /** Adds a verb that is an operation of pulumi on a stack. */

@@ -96,13 +96,18 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
   else if (store && aws === undefined)
     found.push(...judgeRoom(plan, prediction?.stages ?? new Map(), roomHere(store.url), store.url));
 
-  const varsOf = (host: HostConfig) =>
-    lookVars(
-      { build: host.build, isVirtual: "virtual" in host },
+  const { stackId, virtualPis } = await readStackState(stack.fullName);
+  const varsOf = (host: HostConfig) => ({
+    ...lookVars(
+      { build: host.build, isVirtual: "virtual" in host, takeOver: host.takeOver },
       expectRelease(plan, prediction, toolchain, host.server),
       toolchain,
-    );
-  const { virtualPis } = await readStackState(stack.fullName);
+    ),
+    // A host asks whether it is this stack's only where the stack has been up.
+    ...(stackId !== undefined && {
+      pipress_owner: { project: "pipress", stack: stack.name, id: stackId, name: host.name },
+    }),
+  });
   const looks = await lookAtFleet(fleet, virtualPis, varsOf, config, signal);
   const allowed = failuresAllowed(config.rollout.maxFailures, fleet.length);
   return {

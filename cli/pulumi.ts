@@ -1,4 +1,5 @@
 import type { FleetOutputs } from "../infra/fleet/table.ts";
+import { purgeVariable } from "../infra/fleet/purge.ts";
 import { awaitHosts } from "./await-hosts.ts";
 import { ensurePassphrase } from "./ensure-passphrase.ts";
 import { namedStack } from "./pulumi-arguments.ts";
@@ -11,6 +12,9 @@ export async function pulumi(args: readonly string[]): Promise<number> {
   return runWithPassphrase(args, namedStack(args) ?? (await selectedStackIfAny()));
 }
 
+/** Our own among the options of `destroy`. */
+const PURGE = "--purge";
+
 /**
  * `./pipress up` and the other operations on a stack.
  * @param args operation and options of pulumi
@@ -19,13 +23,22 @@ export async function pulumi(args: readonly string[]): Promise<number> {
 export async function operate(args: readonly string[], isStackNamed: boolean): Promise<number> {
   const stack = isStackNamed ? namedStack(args) : await selectedStack();
   await bootstrapOnce();
-  const code = await runWithPassphrase(args, stack);
+  const options = args.filter((arg) => arg !== PURGE);
+  const code = await runWithPassphrase(
+    options,
+    stack,
+    args.includes(PURGE) ? { [purgeVariable]: "true" } : {},
+  );
   if (code === 0 && args[0] === "up" && stack !== undefined)
     await awaitHosts(await stackOutputs<Partial<FleetOutputs>>(stack));
   return code;
 }
 
-async function runWithPassphrase(args: readonly string[], stack: string | undefined): Promise<number> {
+async function runWithPassphrase(
+  args: readonly string[],
+  stack: string | undefined,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<number> {
   if (stack !== undefined) await ensurePassphrase(stack, args);
-  return runPulumi(args, stack);
+  return runPulumi(args, stack, variables);
 }

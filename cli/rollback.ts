@@ -6,8 +6,8 @@ import { hostsOf, openStack, type StackOptions } from "./stack.ts";
 export async function rollback(name: string, options: StackOptions): Promise<number> {
   const { fullName, config } = await openStack(options);
   const hosts = chooseHosts(await hostsOf(config), name);
+  const state = await readStackState(fullName);
 
-  const { virtualPis } = await readStackState(fullName);
   const print = (message: string): void => {
     console.error(message);
   };
@@ -16,7 +16,7 @@ export async function rollback(name: string, options: StackOptions): Promise<num
     cancel.abort();
   });
   const log = { status: () => undefined, info: print, warn: print };
-  const outcomes = await rollBack(hosts, virtualPis, config.rollout.concurrency, log, cancel.signal);
+  const outcomes = await rollBack(hosts, state, config.rollout.concurrency, log, cancel.signal);
   for (const { host, ok, message } of outcomes) console.log(ok ? `${host}: ${message}` : message);
   if (outcomes.some(({ ok }) => ok))
     console.log(

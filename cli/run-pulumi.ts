@@ -16,18 +16,22 @@ const ONE_PRESS_MS = 500;
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
- * Runs `pulumi` on this terminal and resolves with its exit code.
+ * Runs `pulumi` on this terminal and resolves with its exit code. Our resources see `variables` too.
  * @param stack the one that it works on, whose passphrase it needs; undefined for none
  *
  * pulumi takes a second Ctrl-C as "stop at once, never mind the state". So that one press reaches it once, it runs in
  * a session of its own and gets the signal from here. It dies with this process, also when that is killed.
  */
-export function runPulumi(args: readonly string[], stack: string | undefined): Promise<number> {
+export function runPulumi(
+  args: readonly string[],
+  stack: string | undefined,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<number> {
   const pulumi = pulumiPath();
   const setpriv = findOnPath("setpriv");
   const dieWithUs = setpriv === undefined ? [] : [setpriv, "--pdeathsig", "KILL", "--"];
   const [command = pulumi, ...rest] = [...dieWithUs, pulumi, ...args];
-  const env: NodeJS.ProcessEnv = { ...process.env, ...environment(stack) };
+  const env: NodeJS.ProcessEnv = { ...process.env, ...environment(stack), ...variables };
   for (const stack of removeStaleLocks(env.PULUMI_BACKEND_URL ?? "")) {
     console.error(`pulumi: stack ${stack} was locked by a pulumi that is gone; lock removed`);
   }

@@ -9,6 +9,7 @@ import { resolveServer, type ServerSettings } from "../infra/config/server-setti
 import { makeEndpoint } from "../infra/fleet/endpoint.ts";
 import { checkAllowFrom, describeClearText } from "../infra/fleet/exposure.ts";
 import { makeHost } from "../infra/fleet/host.ts";
+import { hostsOfLastUp, renamedHosts, thisStack } from "../infra/fleet/owner.ts";
 import { expectRelease } from "../infra/fleet/preflight/expected-release.ts";
 import { isLong, makePreflight } from "../infra/fleet/preflight/preflight.ts";
 import { checkPorts, furtherPorts } from "../infra/fleet/ports.ts";
@@ -73,8 +74,9 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const hosts = fleet.map((host) =>
     makeHost(host, furtherPorts(config, host.name), toolchain, stackId.value),
   );
+  const owner = thisStack(stackId.value);
   const expected = (settings: ServerSettings) => expectRelease(plan, prediction, toolchain, settings);
-  const preflight = makePreflight({ hosts, plan, expected, config, toolchain });
+  const preflight = makePreflight({ hosts, plan, expected, config, owner, toolchain });
   const after = (stage: PlannedStage) => (preflight && isLong(stage, prediction) ? [preflight] : []);
   const results = await declareStages(plan, builder, storeName, after);
   const quantized = resultOf(results, "quantize");
@@ -92,8 +94,11 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
       });
     });
   const apiKey = new Secret("api-key", { bytes: 32 });
+  const machines = fleet.flatMap((host) => ("machine" in host ? host.machine : []));
   const args: RolloutArgs = {
     hosts,
+    owner,
+    renamed: renamedHosts(machines, await hostsOfLastUp()),
     steps: config.rollout,
     releaseOf: (host) => releaseWith(host.server),
     modelFile: { store: storeName, key: keyOf(plan, "quantize"), file: modelFile },
@@ -108,7 +113,8 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const answerSeconds = resultOf(results, "fetch").apply((fetched) =>
     Math.max(0, ...hosts.map((host) => longestAnswer(fetched, plan, host.server))),
   );
-  const endpoint = config.endpoint && makeEndpoint(config.endpoint, hosts, answerSeconds);
+  const endpoint =
+    config.endpoint && makeEndpoint(config.endpoint, hosts, answerSeconds, owner, config.takeOver);
 
   const figures = hosts.flatMap(({ name, baseUrl }) => {
     const playbook = rollout.playbooks.get(name);

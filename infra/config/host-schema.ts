@@ -90,6 +90,10 @@ const settings = {
       "What a host means for its wave when it does not answer: it is left out until the next `up` (`skip`), or it counts as failed (`fail`).",
     defaultText: "that of `rollout.unreachable`",
   }),
+  takeOver: z.boolean().optional().meta({
+    description: "Whether a host that belongs to another stack is taken over instead of refused.",
+    defaultText: "that of the stack",
+  }),
   labels: z
     .record(z.string().min(1), z.union([z.string(), z.number()]).transform(String))
     .optional()

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { UserError } from "../../common/user-error.ts";
 import { resolveHosts } from "./hosts.ts";
 import { stackConfigSchema } from "./schema.ts";
-import { hostKey } from "../ssh/testing/host-key.ts";
+import { hostKey, secondHostKey, thirdHostKey } from "../ssh/testing/host-key.ts";
 
 function resolve(config: Record<string, unknown>) {
   const parsed = stackConfigSchema.parse({ recipe: "x", ...config });
@@ -37,7 +37,7 @@ describe("resolveHosts", () => {
             server: { contextLength: 4096, flags: { "--no-warmup": true } },
           },
         },
-        { name: "pi-2", address: "10.0.0.2", hostKey },
+        { name: "pi-2", address: "10.0.0.2", hostKey: secondHostKey, takeOver: true },
         { name: "pi-3", virtual: {} },
       ],
     });
@@ -48,7 +48,7 @@ describe("resolveHosts", () => {
         agentSocket: "/run/agent",
         bastion: { address: "gate", port: 22, user: "jump", hostKey },
       },
-      ...{ build: "onDevice", unreachable: "fail", labels: { floor: "3", room: "roof" } },
+      ...{ build: "onDevice", unreachable: "fail", takeOver: false, labels: { floor: "3", room: "roof" } },
       where: "pipress:hosts[0]",
       server: {
         ...{
@@ -64,8 +64,8 @@ describe("resolveHosts", () => {
     });
     expect(near).toEqual({
       name: "pi-2",
-      machine: { name: "pi-2", address: "10.0.0.2", port: 22, user: "pi", hostKey },
-      ...{ build: "prebuilt", unreachable: "skip", labels: {} },
+      machine: { name: "pi-2", address: "10.0.0.2", port: 22, user: "pi", hostKey: secondHostKey },
+      ...{ build: "prebuilt", unreachable: "skip", takeOver: true, labels: {} },
       where: "pipress:hosts[1]",
       server: {
         ...{
@@ -112,10 +112,22 @@ describe("resolveHosts", () => {
     ]);
     const apart = [
       { name: "pi-1", ...pi },
-      { name: "pi-2", ...pi, port: 2222 },
-      { name: "pi-3", ...pi, bastion },
+      { name: "pi-2", ...pi, hostKey: secondHostKey, port: 2222 },
+      { name: "pi-3", ...pi, hostKey: thirdHostKey, bastion },
     ];
     expect(problemsOf({ hosts: apart })).toEqual([]);
+  });
+
+  it("refuses two names for one board, which its host key shows at any address", () => {
+    const hosts = [
+      { name: "pi-1", address: "10.0.0.1", hostKey },
+      { name: "kitchen", address: "pi.local", hostKey: `${hostKey} root@raspberrypi` },
+    ];
+    expect(problemsOf({ hosts })).toEqual([
+      expect.stringMatching(
+        /^pipress:hosts\[1\].hostKey: "pi-1" has the same host key: both are one board, or one's card is a copy of the other's — .*ssh-keygen -A/,
+      ),
+    ]);
   });
 
   it("refuses an order by a label that no host has", () => {

@@ -14,6 +14,7 @@ export interface Settings {
   labels: Record<string, string>;
   build: "prebuilt" | "onDevice";
   unreachable: "skip" | "fail";
+  takeOver: boolean;
   server: ServerSettings;
   /** Where the host is written down, e.g. `pipress:hosts[1]` or `inventory.ini: pi-1`. */
   where: string;
@@ -40,7 +41,7 @@ export function resolveHosts(
   const hosts = placed.map((entry) => resolveHost(entry, config, recipe));
   const problems = [
     ...repeatedNames(placed),
-    ...repeatedAddresses(hosts),
+    ...repeatedBoards(hosts),
     ...unusedGroups(placed, config),
     ...unknownLabel(hosts, config),
   ];
@@ -60,6 +61,7 @@ function resolveHost(
     labels: { ...group.labels, ...host.labels },
     build: host.build ?? group.build ?? "prebuilt",
     unreachable: host.unreachable ?? group.unreachable ?? config.rollout.unreachable,
+    takeOver: host.takeOver ?? group.takeOver ?? config.takeOver,
     server: resolveServer(recipe.server, config.server, group.server, host.server),
     where,
   };
@@ -90,21 +92,38 @@ function repeatedNames(placed: readonly PlacedHost[]): Problem[] {
   });
 }
 
-/** Two names for one board would take turns at switching it. Behind a bastion, or another port, it may be another board. */
-function repeatedAddresses(hosts: readonly HostConfig[]): Problem[] {
-  const seen = new Map<string, HostConfig>();
+/**
+ * Two names for one board would take turns at switching it. Behind a bastion, or another port, an address may be another
+ * board's; a host key is not.
+ */
+function repeatedBoards(hosts: readonly HostConfig[]): Problem[] {
+  const byAddress = new Map<string, HostConfig>();
+  const byKey = new Map<string, HostConfig>();
   return hosts.flatMap((host) => {
     if (!("machine" in host)) return [];
-    const { address, port, bastion } = host.machine;
-    const place = JSON.stringify([address.toLowerCase(), port, bastion?.address]);
-    const first = seen.get(place);
-    if (first === undefined || first.name === host.name) {
-      seen.set(place, host);
-      return [];
+    const { address, port, bastion, hostKey } = host.machine;
+    const sameAddress = firstOf(
+      byAddress,
+      JSON.stringify([address.toLowerCase(), port, bastion?.address]),
+      host,
+    );
+    const sameKey = firstOf(byKey, hostKey, host);
+    if (sameAddress !== undefined) {
+      const what = `${address} is the address of "${sameAddress.name}" too`;
+      return [{ where: `${host.where}.address`, what, remedy: `the other is ${sameAddress.where}` }];
     }
-    const what = `${address} is the address of "${first.name}" too`;
-    return [{ where: `${host.where}.address`, what, remedy: `the other is ${first.where}` }];
+    if (sameKey === undefined) return [];
+    const what = `"${sameKey.name}" has the same host key: both are one board, or one's card is a copy of the other's`;
+    const remedy = `remove one of them (the other is ${sameKey.where}), or give the copy keys of its own: \`sudo rm /etc/ssh/ssh_host_*; sudo ssh-keygen -A; sudo reboot\` there`;
+    return [{ where: `${host.where}.hostKey`, what, remedy }];
   });
+}
+
+/** The host that was seen under a key before, if it has another name; the first one is remembered. */
+function firstOf(seen: Map<string, HostConfig>, key: string, host: HostConfig): HostConfig | undefined {
+  const first = seen.get(key);
+  if (first === undefined) seen.set(key, host);
+  return first?.name === host.name ? undefined : first;
 }
 
 /** A label that no host has orders nothing: it is a misspelt one. */

@@ -29,6 +29,7 @@ const variables: Record<string, readonly string[]> = {
   group: ["pipress_group"],
   build: ["pipress_build"],
   unreachable: ["pipress_unreachable"],
+  takeOver: ["pipress_take_over"],
   labels: ["pipress_labels"],
   server: ["pipress_server"],
 };

@@ -73,6 +73,12 @@ export const stackConfigSchema = strict({
   server: serverSchema
     .default({})
     .describe("Settings of llama-server on all hosts, below those of group and host."),
+  takeOver: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Whether hosts that belong to another stack are taken over instead of refused. That stack leaves them alone from then on.",
+    ),
   endpoint: endpointSchema.optional().describe("An OpenAI-compatible endpoint in front of all hosts."),
   monitoring: z
     .boolean()

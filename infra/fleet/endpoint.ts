@@ -6,6 +6,7 @@ import { addressFrom, hostAndPort } from "../ssh/address.ts";
 import type { Machine } from "../ssh/machine.ts";
 import { readCertificate } from "./certificate.ts";
 import type { Host } from "./host.ts";
+import { ownerVars, type StackOwner } from "./owner.ts";
 import { Playbook } from "./rollout/playbook.ts";
 
 export type EndpointConfig = NonNullable<StackConfig["endpoint"]>;
@@ -17,8 +18,8 @@ export const agentPort = 9111;
 export function endpointHost(
   { host }: EndpointConfig,
   fleet: readonly Host[],
-): { connection: pulumi.Input<Machine>; address: pulumi.Input<string>; member?: Host } {
-  if (typeof host !== "string") return { connection: host, address: host.address };
+): { name: string; connection: pulumi.Input<Machine>; address: pulumi.Input<string>; member?: Host } {
+  if (typeof host !== "string") return { name: host.name, connection: host, address: host.address };
   const member = fleet.find(({ name }) => name === host);
   if (member === undefined)
     throw new UserError({
@@ -27,6 +28,7 @@ export function endpointHost(
       remedy: `one of ${fleet.map(({ name }) => name).join(", ")}, or a map of name, address and hostKey`,
     });
   return {
+    name: member.name,
     connection: member.connection,
     address: member.connection.apply(({ address }) => address),
     member,
@@ -34,15 +36,19 @@ export function endpointHost(
 }
 
 /**
- * Declares HAProxy in front of all hosts; returns the base URL for OpenAI clients, with `/v1`.
+ * Declares HAProxy in front of all hosts.
  * @param answerSeconds how long the slowest host may be at work on one request
+ * @param takeOver whether it may take the place of another stack's, where its host does not say so itself
+ * @returns the base URL for OpenAI clients, with `/v1`
  */
 export function makeEndpoint(
   config: EndpointConfig,
   fleet: readonly Host[],
   answerSeconds: pulumi.Input<number>,
+  owner: StackOwner,
+  takeOver: boolean,
 ): pulumi.Output<string> {
-  const { connection, address, member } = endpointHost(config, fleet);
+  const { name, connection, address, member } = endpointHost(config, fleet);
   const inside = member?.isVirtual ?? false;
   // As the role load_balancer takes them.
   const servers = fleet.map((host) =>
@@ -60,14 +66,17 @@ export function makeEndpoint(
     {
       playbook: "ansible/endpoint.yml",
       removal: "ansible/endpoint-remove.yml",
+      leftBehind: "the load balancer (`systemctl disable --now pipress-balancer`) and /etc/pipress",
       contentDigest: ansibleDigest(),
       host: connection,
       vars: {
+        ...ownerVars(owner, name),
         pipress_endpoint: {
           ...{ port, answerSeconds, servers: pulumi.all(servers) },
           ...(allowFrom !== undefined && { allowFrom }),
         },
       },
+      routeVars: { pipress_take_over: member?.takeOver ?? takeOver },
       secretVars:
         certificate === undefined ? {} : { pipress_endpoint_certificate: readCertificate(certificate) },
     },

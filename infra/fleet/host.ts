@@ -33,8 +33,8 @@ export function makeHost(
   toolchain: Toolchain,
   stackId: pulumi.Input<string>,
 ): Host {
-  const { name, group, build, unreachable, labels, server } = config;
-  const common = { name, group, build, unreachable, labels, server };
+  const { name, group, build, unreachable, takeOver, labels, server } = config;
+  const common = { name, group, build, unreachable, takeOver, labels, server };
   if (!("virtual" in config)) {
     return {
       ...common,

@@ -42,7 +42,7 @@ export function expectRelease(
 
 /** Variables of `ansible/preflight.yml` for a host. */
 export function lookVars(
-  { build, isVirtual }: Pick<Host, "build" | "isVirtual">,
+  { build, isVirtual, takeOver }: Pick<Host, "build" | "isVirtual" | "takeOver">,
   release: ExpectedRelease,
   toolchain: Toolchain,
 ): Record<string, unknown> {
@@ -51,6 +51,7 @@ export function lookVars(
     pipress_release: release,
     pipress_build: build,
     pipress_virtual: isVirtual,
+    pipress_take_over: takeOver,
     pipress_source: { sha256, bytes },
   };
 }

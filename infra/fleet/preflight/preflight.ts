@@ -5,6 +5,7 @@ import type { ServerSettings } from "../../config/server-settings.ts";
 import type { Prediction } from "../../prediction/predict.ts";
 import type { PlannedStage } from "../../stage/planned.ts";
 import type { Host } from "../host.ts";
+import { ownerVars, type StackOwner } from "../owner.ts";
 import { failuresAllowed } from "../rollout/waves.ts";
 import { type ExpectedRelease, lookVars } from "./expected-release.ts";
 import { lookAtBalancer } from "./look.ts";
@@ -24,6 +25,7 @@ export interface FleetPreflight {
   /** What is known of the release before it is made, under a host's settings. */
   expected: (settings: ServerSettings) => ExpectedRelease;
   config: Pick<StackConfig, "endpoint" | "rollout">;
+  owner: StackOwner;
   toolchain: Toolchain;
 }
 
@@ -33,6 +35,7 @@ export function makePreflight({
   plan,
   expected,
   config: { endpoint, rollout },
+  owner,
   toolchain,
 }: FleetPreflight): Preflight | undefined {
   if (hosts.length === 0) return undefined;
@@ -42,7 +45,10 @@ export function makePreflight({
     hosts: [
       ...hosts.map((host) => ({
         host: host.connection,
-        vars: lookVars(host, expected(host.server), toolchain),
+        vars: {
+          ...lookVars(host, expected(host.server), toolchain),
+          ...ownerVars(owner, host.name),
+        },
         unreachable: host.unreachable,
       })),
       ...lookAtBalancer(endpoint),

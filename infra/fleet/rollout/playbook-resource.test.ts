@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { Call } from "../../plugin/handler.ts";
+import { unknown } from "../../plugin/values.ts";
+import { hostKey } from "../../ssh/testing/host-key.ts";
+import { makeKey, sshdMissing, startSshd } from "../../ssh/testing/sshd.ts";
 import { diffPlaybook, playbookResource } from "./playbook-resource.ts";
 
 const sha256 = "a".repeat(64);
@@ -26,6 +29,17 @@ test("another source of the same file, or another key to get in, changes nothing
     host: { ...inputs.host, privateKeyFile: "/key" },
   };
   expect(diffPlaybook(inputs, { drift: [] }, news).changes).toEqual({});
+});
+
+test("another key is another host, another name or address is not; a key that preview does not know yet decides nothing", () => {
+  const changed = (host: unknown) => diffPlaybook(inputs, {}, { ...inputs, host }).changes;
+  const key = { kind: "update", replace: true };
+  expect(changed({ ...inputs.host, hostKey: "ssh-ed25519 BBBB" })).toEqual({ "host.hostKey": key });
+  expect(changed({ ...inputs.host, name: "kitchen", address: "10.0.0.8" })).toEqual({
+    "host.name": { kind: "update" },
+    "host.address": { kind: "update" },
+  });
+  expect(changed({ ...inputs.host, hostKey: unknown })).toEqual({ "host.hostKey": { kind: "update" } });
 });
 
 test("drift that a refresh found is a difference of its own", () => {
@@ -67,6 +81,53 @@ describe("a host that does not answer", () => {
     expect(warned.at(-1)).toMatch(/^pi-0: unreachable.*; skipped until the next `up`$/);
     expect(diffPlaybook(down, skipped ?? {}, down).changes).toHaveProperty("drift");
   });
+});
+
+describe("a removal", () => {
+  const warned: string[] = [];
+  const note = (message: string): void => void warned.push(message);
+  const log = { status: () => undefined, warn: note };
+  const call = { name: "pi-0", log, signal: new AbortController().signal } as unknown as Call;
+  const remove = (host: object) =>
+    playbookResource.delete?.(
+      {
+        id: "pi-0",
+        inputs: {
+          ...{ ...inputs, host: { ...inputs.host, address: "127.0.0.1", port: 1, ...host } },
+          ...{ removal: "ansible/remove.yml", leftBehind: "the model in /var/lib/pipress" },
+        },
+        state: {},
+      },
+      call,
+    );
+
+  test("passes over a host that does not answer, and names what stays there", async () => {
+    await remove({});
+    expect(warned).toEqual([
+      "pi-0: unreachable: nothing listens on 127.0.0.1:1; nothing was removed there, and it keeps the model in /var/lib/pipress",
+    ]);
+  });
+
+  test.skipIf(sshdMissing)(
+    "fails where the host answers and lets nobody in, instead of forgetting what serves there",
+    { timeout: 60_000 },
+    async () => {
+      const sshd = await startSshd();
+      try {
+        const { path } = await makeKey(sshd.folder, "stranger");
+        await expect(remove({ ...sshd.host, privateKeyFile: path })).rejects.toThrow(
+          "does not accept the key",
+        );
+        warned.length = 0;
+        await remove({ ...sshd.host, hostKey });
+        expect(warned.join()).toMatch(
+          /^pi-0: wrong host key: .*; nothing was removed there, and it keeps the model/,
+        );
+      } finally {
+        await sshd.remove();
+      }
+    },
+  );
 });
 
 test("every illegal input is reported at once, by property path", async () => {

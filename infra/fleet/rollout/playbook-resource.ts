@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
@@ -6,6 +7,7 @@ import type { Recap } from "../../ansible/progress.ts";
 import { PlaybookFailed } from "../../ansible/playbook-failed.ts";
 import type { Outcome, PlaybookRun } from "../../ansible/run.ts";
 import { ConnectionFailure } from "../../ssh/failure.ts";
+import { withKeysHere } from "../../ssh/keys-here.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { repoRoot } from "../../../common/paths.ts";
 import type { Args } from "../../plugin/args.ts";
@@ -20,7 +22,9 @@ import {
   type ResourceHandler,
   type ResourceLog,
 } from "../../plugin/handler.ts";
+import { hasUnknowns } from "../../plugin/values.ts";
 import { readToolchain } from "../../../toolchain/toolchain.ts";
+import { purgeVariable } from "../purge.ts";
 import { locateFiles, releaseFileSchema } from "./release-files.ts";
 
 /** A playbook, as a path inside the repository. */
@@ -33,8 +37,13 @@ const variables = z.record(z.string(), z.unknown()).default({});
 const schema = z.strictObject({
   /** Playbook to run. @example "ansible/site.yml" */
   playbook: playbookFile,
-  /** Playbook that `destroy` runs, with the same variables. Without it, `destroy` leaves the host as it is. */
+  /**
+   * Playbook that `destroy` runs, with the same variables, and `pipress_purge` where all data shall go too. Without it,
+   * `destroy` leaves the host as it is.
+   */
   removal: playbookFile.optional(),
+  /** What stays on a host that the removal cannot reach, for the warning: a clause. */
+  leftBehind: z.string().optional(),
   /** Digest of everything the playbook is made of; a new one runs it again. */
   contentDigest: z.string().min(1),
   /** The host and how it is reached; its user needs passwordless sudo. */
@@ -72,7 +81,10 @@ export const outcomeSchema = z.strictObject({
 
 export type PlaybookOutcome = z.infer<typeof outcomeSchema>;
 
-/** Runs the playbook at create and update, looks in check mode at read, and never touches a host to compute a diff. */
+/**
+ * Runs the playbook at create and update, looks in check mode at read, and never touches a host to compute a diff. Every play
+ * has the resource's claim, a random id, in `pipress_claim`: a host that keeps it knows its removal from that of others.
+ */
 export const playbookResource: ResourceHandler = {
   check: (inputs) => checkAgainst(schema, inputs),
   diff: ({ inputs, state }, news) => diffPlaybook(inputs, state, news),
@@ -97,6 +109,10 @@ export function diffPlaybook(inputs: Props, state: Props, news: Props): DiffResu
   const changes = diffProps(withoutRoute(inputs), withoutRoute(news));
   const { drift } = state;
   if (Array.isArray(drift) && drift.length > 0) changes.drift = { kind: "delete", input: false };
+  // A host is known by its key, whatever its name and address: with another key it is another host. A key that is not known
+  // yet is that of a virtual machine.
+  const { "host.hostKey": key } = changes;
+  if (key !== undefined && !hasUnknowns(news.host)) key.replace = true;
   return { changes };
 }
 
@@ -106,7 +122,7 @@ export function diffPlaybook(inputs: Props, state: Props, news: Props): DiffResu
  */
 function withoutRoute({ files, host, ...rest }: Props): Props {
   return {
-    ...omit(rest, ["routeVars", "failures", "unreachable", "concurrency", "bytesPerSecond"]),
+    ...omit(rest, ["routeVars", "leftBehind", "failures", "unreachable", "concurrency", "bytesPerSecond"]),
     files: Array.isArray(files) ? files.map((file: unknown) => omit(file, ["source"])) : files,
     host: omit(host, routeKeys),
   };
@@ -127,15 +143,17 @@ export function omit<Value>(value: Value, keys: readonly string[]): Partial<Valu
  */
 async function converge(id: string, given: Props, call: Call, state?: Props): Promise<Props> {
   const inputs = checked(given);
+  const claim = state?.claim ?? randomBytes(8).toString("hex");
+  const claimed = { ...state, claim };
   try {
-    const { recap, results } = await run(inputs, inputs.playbook, call, { check: false, state });
-    return { recap, results, drift: [], outcome: outcome("done") };
+    const { recap, results } = await run(inputs, inputs.playbook, call, { check: false, state: claimed });
+    return { claim, recap, results, drift: [], outcome: outcome("done") };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     const isDown = error instanceof ConnectionFailure && error.isHostDown;
     const skipped = isDown && inputs.unreachable === "skip";
     const left = {
-      ...state,
+      ...claimed,
       results: state?.results ?? {},
       drift: [skipped ? "it was down at the last run" : "the last run did not come to its end"],
       outcome: outcome(skipped ? "skipped" : "failed", error.message),
@@ -165,26 +183,41 @@ async function look({ inputs, state }: Existing, call: Call): Promise<Props> {
   }
 }
 
-/** Runs the playbook named in `removal`. A host that is gone keeps nobody from destroying the rest. */
-async function removeFromHost({ inputs }: Existing, call: Call): Promise<void> {
-  const parsed = checked(inputs);
-  if (parsed.removal === undefined) return;
+/**
+ * Runs the playbook named in `removal`. A host that is gone, or that is another one by now, keeps nobody from destroying the
+ * rest; every other failure does, because the state would forget a host that still serves.
+ */
+async function removeFromHost({ inputs, state }: Existing, call: Call): Promise<void> {
+  const { removal, leftBehind = "what was put there", ...given } = checked(inputs);
+  if (removal === undefined) return;
+  const { name } = given.host;
+  const { machine: host, missing } = withKeysHere(given.host);
   try {
-    await run(parsed, parsed.removal, call, { check: false });
+    const vars = { ...given.vars, pipress_purge: process.env[purgeVariable] === "true" };
+    const { results } = await run({ ...given, host, vars }, removal, call, { check: false, state });
+    for (const warning of (results.warnings ?? []) as string[]) call.log.warn(`${name}: ${warning}`);
   } catch (error) {
-    if (!(error instanceof UserError) || error instanceof PlaybookFailed) throw error;
-    call.log.warn(`${error.message}; left as it is`);
+    if (!(error instanceof ConnectionFailure) || call.signal.aborted) throw error;
+    const what = error.problems.map((problem) => problem.what).join("; ");
+    if (error.kind === "userKey" && missing.length > 0)
+      throw new UserError({
+        where: name,
+        what: `${what}; ${missing.join(" and ")}, with which the stack was brought up, is not on this machine`,
+        remedy: "copy it here, or `ssh-add` a key that the host accepts, and run this again",
+      });
+    if (error.kind !== "unreachable" && error.kind !== "hostKey") throw error;
+    call.log.warn(`${name}: ${what}; nothing was removed there, and it keeps ${leftBehind}`);
   }
 }
 
 async function run(
-  inputs: Inputs,
+  inputs: Omit<Inputs, "removal" | "leftBehind">,
   playbook: string,
   { log, signal }: Call,
   { check, state }: { check: boolean; state?: Props },
 ): Promise<Outcome> {
-  const recap = state?.recap as Partial<Recap> | undefined;
-  const vars = { ...inputs.vars, ...inputs.routeVars };
+  const { recap, claim } = (state ?? {}) as { recap?: Partial<Recap>; claim?: string };
+  const vars = { ...inputs.vars, ...inputs.routeVars, pipress_claim: claim ?? "" };
   // Only a play that may change the host pulls files: nothing else fetches gigabytes to this machine.
   const isPulled = !check && playbook === inputs.playbook;
   const files = isPulled ? await locateFiles(inputs.files, readToolchain(), log, signal) : [];

@@ -18,7 +18,13 @@ export class Playbook extends pulumi.CustomResource {
 
   constructor(name: string, args: PlaybookArgs, options?: pulumi.CustomResourceOptions) {
     const inputs = { vars: {}, files: [], ...args, secretVars: pulumi.secret(args.secretVars ?? {}) };
-    const outputs = { recap: undefined, results: undefined, drift: undefined, outcome: undefined };
+    const outputs = {
+      claim: undefined,
+      recap: undefined,
+      results: undefined,
+      drift: undefined,
+      outcome: undefined,
+    };
     super("pipress:index:Playbook", name, { ...inputs, ...outputs }, options);
   }
 }

@@ -9,7 +9,14 @@ function host(name: string, group?: string): HostConfig {
   return {
     name,
     machine: { name, address: "127.0.0.1", port: 1, user: "pi", hostKey: "ssh-ed25519 AAAA" },
-    ...{ build: "prebuilt", unreachable: "fail", labels: {}, server, where: "pipress:hosts[0]" },
+    ...{
+      build: "prebuilt",
+      unreachable: "fail",
+      takeOver: false,
+      labels: {},
+      server,
+      where: "pipress:hosts[0]",
+    },
     ...(group !== undefined && { group }),
   };
 }
@@ -33,7 +40,8 @@ describe("chooseHosts", () => {
 
 test("a host that does not answer says so and keeps no other from going back", async () => {
   const log = { status: () => undefined, warn: () => undefined };
-  const outcomes = await rollBack(fleet.slice(0, 2), new Map(), 2, log, new AbortController().signal);
+  const state = { stackId: undefined, virtualPis: new Map<string, string>() };
+  const outcomes = await rollBack(fleet.slice(0, 2), state, 2, log, new AbortController().signal);
   expect(outcomes.map(({ ok }) => ok)).toEqual([false, false]);
   expect(outcomes[1]?.message).toMatch(/^pi-2: unreachable: nothing listens on 127\.0\.0\.1:1/);
 });

@@ -25,12 +25,13 @@ export function chooseHosts(fleet: readonly HostConfig[], name: string): HostCon
 
 /**
  * Takes hosts back to the release before the one that they serve; each decides by its own health check.
+ * @param stackId whose hosts they are to be; undefined before the stack's first `up`
  * @param virtualPis ids of virtual hosts, by name
  * @returns what became of each host, in one sentence; a failure of one keeps no other from going back
  */
 export async function rollBack(
   hosts: readonly HostConfig[],
-  virtualPis: ReadonlyMap<string, string>,
+  { stackId, virtualPis }: { stackId: string | undefined; virtualPis: ReadonlyMap<string, string> },
   concurrency: number,
   log: ResourceLog,
   signal: AbortSignal,
@@ -39,7 +40,8 @@ export async function rollBack(
     const { name } = config;
     try {
       const host = await reach(config, virtualPis);
-      const run = { playbook: "ansible/rollback.yml", host, concurrency };
+      const vars = stackId === undefined ? {} : { pipress_owner: { id: stackId } };
+      const run = { playbook: "ansible/rollback.yml", host, vars, concurrency };
       const { results } = await runOnHost(run, log, signal);
       const { release, left } = results as { release: string; left: string };
       const message = `serves ${short(release)} again; ${short(left)} is marked bad there`;
@@ -54,10 +56,7 @@ export async function rollBack(
 }
 
 /** How a host is reached: a virtual one's ports and keys are in its own folder, not in the configuration. */
-export async function reach(
-  config: HostConfig,
-  virtualPis: ReadonlyMap<string, string>,
-): Promise<Machine> {
+export async function reach(config: HostConfig, virtualPis: ReadonlyMap<string, string>): Promise<Machine> {
   if (!("virtual" in config)) return config.machine;
   const { name } = config;
   const { address, sshPort, user, privateKeyFile, hostKey } = await readHere(name, virtualPis.get(name));

@@ -5,6 +5,7 @@ import { agentPort, type EndpointConfig } from "../endpoint.ts";
 import { balancerAddress } from "../exposure.ts";
 import { addressFrom, hostAndPort } from "../../ssh/address.ts";
 import type { Host } from "../host.ts";
+import { ownerVars, type StackOwner } from "../owner.ts";
 import type { Release } from "../release.ts";
 import type { ArtifactFile } from "../../store/fetch-model-file.ts";
 import type { Toolchain } from "../../../toolchain/toolchain.ts";
@@ -17,6 +18,10 @@ import { serverFile, sourceFile } from "./release-files.ts";
 /** Inputs of a rollout. */
 export interface RolloutArgs {
   hosts: readonly Host[];
+  /** Whose the hosts are. */
+  owner: StackOwner;
+  /** What hosts were called before, by name: theirs are the same resources. */
+  renamed: ReadonlyMap<string, string>;
   /** In which steps they get the release. */
   steps: RolloutConfig;
   /** The release of each host: hosts with the same settings have the same one. */
@@ -43,21 +48,24 @@ export class Rollout extends pulumi.ComponentResource {
   /** @param formerNames names this rollout may have in a stack's state; they keep its hosts from being taken for others */
   constructor(name: string, args: RolloutArgs, formerNames: readonly string[] = []) {
     super("pipress:rollout:Rollout", name, {}, { aliases: formerNames.map((former) => ({ name: former })) });
-    const { hosts, steps, releaseOf, apiKey } = args;
+    const { hosts, steps, renamed, releaseOf, apiKey } = args;
     // The same for all hosts; to find it out takes longer than all else about a host.
     const contentDigest = ansibleDigest();
     const declare =
-      (suffix: string, inputs: Pick<PlaybookArgs, "playbook" | "removal" | "secretVars">) =>
-      (host: Host, position: WavePosition<Host>): Playbook =>
-        new Playbook(
+      (suffix: string, inputs: Pick<PlaybookArgs, "playbook" | "removal" | "leftBehind" | "secretVars">) =>
+      (host: Host, position: WavePosition<Host>): Playbook => {
+        const former = renamed.get(host.name);
+        return new Playbook(
           `${host.name}${suffix}`,
           { ...playbookArgs(host, args, position), contentDigest, ...inputs },
           {
             parent: this,
             dependsOn: [...position.after, ...(host.machine ? [host.machine] : [])],
             deletedWith: host.machine,
+            aliases: former === undefined ? [] : [{ name: `${former}${suffix}` }],
           },
         );
+      };
     this.playbooks = rollOutInWaves(
       {
         hosts,
@@ -68,6 +76,8 @@ export class Rollout extends pulumi.ComponentResource {
         playbook: declare("", {
           playbook: "ansible/site.yml",
           removal: "ansible/remove.yml",
+          leftBehind:
+            "llama-server and what watches it (`systemctl stop 'pipress-*'`), /etc/systemd/system/pipress-*, /etc/pipress, /usr/local/lib/pipress, and the models in /var/lib/pipress",
           secretVars: { pipress_api_keys: [apiKey] },
         }),
         releaseOf: (host) => releaseOf(host).digest,
@@ -83,7 +93,7 @@ export class Rollout extends pulumi.ComponentResource {
 /** What staging and switching have in common. */
 function playbookArgs(
   host: Host,
-  { hosts, releaseOf, modelFile, monitoring, endpoint, toolchain, steps }: RolloutArgs,
+  { hosts, owner, releaseOf, modelFile, monitoring, endpoint, toolchain, steps }: RolloutArgs,
   { served, index }: WavePosition<Host>,
 ): Omit<PlaybookArgs, "playbook" | "contentDigest"> {
   const release = releaseOf(host);
@@ -91,6 +101,7 @@ function playbookArgs(
   return {
     host: host.connection,
     vars: {
+      ...ownerVars(owner, host.name),
       pipress_release: release,
       pipress_build: host.build,
       pipress_virtual: host.isVirtual,
@@ -101,7 +112,10 @@ function playbookArgs(
       pipress_balancer: balancerAddress(endpoint, host, hosts) ?? "",
       pipress_source: { sha256: source.sha256, bytes: source.bytes },
     },
-    routeVars: { pipress_peers: steps.peerToPeer ? peersOf(host, index, served) : [] },
+    routeVars: {
+      pipress_peers: steps.peerToPeer ? peersOf(host, index, served) : [],
+      pipress_take_over: host.takeOver,
+    },
     files: [
       pulumi.output(host.build === "onDevice" ? source : serverFile(toolchain)),
       release.model.apply((model) => pulumi.output({ ...model, source: modelFile })),
