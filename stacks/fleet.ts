@@ -23,6 +23,7 @@ import { hostFigures, modelFigures, type Report } from "../infra/fleet/report.ts
 import { Rollout, type RolloutArgs } from "../infra/fleet/rollout/rollout.ts";
 import { Secret } from "../infra/provider/secret.ts";
 import { speedOnAws } from "../infra/prediction/machines.ts";
+import { checkSudoPasswords } from "../infra/fleet/sudo-passwords.ts";
 import { Stage } from "../infra/stage/stage.ts";
 import { defaultStore, openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
@@ -37,6 +38,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const knownFlags = readKnownFlags(llamaCpp.release.dir);
   checkFleetFlags(config, fleet, knownFlags, llamaCpp.version);
   checkPorts(config, fleet);
+  checkSudoPasswords(config);
   const storeName = config.store ?? defaultStore;
   const store = await openStore(storeName);
 

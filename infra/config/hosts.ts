@@ -14,7 +14,11 @@ export interface Settings {
   labels: Record<string, string>;
   build: "prebuilt" | "onDevice";
   unreachable: "skip" | "fail";
+  /** Whether the rollout may change the kernel's command line, and reboot. */
+  prepare: boolean;
   server: ServerSettings;
+  /** What `sudo` asks its user for; a secret. */
+  sudoPassword?: string;
   /** Where the host is written down, e.g. `pipress:hosts[1]` or `inventory.ini: pi-1`. */
   where: string;
 }
@@ -60,6 +64,7 @@ function resolveHost(
     labels: { ...group.labels, ...host.labels },
     build: host.build ?? group.build ?? "prebuilt",
     unreachable: host.unreachable ?? group.unreachable ?? config.rollout.unreachable,
+    prepare: host.prepare ?? group.prepare ?? config.prepareHosts,
     server: resolveServer(recipe.server, config.server, group.server, host.server),
     where,
   };
@@ -77,7 +82,8 @@ function resolveHost(
     agentSocket,
     bastion: host.bastion ?? group.bastion,
   };
-  return { ...settings, machine };
+  const sudoPassword = host.sudoPassword ?? group.sudoPassword ?? config.sudoPassword;
+  return { ...settings, ...(sudoPassword !== undefined && { sudoPassword }), machine };
 }
 
 function repeatedNames(placed: readonly PlacedHost[]): Problem[] {

@@ -31,6 +31,7 @@ describe("parseStackConfig", () => {
       server: {},
       groups: {},
       monitoring: false,
+      prepareHosts: false,
       rollout: {
         ...{ canary: { count: 1 }, steps: [], maxFailures: { count: 0 } },
         ...{ soak: 60, concurrency: 10, prefetch: true, peerToPeer: false, unreachable: "fail" },

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { ansibleDigest } from "../ansible/digest.ts";
+import { secretSudoVars } from "./sudo-passwords.ts";
 import type { StackConfig } from "../config/schema.ts";
 import { UserError } from "../../common/user-error.ts";
 import { addressFrom, hostAndPort } from "../ssh/address.ts";
@@ -17,8 +18,17 @@ export const agentPort = 9111;
 export function endpointHost(
   { host }: EndpointConfig,
   fleet: readonly Host[],
-): { connection: pulumi.Input<Machine>; address: pulumi.Input<string>; member?: Host } {
-  if (typeof host !== "string") return { connection: host, address: host.address };
+): {
+  connection: pulumi.Input<Machine>;
+  secretVars: Record<string, pulumi.Input<string>>;
+  address: pulumi.Input<string>;
+  member?: Host;
+} {
+  if (typeof host !== "string") {
+    const { sudoPassword, ...connection } = host;
+    const secretVars = secretSudoVars(sudoPassword);
+    return { connection, secretVars, address: host.address };
+  }
   const member = fleet.find(({ name }) => name === host);
   if (member === undefined)
     throw new UserError({
@@ -28,6 +38,7 @@ export function endpointHost(
     });
   return {
     connection: member.connection,
+    secretVars: member.secretVars,
     address: member.connection.apply(({ address }) => address),
     member,
   };
@@ -35,7 +46,7 @@ export function endpointHost(
 
 /** Declares HAProxy in front of all hosts; returns the base URL for OpenAI clients, with `/v1`. */
 export function makeEndpoint(config: EndpointConfig, fleet: readonly Host[]): pulumi.Output<string> {
-  const { connection, address, member } = endpointHost(config, fleet);
+  const { connection, secretVars, address, member } = endpointHost(config, fleet);
   const inside = member?.isVirtual ?? false;
   // As the role load_balancer takes them.
   const servers = fleet.map((host) =>
@@ -56,8 +67,10 @@ export function makeEndpoint(config: EndpointConfig, fleet: readonly Host[]): pu
       contentDigest: ansibleDigest(),
       host: connection,
       vars: { pipress_endpoint: { port, servers: pulumi.all(servers) } },
-      secretVars:
-        certificate === undefined ? {} : { pipress_endpoint_certificate: readCertificate(certificate) },
+      secretVars: {
+        ...secretVars,
+        ...(certificate !== undefined && { pipress_endpoint_certificate: readCertificate(certificate) }),
+      },
     },
     {
       dependsOn: fleet.flatMap(({ machine }) => machine ?? []),

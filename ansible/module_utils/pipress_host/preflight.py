@@ -16,7 +16,8 @@ def judge(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
     """All findings about a host.
 
     `facts` are those of report.read_report. `wants` holds `memoryBytes` and `diskReserveBytes` (bytes), `port`, `epoch`
-    and `clockToleranceSeconds` (seconds) and `virtual` (whether a missing Raspberry Pi is expected).
+    and `clockToleranceSeconds` (seconds), `virtual` (whether a missing Raspberry Pi is expected) and `prepare` (whether
+    the rollout itself switches the memory cgroup on).
     """
     return [
         *_machine(facts, wants),
@@ -101,11 +102,12 @@ def _memory(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
                 "take a smaller model or context, or a board with more memory",
             )
         )
-    if not facts["memoryCgroup"]:
+    if not facts["memoryCgroup"] and not wants["prepare"]:
         findings.append(
             Finding(
                 "the kernel counts no memory per service, so that llama-server's has no limit",
-                "to have a limit, add `cgroup_enable=memory` to the one line of /boot/firmware/cmdline.txt and reboot",
+                "to have one, set `pipress:prepareHosts: true`, which takes a reboot, or add `cgroup_enable=memory` to the one "
+                "line of /boot/firmware/cmdline.txt and reboot",
                 error=False,
             )
         )

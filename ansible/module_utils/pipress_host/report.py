@@ -37,7 +37,7 @@ def read_report(root: Path, wanted: Iterable[Wanted], port: int, unit: str) -> d
         "cpuParts": _cpu_parts(Path("/proc/cpuinfo")),
         "model": _device_tree_model(),
         "memoryBytes": _memory_bytes(),
-        "memoryCgroup": _memory_cgroup(),
+        "memoryCgroup": counts_memory(),
         "diskFreeBytes": _free_bytes(root),
         "missingBytes": sum(missing_bytes(store, file) for file in files),
         "releaseBytes": sum(file.size for file in files),
@@ -89,7 +89,7 @@ def available_bytes() -> int:
     return int(match[1]) * 1024 if match else _memory_bytes()
 
 
-def _memory_cgroup() -> bool:
+def counts_memory() -> bool:
     """Whether the kernel counts memory per cgroup; Raspberry Pi OS ships with that switched off."""
     controllers = _first_line(Path("/sys/fs/cgroup/cgroup.controllers"))
     if controllers is not None:

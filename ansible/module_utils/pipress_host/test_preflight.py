@@ -45,6 +45,7 @@ WANTS = {
     "epoch": 1_000_000_010.0,
     "clockToleranceSeconds": 300,
     "virtual": False,
+    "prepare": False,
 }
 
 
@@ -86,6 +87,11 @@ def test_each_obstacle_is_named_with_its_remedy(changes, message):
 
 def test_all_obstacles_are_told_at_once():
     assert len(errors_of(machine="x86_64", cpuParts=[], readOnly=["/var/lib"], systemd=False)) == 4
+
+
+def test_a_kernel_that_the_rollout_itself_prepares_is_no_warning():
+    findings = judge({**GOOD, "memoryCgroup": False}, {**WANTS, "prepare": True})
+    assert findings == []
 
 
 @pytest.mark.parametrize(

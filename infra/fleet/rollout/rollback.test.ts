@@ -9,7 +9,14 @@ function host(name: string, group?: string): HostConfig {
   return {
     name,
     machine: { name, address: "127.0.0.1", port: 1, user: "pi", hostKey: "ssh-ed25519 AAAA" },
-    ...{ build: "prebuilt", unreachable: "fail", labels: {}, server, where: "pipress:hosts[0]" },
+    ...{
+      build: "prebuilt",
+      unreachable: "fail",
+      prepare: false,
+      labels: {},
+      server,
+      where: "pipress:hosts[0]",
+    },
     ...(group !== undefined && { group }),
   };
 }
