@@ -73,6 +73,21 @@ def _system(facts: dict[str, Any]) -> list[Finding]:
     findings = []
     if not facts["systemd"]:
         findings.append(Finding("systemd does not run this host", "use an image that boots with systemd"))
+    if facts["overlayRoot"]:
+        findings.append(
+            Finding(
+                "the root file system is an overlay in memory: whatever is written to it is gone at the next start",
+                "switch it off, at least for pipress: `sudo raspi-config nonint do_overlayfs 1` (or remove `overlayroot=…` "
+                "from cmdline.txt), and reboot",
+            )
+        )
+    for folder in facts["noExec"]:
+        findings.append(
+            Finding(
+                f"{folder} is on a file system that is mounted noexec, from which no program starts",
+                f"take `noexec` out of its line in /etc/fstab and `mount -o remount,exec` it: `findmnt -T {folder}` names it",
+            )
+        )
     for folder in facts["readOnly"]:
         findings.append(
             Finding(
