@@ -13,6 +13,7 @@ options:
   root: {type: path, required: true, description: Folder of releases and store.}
   source_sha256: {type: str, required: true, description: Source archive in the store.}
   version: {type: str, required: true, description: "Build of that source, e.g. C(b11434)."}
+  cpu: {type: str, required: true, description: "C(cortex-a72) or C(cortex-a76): what it is compiled for."}
   files: {type: dict, required: true, description: "Texts by name: C(build-llama-server.sh) and what it reads."}
   start: {type: bool, required: true, description: Whether to start a build that is missing.}
 author: [pipress]
@@ -51,7 +52,7 @@ def start(module: AnsibleModule, unit: str, log: Path, result: Path) -> None:
     log.unlink(missing_ok=True)
     properties = [f"--property=StandardOutput=append:{log}", f"--property=StandardError=append:{log}"]
     source = Path(given["root"]) / "store" / given["source_sha256"]
-    arguments = [given["root"], str(source), given["version"].lstrip("b"), str(result)]
+    arguments = [given["root"], str(source), given["version"].lstrip("b"), str(result), given["cpu"]]
     command = ["systemd-run", "--quiet", "--nice=10", f"--unit={unit}", *properties]
     subprocess.run(["systemctl", "reset-failed", unit], check=False, capture_output=True)
     subprocess.run(
@@ -65,6 +66,7 @@ def main() -> None:
             "root": {"type": "path", "required": True},
             "source_sha256": {"type": "str", "required": True},
             "version": {"type": "str", "required": True},
+            "cpu": {"type": "str", "required": True, "choices": ["cortex-a72", "cortex-a76"]},
             "files": {"type": "dict", "required": True},
             "start": {"type": "bool", "required": True},
         },
@@ -72,7 +74,9 @@ def main() -> None:
     )
     given = module.params
     root = Path(given["root"])
-    recipe = json.dumps([given["source_sha256"], given["version"], given["files"]], sort_keys=True)
+    recipe = json.dumps(
+        [given[name] for name in ("source_sha256", "version", "cpu", "files")], sort_keys=True
+    )
     key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     folder = root / "builds"
     result, log, unit = folder / f"{key}.json", folder / f"{key}.log", f"pipress-build-{key}.service"
