@@ -32,6 +32,8 @@ add_library(llama-common STATIC common/arg.cpp)
 add_library(ggml-base STATIC src/gguf.cpp)
 add_executable(llama-server server.cpp)
 target_link_libraries(llama-server llama llama-common ggml-base)
+option(GGML_CPU_REPACK "as upstream" ON)
+message(STATUS "for ${GGML_CPU_ARM_ARCH}, repack ${GGML_CPU_REPACK}")
 message(STATUS "build ${LLAMA_BUILD_NUMBER} of ${LLAMA_BUILD_COMMIT}, repack ${GGML_CPU_REPACK}, web UI ${LLAMA_BUILD_UI}")
 """
 # The program is not linked before a file is there.
@@ -88,6 +90,7 @@ PLAY = """
         scratch: "{{ root }}/scratch"
         source_sha256: "{{ source }}"
         version: b1234
+        cpu: "{{ cpu }}"
         files: "{{ files }}"
         start: true
       register: built
@@ -134,9 +137,9 @@ class Device:
         self.source = hashlib.sha256(archive.read_bytes()).hexdigest()
         archive.rename(archive.with_name(self.source))
 
-    def build(self, *arguments: str) -> dict:
+    def build(self, *arguments: str, cpu: str = "cortex-a72") -> dict:
         """What the task of a play says that waits for a build, as the role does."""
-        variables = {"root": str(self.root), "source": self.source, "files": FILES}
+        variables = {"root": str(self.root), "source": self.source, "files": FILES, "cpu": cpu}
         _, events = self._play(PLAY, variables, *arguments, environment=self.environment)
         return [event for event in events if event["event"] in ("ok", "changed", "failed")][-1]
 
@@ -181,6 +184,15 @@ def test_program_that_a_pi_would_die_of_is_refused(device):
     assert event["event"] == "failed"
     assert "the build contains dot product instructions, which a Cortex-A72 does not have" in event["msg"]
     assert not list(device.root.glob("builds/*.json"))
+
+
+def test_a_raspberry_pi_5_has_a_build_of_its_own_with_them(device):
+    device.store(**{"server.cpp": DOT_PRODUCT})
+    event = device.build(cpu="cortex-a76")
+    assert event["event"] == "changed", event
+    assert "armv8.2-a+fp16+dotprod, repack ON" in device.log()
+    # The same card in a Raspberry Pi 4 does not start it.
+    assert device.build("--check")["result"]["state"] == "missing"
 
 
 def test_compile_error_is_told_with_its_log_and_tried_again_by_the_next_run(device):

@@ -6,6 +6,7 @@ import type { HostConfig } from "../infra/config/hosts.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
 import { resolveServer } from "../infra/config/server-settings.ts";
 import { UserError } from "../common/user-error.ts";
+import { sudoVars } from "../infra/ansible/sudo-password.ts";
 import { closeConnections } from "../infra/ansible/run.ts";
 import { judgeRoom, lookAtBuilder, roomHere } from "../infra/fleet/preflight/controller.ts";
 import { expectRelease, lookVars } from "../infra/fleet/preflight/expected-release.ts";
@@ -99,7 +100,7 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
   const { stackId, virtualPis } = await readStackState(stack.fullName);
   const varsOf = (host: HostConfig) => ({
     ...lookVars(
-      { build: host.build, isVirtual: "virtual" in host, takeOver: host.takeOver },
+      { build: host.build, isVirtual: "virtual" in host, takeOver: host.takeOver, prepare: host.prepare },
       expectRelease(plan, prediction, toolchain, host.server),
       toolchain,
     ),
@@ -133,7 +134,13 @@ async function lookAtFleet(
       const what =
         "a virtual Pi that does not run here: `./pipress up` makes or starts it, and looks at it then";
       absent.push({ host: name, findings: [{ level: "note", where: name, what }] });
-    } else present.push({ host: await reach(config, virtualPis), vars: varsOf(config), unreachable });
+    } else
+      present.push({
+        host: await reach(config, virtualPis),
+        vars: varsOf(config),
+        secretVars: sudoVars(config.sudoPassword),
+        unreachable,
+      });
   }
   console.error(`doctor: looking at ${present.length} ${present.length === 1 ? "host" : "hosts"}`);
   const log = { status: () => undefined, warn: (message: string) => void console.error(message) };

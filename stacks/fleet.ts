@@ -29,6 +29,7 @@ import { Rollout, type RolloutArgs } from "../infra/fleet/rollout/rollout.ts";
 import { Secret } from "../infra/provider/secret.ts";
 import { StackId } from "../infra/provider/stack-id.ts";
 import { speedOnAws } from "../infra/prediction/machines.ts";
+import { checkSudoPasswords } from "../infra/fleet/sudo-passwords.ts";
 import { Stage } from "../infra/stage/stage.ts";
 import { defaultStore, openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
@@ -44,6 +45,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const knownFlags = readKnownFlags(llamaCpp.release.dir);
   checkFleetFlags(config, fleet, knownFlags, llamaCpp.version);
   checkPorts(config, fleet);
+  checkSudoPasswords(config);
   checkAllowFrom(config, fleet);
   const clearText = describeClearText(config, fleet);
   if (clearText !== undefined) await pulumi.log.warn(clearText);

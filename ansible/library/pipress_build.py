@@ -17,6 +17,7 @@ options:
     description: Folder of the user that compiles; nothing else is written by it.
   source_sha256: {type: str, required: true, description: Source archive in the store.}
   version: {type: str, required: true, description: "Build of that source, e.g. C(b11434)."}
+  cpu: {type: str, required: true, description: "C(cortex-a72) or C(cortex-a76): what it is compiled for."}
   files: {type: dict, required: true, description: "Texts by name: C(build-llama-server.sh) and what it reads."}
   start: {type: bool, required: true, description: Whether to start a build that is missing.}
 author: [pipress]
@@ -86,7 +87,7 @@ def start(module: AnsibleModule, unit: str, log: Path, key: str) -> None:
     properties = [*SANDBOX, f"StateDirectory={scratch.name}"]
     properties += [f"StandardOutput=append:{log}", f"StandardError=append:{log}"]
     source = Path(given["root"]) / "store" / given["source_sha256"]
-    arguments = [str(scratch / f"work-{key}"), str(source), given["version"].lstrip("b")]
+    arguments = [str(scratch / f"work-{key}"), str(source), given["version"].lstrip("b"), given["cpu"]]
     command = ["systemd-run", "--quiet", "--nice=10", f"--unit={unit}"]
     command += [f"--property={one}" for one in properties]
     subprocess.run(["systemctl", "reset-failed", unit], check=False, capture_output=True)
@@ -102,6 +103,7 @@ def main() -> None:
             "scratch": {"type": "path", "default": "/var/lib/pipress-build"},
             "source_sha256": {"type": "str", "required": True},
             "version": {"type": "str", "required": True},
+            "cpu": {"type": "str", "required": True, "choices": ["cortex-a72", "cortex-a76"]},
             "files": {"type": "dict", "required": True},
             "start": {"type": "bool", "required": True},
         },
@@ -109,7 +111,9 @@ def main() -> None:
     )
     given = module.params
     root = Path(given["root"])
-    recipe = json.dumps([given["source_sha256"], given["version"], given["files"]], sort_keys=True)
+    recipe = json.dumps(
+        [given[name] for name in ("source_sha256", "version", "cpu", "files")], sort_keys=True
+    )
     key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     folder = root / "builds"
     result, log, unit = folder / f"{key}.json", folder / f"{key}.log", f"pipress-build-{key}.service"

@@ -24,11 +24,12 @@ test("Ansible sees none of the user's environment beyond what it needs", () => {
 
 test("the inventory has every host's variables, and how it is reached by its name in an ssh_config of its own", () => {
   const host = (name: string, vars: Record<string, unknown>) => ({
-    ...{ name, vars },
+    ...{ name, vars, user: "anna" },
     ssh: { config: `/run/${name}/ssh_config`, control: `/run/${name}/control` },
   });
   const reached = (name: string) => ({
     ansible_connection: "ssh",
+    ansible_user: "anna",
     ansible_python_interpreter: "/usr/bin/python3",
     ansible_ssh_args: `-F /run/${name}/ssh_config -o ControlMaster=no -o ControlPath=/run/${name}/control -o ConnectTimeout=60`,
   });

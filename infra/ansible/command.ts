@@ -16,6 +16,8 @@ export interface InventoryHost {
   name: string;
   /** Its own ssh_config, and the connection that its run has opened. Both paths are absolute. */
   ssh: SshPaths;
+  /** Who signs in: Ansible uses sudo where it is not root. */
+  user: string;
   vars: Record<string, unknown>;
 }
 
@@ -63,11 +65,12 @@ export function playbookCommand(
 
 /** The inventory of a run: its hosts, each with its variables and the ssh_config that knows how to reach it. */
 export function inventory(hosts: readonly InventoryHost[]): object {
-  const entries = hosts.map(({ name, ssh, vars }) => [
+  const entries = hosts.map(({ name, ssh, user, vars }) => [
     name,
     {
       ...(literal(vars) as Record<string, unknown>),
       ansible_connection: "ssh",
+      ansible_user: user,
       ansible_python_interpreter: "/usr/bin/python3",
       // The first mention of an option counts: Ansible's own timeout is for a busy host, a host that is off is known sooner.
       ansible_ssh_args: `-F ${ssh.config} -o ControlMaster=no -o ControlPath=${ssh.control} -o ConnectTimeout=${CONNECT_TIMEOUT_SECONDS}`,

@@ -9,6 +9,7 @@ import { type ServedFile, startContentServer, type Transfer } from "./content-se
 import { type Play, playOnHosts } from "./play.ts";
 import { PlaybookFailed } from "./playbook-failed.ts";
 import { PlaybookProgress, type Recap } from "./progress.ts";
+import { sudoPasswordFromEnvironment } from "./sudo-password.ts";
 
 /** One run of a playbook for one host. */
 export interface PlaybookRun extends Omit<Play, "check" | "logFolder"> {
@@ -64,8 +65,9 @@ export function closeConnections(): Promise<void> {
  */
 export async function runPlaybook(run: PlaybookRun): Promise<Outcome> {
   const { playbook, check = false, concurrency, logFolder = join(dataDir(), "logs") } = run;
-  const { host, vars, secretVars = {}, files = [], bytesPerSecond, signal, log } = run;
-  const { name } = host;
+  const { host, vars, files = [], bytesPerSecond, signal, log } = run;
+  const { name, user } = host;
+  const secretVars = { ...sudoPasswordFromEnvironment(), ...run.secretVars };
   const entry = batches.expect({ playbook, check, concurrency, logFolder }, signal);
   const progress = new PlaybookProgress(name, run.expectedTasks);
   try {
@@ -75,7 +77,7 @@ export async function runPlaybook(run: PlaybookRun): Promise<Outcome> {
       await connections.use(host, server.port, signal, async ({ paths: ssh, contentSocket }) => {
         const remedies = Object.fromEntries(files.map(({ sha256, remedy }) => [sha256, remedy]));
         const allVars = { ...vars, pipress_socket: contentSocket, pipress_remedies: remedies };
-        const problem = await entry.join({ name, ssh, vars: allVars, secretVars, progress, log });
+        const problem = await entry.join({ name, ssh, user, vars: allVars, secretVars, progress, log });
         if (problem !== undefined) throw new PlaybookFailed(problem);
       });
     } finally {

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { UserError } from "../../common/user-error.ts";
+import { isConfigSecret } from "../config/is-config-secret.ts";
 
 const key = "pipress:huggingFaceToken";
 
@@ -20,8 +21,6 @@ export function tokenEnvironment(
  */
 export function secretToken(token: string | undefined): pulumi.Output<string> | undefined {
   if (token === undefined) return undefined;
-  // The SDK has this function but not in its types.
-  const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret: (key: string) => boolean };
   if (isConfigSecret(key)) return pulumi.secret(token);
   throw new UserError({
     where: key,

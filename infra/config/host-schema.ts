@@ -28,7 +28,7 @@ const groupName = z
   .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/, "must be letters, digits, dashes, dots and underscores")
   .describe("The group under `groups` whose settings it takes.");
 
-/** User of a Raspberry Pi; it has passwordless sudo. */
+/** User of a Raspberry Pi; may use sudo. */
 export const defaultUser = "pi";
 
 /** Whom a service listens to. */
@@ -39,6 +39,16 @@ const allowFrom = z
     }),
   )
   .optional();
+
+/** Nothing that a terminal could not have been given. */
+export const sudoPassword = z
+  .string()
+  .min(1)
+  .regex(/^[^\r\n]*$/, "must be one line")
+  .optional()
+  .describe(
+    "What `sudo` asks the user for; a secret, set with `config set --secret --path`. Without it the environment's PIPRESS_SUDO_PASSWORD is taken.",
+  );
 
 export const serverSchema = strict({
   port: port
@@ -94,6 +104,11 @@ const settings = {
     description: "Whether a host that belongs to another stack is taken over instead of refused.",
     defaultText: "that of the stack",
   }),
+  prepare: z.boolean().optional().meta({
+    description:
+      "Whether `up` switches the kernel's memory accounting on, in the host's own wave: one word in cmdline.txt, and a reboot. Without it a host that has it off serves too, with a warning and no memory limit.",
+    defaultText: "that of `prepareHosts`",
+  }),
   labels: z
     .record(z.string().min(1), z.union([z.string(), z.number()]).transform(String))
     .optional()
@@ -102,7 +117,7 @@ const settings = {
 };
 
 /** Settings that the hosts of one group share. */
-export const groupsSchema = z.record(groupName, strict({ ...sharedAccess, ...settings }));
+export const groupsSchema = z.record(groupName, strict({ ...sharedAccess, sudoPassword, ...settings }));
 
 function within([least, most]: readonly [number, number], unit: number, range: string) {
   const error = `must be ${range}`;
@@ -141,6 +156,7 @@ export const sshHost = strict({
   group: groupName.optional(),
   ...access,
   ...sharedAccess,
+  sudoPassword,
   ...settings,
 });
 
@@ -167,7 +183,8 @@ const endpointName = z
 const endpointOwnHost = strict({
   name: hostName,
   ...access,
-  user: access.user.default(defaultUser).describe("A user with passwordless sudo."),
+  user: access.user.default(defaultUser).describe("A user who may use sudo."),
+  sudoPassword,
 });
 
 const endpointHost = chosen<string | z.infer<typeof endpointOwnHost>>((value) =>

@@ -22,12 +22,15 @@ describe("resolveHosts", () => {
           user: "admin",
           privateKeyFile: "~/.ssh/attic",
           bastion: { address: "gate", user: "jump", hostKey },
+          sudoPassword: "group's",
+          prepare: true,
           build: "onDevice",
           labels: { floor: 3, room: "attic" },
           server: { contextLength: 2048, threads: 3 },
         },
       },
       rollout: { unreachable: "skip" },
+      sudoPassword: "stack's",
       hosts: [
         {
           ...{ name: "pi-1", address: "10.0.0.1", hostKey, group: "attic", unreachable: "fail" },
@@ -48,7 +51,9 @@ describe("resolveHosts", () => {
         agentSocket: "/run/agent",
         bastion: { address: "gate", port: 22, user: "jump", hostKey },
       },
-      ...{ build: "onDevice", unreachable: "fail", takeOver: false, labels: { floor: "3", room: "roof" } },
+      ...{ build: "onDevice", unreachable: "fail", labels: { floor: "3", room: "roof" } },
+      ...{ takeOver: false, prepare: true },
+      sudoPassword: "group's",
       where: "pipress:hosts[0]",
       server: {
         ...{
@@ -65,7 +70,8 @@ describe("resolveHosts", () => {
     expect(near).toEqual({
       name: "pi-2",
       machine: { name: "pi-2", address: "10.0.0.2", port: 22, user: "pi", hostKey: secondHostKey },
-      ...{ build: "prebuilt", unreachable: "skip", takeOver: true, labels: {} },
+      ...{ build: "prebuilt", unreachable: "skip", takeOver: true, prepare: false, labels: {} },
+      sudoPassword: "stack's",
       where: "pipress:hosts[1]",
       server: {
         ...{

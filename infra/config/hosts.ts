@@ -15,7 +15,11 @@ export interface Settings {
   build: "prebuilt" | "onDevice";
   unreachable: "skip" | "fail";
   takeOver: boolean;
+  /** Whether the rollout may change the kernel's command line, and reboot. */
+  prepare: boolean;
   server: ServerSettings;
+  /** What `sudo` asks its user for; a secret. */
+  sudoPassword?: string;
   /** Where the host is written down, e.g. `pipress:hosts[1]` or `inventory.ini: pi-1`. */
   where: string;
 }
@@ -62,6 +66,7 @@ function resolveHost(
     build: host.build ?? group.build ?? "prebuilt",
     unreachable: host.unreachable ?? group.unreachable ?? config.rollout.unreachable,
     takeOver: host.takeOver ?? group.takeOver ?? config.takeOver,
+    prepare: host.prepare ?? group.prepare ?? config.prepareHosts,
     server: resolveServer(recipe.server, config.server, group.server, host.server),
     where,
   };
@@ -79,7 +84,8 @@ function resolveHost(
     agentSocket,
     bastion: host.bastion ?? group.bastion,
   };
-  return { ...settings, machine };
+  const sudoPassword = host.sudoPassword ?? group.sudoPassword ?? config.sudoPassword;
+  return { ...settings, ...(sudoPassword !== undefined && { sudoPassword }), machine };
 }
 
 function repeatedNames(placed: readonly PlacedHost[]): Problem[] {

@@ -30,6 +30,7 @@ describe("hostsOfInventory", () => {
       ...{
         ansible_ssh_private_key_file: "~/.ssh/pi",
         pipress_build: "onDevice",
+        ansible_become_password: "battery",
         pipress_labels: { ring: 2 },
       },
       pipress_server: { contextLength: 1024 },
@@ -46,7 +47,7 @@ describe("hostsOfInventory", () => {
         where: "hosts.ini: pi-1.local",
         host: {
           ...{ name: "pi-1.local", group: "kitchen", address: "10.0.0.7", port: 2222, user: "admin" },
-          ...{ hostKey: otherKey, privateKeyFile: "~/.ssh/pi", build: "onDevice" },
+          ...{ hostKey: otherKey, privateKeyFile: "~/.ssh/pi", build: "onDevice", sudoPassword: "battery" },
           ...{ labels: { ring: "2" }, server: { contextLength: 1024 } },
         },
       },

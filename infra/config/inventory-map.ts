@@ -26,17 +26,20 @@ const variables: Record<string, readonly string[]> = {
   hostKey: ["pipress_host_key"],
   agentSocket: ["pipress_agent_socket"],
   bastion: ["pipress_bastion"],
+  sudoPassword: ["ansible_become_password", "ansible_become_pass"],
   group: ["pipress_group"],
   build: ["pipress_build"],
   unreachable: ["pipress_unreachable"],
   takeOver: ["pipress_take_over"],
+  prepare: ["pipress_prepare"],
   labels: ["pipress_labels"],
   server: ["pipress_server"],
 };
 
-const passwords = "passwords are not used";
-const useKey = { what: passwords, remedy: "use a key: set ansible_ssh_private_key_file, or an agent" };
-const useSudo = { what: passwords, remedy: "let the user use sudo without a password" };
+const useKey = {
+  what: "passwords are not used",
+  remedy: "use a key: set ansible_ssh_private_key_file, or an agent",
+};
 const useBastion = {
   what: "arguments of ssh are not taken over",
   remedy: "for a jump host set pipress_bastion to a map of address, user, hostKey and privateKeyFile",
@@ -46,8 +49,6 @@ const useBastion = {
 const refused = {
   ansible_password: useKey,
   ansible_ssh_pass: useKey,
-  ansible_become_password: useSudo,
-  ansible_become_pass: useSudo,
   ansible_ssh_args: useBastion,
   ansible_ssh_common_args: useBastion,
   ansible_ssh_extra_args: useBastion,

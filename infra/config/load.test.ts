@@ -32,6 +32,7 @@ describe("parseStackConfig", () => {
       groups: {},
       monitoring: false,
       takeOver: false,
+      prepareHosts: false,
       rollout: {
         ...{ canary: { count: 1 }, steps: [], maxFailures: { count: 0 } },
         ...{ soak: 60, concurrency: 10, prefetch: true, peerToPeer: false, unreachable: "fail" },

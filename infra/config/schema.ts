@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { awsBuilder } from "./aws-schema.ts";
-import { endpointSchema, groupsSchema, hostSchema, serverSchema } from "./host-schema.ts";
+import { endpointSchema, groupsSchema, hostSchema, serverSchema, sudoPassword } from "./host-schema.ts";
 import { rolloutSchema } from "./rollout-schema.ts";
 import { strict } from "../../common/strict.ts";
 import { access } from "../ssh/machine.ts";
@@ -69,6 +69,15 @@ export const stackConfigSchema = strict({
     .min(1)
     .optional()
     .describe("An Ansible inventory whose hosts join those of `hosts`; a path, relative to the repository."),
+  sudoPassword: sudoPassword.describe(
+    "What `sudo` asks the user for on all hosts, below those of group and host; a secret, set with `config set --secret`. Without it the environment's PIPRESS_SUDO_PASSWORD is taken.",
+  ),
+  prepareHosts: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Whether `up` prepares hosts as their `prepare` says: it switches the kernel's memory accounting on, which takes a reboot.",
+    ),
   groups: groupsSchema.default({}).describe("Settings by group, below those of a host."),
   server: serverSchema
     .default({})

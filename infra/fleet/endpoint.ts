@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { ansibleDigest } from "../ansible/digest.ts";
+import { secretSudoVars } from "./sudo-passwords.ts";
 import type { StackConfig } from "../config/schema.ts";
 import { UserError } from "../../common/user-error.ts";
 import { addressFrom, hostAndPort } from "../ssh/address.ts";
@@ -18,8 +19,18 @@ export const agentPort = 9111;
 export function endpointHost(
   { host }: EndpointConfig,
   fleet: readonly Host[],
-): { name: string; connection: pulumi.Input<Machine>; address: pulumi.Input<string>; member?: Host } {
-  if (typeof host !== "string") return { name: host.name, connection: host, address: host.address };
+): {
+  name: string;
+  connection: pulumi.Input<Machine>;
+  secretVars: Record<string, pulumi.Input<string>>;
+  address: pulumi.Input<string>;
+  member?: Host;
+} {
+  if (typeof host !== "string") {
+    const { sudoPassword, ...connection } = host;
+    const secretVars = secretSudoVars(sudoPassword);
+    return { name: host.name, connection, secretVars, address: host.address };
+  }
   const member = fleet.find(({ name }) => name === host);
   if (member === undefined)
     throw new UserError({
@@ -30,6 +41,7 @@ export function endpointHost(
   return {
     name: member.name,
     connection: member.connection,
+    secretVars: member.secretVars,
     address: member.connection.apply(({ address }) => address),
     member,
   };
@@ -48,7 +60,7 @@ export function makeEndpoint(
   owner: StackOwner,
   takeOver: boolean,
 ): pulumi.Output<string> {
-  const { name, connection, address, member } = endpointHost(config, fleet);
+  const { name, connection, secretVars, address, member } = endpointHost(config, fleet);
   const inside = member?.isVirtual ?? false;
   // As the role load_balancer takes them.
   const servers = fleet.map((host) =>
@@ -77,8 +89,10 @@ export function makeEndpoint(
         },
       },
       routeVars: { pipress_take_over: member?.takeOver ?? takeOver },
-      secretVars:
-        certificate === undefined ? {} : { pipress_endpoint_certificate: readCertificate(certificate) },
+      secretVars: {
+        ...secretVars,
+        ...(certificate !== undefined && { pipress_endpoint_certificate: readCertificate(certificate) }),
+      },
     },
     {
       dependsOn: fleet.flatMap(({ machine }) => machine ?? []),

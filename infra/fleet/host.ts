@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { secretSudoVars } from "./sudo-passwords.ts";
 import type { HostConfig, Settings } from "../config/hosts.ts";
 import type { Toolchain } from "../../toolchain/toolchain.ts";
 import { VirtualPi } from "../virtual-pi/virtual-pi.ts";
@@ -9,13 +10,15 @@ import type { Machine } from "../ssh/machine.ts";
 export type HostPort = "node" | "agent" | "endpoint" | "peers";
 
 /** A host of the fleet, real or virtual. */
-export interface Host extends Omit<Settings, "where"> {
+export interface Host extends Omit<Settings, "where" | "sudoPassword"> {
   isVirtual: boolean;
   /** Address at which this machine reaches the host. */
   address: string;
   /** Ports at which this machine reaches what is on the host, by name; `http` is llama-server. */
   ports: pulumi.Output<{ http: number } & Partial<Record<HostPort, number>>>;
   connection: pulumi.Output<Machine>;
+  /** What the play may know and no log: the password that sudo asks for. */
+  secretVars: Record<string, pulumi.Output<string>>;
   /** Base URL for OpenAI clients: llama-server with `/v1`. */
   baseUrl: pulumi.Output<string>;
   /** The virtual machine, whose end ends everything on it. */
@@ -33,8 +36,8 @@ export function makeHost(
   toolchain: Toolchain,
   stackId: pulumi.Input<string>,
 ): Host {
-  const { name, group, build, unreachable, takeOver, labels, server } = config;
-  const common = { name, group, build, unreachable, takeOver, labels, server };
+  const { name, group, build, unreachable, takeOver, prepare, labels, server } = config;
+  const common = { name, group, build, unreachable, takeOver, prepare, labels, server };
   if (!("virtual" in config)) {
     return {
       ...common,
@@ -42,6 +45,7 @@ export function makeHost(
       address: config.machine.address,
       ports: pulumi.output({ http: server.port, ...further }),
       connection: pulumi.output(config.machine),
+      secretVars: secretSudoVars(config.sudoPassword),
       baseUrl: pulumi.output(`http://${hostAndPort(config.machine.address, server.port)}/v1`),
     };
   }
@@ -62,6 +66,7 @@ export function makeHost(
     address: "127.0.0.1",
     ports: ports.apply(({ http = 0, ...others }) => ({ http, ...others })),
     machine,
+    secretVars: {},
     connection: pulumi.output({ name, address, port: sshPort, user, privateKeyFile, hostKey }),
     baseUrl: pulumi.interpolate`http://${address}:${ports.apply(({ http }) => http)}/v1`,
   };

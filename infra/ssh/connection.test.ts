@@ -2,6 +2,7 @@ import { createServer, type AddressInfo, type Server } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Connection } from "./connection.ts";
 import { Session } from "./session.ts";
+import { dropbearMissing, startDropbear } from "./testing/dropbear.ts";
 import { sshdMissing, startSshd, type TestSshd } from "./testing/sshd.ts";
 
 /** Says on standard output what whoever listens on a Unix socket greets with. */
@@ -43,4 +44,12 @@ describe.skipIf(sshdMissing)("a connection that others share", { timeout: 60_000
       /^pi-0 \/ bastion: unreachable: nothing listens on 127\.0\.0\.1:1 —/,
     );
   });
+});
+
+it.skipIf(dropbearMissing)("is refused by dropbear, which is named", { timeout: 60_000 }, async () => {
+  const dropbear = await startDropbear("diet");
+  await expect(Connection.open(dropbear.host, 1)).rejects.toThrow(
+    /^diet: its SSH server is dropbear, which forwards no Unix socket — install OpenSSH's/,
+  );
+  await dropbear.remove();
 });

@@ -92,11 +92,30 @@ export class Connection {
       { reject: false, stdin: "ignore", timeout: CONNECT_TIMEOUT_SECONDS * 1000 },
     );
     if (exitCode === 0) return;
+    if (await this.#serverIsDropbear())
+      throw new UserError({
+        where: name,
+        what: "its SSH server is dropbear, which forwards no Unix socket",
+        remedy:
+          "install OpenSSH's on the host instead: the package openssh-server, on DietPi `OpenSSH Server` in dietpi-software",
+      });
     throw new UserError({
       where: name,
       what: `sshd refuses to forward a socket (${stderr.trim().split("\n", 1).join()})`,
       remedy: "allow it in the host's sshd_config: AllowStreamLocalForwarding yes, DisableForwarding no",
     });
+  }
+
+  /** Asks the host, since behind a bastion the greeting of its server is not seen here: a command's parent serves it. */
+  async #serverIsDropbear(): Promise<boolean> {
+    const { config, control } = this.paths;
+    const arguments_ = ["-F", config, "-S", control, this.session.machine.name, "cat /proc/$PPID/comm"];
+    const { stdout } = await execa("ssh", arguments_, {
+      reject: false,
+      stdin: "ignore",
+      timeout: CONNECT_TIMEOUT_SECONDS * 1000,
+    });
+    return stdout.trim() === "dropbear";
   }
 
   /** Ends the connection; the host removes what it left there. */

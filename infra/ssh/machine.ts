@@ -98,7 +98,7 @@ export const access = { ...own, bastion: bastion.optional() };
 /** The fields that machines of one group can have in common; each may be left to the group, or to a default. */
 export const sharedAccess = {
   port: port.optional().meta({ description: "Port of sshd.", default: 22 }),
-  user: user.optional().meta({ description: "A user with passwordless sudo.", default: "pi" }),
+  user: user.optional().meta({ description: "A user who may use sudo.", default: "pi" }),
   ...keys,
   bastion: access.bastion,
 };

@@ -17,6 +17,8 @@ export function machineFolder(path: string) {
     initrd: file("initrd.img"),
     /** Host key, authorized key and names, taken by the machine at its first boot. */
     seed: file("seed.tar"),
+    /** Boot partition with cmdline.txt, of a machine that has one. */
+    boot: file("boot.img"),
     /** The private key that logs in as `pi`. */
     privateKey: file("id_ed25519"),
     hostKey: file("host_ed25519"),

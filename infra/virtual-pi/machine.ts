@@ -26,6 +26,9 @@ export type Progress = (message: string) => void;
 /** How long a boot may take. On two quiet cores it is well under a minute; a busy computer is given time. */
 const bootMinutes = 8;
 
+/** Where e2fsprogs is, which is not on every user's path. */
+const withSbin = { PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin` };
+
 /**
  * One virtual Pi 4 on this computer: a folder and a QEMU process that outlives whoever started it. Every method can
  * be called after any other was cut short.
@@ -49,14 +52,17 @@ export class VirtualPiMachine {
    * Makes the machine, boots it and returns once it answers over SSH with the host key it was given. What an
    * interrupted creation left in its folder is cleared away first.
    *
+   * @param commandLine content of cmdline.txt on a boot partition of its own, /dev/vdc, as a Raspberry Pi has one; it counts
+   *   at the next start
    * @throws UserError when the image is missing, a program is missing, or the boot fails or takes too long.
    */
-  async create(spec: VirtualPiSpec, progress: Progress): Promise<MachineRecord> {
+  async create(spec: VirtualPiSpec, progress: Progress, commandLine?: string): Promise<MachineRecord> {
     await this.destroy();
     await mkdir(this.folder.path, { recursive: true, mode: 0o700 });
     progress("preparing disk and keys");
     await this.takeImage(spec.imageDigest);
     await this.makeDisk(spec.diskGiB);
+    if (commandLine !== undefined) await this.makeBootPartition(commandLine);
     const hostKey = await this.makeKeysAndSeed();
     const record = { ...spec, hostKey, ...(await this.choosePorts(spec)) };
     await this.save(record);
@@ -151,6 +157,24 @@ export class VirtualPiMachine {
     await execa("qemu-img", ["create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", disk, `${diskGiB}G`]);
   }
 
+  /** As ext2 where a Raspberry Pi has FAT: what makes and reads it, makes the image too. */
+  private async makeBootPartition(commandLine: string): Promise<void> {
+    const { path, boot } = this.folder;
+    const content = join(path, "boot");
+    await mkdir(content);
+    await writeFile(join(content, "cmdline.txt"), commandLine);
+    await execa("mke2fs", ["-q", "-t", "ext2", "-d", content, boot, "4M"], { env: withSbin });
+    await rm(content, { recursive: true });
+  }
+
+  /** cmdline.txt as the machine left it; undefined for a machine without a boot partition. */
+  private async commandLine(): Promise<string | undefined> {
+    const { boot } = this.folder;
+    if (!existsSync(boot)) return undefined;
+    const { stdout } = await execa("debugfs", ["-R", "cat /cmdline.txt", boot], { env: withSbin });
+    return stdout;
+  }
+
   private async makeKeysAndSeed(): Promise<string> {
     const { folder, name } = this;
     const hostPublicKey = await generateKey(folder.hostKey, name);
@@ -195,7 +219,7 @@ export class VirtualPiMachine {
 
   private async boot(record: MachineRecord, progress: Progress): Promise<void> {
     progress("starting QEMU");
-    const [qemu = "", ...args] = buildQemuCommand(record, this.folder);
+    const [qemu = "", ...args] = buildQemuCommand(record, this.folder, await this.commandLine());
     // Into a file, never a pipe: the machine outlives this process and must not hold anything of it open.
     const output = { file: this.folder.qemuLog };
     const started = await execa(qemu, args, {

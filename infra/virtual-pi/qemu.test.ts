@@ -51,6 +51,24 @@ describe("the QEMU command line", () => {
   });
 });
 
+describe("a machine with a boot partition", () => {
+  const append = (commandLine: string) =>
+    valuesOf("-append", buildQemuCommand(record, folder, commandLine)).join();
+
+  test("has cmdline.txt on its kernel's line, and memory accounting as Raspberry Pi's kernel: off unless asked for", () => {
+    expect(append("rootwait\n")).toMatch(/ rootwait cgroup_disable=memory$/);
+    expect(append("rootwait cgroup_enable=memory\n")).toMatch(/ rootwait cgroup_enable=memory$/);
+    expect(valuesOf("-append").join()).not.toContain("cgroup");
+  });
+
+  test("ends at a reboot, to be started with what its line is then", () => {
+    const withPartition = buildQemuCommand(record, folder, "rootwait");
+    expect(withPartition).toContain("-no-reboot");
+    expect(valuesOf("-drive", withPartition)[2]).toMatch(/^file=\/data\/hosts\/pi-0\/boot\.img,format=raw/);
+    expect(command).not.toContain("-no-reboot");
+  });
+});
+
 describe("recognising a machine's process", () => {
   const cmdline = `/usr/bin/${command.join("\0")}\0`;
 

@@ -9,8 +9,16 @@ const kernelParameters = "console=ttyAMA0 quiet loglevel=4 net.ifnames=0 systemd
  */
 const fasterBoot = "mitigations=off kpti=off nokaslr apparmor=0 selinux=0 audit=0 init_on_alloc=0 nowatchdog";
 
-/** The argument vector that starts a machine in the background. Data only: nothing is run. */
-export function buildQemuCommand(machine: MachineRecord, folder: MachineFolder): string[] {
+/**
+ * The argument vector that starts a machine in the background. Data only: nothing is run.
+ * @param commandLine the content of cmdline.txt, for a machine with a boot partition
+ */
+export function buildQemuCommand(
+  machine: MachineRecord,
+  folder: MachineFolder,
+  commandLine?: string,
+): string[] {
+  const fromBootPartition = commandLine === undefined ? [] : [asRaspberryPiKernel(commandLine)];
   return [
     "qemu-system-aarch64",
     ...["-name", `pipress-${basename(folder.path)}`],
@@ -21,14 +29,31 @@ export function buildQemuCommand(machine: MachineRecord, folder: MachineFolder):
     // No default devices, no window; the console goes to a file, and QEMU detaches from whoever starts it.
     ...["-nodefaults", "-display", "none", "-monitor", "none", "-daemonize"],
     ...["-serial", `file:${folder.serialLog}`],
-    ...["-kernel", folder.kernel, "-initrd", folder.initrd, "-append", `${kernelParameters} ${fasterBoot}`],
+    ...[
+      "-kernel",
+      folder.kernel,
+      "-initrd",
+      folder.initrd,
+      "-append",
+      [kernelParameters, fasterBoot, ...fromBootPartition].join(" "),
+    ],
     ...["-drive", drive(folder.disk, "format=qcow2,if=virtio,discard=unmap")],
     ...["-drive", drive(folder.seed, "format=raw,if=virtio,readonly=on")],
+    // A reboot ends QEMU, which is given the kernel's line when it starts: whoever watches the machine starts it again.
+    ...(commandLine === undefined
+      ? []
+      : ["-drive", drive(folder.boot, "format=raw,if=virtio"), "-no-reboot"]),
     // Outbound through this computer's network; inbound only what is forwarded, and only from loopback.
     ...["-netdev", ["user", "id=net0", "ipv6=off", ...portForwards(machine)].join(",")],
     // No network boot, so no option ROM (which Debian ships in a package of its own).
     ...["-device", "virtio-net-pci,netdev=net0,romfile="],
   ];
+}
+
+/** Raspberry Pi's kernel counts no memory per service unless its line asks for it; Debian's does, unless its line forbids it. */
+function asRaspberryPiKernel(commandLine: string): string {
+  const words = commandLine.trim().split(/\s+/);
+  return [...words, ...(words.includes("cgroup_enable=memory") ? [] : ["cgroup_disable=memory"])].join(" ");
 }
 
 function drive(file: string, options: string): string {

@@ -16,7 +16,8 @@ def judge(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
     """All findings about a host.
 
     `facts` are those of report.read_report. `wants` holds `memoryBytes` and `diskReserveBytes` (bytes), `port`, `epoch`
-    and `clockToleranceSeconds` (seconds) and `virtual` (whether a missing Raspberry Pi is expected).
+    and `clockToleranceSeconds` (seconds), `virtual` (whether a missing Raspberry Pi is expected) and `prepare` (whether
+    the rollout itself switches the memory cgroup on).
     """
     return [
         *_machine(facts, wants),
@@ -72,6 +73,21 @@ def _system(facts: dict[str, Any]) -> list[Finding]:
     findings = []
     if not facts["systemd"]:
         findings.append(Finding("systemd does not run this host", "use an image that boots with systemd"))
+    if facts["overlayRoot"]:
+        findings.append(
+            Finding(
+                "the root file system is an overlay in memory: whatever is written to it is gone at the next start",
+                "switch it off, at least for pipress: `sudo raspi-config nonint do_overlayfs 1` (or remove `overlayroot=…` "
+                "from cmdline.txt), and reboot",
+            )
+        )
+    for folder in facts["noExec"]:
+        findings.append(
+            Finding(
+                f"{folder} is on a file system that is mounted noexec, from which no program starts",
+                f"take `noexec` out of its line in /etc/fstab and `mount -o remount,exec` it: `findmnt -T {folder}` names it",
+            )
+        )
     for folder in facts["readOnly"]:
         findings.append(
             Finding(
@@ -101,11 +117,12 @@ def _memory(facts: dict[str, Any], wants: dict[str, Any]) -> list[Finding]:
                 "take a smaller model or context, or a board with more memory",
             )
         )
-    if not facts["memoryCgroup"]:
+    if not facts["memoryCgroup"] and not wants["prepare"]:
         findings.append(
             Finding(
                 "the kernel counts no memory per service, so that llama-server's has no limit",
-                "to have a limit, add `cgroup_enable=memory` to the one line of /boot/firmware/cmdline.txt and reboot",
+                "to have one, set `pipress:prepareHosts: true`, which takes a reboot, or add `cgroup_enable=memory` to the one "
+                "line of /boot/firmware/cmdline.txt and reboot",
                 error=False,
             )
         )

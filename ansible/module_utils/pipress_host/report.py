@@ -20,6 +20,8 @@ from .store import Wanted, missing_bytes
 
 #: Folders that a release writes to.
 WRITTEN = ("/var/lib", "/etc", "/usr/local/lib")
+#: Folders that programs of ours are started from.
+EXECUTED = ("/var/lib/pipress", "/usr/local/lib/pipress")
 
 
 def read_report(root: Path, wanted: Iterable[Wanted], port: int, unit: str) -> dict[str, Any]:
@@ -37,11 +39,13 @@ def read_report(root: Path, wanted: Iterable[Wanted], port: int, unit: str) -> d
         "cpuParts": _cpu_parts(Path("/proc/cpuinfo")),
         "model": _device_tree_model(),
         "memoryBytes": _memory_bytes(),
-        "memoryCgroup": _memory_cgroup(),
+        "memoryCgroup": counts_memory(),
         "diskFreeBytes": _free_bytes(root),
         "missingBytes": sum(missing_bytes(store, file) for file in files),
         "releaseBytes": sum(file.size for file in files),
         "readOnly": [folder for folder in WRITTEN if _is_read_only(Path(folder))],
+        "overlayRoot": overlay_root(_mounts(), Path("/proc/cmdline").read_text()),
+        "noExec": [folder for folder in EXECUTED if _flags(Path(folder)) & os.ST_NOEXEC],
         "separateVar": _device_of(root) != _device_of(Path("/")),
         "epoch": time.time(),
         "clockSynchronised": _clock_synchronised(),
@@ -89,7 +93,7 @@ def available_bytes() -> int:
     return int(match[1]) * 1024 if match else _memory_bytes()
 
 
-def _memory_cgroup() -> bool:
+def counts_memory() -> bool:
     """Whether the kernel counts memory per cgroup; Raspberry Pi OS ships with that switched off."""
     controllers = _first_line(Path("/sys/fs/cgroup/cgroup.controllers"))
     if controllers is not None:
@@ -112,8 +116,28 @@ def _free_bytes(path: Path) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
+def _flags(path: Path) -> int:
+    """How the file system is mounted on which a folder is, or will be."""
+    return os.statvfs(_nearest(path)).f_flag
+
+
 def _is_read_only(path: Path) -> bool:
-    return bool(os.statvfs(_nearest(path)).f_flag & os.ST_RDONLY)
+    return bool(_flags(path) & os.ST_RDONLY)
+
+
+def _mounts() -> list[str]:
+    return Path("/proc/mounts").read_text().splitlines()
+
+
+def overlay_root(mounts: Iterable[str], command_line: str) -> bool:
+    """Whether everything written to / is gone at the next start: raspi-config's overlay file system, or the package overlayroot.
+
+    A container's root is an overlay as well, but one that stays.
+    """
+    asked = any(re.match(r"boot=overlay$|overlayroot=(?!disabled)", word) for word in command_line.split())
+    roots = [line.split() for line in mounts if line.split()[1] == "/"]
+    source, _, kind = roots[-1][:3] if roots else ("", "", "")
+    return kind == "overlay" and (asked or source == "overlayroot")
 
 
 def throttled() -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from pipress_host import report
 from pipress_host.preflight import judge
-from pipress_host.report import disk_errors, listener_of, read_report, swap_devices
+from pipress_host.report import disk_errors, listener_of, overlay_root, read_report, swap_devices
 
 GOOD = {
     "machine": "aarch64",
@@ -25,6 +26,8 @@ GOOD = {
     "missingBytes": 100_000_000,
     "releaseBytes": 110_000_000,
     "readOnly": [],
+    "overlayRoot": False,
+    "noExec": [],
     "separateVar": False,
     "epoch": 1_000_000_000.0,
     "systemd": True,
@@ -45,6 +48,7 @@ WANTS = {
     "epoch": 1_000_000_010.0,
     "clockToleranceSeconds": 300,
     "virtual": False,
+    "prepare": False,
 }
 
 
@@ -72,6 +76,8 @@ def test_a_good_pi_gives_no_finding():
         ({"epoch": 1_000_007_210.0}, "the clock is 2 hours ahead of the controller's"),
         ({"listener": {"pid": 7, "command": "nginx", "ours": False}}, "port 8080 is taken by nginx (pid 7)"),
         ({"readOnly": ["/var/lib"]}, "/var/lib is read-only"),
+        ({"overlayRoot": True}, "the root file system is an overlay in memory"),
+        ({"noExec": ["/var/lib/pipress"]}, "/var/lib/pipress is on a file system that is mounted noexec"),
         ({"systemd": False}, "systemd does not run this host"),
         ({"throttled": 0x50005}, "the firmware reports under-voltage, throttled"),
         ({"celsius": 82.0}, "the board is at 82 °C, where the firmware slows it down"),
@@ -86,6 +92,52 @@ def test_each_obstacle_is_named_with_its_remedy(changes, message):
 
 def test_all_obstacles_are_told_at_once():
     assert len(errors_of(machine="x86_64", cpuParts=[], readOnly=["/var/lib"], systemd=False)) == 4
+
+
+@pytest.mark.parametrize(
+    ("root", "command_line", "is_lost"),
+    [
+        ("/dev/mmcblk0p2 / ext4 rw,noatime 0 0", "rootwait", False),
+        # raspi-config before bookworm, and since.
+        ("overlay / overlay rw,lowerdir=/lower,upperdir=/upper/data 0 0", "boot=overlay rootwait", True),
+        ("overlayroot / overlay rw,lowerdir=/media/root-ro 0 0", "overlayroot=tmpfs rootwait", True),
+        # Asked for by /etc/overlayroot.conf.
+        ("overlayroot / overlay rw,lowerdir=/media/root-ro 0 0", "rootwait", True),
+        ("/dev/mmcblk0p2 / ext4 rw 0 0", "overlayroot=disabled", False),
+        # A container.
+        ("overlay / overlay rw,lowerdir=/var/lib/docker 0 0", "quiet rootwait", False),
+    ],
+)
+def test_a_root_that_forgets_is_told_from_one_that_does_not(root, command_line, is_lost):
+    mounts = ["proc /proc proc rw 0 0", root, "tmpfs /run tmpfs rw 0 0"]
+    assert overlay_root(mounts, command_line) is is_lost
+
+
+def test_a_folder_mounted_noexec_is_seen(tmp_path):
+    """In a mount namespace of its own, which takes root."""
+    folder = tmp_path / "var"
+    folder.mkdir()
+    look = (
+        "from pathlib import Path; from pipress_host import report; "
+        f"report.EXECUTED = ('{folder}/not-there-yet', '{tmp_path}'); "
+        f"print(report.read_report(Path('{tmp_path}'), [], 1, 'x.service')['noExec'])"
+    )
+    script = f'mount -t tmpfs -o noexec tmpfs {folder} && exec {sys.executable} -c "$1"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", look],
+        env={**os.environ, "PYTHONPATH": str(Path(report.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if re.search("unshare failed|permission denied", done.stderr):
+        pytest.skip(f"nothing can be mounted here: {done.stderr}")
+    assert done.stdout == f"['{folder}/not-there-yet']\n", done.stderr
+
+
+def test_a_kernel_that_the_rollout_itself_prepares_is_no_warning():
+    findings = judge({**GOOD, "memoryCgroup": False}, {**WANTS, "prepare": True})
+    assert findings == []
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ const { stages, machines, maxFailures = 0 } = JSON.parse(process.env.FLEET ?? ""
 const file = { sha256: "0".repeat(64), bytes: 1000 };
 const release = { model: file, server: file, memoryMax: 1e8, settings: { port: 8080 } };
 const vars = { pipress_release: release, pipress_source: file };
-const hosts = machines.map((host) => ({ host, vars, unreachable: "fail" }));
+const hosts = machines.map((host) => ({ host, vars, secretVars: {}, unreachable: "fail" }));
 const preflight = new Preflight("preflight", { stages, hosts, maxFailures, concurrency: 4 });
 const stage = (name, dependsOn) =>
   new command.local.Command(name, { create: \`touch \${import.meta.dirname}/\${name}\` }, { dependsOn });

@@ -42,7 +42,7 @@ export function expectRelease(
 
 /** Variables of `ansible/preflight.yml` for a host. */
 export function lookVars(
-  { build, isVirtual, takeOver }: Pick<Host, "build" | "isVirtual" | "takeOver">,
+  { build, isVirtual, takeOver, prepare }: Pick<Host, "build" | "isVirtual" | "takeOver" | "prepare">,
   release: ExpectedRelease,
   toolchain: Toolchain,
 ): Record<string, unknown> {
@@ -52,6 +52,7 @@ export function lookVars(
     pipress_build: build,
     pipress_virtual: isVirtual,
     pipress_take_over: takeOver,
+    pipress_prepare: prepare,
     pipress_source: { sha256, bytes },
   };
 }

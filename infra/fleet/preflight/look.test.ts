@@ -24,7 +24,7 @@ describe.skipIf(sshdMissing)(`a look at hosts on loopback${missing}`, { timeout:
     const file = (bytes: number) => ({ sha256: "0".repeat(64), bytes });
     const release = { model: file(model), server: file(1e6), memoryMax: 1e8, settings: { port: 8080 } };
     const vars = { pipress_release: release, pipress_source: file(1), pipress_virtual: true };
-    return { host, unreachable, vars };
+    return { host, unreachable, vars, secretVars: {} };
   }
 
   function look(...looked: LookedAt[]): Promise<HostFindings[]> {
@@ -74,7 +74,12 @@ describe.skipIf(sshdMissing)(`a look at hosts on loopback${missing}`, { timeout:
 
   test("asks a host that gets no release for no more than Python and sudo", async () => {
     const [balancer, locked] = await look(
-      ...[hosts.good, hosts.locked].map((host) => ({ host, vars: {}, unreachable: "fail" as const })),
+      ...[hosts.good, hosts.locked].map((host) => ({
+        host,
+        vars: {},
+        secretVars: {},
+        unreachable: "fail" as const,
+      })),
     );
     expect(balancer?.findings).toEqual([
       { level: "note", where: "pi-1", what: "answers, and its user may use sudo" },

@@ -1,6 +1,7 @@
 import { PlaybookFailed } from "../../ansible/playbook-failed.ts";
 import { ConnectionFailure } from "../../ssh/failure.ts";
 import type { Machine } from "../../ssh/machine.ts";
+import { sudoVars } from "../../ansible/sudo-password.ts";
 import { UserError } from "../../../common/user-error.ts";
 import { formatBytes } from "../../../common/units.ts";
 import type { ResourceLog } from "../../plugin/handler.ts";
@@ -13,6 +14,8 @@ export interface LookedAt {
   host: Machine;
   /** What the release there will be, as variables of the role preflight; `lookVars` makes them. None: it gets no release. */
   vars: Record<string, unknown>;
+  /** What nobody may read, such as the password of sudo. */
+  secretVars: Record<string, string>;
   /** What it means that the host does not answer: an error, or one that is left for the next `up`. */
   unreachable: "skip" | "fail";
 }
@@ -47,14 +50,14 @@ export function lookAtHosts(
 }
 
 async function lookAt(
-  { host, vars, unreachable }: LookedAt,
+  { host, vars, secretVars, unreachable }: LookedAt,
   concurrency: number,
   log: ResourceLog,
   signal: AbortSignal,
 ): Promise<Finding[]> {
   const { name } = host;
   try {
-    const run = { playbook: "ansible/preflight.yml", host, vars, concurrency, check: true };
+    const run = { playbook: "ansible/preflight.yml", host, vars, secretVars, concurrency, check: true };
     const { results } = await runOnHost(run, log, signal);
     const { problems = [], remarks = [], ...facts } = results as Partial<Reported>;
     return [
@@ -89,5 +92,6 @@ export function isError({ level }: Finding): boolean {
 /** The host of the endpoint, where it is none of the fleet. */
 export function lookAtBalancer(endpoint: EndpointConfig | undefined): LookedAt[] {
   if (typeof endpoint?.host !== "object") return [];
-  return [{ host: endpoint.host, vars: {}, unreachable: "fail" }];
+  const { sudoPassword, ...host } = endpoint.host;
+  return [{ host, vars: {}, secretVars: sudoVars(sudoPassword), unreachable: "fail" }];
 }

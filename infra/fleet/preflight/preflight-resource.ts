@@ -9,6 +9,7 @@ import { isError, lookAtHosts, unfitHosts } from "./look.ts";
 const lookedAt = z.strictObject({
   host: machineSchema,
   vars: z.record(z.string(), z.unknown()),
+  secretVars: z.record(z.string(), z.string()),
   unreachable: z.enum(["skip", "fail"]),
 });
 

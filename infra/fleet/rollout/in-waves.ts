@@ -10,6 +10,8 @@ export interface WaveHost {
   name: string;
   labels: Readonly<Record<string, string>>;
   connection: pulumi.Input<Machine>;
+  /** Secret variables of every play on it. */
+  secretVars?: Record<string, pulumi.Input<string>>;
 }
 
 /** Where in the rollout a host is. */
@@ -59,7 +61,7 @@ export function rollOutInWaves<Host extends WaveHost>(
     const members = hosts.map((host, index) => {
       const declared = playbook(host, { after, served, index });
       playbooks.set(host.name, declared);
-      return { ...memberOf(host, declared, releaseOf), vars: probeVars(host) };
+      return { ...memberOf(host, declared, releaseOf), vars: probeVars(host), ...secretsOf(host) };
     });
     const waiting = names.slice(number + 1).flat();
     previous = new Wave(
@@ -115,6 +117,11 @@ function stageAll<Host extends WaveHost>(
     },
     options,
   );
+}
+
+/** Absent where there are none, since a secret in it hides the whole list of members. */
+function secretsOf({ secretVars = {} }: WaveHost) {
+  return Object.keys(secretVars).length > 0 && { secretVars: pulumi.secret(secretVars) };
 }
 
 /** A host of a wave, and what came of its playbook. */

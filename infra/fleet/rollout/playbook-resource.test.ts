@@ -59,6 +59,15 @@ test("what this end makes of a failure changes nothing on the host", () => {
   expect(diffPlaybook(inputs, { drift: [] }, news).changes).toEqual({});
 });
 
+test("nor does another password of sudo; another secret of the play's does", () => {
+  const withSecrets = (secretVars: Record<string, string>) => ({ ...inputs, secretVars });
+  const before = withSecrets({ ansible_become_password: "old", key: "1" });
+  const changesTo = (news: Record<string, string>) =>
+    diffPlaybook(before, { drift: [] }, withSecrets(news)).changes;
+  expect(changesTo({ ansible_become_password: "new", key: "1" })).toEqual({});
+  expect(changesTo({ ansible_become_password: "old", key: "2" })).not.toEqual({});
+});
+
 describe("a host that does not answer", () => {
   // A port of this machine that nothing listens on; the play never begins.
   const down = { ...inputs, host: { ...inputs.host, address: "127.0.0.1", port: 1 }, files: [] };

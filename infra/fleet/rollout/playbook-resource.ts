@@ -46,7 +46,7 @@ const schema = z.strictObject({
   leftBehind: z.string().optional(),
   /** Digest of everything the playbook is made of; a new one runs it again. */
   contentDigest: z.string().min(1),
-  /** The host and how it is reached; its user needs passwordless sudo. */
+  /** The host and how it is reached; its user may use sudo. */
   host: machineSchema,
   /** Variables of the play. */
   vars: variables,
@@ -117,11 +117,12 @@ export function diffPlaybook(inputs: Props, state: Props, news: Props): DiffResu
 }
 
 /**
- * The inputs that make a difference to the host: not where this machine has a file from, with which key one gets in, nor
- * what this end makes of a failure.
+ * The inputs that make a difference to the host: not where this machine has a file from, with which key and password one
+ * gets in, nor what this end makes of a failure.
  */
-function withoutRoute({ files, host, ...rest }: Props): Props {
+function withoutRoute({ files, host, secretVars, ...rest }: Props): Props {
   return {
+    secretVars: omit(secretVars, ["ansible_become_password"]),
     ...omit(rest, ["routeVars", "leftBehind", "failures", "unreachable", "concurrency", "bytesPerSecond"]),
     files: Array.isArray(files) ? files.map((file: unknown) => omit(file, ["source"])) : files,
     host: omit(host, routeKeys),

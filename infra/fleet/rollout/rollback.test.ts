@@ -13,6 +13,7 @@ function host(name: string, group?: string): HostConfig {
       build: "prebuilt",
       unreachable: "fail",
       takeOver: false,
+      prepare: false,
       labels: {},
       server,
       where: "pipress:hosts[0]",

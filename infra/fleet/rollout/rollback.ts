@@ -1,6 +1,7 @@
 import type { Machine } from "../../ssh/machine.ts";
 import type { HostConfig } from "../../config/hosts.ts";
 import { didYouMean } from "../../../common/nearest.ts";
+import { sudoVars } from "../../ansible/sudo-password.ts";
 import { closeConnections } from "../../ansible/run.ts";
 import { UserError } from "../../../common/user-error.ts";
 import type { ResourceLog } from "../../plugin/handler.ts";
@@ -41,7 +42,8 @@ export async function rollBack(
     try {
       const host = await reach(config, virtualPis);
       const vars = stackId === undefined ? {} : { pipress_owner: { id: stackId } };
-      const run = { playbook: "ansible/rollback.yml", host, vars, concurrency };
+      const secretVars = sudoVars(config.sudoPassword);
+      const run = { playbook: "ansible/rollback.yml", host, vars, secretVars, concurrency };
       const { results } = await runOnHost(run, log, signal);
       const { release, left } = results as { release: string; left: string };
       const message = `serves ${short(release)} again; ${short(left)} is marked bad there`;

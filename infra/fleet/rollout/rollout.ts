@@ -52,12 +52,17 @@ export class Rollout extends pulumi.ComponentResource {
     // The same for all hosts; to find it out takes longer than all else about a host.
     const contentDigest = ansibleDigest();
     const declare =
-      (suffix: string, inputs: Pick<PlaybookArgs, "playbook" | "removal" | "leftBehind" | "secretVars">) =>
+      (suffix: string, { secretVars, ...inputs }: SwitchOrStage) =>
       (host: Host, position: WavePosition<Host>): Playbook => {
         const former = renamed.get(host.name);
         return new Playbook(
           `${host.name}${suffix}`,
-          { ...playbookArgs(host, args, position), contentDigest, ...inputs },
+          {
+            ...playbookArgs(host, args, position),
+            contentDigest,
+            ...inputs,
+            secretVars: { ...host.secretVars, ...secretVars },
+          },
           {
             parent: this,
             dependsOn: [...position.after, ...(host.machine ? [host.machine] : [])],
@@ -90,6 +95,11 @@ export class Rollout extends pulumi.ComponentResource {
   }
 }
 
+/** What staging and switching do not have in common. */
+type SwitchOrStage = Pick<PlaybookArgs, "playbook" | "removal" | "leftBehind"> & {
+  secretVars?: Record<string, pulumi.Input<string>[]>;
+};
+
 /** What staging and switching have in common. */
 function playbookArgs(
   host: Host,
@@ -105,6 +115,7 @@ function playbookArgs(
       pipress_release: release,
       pipress_build: host.build,
       pipress_virtual: host.isVirtual,
+      ...(host.prepare && { pipress_prepare: true }),
       pipress_llama_cpp_version: toolchain.llamaCpp.version,
       pipress_monitoring: monitoring,
       ...(steps.peerToPeer && { pipress_peer_port: peerPort }),

@@ -24,6 +24,7 @@ const member = z.strictObject({
   outcome: outcomeSchema,
   /** Variables of the probe. */
   vars: z.record(z.string(), z.unknown()).default({}),
+  secretVars: z.record(z.string(), z.unknown()).optional(),
 });
 
 const schema = z.strictObject({
@@ -66,7 +67,7 @@ function whatCounts(inputs: Props): Props {
   const { members } = inputs as { members?: unknown };
   if (!Array.isArray(members)) return { members };
   const named = members.map((member: Member, index) => {
-    const { host, ...rest } = omit(member, ["vars"]);
+    const { host, ...rest } = omit(member, ["vars", "secretVars"]);
     // At preview the host of a machine that is not made yet is an unknown, which has no name.
     const { name = String(index) } = host as { name?: string };
     return [name, { ...rest, host: omit(host, routeKeys) }] as const;
@@ -144,10 +145,10 @@ async function soak(serving: readonly Member[], seconds: number, { log, signal }
 async function probe(inputs: WaveInputs, { log, signal }: Call): Promise<Member[]> {
   const { members, probe: playbook, concurrency } = inputs;
   const looks = members.map(async (member) => {
-    const { host, vars, outcome } = member;
+    const { host, vars, secretVars, outcome } = member;
     if (outcome.status !== "done") return member;
     try {
-      await runOnHost({ playbook, host, vars, concurrency }, log, signal);
+      await runOnHost({ playbook, host, vars, secretVars, concurrency }, log, signal);
       return member;
     } catch (error) {
       if (!(error instanceof UserError) || signal.aborted) throw error;

@@ -141,7 +141,9 @@ class Candidates:
             while size > 0:
                 piece = blob.read(min(size, COPY_BYTES))
                 if not piece:
-                    raise StageError(f"{blob.name} is cut off: it ends inside {name}", "run `up` again: it is made anew")
+                    raise StageError(
+                        f"{blob.name} is cut off: it ends inside {name}", "run `up` again: it is made anew"
+                    )
                 out.write(piece)
                 size -= len(piece)
 

@@ -74,7 +74,9 @@ class Cache:
         limit = min(self.limit_bytes, disk.total // 2)
         held = sum(file.stat().st_size for file in self._entries("files"))
         excess = max(held + needed - limit, needed - disk.free)
-        lone = [file for file in self._entries("files") if file.stat().st_nlink == 1 and not file.name.endswith(".part")]
+        lone = [
+            file for file in self._entries("files") if file.stat().st_nlink == 1 and not file.name.endswith(".part")
+        ]
         for entry in sorted([*self._entries("artifacts"), *lone], key=lambda path: path.stat().st_mtime):
             if excess <= 0:
                 return

@@ -239,7 +239,11 @@ def test_an_upload_that_is_cut_off_on_the_way_is_no_artifact_and_goes_on(
         (403, "InvalidAccessKeyId", "are refused (InvalidAccessKeyId) — set AWS_PROFILE"),
         (403, "AccessDenied", "may not do s3:GetObject on s3://artifacts/"),
         (400, "IllegalLocationConstraintException", "is in another region — add ?region="),
-        (501, "NotImplemented", "does not implement what s3:GetObject needs — use an S3 server that knows multipart uploads and ranges"),
+        (
+            501,
+            "NotImplemented",
+            "does not implement what s3:GetObject needs — use an S3 server that knows multipart uploads and ranges",
+        ),
     ],
 )
 def test_each_refusal_of_the_server_says_what_to_do(behind: Any, status: int, code: str, message: str) -> None:
