@@ -86,8 +86,8 @@ class Cache:
         return list((self.root / name).glob("*"))
 
     def _remove_unused(self, entry: Path) -> int:
-        """Removes an artifact's folder, or a file that no artifact links to. Returns how many bytes that frees: none where
-        somebody is busy with it."""
+        """Removes an artifact's folder, or a file that no artifact links to. Returns how many bytes that frees: none
+        where somebody is busy with it."""
         lock = try_lock(self.root / "locks" / entry.name)
         if lock is None:
             return 0

@@ -1,8 +1,8 @@
 """A store in a bucket: `artifacts/<key>/manifest.json`, and the files in `artifacts/<key>/<attempt>/` beside it.
 
 S3 cannot rename. So every attempt at an artifact writes into a folder of its own, and the manifest, which names the
-folder, is written last and only if there is none (`If-None-Match: *`, where the server knows it): two attempts never mix,
-and what has no manifest is not there.
+folder, is written last and only if there is none (`If-None-Match: *`, where the server knows it): two attempts never
+mix, and what has no manifest is not there.
 """
 
 import json

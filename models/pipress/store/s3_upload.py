@@ -128,8 +128,8 @@ def _holds(part: dict[str, Any], data: bytes, crc32: str) -> bool:
 
 
 def _known_parts(client: Any, target: dict[str, str], state: dict[str, Any]) -> dict[int, dict[str, Any]] | None:
-    """Parts of an earlier attempt by number; None when the bucket does not know that upload any more, or lists no parts,
-    to nobody or not to these credentials: then all is sent anew."""
+    """Parts of an earlier attempt by number; None when the bucket does not know that upload any more, or lists no
+    parts, to nobody or not to these credentials: then all is sent anew."""
     try:
         pages = client.get_paginator("list_parts").paginate(**target, UploadId=state["uploadId"])
         return {part["PartNumber"]: part for page in pages for part in page.get("Parts", [])}

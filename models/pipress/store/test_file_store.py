@@ -2,9 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pipress.store import file_store
-
 from pipress.errors import StageError
+from pipress.store import file_store
 from pipress.store.conftest import KEY, make
 from pipress.store.file_store import FileStore
 

@@ -8,8 +8,8 @@ from typing import Any
 
 # (method, path with query, number of this request) -> None: pass it on; "cut": drop the connection after half of the
 # answer; "drop": drop it after half of the request's body; "short": pass on half of the body as if it were all of it;
-# (status, code): answer with an S3 error in the server's stead. A request with a header of `unknown_headers` is answered as by
-# a server that does not know it.
+# (status, code): answer with an S3 error in the server's stead. A request with a header of `unknown_headers` is
+# answered as by a server that does not know it.
 Meddle = Callable[[str, str, int], Any]
 
 
