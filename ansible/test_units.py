@@ -97,7 +97,8 @@ class Anything(jinja2.Undefined):
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_systemd_reads_every_line_of_a_unit(unit, tmp_path):
     environment = jinja2.Environment(undefined=Anything)
-    text = environment.from_string(unit.read_text()).render()
+    folders = {"pipress_root": "/var/lib/pipress", "pipress_tools": "/usr/local/lib/pipress"}
+    text = environment.from_string(unit.read_text()).render(folders)
     file = tmp_path / unit.name.removesuffix(".j2")
     # The programs are not on this machine; a path is where a variable stands first.
     file.write_text(re.sub(r"=8080/\S*", "=/bin/true", text))
