@@ -2,11 +2,11 @@ import { describe, expect, it } from "vitest";
 import { UserError } from "../../common/user-error.ts";
 import { resolveHosts } from "../config/hosts.ts";
 import { stackConfigSchema } from "../config/schema.ts";
-import { hostKey } from "../ssh/testing/host-key.ts";
+import { hostKey, secondHostKey } from "../ssh/testing/host-key.ts";
 import { balancerAddress, checkAllowFrom, describeClearText } from "./exposure.ts";
 
 const pi1 = { name: "pi-1", address: "10.0.0.1", hostKey };
-const pi2 = { name: "pi-2", address: "10.0.0.2", hostKey };
+const pi2 = { name: "pi-2", address: "10.0.0.2", hostKey: secondHostKey };
 const virtual = { name: "pi-3", virtual: {} };
 
 function stack(config: Record<string, unknown>) {
@@ -39,7 +39,7 @@ describe("balancerAddress", () => {
   it("is that of the host that it is on, where that is an address", () => {
     expect(to("pi-1")).toBe("10.0.0.1");
     expect(to("pi-2")).toBeUndefined();
-    expect(to({ name: "gate", address: "fe80::1", hostKey })).toBe("fe80::1");
+    expect(to({ name: "gate", address: "fd00::1", hostKey })).toBe("fd00::1");
     expect(balancerAddress(undefined, { isVirtual: false }, fleet)).toBeUndefined();
   });
 
