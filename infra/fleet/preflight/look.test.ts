@@ -48,7 +48,7 @@ describe.skipIf(sshdMissing)(`a look at hosts on loopback${missing}`, { timeout:
         level: "error",
         where: "pi-2",
         what: `unreachable: nothing listens on 127.0.0.1:${off.port}`,
-        remedy: "start sshd on the host, or correct the host's port",
+        remedy: "start sshd on the host, or correct port",
       },
       {
         level: "error",
