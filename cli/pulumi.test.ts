@@ -7,7 +7,7 @@ vi.mock("./stack.ts", () => ({ bootstrapOnce: () => Promise.resolve() }));
 
 it("tells removals by a variable that the models go too: pulumi knows no such option", async () => {
   await operate(["destroy", "--yes", "--purge"], true);
-  expect(runPulumi).toHaveBeenLastCalledWith(["destroy", "--yes"], { PIPRESS_PURGE: "true" });
+  expect(runPulumi).toHaveBeenLastCalledWith(["destroy", "--yes"], undefined, { PIPRESS_PURGE: "true" });
   await operate(["destroy", "--yes"], true);
-  expect(runPulumi).toHaveBeenLastCalledWith(["destroy", "--yes"], {});
+  expect(runPulumi).toHaveBeenLastCalledWith(["destroy", "--yes"], undefined, {});
 });

@@ -80,7 +80,7 @@ def _put_parts(bucket: Bucket, file: Path, name: str, attempt: Attempt, moved: M
     """The calling thread hashes the file in order while the pool reads, checks and sends its parts."""
     size, client, state = file.stat().st_size, bucket.client, attempt.state
     target = bucket.target(name)
-    known = _known_parts(client, target, state) if state.get("size") == size else None
+    known = _known_parts(bucket, name, state) if state.get("size") == size else None
     if known is None:
         created = bucket.attempt(
             "checksums",
@@ -127,13 +127,15 @@ def _holds(part: dict[str, Any], data: bytes, crc32: str) -> bool:
     return part["ETag"].strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def _known_parts(client: Any, target: dict[str, str], state: dict[str, Any]) -> dict[int, dict[str, Any]] | None:
+def _known_parts(bucket: Bucket, name: str, state: dict[str, Any]) -> dict[int, dict[str, Any]] | None:
     """Parts of an earlier attempt by number; None when the bucket does not know that upload any more, or lists no
     parts, to nobody or not to these credentials: then all is sent anew."""
-    try:
-        pages = client.get_paginator("list_parts").paginate(**target, UploadId=state["uploadId"])
-        return {part["PartNumber"]: part for page in pages for part in page.get("Parts", [])}
-    except exceptions.ClientError as error:
-        if error_code(error) in {"NoSuchUpload", *UNKNOWN, *FORBIDDEN}:
-            return None
-        raise
+    with bucket.explained("s3:ListMultipartUploadParts", name):
+        try:
+            paginator = bucket.client.get_paginator("list_parts")
+            pages = paginator.paginate(**bucket.target(name), UploadId=state["uploadId"])
+            return {part["PartNumber"]: part for page in pages for part in page.get("Parts", [])}
+        except exceptions.ClientError as error:
+            if error_code(error) in {"NoSuchUpload", *UNKNOWN, *FORBIDDEN}:
+                return None
+            raise
