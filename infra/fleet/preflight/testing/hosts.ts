@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { repoRoot } from "../../../../common/paths.ts";
 import type { Machine } from "../../../ssh/machine.ts";
+import { hostKey } from "../../../ssh/testing/host-key.ts";
 import { startSshd } from "../../../ssh/testing/sshd.ts";
 
 /** Hosts on loopback, one of each kind that a preflight has to tell apart: real sshds, real Ansible. */
@@ -45,7 +46,7 @@ export async function startHosts(): Promise<TestHosts> {
   return {
     good: good.host,
     off: off.host,
-    impostor: { ...impostor.host, hostKey: good.host.hostKey },
+    impostor: { ...impostor.host, hostKey },
     locked: locked.host,
     remove: async () => {
       await Promise.all([good, off, impostor, locked].map((sshd) => sshd.remove()));
