@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .files import read_json, read_link, write_atomically
+from .files import point_link, read_json, read_link, write_atomically
 from .report import celsius, throttled
 from .throttling import CONDITIONS, flags_now, flags_since_boot
 
 ROOT = Path("/var/lib/pipress")
-#: Where Debian's node exporter looks for further figures.
+#: In memory: a card that is written to every minute wears out.
+FIGURES = Path("/run/pipress-facts/pipress.prom")
+#: Where Debian's node exporter looks for further figures: a link to them, written once.
 TEXTFILE = Path("/var/lib/prometheus/node-exporter/pipress.prom")
 
 
@@ -58,6 +60,13 @@ def _gauge(name: str, text: str, values: list[tuple[str, float]]) -> list[str]:
     ]
 
 
+def publish(text: str, figures: Path, textfile: Path) -> None:
+    """Writes `text` to `figures`, to which `textfile` is a link."""
+    write_atomically(figures, text.encode())
+    if read_link(textfile) != str(figures):
+        point_link(textfile, str(figures))
+
+
 def main() -> None:
     """Writes the figures of this host."""
-    write_atomically(TEXTFILE, render(ROOT, throttled(), celsius()).encode())
+    publish(render(ROOT, throttled(), celsius()), FIGURES, TEXTFILE)

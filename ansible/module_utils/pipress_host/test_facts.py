@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pipress_host.facts import render
+from pipress_host.facts import publish, render
 
 
 def test_what_the_board_tells_is_given_in_prometheus_text_format(tmp_path):
@@ -24,3 +24,15 @@ def test_what_the_board_tells_is_given_in_prometheus_text_format(tmp_path):
 
 def test_what_it_does_not_tell_is_left_out(tmp_path):
     assert render(tmp_path, None, None) == ""
+
+
+def test_figures_of_every_minute_are_written_beside_the_card(tmp_path):
+    card, memory = tmp_path / "card" / "pipress.prom", tmp_path / "run" / "pipress.prom"
+    card.parent.mkdir()
+    card.write_text("left by an earlier version\n")
+    publish("first\n", memory, card)
+    before = card.lstat().st_ino
+    publish("second\n", memory, card)
+    assert card.read_text() == "second\n"
+    assert card.lstat().st_ino == before, "nothing on the card has changed"
+    assert list(card.parent.iterdir()) == [card]
