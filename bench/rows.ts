@@ -6,7 +6,7 @@ export interface Row {
   case: string;
   metric: string;
   value: number;
-  /** `s`, `bytes`, `bytes/s`, `tokens/s`, `nats`; empty where the metric has none. */
+  /** `s`, `bytes`, `bytes/s`, `tokens/s`, `nats`, `%` of a share; empty where the metric has none. */
   unit: string;
   baseline?: string;
   baselineValue?: number;
@@ -36,6 +36,7 @@ const units = {
   tokens_per_second: "tokens/s",
   kld: "nats",
   nats_above_base: "nats",
+  share: "%",
 };
 
 function unitOf(metric: string): string {
@@ -48,6 +49,7 @@ const formats: Record<string, (value: number) => string> = {
   "bytes/s": (value) => `${formatBytes(value)}/s`,
   "tokens/s": (value) => `${fourDigits(value)} tokens/s`,
   nats: (value) => value.toFixed(4),
+  "%": (share) => `${(100 * share).toFixed(1)} %`,
 };
 
 /** A figure as tables show it. */

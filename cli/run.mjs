@@ -23,6 +23,7 @@ const MODULES = {
   "test:e2e": ["tests/checks/test.ts", "e2e"],
   "test:fleet": ["tests/checks/test.ts", "fleet"],
   "test:cloud": ["tests/checks/test.ts", "cloud"],
+  "test:mutation": ["tests/mutation/main.ts"],
   "bench:8b": ["bench/8b/main.ts"],
   "bench:compression": ["bench/compression/main.ts"],
   "bench:fleet": ["bench/fleet/main.ts"],

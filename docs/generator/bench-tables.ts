@@ -89,6 +89,10 @@ export const benchTables: Record<string, () => string> = {
       ["the mix", "kld"],
       ["ratio", "kld", "ratio"],
     ]),
+  mutation: () =>
+    readResults("mutation").length === 0
+      ? "Not measured yet."
+      : byCase("mutation", "code", /^(.*)$/, [["noticed", "killed_share"]]),
   board: () => boardTable(/^(Q8_0|Q6_K|Q5_K_M|Q4_K_M|Q4_K_S|Q4_0|Q3_K_M|Q3_K_S|IQ3_M)$/),
   "board-short": () => boardTable(/^Q[34]_K_S$/),
 };
@@ -153,14 +157,15 @@ function byCase(source: string, label: string, cases: RegExp, columns: Column[])
 }
 
 function runsTable(): string {
-  const lines = ["8b", "fleet", "up", "store", "compression"].flatMap((bench) => {
+  const lines = ["8b", "fleet", "up", "store", "compression", "mutation"].flatMap((bench) => {
+    const command = bench === "mutation" ? "test:mutation" : `bench:${bench}`;
     const runs = readResults(bench).map(({ section, date, commit, machine }) => [
-      `\`bench:${bench}\`${section === undefined ? "" : `, ${section}`}`,
+      `\`${command}\`${section === undefined ? "" : `, ${section}`}`,
       date,
       commit,
       machine.replaceAll(/\(R\)| Processor| 80GB HBM3/g, ""),
     ]);
-    return runs.length === 0 ? [[`\`bench:${bench}\``, "not yet", NONE, NONE]] : runs;
+    return runs.length === 0 ? [[`\`${command}\``, "not yet", NONE, NONE]] : runs;
   });
   return table(["measured by", "date", "commit", "machine"], lines);
 }

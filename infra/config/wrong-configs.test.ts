@@ -3,6 +3,7 @@
  * message and without a stack trace. `PIPRESS_SEED=7 npx vitest run infra/config/wrong-configs.test.ts` tries others.
  */
 import { expect, test } from "vitest";
+import { randomNumbers } from "../../common/random.ts";
 import { UserError } from "../../common/user-error.ts";
 import { loadRecipe } from "../recipe/recipe.ts";
 import { hostKey } from "../ssh/testing/host-key.ts";
@@ -75,17 +76,6 @@ function placesOf(value: unknown, at: Path = []): Path[] {
         )
       : [];
   return at.length === 0 ? below : [at, ...below];
-}
-
-/** Numbers from 0 to 1, the same for a seed (mulberry32). */
-function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 interface Wrong {
