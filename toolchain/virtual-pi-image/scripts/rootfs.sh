@@ -31,7 +31,7 @@ cp -R "$kernel"/usr/lib/modules/* "$root/usr/lib/modules/"
 depmod --basedir "$root/usr" "$(basename "$kernel"/usr/lib/modules/*)"
 chown -R 0:0 "$root/usr/lib/modules"
 cp "$kernel"/boot/vmlinuz-* "$work/kernel.img"
-"$here/initramfs.sh" "$kernel" "$here/../guest/init" "$work/initrd.img"
+"$here/initramfs.sh" "$kernel" "$root/usr" "$here/../guest/init" "$work/initrd.img"
 
 rm -f "$root"/etc/apt/sources.list.d/*
 cp "$work"/apt-sources/* "$root/etc/apt/sources.list.d/"
