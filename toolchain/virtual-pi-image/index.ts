@@ -17,11 +17,18 @@ const here = join(repoRoot, "toolchain", "virtual-pi-image");
 /** Files of a finished image, all in one folder; `packages.txt` has name and version of every package. */
 const imageFiles = ["base.qcow2", "kernel.img", "initrd.img", "packages.txt"];
 
-/** SHA-256 over the path and content of every build input (scripts, files, suite and package list), in hex. */
-export function imageDigest(): string {
+/** A release of Debian by its code name. Raspberry Pi OS is made from one; tests ask for the one before. */
+export type Suite = "trixie" | "bookworm";
+const defaultSuite = image.suite as Suite;
+
+/** SHA-256 over the suite, and the path and content of every build input (scripts, files, package list), in hex. */
+export function imageDigest(suite = defaultSuite): string {
   const folders = ["scripts", "guest"].flatMap((folder) => filesBelow(join(here, folder)));
   const inputs = [join(here, "image.json"), ...folders];
-  return sha256(...inputs.flatMap((file) => [`${relative(here, file)}\0`, readFileSync(file), "\0"]));
+  return sha256(
+    `${suite}\0`,
+    ...inputs.flatMap((file) => [`${relative(here, file)}\0`, readFileSync(file), "\0"]),
+  );
 }
 
 /** Folder of the image with this digest, whether it exists or not. */
@@ -30,8 +37,8 @@ export function imageDir(cacheDir: string, digest = imageDigest()): string {
 }
 
 /** True when the image of this checkout is in the cache. An image folder appears by one rename, so it is complete. */
-export function isReady(cacheDir: string): boolean {
-  return existsSync(join(imageDir(cacheDir), "base.qcow2"));
+export function isReady(cacheDir: string, suite = defaultSuite): boolean {
+  return existsSync(join(imageDir(cacheDir, imageDigest(suite)), "base.qcow2"));
 }
 
 /**
@@ -39,8 +46,8 @@ export function isReady(cacheDir: string): boolean {
  *
  * @throws UserError naming the step, the log's last lines and a remedy.
  */
-export async function buildImage(ctx: TaskContext): Promise<void> {
-  const dir = imageDir(ctx.cacheDir);
+export async function buildImage(ctx: TaskContext, suite = defaultSuite): Promise<void> {
+  const dir = imageDir(ctx.cacheDir, imageDigest(suite));
   const work = join(dir, "..", `.work-${basename(dir)}`);
   mkdirSync(work, { recursive: true });
   const step = (name: string, argv: string[], env?: Record<string, string>) =>
@@ -48,12 +55,12 @@ export async function buildImage(ctx: TaskContext): Promise<void> {
 
   const download = () => {
     rmSync(join(work, "chroot"), { recursive: true, force: true }); // an interrupted one's: mmdebstrap wants none
-    return step("download", downloadCommand(work), downloadEnvironment(work));
+    return step("download", downloadCommand(work, suite), downloadEnvironment(work));
   };
   // Side by side: one is bound by the network, the other by the processor.
   await Promise.all([
     once(join(work, "downloaded"), download),
-    once(join(work, "configured"), () => step("configure", configureCommand(work))),
+    once(join(work, "configured"), () => step("configure", configureCommand(work, suite))),
   ]);
   await step("assemble", assembleCommand(work));
   const formats = ["-f", "raw", "-O", "qcow2"];
@@ -84,12 +91,12 @@ async function once(stamp: string, action: () => Promise<void>): Promise<void> {
  * mmdebstrap as an apt with the suite's mirror and keys: it installs nothing (`custom` without packages), and its
  * hook downloads. `chrootless` because nothing is run in there.
  */
-export function downloadCommand(work: string): string[] {
+export function downloadCommand(work: string, suite = defaultSuite): string[] {
   return [
     ...["fakeroot", "mmdebstrap", "--mode=chrootless", "--variant=custom", "--format=directory"],
     `--architectures=${image.architecture}`,
     `--customize-hook=${join(here, "scripts", "download.sh")}`,
-    ...[image.suite, join(work, "chroot")],
+    ...[suite, join(work, "chroot")],
   ];
 }
 
@@ -101,7 +108,11 @@ function downloadEnvironment(work: string): Record<string, string> {
  * The same packages on this machine's own architecture, configured in a chroot. The one step that needs root: user
  * namespaces are often forbidden or cannot read the user's home, and fakechroot breaks when the suites' C libraries differ.
  */
-export function configureCommand(work: string, isRoot = process.getuid?.() === 0): string[] {
+export function configureCommand(
+  work: string,
+  suite = defaultSuite,
+  isRoot = process.getuid?.() === 0,
+): string[] {
   const excluded = ["man", "info", "locale", "doc"].map(
     (name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`,
   );
@@ -112,7 +123,7 @@ export function configureCommand(work: string, isRoot = process.getuid?.() === 0
     ...["--aptopt=APT::Install-Recommends false", "--aptopt=APT::Sandbox::User root"],
     ...["--dpkgopt=force-unsafe-io", ...excluded, "--dpkgopt=path-include=/usr/share/doc/*/copyright"],
     `--customize-hook=${join(here, "guest", "customize.sh")}`,
-    ...[image.suite, join(work, "native.tar")],
+    ...[suite, join(work, "native.tar")],
   ];
 }
 

@@ -24,7 +24,8 @@ const step = (argv: string[], signal = new AbortController().signal) =>
 group("the image", () => {
   test("is named by what it is made from, the same each time", () => {
     expect(imageDigest()).toMatch(/^[0-9a-f]{64}$/);
-    expect(imageDigest()).toBe(imageDigest());
+    expect(imageDigest()).toBe(imageDigest("trixie"));
+    expect(imageDigest("bookworm")).not.toBe(imageDigest());
   });
 
   test("is ready when its folder is there", () => {
@@ -38,14 +39,20 @@ group("the image", () => {
   test("is made of one suite, named once, for both architectures", () => {
     const suite = configureCommand("/work").at(-2);
     expect(downloadCommand("/work").at(-2)).toBe(suite);
+    expect(configureCommand("/work", "bookworm").at(-2)).toBe("bookworm");
+    expect(downloadCommand("/work", "bookworm").at(-2)).toBe("bookworm");
     expect(downloadCommand("/work")).toContain("--architectures=arm64");
   });
 });
 
 group("root", () => {
   test("is asked of sudo for configuring, and for nothing else", () => {
-    expect(configureCommand("/work", false).slice(0, 3)).toEqual(["sudo", "--non-interactive", "mmdebstrap"]);
-    expect(configureCommand("/work", true)[0]).toBe("mmdebstrap");
+    expect(configureCommand("/work", "trixie", false).slice(0, 3)).toEqual([
+      "sudo",
+      "--non-interactive",
+      "mmdebstrap",
+    ]);
+    expect(configureCommand("/work", "trixie", true)[0]).toBe("mmdebstrap");
     expect(downloadCommand("/work")[0]).toBe("fakeroot");
   });
 

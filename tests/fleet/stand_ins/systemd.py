@@ -5,6 +5,7 @@ Units run as processes of this machine. What it knows is in the folder that STAT
 there is of the call that also kills its caller, counted from 0.
 """
 
+import itertools
 import json
 import os
 import shlex
@@ -101,8 +102,9 @@ def die_with_caller() -> None:
 
 def main(called: str, arguments: list[str]) -> None:
     if called == "systemd-run":
-        options = [argument for argument in arguments[:3] if argument.startswith("--unit=")]
-        start(options[0].removeprefix("--unit=") + ".service", arguments[3:], {})
+        command = list(itertools.dropwhile(lambda argument: argument.startswith("--"), arguments))
+        unit = next(argument.removeprefix("--unit=") for argument in arguments if argument.startswith("--unit="))
+        start(f"{unit}.service", command, {})
     if called != "systemctl":
         return
     verb, *rest = arguments

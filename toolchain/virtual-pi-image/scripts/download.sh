@@ -12,7 +12,7 @@ mkdir -p "$OUT/debs/partial" "$OUT/kernel"
 # An earlier, interrupted download is picked up where it stopped: apt keeps finished files and resumes partial ones.
 # shellcheck disable=SC2086  # PACKAGES is a list
 apt-get --yes --no-install-recommends --download-only -o Dir::Cache::archives="$OUT/debs/" \
-  -o APT::Sandbox::User=root install '?essential' apt $PACKAGES
+  -o APT::Sandbox::User=root install '?essential' '?priority(required)' apt $PACKAGES
 
 # The kernel is unpacked, not installed: its package would pull in an initramfs generator, which takes minutes
 # under emulation and whose result we do not need (scripts/initramfs.sh).

@@ -19,12 +19,19 @@ tar -C "$root" -xpf "$work/native.tar" --exclude='./dev/*'
 
 echo "adding the kernel"
 for deb in "$work"/kernel/*.deb; do dpkg-deb --extract "$deb" "$kernel"; done
+# Packages before trixie name folders that are links into /usr since.
+for folder in bin lib; do
+  if [ -d "$kernel/$folder" ]; then
+    mkdir -p "$kernel/usr/$folder"
+    cp -R "$kernel/$folder/." "$kernel/usr/$folder/"
+  fi
+done
 mkdir -p "$root/usr/lib/modules"
 cp -R "$kernel"/usr/lib/modules/* "$root/usr/lib/modules/"
 depmod --basedir "$root/usr" "$(basename "$kernel"/usr/lib/modules/*)"
 chown -R 0:0 "$root/usr/lib/modules"
 cp "$kernel"/boot/vmlinuz-* "$work/kernel.img"
-"$here/initramfs.sh" "$kernel" "$here/../guest/init" "$work/initrd.img"
+"$here/initramfs.sh" "$kernel" "$root/usr" "$here/../guest/init" "$work/initrd.img"
 
 rm -f "$root"/etc/apt/sources.list.d/*
 cp "$work"/apt-sources/* "$root/etc/apt/sources.list.d/"
