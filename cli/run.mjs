@@ -29,6 +29,7 @@ const MODULES = {
   "bench:fleet": ["bench/fleet/main.ts"],
   "bench:store": ["bench/store/main.ts"],
   "bench:up": ["bench/up/main.ts"],
+  "bench:speed-model": ["bench/speed-model/main.ts"],
 };
 
 /** Whether what npm last installed is what package-lock.json asks for. npm writes its own record last, so an

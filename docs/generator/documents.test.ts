@@ -41,7 +41,7 @@ describe.each(documents)("%s", (path) => {
 
   test("names only npm scripts that exist", () => {
     const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
-    const named = [...text.matchAll(/npm run (?:-\S+ )*([a-z0-9:]+)/g)].map((match) => match[1] ?? "");
+    const named = [...text.matchAll(/npm run (?:-\S+ )*([a-z0-9:-]+)/g)].map((match) => match[1] ?? "");
     expect(named.filter((name) => !Object.hasOwn(scripts, name))).toEqual([]);
   });
 

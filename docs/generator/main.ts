@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { generateBoard, generatedBoard } from "../../bench/speed-model/board-file.ts";
 import { repoRoot } from "../../common/paths.ts";
 import { generatedTypes, generateTypes, type GeneratedFile } from "../../infra/recipe/generate-types.ts";
 import { generatedPages, generatePage } from "./pages.ts";
@@ -10,4 +11,5 @@ const write = (path: string, text: string): void => {
   console.log(`written: ${path}`);
 };
 for (const path of Object.keys(generatedTypes) as GeneratedFile[]) write(path, await generateTypes(path));
+write(generatedBoard, await generateBoard());
 for (const path of generatedPages) write(path, await generatePage(path));

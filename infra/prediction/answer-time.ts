@@ -3,7 +3,6 @@ import type { StageNode } from "../stage/node.ts";
 import type { CacheSettings } from "./memory.ts";
 import { predictFrom } from "./predict.ts";
 import { shapeOfFetched } from "./shape.ts";
-import { promptTokensPerSecond } from "./speed.ts";
 
 /** A board that is throttled, or whose memory is shared with something else, is half as fast. */
 const MARGIN = 2;
@@ -23,10 +22,8 @@ export function longestAnswer(
 ): number {
   const base = shapeOfFetched(fetched);
   if (base === undefined) throw new Error("the artifact of `fetch` does not say the model's shape");
-  const { shape, release, models } = predictFrom(base, stages, server);
-  const quantization = models.get("quantize")?.quantization;
-  if (quantization === undefined) throw new Error('the plan has no stage "quantize"');
-  const slowest = Math.min(release.tokensPerSecond, promptTokensPerSecond(shape, quantization));
+  const { release } = predictFrom(base, stages, server);
+  const slowest = Math.min(release.tokensPerSecond, release.promptTokensPerSecond);
   const seconds = (MARGIN * server.contextLength) / slowest;
   return Math.max(LEAST_SECONDS, Math.ceil(seconds / STEP_SECONDS) * STEP_SECONDS);
 }

@@ -24,7 +24,9 @@ describe("graphOptions", () => {
   });
 
   it("adds no baseline of equal speed where none is that fast, and names the fastest", () => {
-    const { equalSpeedType, reportParams } = graphOptions(llama);
+    const prune = { ...llama.steps.prune, pruningRatio: 0.5 };
+    const steps = { ...llama.steps, prune, quantize: { type: "Q2_K" } };
+    const { equalSpeedType, reportParams } = graphOptions({ ...llama, steps } as Recipe);
     expect(equalSpeedType).toBeUndefined();
     expect(reportParams?.fastestBaseline).toMatchObject({ type: expect.stringMatching(/^I?Q/) as string });
   });
@@ -45,10 +47,10 @@ describe("the baseline of equal speed", () => {
 
   it("is the unpruned type of least loss that is at least as fast", () => {
     expect(typeFor(undefined, "Q4_K_M")).toBe("Q4_K_M");
-    expect(typeFor({ method: "ffn-activation", pruningRatio: 0.05 }, "Q4_K_M")).toBe("Q2_K");
+    expect(typeFor({ method: "ffn-activation", pruningRatio: 0.05 }, "Q4_K_M")).toBe("IQ4_XS");
   });
 
   it("is none where no unpruned type keeps up with the pruned model", () => {
-    expect(typeFor(llama.steps.prune, "Q4_K_S")).toBeUndefined();
+    expect(typeFor({ method: "ffn-activation", pruningRatio: 0.5 }, "Q2_K")).toBeUndefined();
   });
 });

@@ -10,7 +10,7 @@ import { prunedShape, type Pruning } from "./pruned-shape.ts";
 import type { Quantization } from "./quantize-types.ts";
 import { standardTypeUnder } from "./standard-types.ts";
 import { shapeOfConfig, shapeOfFetched, type ModelShape } from "./shape.ts";
-import { tokensPerSecond } from "./speed.ts";
+import { promptTokensPerSecond, tokensPerSecond } from "./speed.ts";
 import { stageCost, type Speed, type StageCost } from "./stage-costs.ts";
 
 /** What a release is expected to be like. */
@@ -20,6 +20,8 @@ export interface ReleasePrediction {
   memoryBytes: number;
   /** On a Raspberry Pi 4, at the start of a context. */
   tokensPerSecond: number;
+  /** Of a prompt, there. */
+  promptTokensPerSecond: number;
 }
 
 /** A GGUF on the way to the release. */
@@ -119,6 +121,7 @@ export function predictRelease(
     fileBytes: bytes,
     memoryBytes: serverMemory(shape, bytes, server),
     tokensPerSecond: tokensPerSecond(shape, quantization),
+    promptTokensPerSecond: promptTokensPerSecond(shape, quantization),
   };
 }
 

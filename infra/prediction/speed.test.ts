@@ -1,27 +1,40 @@
 import { describe, expect, it } from "vitest";
-import { prunedShape } from "./pruned-shape.ts";
 import type { QuantizeType } from "./quantize-types.ts";
-import { tokensPerSecond } from "./speed.ts";
-import { llama8B } from "./testing/shapes.ts";
+import { promptTokensPerSecond, tokensPerSecond } from "./speed.ts";
+import { llama8B, smolLM2 } from "./testing/shapes.ts";
 
-const speed = (type: QuantizeType, shape = llama8B): number =>
+// How near predictions are to measurements is in bench/speed-model.
+const generation = (type: QuantizeType, shape = llama8B): number =>
   tokensPerSecond(shape, { type, imatrix: true });
+const prompt = (type: QuantizeType, shape = llama8B): number =>
+  promptTokensPerSecond(shape, { type, imatrix: true });
 
 describe("tokensPerSecond", () => {
-  it("agrees with what was published of Llama 3 8B on a Pi 4", () => {
-    expect(speed("Q4_0")).toBeGreaterThan(0.73);
-    expect(speed("Q4_0")).toBeLessThan(0.79);
-    expect(speed("Q2_K")).toBeGreaterThan(0.8);
-    expect(speed("Q2_K")).toBeLessThan(0.87);
+  it("is the faster the smaller the file, down to 3-bit K types", () => {
+    expect(generation("Q8_0")).toBeLessThan(generation("Q4_K_M"));
+    expect(generation("Q4_K_M")).toBeLessThan(generation("Q3_K_M"));
+    expect(generation("Q3_K_M")).toBeLessThan(generation("Q3_K_S"));
   });
 
-  it("knows that 3-bit types are slower there than 4-bit ones", () => {
-    expect(speed("Q3_K_M")).toBeLessThan(speed("Q4_K_M"));
-    expect(speed("IQ3_M")).toBeLessThan(speed("Q3_K_M"));
+  it("is held back by arithmetic in 3-bit i-quants", () => {
+    expect(generation("IQ3_M")).toBeLessThan(generation("Q3_K_M"));
   });
 
-  it("gives a pruned model in 4 bits the lead over the unpruned one of its size in 3", () => {
-    const pruned = prunedShape(llama8B, { method: "ffn-activation", pruningRatio: 0.16 });
-    expect(speed("Q4_K_S", pruned) / speed("Q3_K_M")).toBeGreaterThan(1.35);
+  it("counts an embedding only where it is the output matrix too", () => {
+    const tied = { ...llama8B, tied: true };
+    expect(generation("Q4_0", tied) / generation("Q4_0")).toBeCloseTo(1, 2);
+  });
+});
+
+describe("promptTokensPerSecond", () => {
+  it("is about twice that of generation, or less, because weights are unpacked for every token", () => {
+    for (const type of ["Q4_K_M", "Q3_K_M", "Q8_0"] as const) {
+      expect(prompt(type)).toBeGreaterThan(generation(type));
+      expect(prompt(type) / generation(type)).toBeLessThan(4.5);
+    }
+  });
+
+  it("goes by the weights of the layers: a small model reads faster", () => {
+    expect(prompt("Q4_0", smolLM2)).toBeGreaterThan(20 * prompt("Q4_0"));
   });
 });

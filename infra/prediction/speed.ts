@@ -1,53 +1,108 @@
-import { dotProductCycles } from "./block-types.ts";
+import { dotProductCycles, isQuantized, type BlockType } from "./block-types.ts";
+import { fittedBoard } from "./board.generated.ts";
+import { CYCLES_PER_SECOND, type Board } from "./board.ts";
 import { sum, tensorBytes } from "./file-size.ts";
 import { typesOf, type Quantization } from "./quantize-types.ts";
 import type { ModelShape } from "./shape.ts";
+import type { Tensor } from "./tensors.ts";
 
-/**
- * A Raspberry Pi 4: four Cortex-A72 at 1.5 GHz, NEON without dotprod. It is a model, not a measurement on a board: with
- * the counted cycles of `block-types.ts`, the bandwidth was fitted on published runs of Llama-3-8B in Q4_0 (0.73-0.79
- * tokens/s). It then gives 0.82 for Q2_K, where 0.84-0.87 were measured, and is 15-18 % high on models of 2B. A
- * measurement on a board belongs in here.
- */
-const board = {
-  cores: 4,
-  hertz: 1.5e9,
-  bytesPerSecond: 5.1e9,
-};
+/** Tokens of the prompt whose reading is predicted, as in llama-bench's `pp512`. */
+const PROMPT_TOKENS = 512;
 
-/**
- * Tokens per second that a Raspberry Pi 4 generates at the start of a context: every weight that a token is multiplied
- * with costs its cycles on all cores, and its bytes come from memory. A token embedding that is not also the output
- * matrix costs one row.
- */
-export function tokensPerSecond(shape: ModelShape, quantization: Quantization): number {
-  const multiplied = typesOf(shape, quantization).filter(
-    ([{ part, rows }]) => rows > 0 && (part !== "token_embd" || shape.tied),
+/** What one generated token takes. */
+export interface GenerationWork {
+  /** Bytes and counted cycles of each tensor that a token is multiplied with. */
+  tensors: readonly (readonly [bytes: number, cycles: number])[];
+  layers: number;
+}
+
+/** A token embedding that is not also the output matrix costs one row. */
+export function generationWork(shape: ModelShape, quantization: Quantization): GenerationWork {
+  const multiplied = matrices(shape, quantization).filter(
+    ([{ part }]) => part !== "token_embd" || shape.tied,
   );
-  const seconds = multiplied.map(
-    ([tensor, type]) =>
-      dotProductCycles(type, tensor.columns * tensor.rows) / (board.cores * board.hertz) +
-      tensorBytes(tensor, type) / board.bytesPerSecond,
-  );
-  return 1 / sum(seconds);
+  return {
+    tensors: multiplied.map(([tensor, type]) => [
+      tensorBytes(tensor, type),
+      dotProductCycles(type, weightsOf(tensor)),
+    ]),
+    layers: shape.layers,
+  };
 }
 
 /**
- * How much longer a prompt's token takes than the counted cycles say, at worst: 1.1 to 1.9 times as long was measured on a
- * board, where weights are unpacked again for every token.
+ * Tokens per second that a board generates at the start of a context: of every tensor, either the bytes come from memory or
+ * the cores are at work, whichever takes longer.
  */
-const PROMPT_FACTOR = 1.9;
-
-/** Tokens per second that a Raspberry Pi 4 reads of a prompt, at the least: arithmetic, not memory, is what that takes. */
-export function promptTokensPerSecond(shape: ModelShape, quantization: Quantization): number {
-  const multiplied = typesOf(shape, quantization).filter(
-    ([{ part, rows }]) => rows > 0 && part !== "token_embd",
+export function generationSpeed({ tensors, layers }: GenerationWork, board: Board["generation"]): number {
+  const { bytesPerSecond, cycleFactor, secondsPerLayer } = board;
+  const seconds = tensors.map(([bytes, cycles]) =>
+    Math.max(bytes / bytesPerSecond, (cycleFactor * cycles) / CYCLES_PER_SECOND),
   );
-  const cycles = multiplied.map(([tensor, type]) => dotProductCycles(type, tensor.columns * tensor.rows));
-  return (board.cores * board.hertz) / (PROMPT_FACTOR * sum(cycles));
+  return 1 / (sum(seconds) + secondsPerLayer * layers);
+}
+
+/** Tokens per second that a Raspberry Pi 4 generates at the start of a context. */
+export function tokensPerSecond(shape: ModelShape, quantization: Quantization): number {
+  return generationSpeed(generationWork(shape, quantization), fittedBoard.generation);
+}
+
+/** What one token of a prompt takes, on average over the prompt; cycles are those of one core. */
+export interface PromptWork {
+  /** Counted cycles of the products with quantized weights. */
+  counted: number;
+  /** Quantized weights, and those that are plain numbers. */
+  weights: number;
+  plainWeights: number;
+  /** Products of attention. */
+  attention: number;
+}
+
+/** Of a prompt of 512 tokens; the output matrix is for the last one alone. */
+export function promptWork(shape: ModelShape, quantization: Quantization): PromptWork {
+  const multiplied = matrices(shape, quantization).filter(
+    ([{ part }]) => part !== "token_embd" && part !== "output",
+  );
+  const blocks = multiplied.filter(([, type]) => isQuantized(type));
+  const plain = multiplied.filter(([, type]) => !isQuantized(type));
+  return {
+    counted: sum(blocks.map(([tensor, type]) => dotProductCycles(type, weightsOf(tensor)))),
+    weights: sum(blocks.map(([tensor]) => weightsOf(tensor))),
+    plainWeights: sum(plain.map(([tensor]) => weightsOf(tensor))),
+    // Half of the prompt is before a token, and each of that is multiplied with twice: as key and as value.
+    attention: shape.layers * shape.heads * shape.headDim * PROMPT_TOKENS,
+  };
+}
+
+/**
+ * Tokens per second that a board reads of a prompt: arithmetic, not memory, is what that takes, because weights are unpacked
+ * again for every token.
+ */
+export function promptSpeed(work: PromptWork, board: Board["prompt"]): number {
+  const { cycleFactor, cyclesPerWeight, cyclesPerPlainWeight, cyclesPerAttention } = board;
+  return (
+    CYCLES_PER_SECOND /
+    (cycleFactor * work.counted +
+      cyclesPerWeight * work.weights +
+      cyclesPerPlainWeight * work.plainWeights +
+      cyclesPerAttention * work.attention)
+  );
+}
+
+/** Tokens per second that a Raspberry Pi 4 reads of a prompt of 512 tokens. */
+export function promptTokensPerSecond(shape: ModelShape, quantization: Quantization): number {
+  return promptSpeed(promptWork(shape, quantization), fittedBoard.prompt);
 }
 
 /** Three significant figures at most: the model is good for no more. */
 export function formatSpeed(tokensPerSecond: number): string {
   return tokensPerSecond < 10 ? tokensPerSecond.toFixed(2) : tokensPerSecond.toFixed(0);
+}
+
+function matrices(shape: ModelShape, quantization: Quantization): [Tensor, BlockType][] {
+  return typesOf(shape, quantization).filter(([{ rows }]) => rows > 0);
+}
+
+function weightsOf({ columns, rows }: Tensor): number {
+  return columns * rows;
 }
