@@ -35,8 +35,14 @@ const typeOf = (urn: string): string => urn.split("::").at(-2)?.split(":").at(-1
 
 const commercial = { partition: "aws", dnsSuffix: "amazonaws.com" };
 
-/** Runs a program with Pulumi's mocks and returns what it declares, in the order of declaration. */
-export async function declared(program: () => unknown, partition = commercial): Promise<Declared[]> {
+/**
+ * Runs a program with Pulumi's mocks and returns what it declares, in the order of declaration.
+ * @param outputs of resources by their type, besides their inputs
+ */
+export async function declared(
+  program: () => unknown,
+  { outputs = {}, partition = commercial }: { outputs?: Record<string, object>; partition?: object } = {},
+): Promise<Declared[]> {
   const resources: Declared[] = [];
   const inputs = new Map<string, Record<string, unknown>>();
   const registered: Registration[] = [];
@@ -53,7 +59,10 @@ export async function declared(program: () => unknown, partition = commercial): 
     {
       newResource: ({ type, name, inputs: given }) => {
         inputs.set(`${type} ${name}`, given as Record<string, unknown>);
-        return { id: `${name}-id`, state: { name, ...given, arn: `arn:${name}`, latestVersion: 1 } };
+        return {
+          id: `${name}-id`,
+          state: { name, ...given, arn: `arn:${name}`, latestVersion: 1, ...outputs[type] },
+        };
       },
       call: ({ token }) => {
         if (token === "aws:index/getPartition:getPartition") return partition;
