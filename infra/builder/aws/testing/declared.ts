@@ -14,6 +14,10 @@ export interface Declared {
   protect: boolean;
   retainOnDelete: boolean;
   ignoreChanges: string[];
+  /** Names that it may have in a stack's state. */
+  aliases: string[];
+  /** The resource whose end is its own, without a removal; empty where there is none. */
+  deletedWith: string;
 }
 
 /** The parts of a registration that mocks do not hand on. */
@@ -25,6 +29,8 @@ interface Registration {
   getProtect(): boolean;
   getRetainondelete(): boolean;
   getIgnorechangesList(): string[];
+  getAliasesList(): { getSpec(): { getName(): string } | undefined }[];
+  getDeletedwith(): string;
 }
 
 // The SDK has this function but not in its types.
@@ -90,6 +96,8 @@ export async function declared(
       protect: request.getProtect(),
       retainOnDelete: request.getRetainondelete(),
       ignoreChanges: request.getIgnorechangesList(),
+      aliases: request.getAliasesList().map((alias) => alias.getSpec()?.getName() ?? ""),
+      deletedWith: nameOf(request.getDeletedwith()),
     });
   }
   return resources;
