@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import type { Toolchain } from "../../../toolchain/toolchain.ts";
 import { declared, type Declared } from "../../builder/aws/testing/declared.ts";
 import { endpointSchema } from "../../config/host-schema.ts";
-import type { HostConfig } from "../../config/hosts.ts";
+import type { HostConfig, Settings } from "../../config/hosts.ts";
 import { rolloutSchema } from "../../config/rollout-schema.ts";
 import { resolveServer } from "../../config/server-settings.ts";
 import { hostKey } from "../../ssh/testing/host-key.ts";
@@ -33,10 +33,15 @@ const toolchain = {
 const modelFile = { store: "default", key: "d".repeat(64), file: "model.gguf" };
 const server = resolveServer({ contextLength: 512, threads: 4, parallel: 1, minTokensPerSecond: 0 });
 
-const settings = {
-  ...{ build: "prebuilt", unreachable: "fail", takeOver: false, prepare: false, labels: {}, server },
+const settings: Omit<Settings, "name"> = {
+  build: "prebuilt",
+  unreachable: "fail",
+  takeOver: false,
+  prepare: false,
+  labels: {},
+  server,
   where: "pipress:hosts[0]",
-} as const;
+};
 
 function host(name: string, changes: Partial<HostConfig> = {}): HostConfig {
   return {
