@@ -104,6 +104,11 @@ test("a file that went away since is not found", async () => {
   await serving.close();
 });
 
+test("nothing is told of when the file was written, nor for how long it is good: its digest is its name", async () => {
+  const response = await get(`/sha256/${sha256}`, { method: "HEAD" });
+  for (const name of ["last-modified", "cache-control"]) expect(response.headers.get(name)).toBeNull();
+});
+
 test("a reader holding other content gets the whole file instead of a splice", async () => {
   const response = await get(`/sha256/${sha256}`, { headers: { range: "bytes=5-", "if-range": '"other"' } });
   expect(response.status).toBe(200);

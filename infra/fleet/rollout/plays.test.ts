@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { repoRoot } from "../../../common/paths.ts";
 import { PlaybookFailed } from "../../ansible/playbook-failed.ts";
 import type { Outcome, PlaybookRun } from "../../ansible/run.ts";
-import type { HostConfig } from "../../config/hosts.ts";
+import type { HostConfig, Settings } from "../../config/hosts.ts";
 import { resolveServer } from "../../config/server-settings.ts";
 import { type Call, InitializationFailed } from "../../plugin/handler.ts";
 import { ConnectionFailure, type FailureKind } from "../../ssh/failure.ts";
@@ -19,13 +19,13 @@ import { rollBack } from "./rollback.ts";
 
 const plays = vi.hoisted(() => ({
   runs: [] as PlaybookRun[],
-  end: (_run: PlaybookRun): Promise<unknown> => Promise.resolve({}),
+  end: (): Promise<unknown> => Promise.resolve({}),
 }));
 vi.mock("../../ansible/run.ts", async (original) => ({
   ...(await original<object>()),
   runPlaybook: (run: PlaybookRun) => {
     plays.runs.push(run);
-    return plays.end(run);
+    return plays.end();
   },
 }));
 
@@ -263,10 +263,15 @@ describe("a removal", () => {
 
 describe("a rollback", () => {
   const server = resolveServer({ contextLength: 512, threads: 4, parallel: 1, minTokensPerSecond: 0 });
-  const settings = {
-    ...{ build: "prebuilt", unreachable: "fail", takeOver: false, prepare: false, labels: {}, server },
+  const settings: Omit<Settings, "name"> = {
+    build: "prebuilt",
+    unreachable: "fail",
+    takeOver: false,
+    prepare: false,
+    labels: {},
+    server,
     where: "pipress:hosts[0]",
-  } as const;
+  };
   const real: HostConfig = { ...settings, name: "pi-0", machine: host, sudoPassword: "battery" };
   const back = (hosts: readonly HostConfig[], stackId?: string, virtualPis = new Map<string, string>()) =>
     rollBack(hosts, { stackId, virtualPis }, 2, call().log, call().signal);
