@@ -1,12 +1,12 @@
 /** What a play makes of ansible-playbook, which is a stand-in here: a script. run.test.ts runs the real one. */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { UserError } from "../../common/user-error.ts";
-import { writeToolchain, type Toolchain } from "../../toolchain/toolchain.ts";
+import { standInToolchain } from "../../toolchain/testing/stand-in-toolchain.ts";
 import { type Play, type PlayMember, playOnHosts } from "./play.ts";
 import { PlaybookProgress } from "./progress.ts";
 
@@ -29,20 +29,8 @@ afterEach(async () => {
 });
 
 /** Makes a shell script the ansible-playbook of this machine. */
-async function standIn(script: string): Promise<void> {
-  const ansiblePlaybook = join(folder, "ansible-playbook");
-  await writeFile(ansiblePlaybook, `#!/bin/sh\n${script}\n`);
-  await chmod(ansiblePlaybook, 0o755);
-  const digest = "0".repeat(64);
-  const file = { sha256: digest, bytes: 1, path: "/x" };
-  const llamaCpp = {
-    ...{ version: "b1", sourceSha256: digest, sourceArchive: "/x", hostBin: "/x", convertScript: "/x" },
-    release: { digest, dir: "/x", files: { "llama-server": file } },
-  };
-  const toolchain: Toolchain = {
-    ...{ python: "/x", ansiblePlaybook, llamaCpp, virtualPiImage: { dir: "/x", digest } },
-  };
-  writeToolchain(toolchain);
+function standIn(script: string): void {
+  standInToolchain(folder, script);
 }
 
 /** Lines of a script that print events. */
@@ -74,7 +62,7 @@ async function untilThere(name: string): Promise<void> {
 
 describe("a play", () => {
   test("ends on each host in its own way: only where it failed there is a reason, and a log", async () => {
-    await standIn(`${events(task(), failure("b", "port 8080 is taken\n"), stats)}\nexit 2`);
+    standIn(`${events(task(), failure("b", "port 8080 is taken\n"), stats)}\nexit 2`);
     const { a, b } = await outcomes(["a", "b"]);
     expect(a).toBeUndefined();
     expect(b).toMatchObject({ where: "b / server · start", what: "port 8080 is taken" });
@@ -85,7 +73,7 @@ describe("a play", () => {
 
   test("writes what is about one host into its log, and what is about none into all", async () => {
     const common = { event: "play", task: null, host: null };
-    await standIn(`${events(common, failure("a"), failure("b"))}\necho "[WARNING]: old Python"\nexit 2`);
+    standIn(`${events(common, failure("a"), failure("b"))}\necho "[WARNING]: old Python"\nexit 2`);
     expect((await outcomes(["a", "b"])).a?.what).toBe("the task failed without a message");
     for (const [index, own, other] of [
       [0, "a", "b"],
@@ -98,21 +86,21 @@ describe("a play", () => {
   });
 
   test("that Ansible gave up is told by its code and by the last of what it said", async () => {
-    await standIn(`echo one; echo two; echo >&2 three; echo four; exit 4`);
+    standIn(`echo one; echo two; echo >&2 three; echo four; exit 4`);
     expect((await outcomes(["a"])).a).toMatchObject({
       where: "a / site",
       what: expect.stringMatching(/^ansible-playbook ended with code 4: two.*four/) as string,
     });
-    await standIn("kill -9 $$");
+    standIn("kill -9 $$");
     expect((await outcomes(["a"])).a?.what).toMatch(/^ansible-playbook ended with code unknown/);
-    await standIn("exit 0");
+    standIn("exit 0");
     expect((await outcomes(["a"])).a).toBeUndefined();
-    await standIn(`${events(stats)}\nexit 4`);
+    standIn(`${events(stats)}\nexit 4`);
     expect((await outcomes(["a"])).a).toBeUndefined();
   });
 
   test("hands the hosts and all their variables over in a file that is private and gone afterwards", async () => {
-    await standIn(`cp -p "$2" ${written("inventory")}; dirname "$2" > ${written("at")}; echo "$@" > ${written("args")}`);
+    standIn(`cp -p "$2" ${written("inventory")}; dirname "$2" > ${written("at")}; echo "$@" > ${written("args")}`);
     const b = member("b", { vars: { x: 1 }, secretVars: { ansible_become_password: "battery" } });
     await playOnHosts([member("a"), b], play, signal);
     const { all } = JSON.parse(readFileSync(written("inventory"), "utf8")) as { all: { hosts: object } };
@@ -128,7 +116,7 @@ describe("a play", () => {
 
   test("shows no secret of any host, in no log and no reason", async () => {
     const msg = "sk-12345678 is not battery-horse";
-    await standIn(`${events(failure("a", msg))}\necho >&2 sk-12345678`);
+    standIn(`${events(failure("a", msg))}\necho >&2 sk-12345678`);
     const members = [
       member("a", { secretVars: { key: "sk-12345678" } }),
       member("b", { secretVars: { password: "battery-horse" } }),
@@ -139,7 +127,7 @@ describe("a play", () => {
   });
 
   test("in check mode has logs of its own", async () => {
-    await standIn(`echo "$@" > ${written("args")}; exit 1`);
+    standIn(`echo "$@" > ${written("args")}; exit 1`);
     await outcomes(["a"], { check: true });
     expect(logs()).toEqual([expect.stringMatching(/^a-site-check-2/)]);
     expect(readFileSync(written("args"), "utf8")).toContain("--check --diff");
@@ -147,7 +135,7 @@ describe("a play", () => {
 
   test("shows how far it is, with each task and every few seconds", async () => {
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
-    await standIn(`${events(task("a"))}\nwhile ! [ -e ${written("go")} ]; do sleep 0.05; done\n${events(stats)}`);
+    standIn(`${events(task("a"))}\nwhile ! [ -e ${written("go")} ]; do sleep 0.05; done\n${events(stats)}`);
     const running = outcomes(["a", "b"]);
     while (shown.length < 1) await sleep(10);
     expect(shown).toEqual(["a: server · start (1, 0 s)"]);
@@ -159,7 +147,7 @@ describe("a play", () => {
   });
 
   test("waits until as many hosts may be at work as it has, and says so", async () => {
-    await standIn(`echo "$4" >> ${written("forks")}\nwhile ! [ -e ${written("go")} ]; do sleep 0.05; done`);
+    standIn(`echo "$4" >> ${written("forks")}\nwhile ! [ -e ${written("go")} ]; do sleep 0.05; done`);
     const first = outcomes(["a", "b", "c"], { concurrency: 2 });
     await untilThere("forks");
     expect(shown).toEqual([]);
@@ -177,7 +165,7 @@ describe("a play that is cancelled", () => {
   /** Cancels a play that has begun. @param traps what the script does about signals */
   async function cancel(traps: string, reason?: unknown, wait = 0) {
     const abort = new AbortController();
-    await standIn(`${traps}\necho > ${written("begun")}\nsleep 60 & wait; wait; wait; exit 9`);
+    standIn(`${traps}\necho > ${written("begun")}\nsleep 60 & wait; wait; wait; exit 9`);
     const running = outcomes(["a"], {}, abort.signal);
     await untilThere("begun");
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
@@ -209,7 +197,7 @@ describe("a play that is cancelled", () => {
   });
 
   test("before its turn never begins", async () => {
-    await standIn(`echo > ${written("begun")}`);
+    standIn(`echo > ${written("begun")}`);
     await expect(outcomes(["a"], {}, AbortSignal.abort(new Error("gone")))).rejects.toThrow("gone");
     expect(existsSync(written("begun"))).toBe(false);
   });

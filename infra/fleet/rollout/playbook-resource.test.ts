@@ -144,7 +144,8 @@ test("drift that a refresh did not find is no difference", () => {
   expect(diffPlaybook(inputs, {}, inputs).changes).toEqual({});
 });
 
-test("files that preview does not know yet are a difference as they are", () => {
+test("what preview does not know yet is a difference as it is", () => {
+  expect(diffPlaybook(inputs, {}, { ...inputs, host: unknown }).changes).toEqual({ host: { kind: "update" } });
   expect(diffPlaybook(inputs, {}, { ...inputs, files: unknown }).changes).toEqual({
     files: { kind: "update" },
   });
@@ -165,7 +166,8 @@ test("what may be left out is filled in", () => {
     ...{ removal: "ansible/remove.yml", leftBehind: "the model", contentDigest: "c0ffee" },
     ...{ failures: "report", unreachable: "skip", concurrency: 1000, bytesPerSecond: 5e6 },
   };
-  expect(playbookResource.check?.({ ...given, ...chosen }).inputs).toMatchObject(chosen);
+  const { inputs: taken, failures } = playbookResource.check?.({ ...given, ...chosen }) ?? {};
+  expect([taken, failures]).toMatchObject([chosen, undefined]);
 });
 
 test("every illegal input is reported at once, by property path", async () => {
