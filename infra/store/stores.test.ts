@@ -201,12 +201,14 @@ describe.each(Object.keys(kinds))("a store in a %s", (name) => {
 describe.skipIf(s3ServerMissing)("a store in a bucket, besides", () => {
   it("lists and removes an artifact whose manifest is damaged", async () => {
     const { store, put } = (kinds["bucket"] as () => Kind)();
-    await put(key, `${attempt}/model.gguf`, "weights");
-    await put(key, "manifest.json", "{");
-    const items = await store.list();
-    expect(items).toMatchObject([{ kind: "artifact", key, bytes: 8 }]);
-    for (const item of items) await store.remove(item);
-    expect(await store.list()).toEqual([]);
+    for (const damaged of ["{", "null"]) {
+      await put(key, `${attempt}/model.gguf`, "weights");
+      await put(key, "manifest.json", damaged);
+      const items = await store.list();
+      expect(items).toMatchObject([{ kind: "artifact", key, bytes: 7 + damaged.length }]);
+      for (const item of items) await store.remove(item);
+      expect(await store.list()).toEqual([]);
+    }
   });
 
   it("lists the files of an attempt that lost, and removes them without touching the artifact", async () => {
@@ -264,6 +266,82 @@ describe.skipIf(s3ServerMissing)("a store in a bucket, besides", () => {
     expect(await failure("s3://artifacts/p?endpoint=http://127.0.0.1:9")).toMatch(
       /http:\/\/127.0.0.1:9 cannot be reached \(ECONNREFUSED\) — check the network/,
     );
+  });
+});
+
+describe.skipIf(s3ServerMissing)("small documents in a bucket", () => {
+  it.each(["p/q", ""])(
+    "are written, read, copied, listed and dropped by their paths below the prefix %j",
+    async (prefix) => {
+      const store = new S3Store(running().url(prefix));
+      await store.put("queue/a b+c", Buffer.from("one"));
+      await store.copy("queue/a b+c", "queue/second");
+      await store.put("other", Buffer.from("two"));
+      expect((await store.paths("queue/")).sort()).toEqual(["queue/a b+c", "queue/second"]);
+      expect([await store.text("queue/second"), await store.text("queue/none")]).toEqual(["one", undefined]);
+      await store.drop("queue/a b+c");
+      expect(await store.paths("queue/")).toEqual(["queue/second"]);
+      for (const path of ["queue/second", "other"]) await store.drop(path);
+      expect(await store.text("other")).toBeUndefined();
+    },
+  );
+
+  it("are found where the URL names a server and no region", async () => {
+    vi.stubEnv("AWS_REGION", undefined);
+    const store = new S3Store(`s3://artifacts/r?endpoint=${running().endpoint}`);
+    await store.put("x", Buffer.from("one"));
+    expect(await store.text("x")).toBe("one");
+    expect(store.locate(key)).toBe(`s3://artifacts/r/artifacts/${key}`);
+  });
+
+  it("are refused by the action that may not be done, and the object", async () => {
+    for (const name of ["x", `artifacts/${key}/manifest.json`]) await running().put(`refused/${name}`, "{}");
+    for (const [name, value] of Object.entries(
+      await running().addUser("lister", "s3:GetObject", "s3:ListBucket"),
+    ))
+      vi.stubEnv(name, value);
+    const store = new S3Store(running().url("refused"));
+    const item: StoredItem = { kind: "artifact", key, bytes: 0, changed: new Date() };
+    const refusal = /the credentials may not do (\S+) on s3:\/\/artifacts\/refused\/(\S+)/;
+    const refused = (work: Promise<unknown>) =>
+      work.catch((error: unknown) => refusal.exec(String(error))?.slice(1, 3));
+    expect(await refused(store.put("y", Buffer.from("")))).toEqual(["s3:PutObject", "y"]);
+    expect(await refused(store.copy("x", "y"))).toEqual(["s3:PutObject", "y"]);
+    expect(await refused(store.drop("x"))).toEqual(["s3:DeleteObject", "x"]);
+    expect(await refused(store.remove(item))).toEqual(["s3:DeleteObject", `artifacts/${key}/manifest.json`]);
+    for (const [name, value] of Object.entries(rootCredentials)) vi.stubEnv(name, value);
+  });
+});
+
+describe.skipIf(s3ServerMissing)("a server that cannot do everything", () => {
+  /** A store behind a proxy that refuses some requests. */
+  async function refusing(status: number, which: (request: IncomingMessage) => boolean) {
+    const { endpoint, close } = await proxy((request) => which(request) && status);
+    return { store: new S3Store(`s3://artifacts/u?endpoint=${endpoint}&region=us-east-1`), close };
+  }
+  const uploads = ({ url = "" }: IncomingMessage) => url.includes("uploads");
+
+  it.each([400, 405, 501])(
+    "shows the rest where it does not list uploads (%i), and says so",
+    async (status) => {
+      await running().put(`u/artifacts/${key}/${attempt}/model.gguf`, "half");
+      const { store, close } = await refusing(status, uploads);
+      expect(await store.list()).toMatchObject([{ kind: "leftovers", key, folder: attempt, bytes: 4 }]);
+      expect(store.unseen).toMatch(/^uploads that were not completed: /);
+      close();
+    },
+  );
+
+  it("is not taken for one where something else is wrong", async () => {
+    const listing = await refusing(404, uploads);
+    await expect(listing.store.list()).rejects.toThrow(
+      /s3:ListBucketMultipartUploads on s3:\/\/artifacts\/u.* failed/,
+    );
+    const writing = await refusing(404, ({ headers }) => headers["if-none-match"] !== undefined);
+    await expect(writing.store.probe()).rejects.toThrow(
+      /s3:PutObject on s3:\/\/artifacts\/u\/probe\/\S+ failed/,
+    );
+    for (const { close } of [listing, writing]) close();
   });
 });
 
