@@ -145,7 +145,9 @@ test("drift that a refresh did not find is no difference", () => {
 });
 
 test("what preview does not know yet is a difference as it is", () => {
-  expect(diffPlaybook(inputs, {}, { ...inputs, host: unknown }).changes).toEqual({ host: { kind: "update" } });
+  expect(diffPlaybook(inputs, {}, { ...inputs, host: unknown }).changes).toEqual({
+    host: { kind: "update" },
+  });
   expect(diffPlaybook(inputs, {}, { ...inputs, files: unknown }).changes).toEqual({
     files: { kind: "update" },
   });
