@@ -104,7 +104,7 @@ test("a file that went away since is not found", async () => {
   await serving.close();
 });
 
-test("nothing is told of when the file was written, nor for how long it is good: its digest is its name", async () => {
+test("answers carry no date and no lifetime: the digest is the name", async () => {
   const response = await get(`/sha256/${sha256}`, { method: "HEAD" });
   for (const name of ["last-modified", "cache-control"]) expect(response.headers.get(name)).toBeNull();
 });

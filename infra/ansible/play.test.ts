@@ -85,7 +85,7 @@ describe("a play", () => {
     }
   });
 
-  test("that Ansible gave up is told by its code and by the last of what it said", async () => {
+  test("that Ansible itself ends has its exit code and its last lines as the reason", async () => {
     standIn(`echo one; echo two; echo >&2 three; echo four; exit 4`);
     expect((await outcomes(["a"])).a).toMatchObject({
       where: "a / site",
@@ -184,13 +184,13 @@ describe("a play that is cancelled", () => {
     expect(logs()).toHaveLength(1);
   });
 
-  test("tells why, where that is for people", async () => {
+  test("has the reason of whoever cancelled it, where that is for people", async () => {
     const reason = new UserError({ where: "fleet", what: "the time is over" });
     expect((await cancel("trap 'kill $!; exit 1' INT", reason))?.what).toMatch(/^fleet: the time is over; /);
   });
 
   test.each([
-    ["is told to end when it does not", "trap '' INT; trap 'kill $!; exit 1' TERM", 5000],
+    ["gets SIGTERM when it goes on", "trap '' INT; trap 'kill $!; exit 1' TERM", 5000],
     ["is killed in the end", "trap '' INT TERM", 8000],
   ])("%s", async (_, traps, wait) => {
     expect((await cancel(traps, undefined, wait))?.what).toMatch(/^cancelled/);

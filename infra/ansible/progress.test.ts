@@ -76,7 +76,7 @@ test("a task is named with its role once, if it has one", () => {
   expect(describeTask({ role: "server", task: null })).toBe("server · task");
 });
 
-test("a change is told by its file, whichever side of the difference names it", () => {
+test("a change names its file, whichever side of the difference has it", () => {
   const changeOf = (diff: unknown) => play([{ ...common, event: "changed", diff }]).recap.changedTasks[0];
   const plain = "server: activate the release";
   expect(changeOf({ after_header: "/etc/x (content) y (content)" })).toBe(`${plain} — /etc/x (content) y`);

@@ -61,7 +61,7 @@ describe("a plan", () => {
     expect(before.get("prune")?.toolVersions).not.toHaveProperty("llama.cpp");
   });
 
-  it("tells what a release is made of from what only measures", async () => {
+  it("separates what a release is made of from what only measures", async () => {
     const stages = [...(await plan()).values()];
     const measuring = stages.filter(({ forRelease }) => !forRelease).map(({ name }) => name);
     for (const name of ["evaluate", "evaluate-base", "convert-base", "report"])

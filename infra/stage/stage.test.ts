@@ -115,7 +115,7 @@ describe("a stage's command", () => {
     expect(resources.map(({ inputs }) => inputs.stdin).join()).toContain('"store":"s3://b/p"');
   });
 
-  it("is one line of JSON in the state: what it said before is not handed to the next run, nor its progress kept", () => {
+  it("does not get its previous output, and keeps no progress in the state", () => {
     for (const { addPreviousOutputInEnv, logging, environment } of inputs.values())
       expect([addPreviousOutputInEnv, logging, environment]).toEqual([false, "stderr", {}]);
   });

@@ -23,7 +23,7 @@ it("a manifest comes back as it was written", () => {
     expect(parseManifest(JSON.stringify(manifest), "x")).toEqual(manifest);
 });
 
-it("what is no manifest is told with each thing that is wrong and the command that makes it again", () => {
+it("what is no manifest is refused with everything that is wrong and the command that makes it again", () => {
   const text = refusal(JSON.stringify({ ...manifest, run: undefined, seconds: "long" }));
   expect(text).toMatch(/is not a manifest: .*'run'.*; \/seconds must be number/);
   expect(text).toContain(`./pipress store rm ${key.slice(0, 12)} --yes`);

@@ -294,6 +294,18 @@ describe.skipIf(s3ServerMissing)("small documents in a bucket", () => {
     expect(store.locate(key)).toBe(`s3://artifacts/r/artifacts/${key}`);
   });
 
+  it("are asked for in the region that the URL names", async () => {
+    const regions: (string | undefined)[] = [];
+    const { endpoint, close } = await proxy(({ headers }) => {
+      regions.push(/Credential=[^/]+\/\d+\/([^/]+)/.exec(headers.authorization ?? "")?.[1]);
+      return false;
+    });
+    for (const region of ["", "&region=us-east-1", "&region=eu-central-1"])
+      await new S3Store(`s3://artifacts/r?endpoint=${endpoint}${region}`).text("none").catch(() => undefined);
+    expect([...new Set(regions)]).toEqual(["us-east-1", "eu-central-1"]);
+    close();
+  });
+
   it("are refused by the action that may not be done, and the object", async () => {
     for (const name of ["x", `artifacts/${key}/manifest.json`]) await running().put(`refused/${name}`, "{}");
     for (const [name, value] of Object.entries(
@@ -378,7 +390,7 @@ describe("a folder that jobs are at work in", () => {
     expect(store.unseen).toBeUndefined();
   });
 
-  it("is told from one that cannot be read", async () => {
+  it("is not taken for empty where it cannot be read", async () => {
     const root = mkdtempSync(join(tmpdir(), "pipress-store-"));
     const store = new FileStore(pathToFileURL(root).href);
     await mkdir(join(root, "artifacts", key, "manifest.json"), { recursive: true });
@@ -387,7 +399,7 @@ describe("a folder that jobs are at work in", () => {
     await expect(store.list()).rejects.toThrow("ENOTDIR");
   });
 
-  it("keeps what it is not told the folder of, and has nothing against what is gone", async () => {
+  it("removes nothing without a folder, and accepts that a folder is gone already", async () => {
     const root = mkdtempSync(join(tmpdir(), "pipress-store-"));
     const store = new FileStore(pathToFileURL(root).href);
     await store.remove({ kind: "leftovers", key, bytes: 0, changed: new Date() });

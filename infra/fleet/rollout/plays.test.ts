@@ -276,7 +276,7 @@ describe("a rollback", () => {
   const back = (hosts: readonly HostConfig[], stackId?: string, virtualPis = new Map<string, string>()) =>
     rollBack(hosts, { stackId, virtualPis }, 2, call().log, call().signal);
 
-  test("says what each host serves again, and tells it whose it is and what sudo asks for", async () => {
+  test("reports what each host serves again, and hands it the owner and the password of sudo", async () => {
     ends({ recap, results: { release: "1".repeat(64), left: "2".repeat(64) } });
     const message = "serves 111111111111 again; 222222222222 is marked bad there";
     expect(await back([real], "stack-1")).toEqual([{ host: "pi-0", ok: true, message }]);

@@ -87,9 +87,9 @@ const fleet = ["a", "b", "c", "d"].map((name) => host(name));
 const steps = { canary: 1, steps: [2], soak: "1 minute", maxFailures: "50 %", concurrency: 3 };
 
 function one(resources: readonly Declared[], name: string): Declared {
-  const [found, ...more] = resources.filter((resource) => resource.name === name);
-  if (found === undefined || more.length > 0) throw new Error(`${1 + more.length} or no ${name}`);
-  return found;
+  const [resource, ...more] = resources.filter((other) => other.name === name);
+  if (resource === undefined || more.length > 0) throw new Error(`${1 + more.length} or no ${name}`);
+  return resource;
 }
 
 /** What comes before a resource, the rollout itself left out. */

@@ -196,7 +196,7 @@ test("a wave is judged anew for another outcome, release or member, not for anot
   expect(await changesTo({ ...inputs, members: [a] })).toEqual(["members.b"]);
 });
 
-test("a wave whose hosts are not known yet, or have no name at preview, is told apart by their places", () => {
+test("a wave whose hosts are not known yet, or have no name at preview, compares them by their places", () => {
   const changesTo = (before: object, after: object) =>
     waveResource.diff?.({ id: "w", inputs: before as Props, state: {} }, after as Props);
   const nameless = (release: string) => ({
@@ -252,27 +252,27 @@ test("where nothing has the release, that is messages", () => {
   expect(whoServesWhat(wave([member("a", "failed")]))).toBe("no host has the new release");
 });
 
-test("each of the three that hosts of a fleet can be is told, in the number that they are", () => {
-  const told = (...args: Parameters<typeof wave>) => whoServesWhat(wave(...args));
-  expect(told([member("a", "done")], { waiting: ["x"] })).toBe(
+test("the sentence about the fleet names who has the release, who waits and who is down, as one or as several", () => {
+  const sentence = (...args: Parameters<typeof wave>) => whoServesWhat(wave(...args));
+  expect(sentence([member("a", "done")], { waiting: ["x"] })).toBe(
     "a has the new release (ffffffffffff); x was not touched",
   );
-  expect(told([member("a", "done"), member("b", "done")], { served: ["z"] })).toMatch(
+  expect(sentence([member("a", "done"), member("b", "done")], { served: ["z"] })).toMatch(
     /^z, a, b have the new release/,
   );
-  expect(told([member("a", "skipped"), member("b", "skipped")])).toBe("a, b are down");
-  expect(told([member("a", "failed")], { staging: true })).toBe("no service was touched");
-  expect(told([member("a", "done")], { staging: true })).toBe("a fetched it, and no service was touched");
+  expect(sentence([member("a", "skipped"), member("b", "skipped")])).toBe("a, b are down");
+  expect(sentence([member("a", "failed")], { staging: true })).toBe("no service was touched");
+  expect(sentence([member("a", "done")], { staging: true })).toBe("a fetched it, and no service was touched");
 });
 
-test("a fleet of hundreds is told by its first twenty", () => {
+test("a fleet of hundreds is reported by its first twenty", () => {
   const waiting = Array.from({ length: 23 }, (_, index) => `pi-${index}`);
   const named = (waiting: string[]) => whoServesWhat(wave([member("a", "failed")], { waiting }));
   expect(named(waiting)).toMatch(/^pi-0, .*, pi-19 and 3 more were not touched$/);
   expect(named(waiting.slice(0, 20))).toMatch(/, pi-19 were not touched$/);
 });
 
-test("a wave of one host is told as one", async () => {
+test("a wave of one host is reported as one", async () => {
   await expect(pass(wave([member("a", "failed")]))).rejects.toThrow("1 of 1 host failed where 0 may");
 });
 
