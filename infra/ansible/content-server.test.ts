@@ -124,7 +124,8 @@ test("HEAD tells the size without the content", async () => {
 test.each(["/", `/sha256/${"0".repeat(64)}`, "/../../etc/passwd", "/%2e%2e/etc/passwd"])(
   "%s is not served",
   async (path) => {
-    expect((await get(path)).status).toBe(404);
+    const { status, headers } = await get(path);
+    expect([status, headers.get("content-type")]).toEqual([404, "text/plain"]);
   },
 );
 
