@@ -180,9 +180,8 @@ export class S3Store implements Store {
     const text = await this.textOf(this.name(key, manifestName));
     try {
       return (JSON.parse(text ?? "") as Partial<Manifest> | null)?.attempt;
-    } catch (error) {
-      if (error instanceof SyntaxError) return undefined;
-      throw error;
+    } catch {
+      return undefined;
     }
   }
 
