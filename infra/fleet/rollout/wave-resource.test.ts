@@ -189,6 +189,8 @@ test("a wave is judged anew for another outcome, release or member, not for anot
   expect(
     await changesTo({ ...inputs, members: [b, { ...a, host: { ...a.host, privateKeyFile: "/k" } }] }),
   ).toEqual([]);
+  const otherProbe = { ...a, vars: { pipress_port: 1 }, secretVars: { ansible_become_password: "x" } };
+  expect(await changesTo({ ...inputs, members: [otherProbe, b] })).toEqual([]);
   expect(await changesTo({ ...inputs, members: [member("a", "done", now), b] })).toEqual([
     "members.a.outcome.at",
   ]);
@@ -207,7 +209,9 @@ test("a wave whose hosts are not known yet, or have no name at preview, compares
   });
   expect(changesTo(nameless("0"), nameless("0"))).toEqual({ changes: {} });
   expect(changesTo(nameless("0"), nameless("1"))).toMatchObject({ changes: { "members.0.release": {} } });
-  expect(changesTo(nameless("0"), { members: unknown })).toMatchObject({ changes: { members: {} } });
+  expect(changesTo(nameless("0"), { members: unknown })).toMatchObject({
+    changes: { members: { kind: "update" } },
+  });
 });
 
 test("a wave judges again what is played again, and says nothing of it at preview", async () => {
