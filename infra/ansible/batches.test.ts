@@ -58,6 +58,42 @@ test("other work, another signal and another host of the same name make another 
   expect(began.sort()).toEqual([["a"], ["a"], ["b"], ["c"]]);
 });
 
+test("members of a batch are in the order of their names, whoever connected first", async () => {
+  const { began, batches } = makeBatches();
+  const entries = ["b", "c", "a"].map((name) => ({ name, entry: batches.expect("site", signal) }));
+  await Promise.all(entries.map(({ name, entry }) => entry.join(named(name))));
+  expect(began).toEqual([["a", "b", "c"]]);
+});
+
+test("two of one name are never in one batch, whoever else is in it", async () => {
+  const { began, batches } = makeBatches();
+  const entries = ["a", "b", "a"].map((name) => ({ name, entry: batches.expect("site", signal) }));
+  await Promise.all(entries.map(({ name, entry }) => entry.join(named(name))));
+  expect(began).toEqual([["a", "b"], ["a"]]);
+});
+
+test("to leave after one has joined changes nothing for the others", async () => {
+  const { began, batches } = makeBatches();
+  const [a, b] = [batches.expect("site", signal), batches.expect("site", signal)];
+  const first = a.join(named("a"));
+  a.leave();
+  a.leave();
+  await sleep(timeout / 3);
+  expect(began).toEqual([]);
+  await Promise.all([first, b.join(named("b"))]);
+  expect(began).toEqual([["a", "b"]]);
+});
+
+test("a batch that has begun leaves the others open", async () => {
+  const { began, batches } = makeBatches();
+  const [a, probe] = [batches.expect("site", signal), batches.expect("probe", signal)];
+  await a.join(named("a"));
+  const second = batches.expect("probe", signal);
+  await Promise.all([probe.join(named("b")), second.join(named("c"))]);
+  await batches.expect("site", signal).join(named("a"));
+  expect(began).toEqual([["a"], ["b", "c"], ["a"]]);
+});
+
 test("work that fails fails for all members", async () => {
   const { batches } = makeBatches(true);
   const [a, b] = [batches.expect("site", signal), batches.expect("site", signal)];

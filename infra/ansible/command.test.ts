@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { inventory, literal, playbookCommand, type PlaybookPaths } from "./command.ts";
+import { inventory, literal, playbookCommand, playbookName, type PlaybookPaths } from "./command.ts";
 
 const paths: PlaybookPaths = {
   ansiblePlaybook: "/venv/bin/ansible-playbook",
@@ -49,4 +49,14 @@ test("text with braces stays text", () => {
     n: 1,
     list: [{ __ansible_unsafe: "{% if %}" }, "plain"],
   });
+  expect(literal([null, true, "{ x }", "{# comment #}"])).toEqual([null, true, "{ x }", { __ansible_unsafe: "{# comment #}" }]);
+});
+
+test("a user without PATH has the system's programs", () => {
+  const { env, cwd } = playbookCommand(paths, { check: false, forks: 1 }, {});
+  expect([env.PATH, cwd]).toEqual(["/venv/bin:/usr/bin:/bin", "/repo/ansible"]);
+});
+
+test("a playbook is called by its file, without folder and ending", () => {
+  expect(["/x/site.yml", "/x.yml/probe.yaml", "/x/a.yml.old"].map(playbookName)).toEqual(["site", "probe", "a.yml.old"]);
 });

@@ -104,6 +104,11 @@ test("a file that went away since is not found", async () => {
   await serving.close();
 });
 
+test("answers carry no date and no lifetime: the digest is the name", async () => {
+  const response = await get(`/sha256/${sha256}`, { method: "HEAD" });
+  for (const name of ["last-modified", "cache-control"]) expect(response.headers.get(name)).toBeNull();
+});
+
 test("a reader holding other content gets the whole file instead of a splice", async () => {
   const response = await get(`/sha256/${sha256}`, { headers: { range: "bytes=5-", "if-range": '"other"' } });
   expect(response.status).toBe(200);
@@ -119,7 +124,8 @@ test("HEAD tells the size without the content", async () => {
 test.each(["/", `/sha256/${"0".repeat(64)}`, "/../../etc/passwd", "/%2e%2e/etc/passwd"])(
   "%s is not served",
   async (path) => {
-    expect((await get(path)).status).toBe(404);
+    const { status, headers } = await get(path);
+    expect([status, headers.get("content-type")]).toEqual([404, "text/plain"]);
   },
 );
 

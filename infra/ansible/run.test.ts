@@ -176,6 +176,7 @@ test(
       await sshd.start();
     })();
     await Promise.all([running, cut]);
+    expect(messages.some((line) => line.endsWith("· sent 87 % of 300 kB"))).toBe(true);
     expect((await readFile(join(dirname(run.playbook), "got1"))).equals(content)).toBe(true);
     expect((await readFile(join(dirname(run.playbook), "got2"))).equals(content)).toBe(true);
   },

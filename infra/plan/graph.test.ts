@@ -54,6 +54,35 @@ describe("stageGraph", () => {
     ]);
   });
 
+  it("gives each stage the parameters of its step, and every measurement the smoke test", () => {
+    const steps = {
+      ...{ prune: { method: "wanda" }, recover: { tokens: 1 }, awq: { grid: 2 }, convert: { type: "bf16" } },
+      ...{ imatrix: { chunks: 3 }, quantize: { type: "Q4_0" }, evaluate: { chunks: 4 } },
+    } as const;
+    const { datasets, smokeTest } = recipe;
+    for (const { name, stage, params } of stageGraph(withSteps(steps)))
+      if (stage === "evaluate") expect(params, name).toEqual({ chunks: 4, smokeTest });
+      else if (stage in steps) expect(params, name).toEqual(steps[stage as keyof typeof steps]);
+    const [fetch, fetchDataset] = stageGraph(recipe);
+    expect([fetch?.params, fetchDataset?.params]).toEqual([recipe.base, datasets]);
+  });
+
+  it("makes the unpruned model's importance matrix only where the recipe's own has one", () => {
+    expect(edges({ imatrix: undefined })).toContain("quantize-baseline <- convert-base quantize");
+    expect(edges({ imatrix: undefined }).join()).not.toContain("imatrix");
+  });
+
+  it("measures at equal size as the recipe says, and only what was pruned where it says nothing", () => {
+    const names = (changes: Partial<Recipe>, options = {}) =>
+      stageGraph({ ...recipe, ...changes }, options).map(({ name }) => name);
+    const unpruned = { ...recipe.steps, prune: undefined };
+    expect(names({})).toContain("evaluate-baseline");
+    expect(names({ steps: unpruned } as Partial<Recipe>)).not.toContain("evaluate-baseline");
+    expect(names({ baselines: false }, { equalSpeedType: "Q4_0" })).not.toContain("evaluate-baseline");
+    expect(names({ baselines: false }, { equalSpeedType: "Q4_0" })).toContain("evaluate-baseline-speed");
+    expect(names({})).not.toContain("evaluate-baseline-speed");
+  });
+
   it("hands the report what was predicted of the models it measures", () => {
     const predicted = { evaluate: { type: "Q4_K_M", fileBytes: 1 } };
     expect(stageGraph(recipe, { reportParams: { predicted } }).at(-1)?.params).toEqual({
@@ -155,5 +184,6 @@ describe("upstreamOf", () => {
       "quantize",
       "recover",
     ]);
+    expect([...upstreamOf(stageGraph(recipe), "fetch")]).toEqual(["fetch"]);
   });
 });

@@ -1,3 +1,4 @@
+import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, it } from "vitest";
 import { cacheDir, dataDir, repoRoot } from "../../common/paths.ts";
@@ -73,11 +74,85 @@ describe("a stage's command", () => {
     });
   });
 
+  it("comes after the stages before it, the builder's machines, and what else has to have gone well", async () => {
+    const resource = (name: string) => new command.local.Command(name, {});
+    const resources = await declared(() => {
+      const instances = { build: [resource("instance")], gpu: [resource("other")] };
+      const builder = new AwsBuilder(
+        { region: "us-east-1", stack: "home", queues, instances },
+        new LocalBuilder(),
+      );
+      const shared = { run: "r1", builder, store: defaultStore };
+      const upstream = new Stage("fetch", { ...shared, stage: planned, upstream: [] });
+      new Stage("convert", {
+        ...{ ...shared, stage: planned, upstream: [upstream] },
+        after: [resource("preflight")],
+      });
+    });
+    const commands = resources.filter(({ parent }) => parent === "fetch" || parent === "convert");
+    expect(commands.map(({ name, parent, dependencies }) => [name, parent, dependencies])).toEqual([
+      ["fetch", "fetch", ["Command instance"]],
+      [
+        "convert",
+        "convert",
+        expect.arrayContaining(["Command fetch", "Command instance", "Command preflight"]),
+      ],
+    ]);
+    expect(commands[1]?.dependencies).not.toContain("Command other");
+  });
+
+  it("needs no machine of its own on this machine, and comes after nothing then", async () => {
+    const resources = await declared(() => {
+      new Stage("fetch", {
+        stage: planned,
+        run: "r1",
+        builder: new LocalBuilder(),
+        store: "s3://b/p",
+        upstream: [],
+      });
+    });
+    expect(resources.flatMap(({ dependencies }) => dependencies)).toEqual([]);
+    expect(resources.map(({ inputs }) => inputs.stdin).join()).toContain('"store":"s3://b/p"');
+  });
+
+  it("does not get its previous output, and keeps no progress in the state", () => {
+    for (const { addPreviousOutputInEnv, logging, environment } of inputs.values())
+      expect([addPreviousOutputInEnv, logging, environment]).toEqual([false, "stderr", {}]);
+  });
+
   it("gets the token in its environment alone, where the stage downloads", async () => {
     const builder = new LocalBuilder(pulumi.secret("hf_abc"));
     expect(JSON.stringify(await inputsOf(builder))).not.toContain("hf_abc");
     const fetching = await inputsOf(builder, { ...planned, stage: "fetch" });
     expect(String(fetching.stdin)).not.toContain("hf_abc");
     expect(JSON.stringify(fetching.environment)).toContain("hf_abc");
+  });
+});
+
+describe("a stage's result", () => {
+  /** What a stage has for those who use it, with a command that prints `stdout`. */
+  async function resultOf(artifact: Manifest | undefined, stdout: string) {
+    let stage: Stage | undefined;
+    await declared(
+      () => {
+        stage = new Stage("convert", {
+          ...{ stage: { ...planned, artifact }, run: "r1", builder: new LocalBuilder() },
+          ...{ store: defaultStore, upstream: [] },
+        });
+      },
+      { outputs: { "command:local:Command": { stdout } } },
+    );
+    return new Promise((resolve) => pulumi.all([stage?.key, stage?.result]).apply(resolve));
+  }
+
+  it("is the manifest in the store, before anything runs", async () => {
+    expect(await resultOf({ run: "r1", seconds: 7 } as Manifest, "{")).toEqual([
+      planned.key,
+      { run: "r1", seconds: 7 },
+    ]);
+  });
+
+  it("is what its command prints, where the store has none", async () => {
+    expect(await resultOf(undefined, '{ "run": "r2" }')).toEqual([planned.key, { run: "r2" }]);
   });
 });

@@ -32,6 +32,10 @@ describe("judge", () => {
     const users = new Map([["a", ["recipe r"]]]);
     const judged = judge([item("leftovers", "a", 23), item("leftovers", "a", 25)], users, now);
     expect(judged.map(({ garbage }) => garbage)).toEqual([false, true]);
+    expect(judged.map(({ usedBy }) => usedBy)).toEqual([[], []]);
+    expect(judge([item("leftovers", "a", 24)], users, now)).toMatchObject([
+      { key: "a", bytes: 1, garbage: false },
+    ]);
   });
 });
 
@@ -43,5 +47,7 @@ describe("keysIn", () => {
       artifact: `/s/${a}`,
     });
     expect(keysIn(state)).toEqual([a, b]);
+    expect(keysIn(`${a}0 ${a.slice(1)} ${a.toUpperCase()} x${a}`)).toEqual([]);
+    expect(keysIn("{}")).toEqual([]);
   });
 });

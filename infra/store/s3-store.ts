@@ -179,10 +179,9 @@ export class S3Store implements Store {
   private async attemptOf(key: string): Promise<string | undefined> {
     const text = await this.textOf(this.name(key, manifestName));
     try {
-      return (JSON.parse(text ?? "") as Partial<Manifest>).attempt;
-    } catch (error) {
-      if (error instanceof SyntaxError) return undefined;
-      throw error;
+      return (JSON.parse(text ?? "") as Partial<Manifest> | null)?.attempt;
+    } catch {
+      return undefined;
     }
   }
 

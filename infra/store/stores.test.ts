@@ -1,10 +1,11 @@
 /** What every store promises to this side, tried on each kind; artifacts are laid out as the Python side lays them out. */
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, watch, writeFileSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { createServer, request as httpRequest } from "node:http";
+import { createServer, request as httpRequest, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import {
   CreateMultipartUploadCommand,
@@ -16,7 +17,7 @@ import { UserError } from "../../common/user-error.ts";
 import { FileStore } from "./file-store.ts";
 import { openStore } from "./open-store.ts";
 import { S3Store } from "./s3-store.ts";
-import type { Store } from "./store.ts";
+import type { Store, StoredItem } from "./store.ts";
 import { rootCredentials, s3ServerMissing, TestS3Server } from "./testing/s3-server.ts";
 
 const key = "ab".repeat(32);
@@ -47,6 +48,10 @@ interface Kind {
   put(of: string, path: string, content: string): Promise<void> | void;
   /** Where the files of an artifact lie. */
   files: string;
+  /** Removes an artifact and returns what was removed of it, in order. */
+  removals(item: StoredItem): Promise<string[]>;
+  /** How long to wait for a later time of writing, in milliseconds. */
+  tick: number;
 }
 
 let server: TestS3Server | undefined;
@@ -74,13 +79,34 @@ const kinds: Record<string, () => Kind> = {
       mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, content);
     };
-    return { store: new FileStore(pathToFileURL(root).href), put, files: "" };
+    const store = new FileStore(pathToFileURL(root).href);
+    const removals = async (item: StoredItem): Promise<string[]> => {
+      const removed = new Set<string>();
+      const watcher = watch(item.folder ?? "", (_, name) => removed.add(name ?? ""));
+      await store.remove(item);
+      await sleep(200);
+      watcher.close();
+      return [...removed].filter((name) => name !== item.key);
+    };
+    return { store, put, removals, files: "", tick: 20 };
   },
   bucket: () => {
     const prefix = `p${++prefixes}`;
     const put = (of: string, path: string, content: string) =>
       running().put(`${prefix}/artifacts/${of}/${path}`, content);
-    return { store: new S3Store(running().url(prefix)), put, files: `${attempt}/` };
+    const removals = async (item: StoredItem): Promise<string[]> => {
+      const removed: string[] = [];
+      const { endpoint, close } = await proxy(({ method, url = "" }) => {
+        if (method === "DELETE") removed.push(url.split(/[/?]/).at(-2) ?? "");
+        return false;
+      });
+      await new S3Store(`s3://${running().bucket}/${prefix}?endpoint=${endpoint}&region=us-east-1`).remove(
+        item,
+      );
+      close();
+      return removed;
+    };
+    return { store: new S3Store(running().url(prefix)), put, removals, files: `${attempt}/`, tick: 1100 };
   },
 };
 
@@ -137,6 +163,31 @@ describe.each(Object.keys(kinds))("a store in a %s", (name) => {
 
   const manifestBytes = () => manifest(key, kind.files === "" ? {} : { attempt }).length;
 
+  it("removes an artifact's manifest first, so that half an artifact never counts as one", async () => {
+    await artifact(key);
+    for (let number = 0; number < 9; number += 1) await kind.put(key, `${kind.files}${number}`, "more");
+    const [item] = await kind.store.list();
+    const removed = await kind.removals(item as StoredItem);
+    expect(removed).toHaveLength(11);
+    expect(removed[0]).toBe("manifest.json");
+  });
+
+  it("removes what never became an artifact", async () => {
+    await kind.put(other, `${kind.files}model.gguf`, "half");
+    for (const item of await kind.store.list()) await kind.store.remove(item);
+    expect(await kind.store.list()).toEqual([]);
+  });
+
+  it("knows what was never finished by the latest of its files", async () => {
+    const changed = async () => (await kind.store.list())[0]?.changed.getTime() ?? 0;
+    for (const name of ["a", "z"]) await kind.put(other, `${kind.files}deep/${name}`, "half");
+    const before = await changed();
+    await sleep(kind.tick);
+    await kind.put(other, `${kind.files}deep/m`, "half");
+    expect(await changed()).toBeGreaterThan(before);
+    expect((await kind.store.list()).map(({ bytes }) => bytes)).toEqual([12]);
+  });
+
   it("removes an artifact wholly and nothing else", async () => {
     await artifact(key);
     await artifact(other);
@@ -150,12 +201,14 @@ describe.each(Object.keys(kinds))("a store in a %s", (name) => {
 describe.skipIf(s3ServerMissing)("a store in a bucket, besides", () => {
   it("lists and removes an artifact whose manifest is damaged", async () => {
     const { store, put } = (kinds["bucket"] as () => Kind)();
-    await put(key, `${attempt}/model.gguf`, "weights");
-    await put(key, "manifest.json", "{");
-    const items = await store.list();
-    expect(items).toMatchObject([{ kind: "artifact", key, bytes: 8 }]);
-    for (const item of items) await store.remove(item);
-    expect(await store.list()).toEqual([]);
+    for (const damaged of ["{", "null"]) {
+      await put(key, `${attempt}/model.gguf`, "weights");
+      await put(key, "manifest.json", damaged);
+      const items = await store.list();
+      expect(items).toMatchObject([{ kind: "artifact", key, bytes: 7 + damaged.length }]);
+      for (const item of items) await store.remove(item);
+      expect(await store.list()).toEqual([]);
+    }
   });
 
   it("lists the files of an attempt that lost, and removes them without touching the artifact", async () => {
@@ -216,6 +269,94 @@ describe.skipIf(s3ServerMissing)("a store in a bucket, besides", () => {
   });
 });
 
+describe.skipIf(s3ServerMissing)("small documents in a bucket", () => {
+  it.each(["p/q", ""])(
+    "are written, read, copied, listed and dropped by their paths below the prefix %j",
+    async (prefix) => {
+      const store = new S3Store(running().url(prefix));
+      await store.put("queue/a b+c", Buffer.from("one"));
+      await store.copy("queue/a b+c", "queue/second");
+      await store.put("other", Buffer.from("two"));
+      expect((await store.paths("queue/")).sort()).toEqual(["queue/a b+c", "queue/second"]);
+      expect([await store.text("queue/second"), await store.text("queue/none")]).toEqual(["one", undefined]);
+      await store.drop("queue/a b+c");
+      expect(await store.paths("queue/")).toEqual(["queue/second"]);
+      for (const path of ["queue/second", "other"]) await store.drop(path);
+      expect(await store.text("other")).toBeUndefined();
+    },
+  );
+
+  it("are found where the URL names a server and no region", async () => {
+    vi.stubEnv("AWS_REGION", undefined);
+    const store = new S3Store(`s3://artifacts/r?endpoint=${running().endpoint}`);
+    await store.put("x", Buffer.from("one"));
+    expect(await store.text("x")).toBe("one");
+    expect(store.locate(key)).toBe(`s3://artifacts/r/artifacts/${key}`);
+  });
+
+  it("are asked for in the region that the URL names", async () => {
+    const regions: (string | undefined)[] = [];
+    const { endpoint, close } = await proxy(({ headers }) => {
+      regions.push(/Credential=[^/]+\/\d+\/([^/]+)/.exec(headers.authorization ?? "")?.[1]);
+      return false;
+    });
+    for (const region of ["", "&region=us-east-1", "&region=eu-central-1"])
+      await new S3Store(`s3://artifacts/r?endpoint=${endpoint}${region}`).text("none").catch(() => undefined);
+    expect([...new Set(regions)]).toEqual(["us-east-1", "eu-central-1"]);
+    close();
+  });
+
+  it("are refused by the action that may not be done, and the object", async () => {
+    for (const name of ["x", `artifacts/${key}/manifest.json`]) await running().put(`refused/${name}`, "{}");
+    for (const [name, value] of Object.entries(
+      await running().addUser("lister", "s3:GetObject", "s3:ListBucket"),
+    ))
+      vi.stubEnv(name, value);
+    const store = new S3Store(running().url("refused"));
+    const item: StoredItem = { kind: "artifact", key, bytes: 0, changed: new Date() };
+    const refusal = /the credentials may not do (\S+) on s3:\/\/artifacts\/refused\/(\S+)/;
+    const refused = (work: Promise<unknown>) =>
+      work.catch((error: unknown) => refusal.exec(String(error))?.slice(1, 3));
+    expect(await refused(store.put("y", Buffer.from("")))).toEqual(["s3:PutObject", "y"]);
+    expect(await refused(store.copy("x", "y"))).toEqual(["s3:PutObject", "y"]);
+    expect(await refused(store.drop("x"))).toEqual(["s3:DeleteObject", "x"]);
+    expect(await refused(store.remove(item))).toEqual(["s3:DeleteObject", `artifacts/${key}/manifest.json`]);
+    for (const [name, value] of Object.entries(rootCredentials)) vi.stubEnv(name, value);
+  });
+});
+
+describe.skipIf(s3ServerMissing)("a server that cannot do everything", () => {
+  /** A store behind a proxy that refuses some requests. */
+  async function refusing(status: number, which: (request: IncomingMessage) => boolean) {
+    const { endpoint, close } = await proxy((request) => which(request) && status);
+    return { store: new S3Store(`s3://artifacts/u?endpoint=${endpoint}&region=us-east-1`), close };
+  }
+  const uploads = ({ url = "" }: IncomingMessage) => url.includes("uploads");
+
+  it.each([400, 405, 501])(
+    "shows the rest where it does not list uploads (%i), and says so",
+    async (status) => {
+      await running().put(`u/artifacts/${key}/${attempt}/model.gguf`, "half");
+      const { store, close } = await refusing(status, uploads);
+      expect(await store.list()).toMatchObject([{ kind: "leftovers", key, folder: attempt, bytes: 4 }]);
+      expect(store.unseen).toMatch(/^uploads that were not completed: /);
+      close();
+    },
+  );
+
+  it("is not taken for one where something else is wrong", async () => {
+    const listing = await refusing(404, uploads);
+    await expect(listing.store.list()).rejects.toThrow(
+      /s3:ListBucketMultipartUploads on s3:\/\/artifacts\/u.* failed/,
+    );
+    const writing = await refusing(404, ({ headers }) => headers["if-none-match"] !== undefined);
+    await expect(writing.store.probe()).rejects.toThrow(
+      /s3:PutObject on s3:\/\/artifacts\/u\/probe\/\S+ failed/,
+    );
+    for (const { close } of [listing, writing]) close();
+  });
+});
+
 describe("a folder that jobs are at work in", () => {
   it("is listed while artifacts come and go", async () => {
     const root = mkdtempSync(join(tmpdir(), "pipress-store-"));
@@ -236,6 +377,42 @@ describe("a folder that jobs are at work in", () => {
       for (const item of await store.list()) expect(item.key).toBe(key);
     listing = false;
     await jobs;
+  });
+
+  it("has leftovers in the folder of each machine that is at work, whatever is in them", async () => {
+    const root = mkdtempSync(join(tmpdir(), "pipress-store-"));
+    const folder = join(root, "tmp", `${key}.here`);
+    await mkdir(join(folder, "deep"), { recursive: true });
+    await writeFile(join(folder, "manifest.json"), "{}");
+    await writeFile(join(folder, "deep", "model.gguf"), "half");
+    const store = new FileStore(pathToFileURL(root).href);
+    expect(await store.list()).toMatchObject([{ kind: "leftovers", key, folder, bytes: 6 }]);
+    expect(store.unseen).toBeUndefined();
+  });
+
+  it("is not taken for empty where it cannot be read", async () => {
+    const root = mkdtempSync(join(tmpdir(), "pipress-store-"));
+    const store = new FileStore(pathToFileURL(root).href);
+    await mkdir(join(root, "artifacts", key, "manifest.json"), { recursive: true });
+    await expect(store.manifest(key)).rejects.toThrow("EISDIR");
+    await writeFile(join(root, "tmp"), "");
+    await expect(store.list()).rejects.toThrow("ENOTDIR");
+  });
+
+  it("removes nothing without a folder, and accepts that a folder is gone already", async () => {
+    const root = mkdtempSync(join(tmpdir(), "pipress-store-"));
+    const store = new FileStore(pathToFileURL(root).href);
+    await store.remove({ kind: "leftovers", key, bytes: 0, changed: new Date() });
+    await store.remove({ kind: "artifact", key, folder: join(root, "gone"), bytes: 0, changed: new Date() });
+  });
+
+  it("is made where it is missing, however deep, and lacks nothing", async () => {
+    const folder = join(mkdtempSync(join(tmpdir(), "pipress-store-")), "deep", "store");
+    const store = new FileStore(pathToFileURL(folder).href);
+    expect(await store.probe()).toEqual([]);
+    expect(await store.probe()).toEqual([]);
+    expect(existsSync(folder)).toBe(true);
+    expect(store.localFolder(key)).toBe(join(folder, "artifacts", key));
   });
 
   it("is refused before anything runs when nothing can be written there", async () => {
@@ -283,29 +460,30 @@ describe.skipIf(s3ServerMissing !== undefined)("a server that is tried before ho
 });
 
 /** The server behind a proxy that refuses a header as a server does that does not know it. */
-async function serverWithout(header: string): Promise<{ endpoint: string; close: () => void }> {
-  const proxy = createServer((request, response) => {
-    if (Object.keys(request.headers).some((name) => name.startsWith(header))) {
-      response.writeHead(501, { "content-type": "application/xml" });
+function serverWithout(header: string): Promise<{ endpoint: string; close: () => void }> {
+  return proxy(({ headers }) => Object.keys(headers).some((name) => name.startsWith(header)) && 501);
+}
+
+/** The server behind a proxy. @param refuse the status with which a request is refused, or false */
+async function proxy(
+  refuse: (request: IncomingMessage) => number | false,
+): Promise<{ endpoint: string; close: () => void }> {
+  const server = createServer((request, response) => {
+    const status = refuse(request);
+    if (status !== false) {
+      response.writeHead(status, { "content-type": "application/xml" });
       response.end("<Error><Code>NotImplemented</Code><Message>made up by the test</Message></Error>");
       return;
     }
     const { hostname, port } = new URL(running().endpoint);
-    const onward = {
-      hostname,
-      port,
-      method: request.method,
-      path: request.url,
-      headers: request.headers,
-    };
-    request.pipe(
-      httpRequest(onward, (answer) => {
-        response.writeHead(answer.statusCode ?? 500, answer.headers);
-        answer.pipe(response);
-      }),
-    );
+    const { method, url: path, headers } = request;
+    const onward = httpRequest({ hostname, port, method, path, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(response);
+    });
+    request.pipe(onward);
   });
-  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
-  const { port } = proxy.address() as AddressInfo;
-  return { endpoint: `http://127.0.0.1:${String(port)}`, close: () => proxy.close() };
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  return { endpoint: `http://127.0.0.1:${String(port)}`, close: () => server.close() };
 }

@@ -285,8 +285,7 @@ describe("declareInstances", () => {
 
   it("names China's partition and domain where the region is one of it", async () => {
     const china = await declared(() => declareInstances(argsOf(["gpu"])), {
-      partition: "aws-cn",
-      dnsSuffix: "amazonaws.com.cn",
+      partition: { partition: "aws-cn", dnsSuffix: "amazonaws.com.cn" },
     });
     expect(only(china, "Role").inputs.assumeRolePolicy).toContain('"ec2.amazonaws.com.cn"');
     expect(String(only(china, "RolePolicy").inputs.policy)).not.toMatch(/arn:aws:/);

@@ -15,3 +15,8 @@ test("hosts of a wave begin with different peers", () => {
   expect([0, 1, 2, 3].map((index) => names(undefined, index)[0])).toEqual(["a", "b", "c", "d"]);
   expect(names("attic", 1)).toEqual(["b", "a", "d"]);
 });
+
+test("a host without a group has none in common with others that have none", () => {
+  expect(names(undefined, 0)).toEqual(["a", "b", "c"]);
+  expect(choosePeers({}, 2, served.slice(2)).map(({ name }) => name)).toEqual(["c", "d"]);
+});

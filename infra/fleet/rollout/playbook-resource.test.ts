@@ -139,20 +139,62 @@ describe("a removal", () => {
   );
 });
 
+test("drift that a refresh did not find is no difference", () => {
+  expect(diffPlaybook(inputs, { drift: [] }, inputs).changes).toEqual({});
+  expect(diffPlaybook(inputs, {}, inputs).changes).toEqual({});
+});
+
+test("what preview does not know yet is a difference as it is", () => {
+  expect(diffPlaybook(inputs, {}, { ...inputs, host: unknown }).changes).toEqual({
+    host: { kind: "update" },
+  });
+  expect(diffPlaybook(inputs, {}, { ...inputs, files: unknown }).changes).toEqual({
+    files: { kind: "update" },
+  });
+  const removed = diffPlaybook(inputs, {}, { ...inputs, files: [] }).changes;
+  expect(Object.keys(removed)).not.toEqual([]);
+});
+
+test("what may be left out is filled in", () => {
+  const { playbook, contentDigest } = inputs;
+  const given = { playbook, contentDigest, host: { ...inputs.host, hostKey } };
+  expect(playbookResource.check?.(given)).toEqual({
+    inputs: {
+      ...{ ...given, vars: {}, routeVars: {}, secretVars: {}, files: [] },
+      ...{ failures: "throw", unreachable: "fail", concurrency: 10 },
+    },
+  });
+  const chosen = {
+    ...{ removal: "ansible/remove.yml", leftBehind: "the model", contentDigest: "c0ffee" },
+    ...{ failures: "report", unreachable: "skip", concurrency: 1000, bytesPerSecond: 5e6 },
+  };
+  const { inputs: taken, failures } = playbookResource.check?.({ ...given, ...chosen }) ?? {};
+  expect([taken, failures]).toMatchObject([chosen, undefined]);
+});
+
 test("every illegal input is reported at once, by property path", async () => {
   const bad = {
     ...inputs,
     playbook: "no/such.yml",
     host: { ...inputs.host, port: 0, hostKey: "AAAA" },
     files: [{ sha256: "abc", bytes: -1, source: "elsewhere" }],
+    ...{ removal: "no/such.yml", contentDigest: "", concurrency: 0, bytesPerSecond: 0 },
+    ...{ failures: "ignore", unreachable: "wait", more: 1 },
   };
   const { failures } = playbookResource.check?.(bad) ?? {};
   expect(failures?.map(({ property }) => property).sort()).toEqual([
+    "bytesPerSecond",
+    "concurrency",
+    "contentDigest",
+    "failures",
     "files[0].bytes",
     "files[0].sha256",
     "files[0].source",
     "host.hostKey",
     "host.port",
+    "more",
     "playbook",
+    "removal",
+    "unreachable",
   ]);
 });

@@ -1,14 +1,24 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { UserError } from "../../../common/user-error.ts";
 import type { Call, Props } from "../../plugin/handler.ts";
+import { unknown } from "../../plugin/values.ts";
+import { hostKey } from "../../ssh/testing/host-key.ts";
 import { whoServesWhat, waveResource, type WaveInputs } from "./wave-resource.ts";
 
 // The probe of the hosts is a stand-in here; tests/fleet runs the real one.
-const probed = vi.hoisted(() => ({ hosts: [] as string[], failing: [] as string[] }));
+const probed = vi.hoisted(() => ({
+  hosts: [] as string[],
+  failing: [] as string[],
+  runs: [] as object[],
+  error: undefined as unknown,
+}));
 vi.mock("./playbook-resource.ts", async (original) => ({
   ...(await original<object>()),
-  runOnHost: ({ host }: { host: { name: string } }) => {
+  runOnHost: (run: { host: { name: string } }) => {
+    const { host } = run;
     probed.hosts.push(host.name);
+    probed.runs.push(run);
+    if (probed.error !== undefined) return Promise.reject(probed.error as Error);
     return probed.failing.includes(host.name)
       ? Promise.reject(new UserError({ where: host.name, what: "the service is failed" }))
       : Promise.resolve({});
@@ -52,6 +62,8 @@ afterEach(() => {
   messages.length = 0;
   probed.hosts.length = 0;
   probed.failing.length = 0;
+  probed.runs.length = 0;
+  probed.error = undefined;
 });
 
 describe("a wave", () => {
@@ -98,9 +110,10 @@ describe("a wave", () => {
 describe("a soak", () => {
   test("waits the rest of its time, then looks at each host that serves", async () => {
     const started = Date.now();
-    const members = [member("a", "done", now), member("b", "done", now - 60), member("c", "failed")];
-    await pass(wave(members, { soakSeconds: 1.5, maxFailures: 1, waiting: ["x"] }));
-    expect(Date.now() - started).toBeGreaterThan(300);
+    const at = started / 1000 - 2;
+    const members = [member("a", "done", at), member("b", "done", at - 60), member("c", "failed")];
+    await pass(wave(members, { soakSeconds: 2.3, maxFailures: 1, waiting: ["x"] }));
+    expect(Date.now() - started).toBeGreaterThanOrEqual(299);
     expect(messages.some((line) => line.startsWith("soaking, "))).toBe(true);
     expect(probed.hosts.sort()).toEqual(["a", "b"]);
   });
@@ -124,6 +137,44 @@ describe("a soak", () => {
     const inputs = wave([member("a", "done")], { soakSeconds: 1, maxFailures: 1, waiting: ["x"] });
     await expect(pass(inputs)).rejects.toThrow(/no host of this wave serves the release/);
   });
+
+  test("lasts as long from the last host that was switched, whichever that is", async () => {
+    const started = Date.now();
+    const members = [member("a", "done", now - 60), member("b", "done", started / 1000)];
+    await pass(wave(members, { soakSeconds: 0.3, waiting: ["x"] }));
+    expect(Date.now() - started).toBeGreaterThanOrEqual(299);
+  });
+
+  test("is not for a wave in which nobody serves", async () => {
+    const inputs = wave([member("a", "skipped", now)], { soakSeconds: 600 });
+    expect(await pass(inputs)).toEqual({ failed: [], skipped: ["a"] });
+  });
+
+  test("that is cancelled ends at once, and so does the look at the hosts after it", async () => {
+    const signal = AbortSignal.abort(new Error("cancelled"));
+    const cancelled = (inputs: WaveInputs) =>
+      waveResource.create(inputs as unknown as Props, { ...call, signal });
+    const soaking = wave([member("a", "done", now)], { soakSeconds: 600, waiting: ["x"] });
+    await expect(cancelled(soaking)).rejects.toThrow(/abort/i);
+    probed.failing.push("a");
+    const looking = wave([member("a", "done")], { soakSeconds: 1, maxFailures: 1 });
+    await expect(cancelled(looking)).rejects.toThrow("the service is failed");
+  });
+
+  test("looks at each host by its own variables and secrets, as many at a time as may be", async () => {
+    const secretVars = { ansible_become_password: "x" };
+    const a = { ...member("a", "done"), vars: { pipress_port: 1 }, secretVars };
+    await pass(wave([a], { soakSeconds: 1 }));
+    expect(probed.runs).toEqual([
+      { playbook: "ansible/probe.yml", host: a.host, vars: { pipress_port: 1 }, secretVars, concurrency: 2 },
+    ]);
+  });
+
+  test("in which this program has a bug is not taken for a host that fails", async () => {
+    probed.error = new TypeError("undefined is not a function");
+    const inputs = wave([member("a", "done"), member("b", "done")], { soakSeconds: 1, maxFailures: 1 });
+    await expect(pass(inputs)).rejects.toThrow(TypeError);
+  });
 });
 
 test("a wave is judged anew for another outcome, release or member, not for another threshold or way in", async () => {
@@ -138,11 +189,60 @@ test("a wave is judged anew for another outcome, release or member, not for anot
   expect(
     await changesTo({ ...inputs, members: [b, { ...a, host: { ...a.host, privateKeyFile: "/k" } }] }),
   ).toEqual([]);
+  const otherProbe = { ...a, vars: { pipress_port: 1 }, secretVars: { ansible_become_password: "x" } };
+  expect(await changesTo({ ...inputs, members: [otherProbe, b] })).toEqual([]);
   expect(await changesTo({ ...inputs, members: [member("a", "done", now), b] })).toEqual([
     "members.a.outcome.at",
   ]);
   expect(await changesTo({ ...inputs, members: [{ ...a, release: "0" }, b] })).toEqual(["members.a.release"]);
   expect(await changesTo({ ...inputs, members: [a] })).toEqual(["members.b"]);
+});
+
+test("a wave whose hosts are not known yet, or have no name at preview, compares them by their places", () => {
+  const changesTo = (before: object, after: object) =>
+    waveResource.diff?.({ id: "w", inputs: before as Props, state: {} }, after as Props);
+  const nameless = (release: string) => ({
+    members: [
+      { release, host: {} },
+      { release: "1", host: {} },
+    ],
+  });
+  expect(changesTo(nameless("0"), nameless("0"))).toEqual({ changes: {} });
+  expect(changesTo(nameless("0"), nameless("1"))).toMatchObject({ changes: { "members.0.release": {} } });
+  expect(changesTo(nameless("0"), { members: unknown })).toMatchObject({
+    changes: { members: { kind: "update" } },
+  });
+});
+
+test("a wave judges again what is played again, and says nothing of it at preview", async () => {
+  const inputs = wave([member("a", "done"), member("b", "skipped")]) as unknown as Props;
+  const existing = { id: "w", inputs, state: {} };
+  expect(await waveResource.update?.(existing, inputs, call)).toEqual({ failed: [], skipped: ["b"] });
+  expect((await waveResource.create(inputs, call)).id).toBe("wave-1");
+  expect(waveResource.previewCreate?.(inputs)).toEqual({});
+  expect(waveResource.previewUpdate?.(existing, inputs)).toEqual({});
+});
+
+test("what a wave is given is checked by path, with what may be left out filled in", () => {
+  const { host, release, outcome } = member("a", "done");
+  const bare = { release, outcome, host: { ...host, hostKey } };
+  const given = { members: [bare, bare] };
+  const thresholds = { maxFailures: 2, soakSeconds: 3600, probe: "ansible/probe.yml", concurrency: 50 };
+  expect(waveResource.check?.({ ...given, ...thresholds })).toEqual({
+    inputs: {
+      ...thresholds,
+      members: given.members.map((member) => ({ ...member, vars: {} })),
+      ...{ staging: false, served: [], waiting: [] },
+    },
+  });
+  const bad = { ...given, maxFailures: -1, soakSeconds: -1, probe: "ansible/nowhere.yml", concurrency: 0 };
+  const refused = (inputs: object) =>
+    waveResource.check?.(inputs as Props).failures?.map(({ property }) => property);
+  expect(refused(bad)?.sort()).toEqual(["concurrency", "maxFailures", "probe", "soakSeconds"]);
+  expect(refused({ ...thresholds, members: [] })).toEqual(["members"]);
+  expect(
+    refused({ ...given, ...thresholds, members: [{ ...given.members[0], release: "", outcome: {} }] }),
+  ).toEqual(["members[0].release", "members[0].outcome.status", "members[0].outcome.at"]);
 });
 
 test("hosts that cannot be staged stop the rollout before any service is touched", async () => {
@@ -154,4 +254,35 @@ test("hosts that cannot be staged stop the rollout before any service is touched
 
 test("where nothing has the release, that is messages", () => {
   expect(whoServesWhat(wave([member("a", "failed")]))).toBe("no host has the new release");
+});
+
+test("the sentence about the fleet names who has the release, who waits and who is down, as one or as several", () => {
+  const sentence = (...args: Parameters<typeof wave>) => whoServesWhat(wave(...args));
+  expect(sentence([member("a", "done")], { waiting: ["x"] })).toBe(
+    "a has the new release (ffffffffffff); x was not touched",
+  );
+  expect(sentence([member("a", "done"), member("b", "done")], { served: ["z"] })).toMatch(
+    /^z, a, b have the new release/,
+  );
+  expect(sentence([member("a", "skipped"), member("b", "skipped")])).toBe("a, b are down");
+  expect(sentence([member("a", "failed")], { staging: true })).toBe("no service was touched");
+  expect(sentence([member("a", "done")], { staging: true })).toBe("a fetched it, and no service was touched");
+});
+
+test("a fleet of hundreds is reported by its first twenty", () => {
+  const waiting = Array.from({ length: 23 }, (_, index) => `pi-${index}`);
+  const named = (waiting: string[]) => whoServesWhat(wave([member("a", "failed")], { waiting }));
+  expect(named(waiting)).toMatch(/^pi-0, .*, pi-19 and 3 more were not touched$/);
+  expect(named(waiting.slice(0, 20))).toMatch(/, pi-19 were not touched$/);
+});
+
+test("a wave of one host is reported as one", async () => {
+  await expect(pass(wave([member("a", "failed")]))).rejects.toThrow("1 of 1 host failed where 0 may");
+});
+
+test("what can be done about a wave that proves nothing depends on why", async () => {
+  const remedy = (status: "failed" | "skipped") =>
+    pass(wave([member("a", status)], { maxFailures: 1, waiting: ["x"] })).catch(String);
+  expect(await remedy("failed")).toMatch(/serves the release.*`pulumi up` again/s);
+  expect(await remedy("skipped")).toMatch(/answers.*rollout\.orderBy/s);
 });

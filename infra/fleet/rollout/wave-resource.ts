@@ -80,7 +80,7 @@ async function pass(inputs: WaveInputs, call: Call): Promise<Props> {
   const { soakSeconds } = inputs;
   const serving = inputs.members.filter(({ outcome }) => outcome.status === "done");
   let { members } = inputs;
-  if (soakSeconds > 0 && serving.length > 0) {
+  if (soakSeconds > 0) {
     await soak(serving, soakSeconds, call);
     members = await probe(inputs, call);
     judge({ ...inputs, members }, call.name);

@@ -62,7 +62,7 @@ describe("divideIntoWaves", () => {
 
 describe("orderHosts", () => {
   it("puts hosts without the label last and leaves equals as they were", () => {
-    const rings: (string | undefined)[] = ["b", undefined, "a", undefined, "a"];
+    const rings: (string | undefined)[] = ["z", undefined, "a", undefined, "a"];
     const labels = rings.map((ring): Record<string, string> => (ring === undefined ? {} : { ring }));
     const hosts = fleet(5, (index) => labels[index] ?? {});
     expect(orderHosts(hosts, "ring").map(({ name }) => name)).toEqual([

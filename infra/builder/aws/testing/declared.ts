@@ -14,6 +14,10 @@ export interface Declared {
   protect: boolean;
   retainOnDelete: boolean;
   ignoreChanges: string[];
+  /** Names that it may have in a stack's state. */
+  aliases: string[];
+  /** The resource whose end is its own, without a removal; empty where there is none. */
+  deletedWith: string;
 }
 
 /** The parts of a registration that mocks do not hand on. */
@@ -25,6 +29,8 @@ interface Registration {
   getProtect(): boolean;
   getRetainondelete(): boolean;
   getIgnorechangesList(): string[];
+  getAliasesList(): { getSpec(): { getName(): string } | undefined }[];
+  getDeletedwith(): string;
 }
 
 // The SDK has this function but not in its types.
@@ -35,8 +41,14 @@ const typeOf = (urn: string): string => urn.split("::").at(-2)?.split(":").at(-1
 
 const commercial = { partition: "aws", dnsSuffix: "amazonaws.com" };
 
-/** Runs a program with Pulumi's mocks and returns what it declares, in the order of declaration. */
-export async function declared(program: () => unknown, partition = commercial): Promise<Declared[]> {
+/**
+ * Runs a program with Pulumi's mocks and returns what it declares, in the order of declaration.
+ * @param outputs of resources by their type, besides their inputs
+ */
+export async function declared(
+  program: () => unknown,
+  { outputs = {}, partition = commercial }: { outputs?: Record<string, object>; partition?: object } = {},
+): Promise<Declared[]> {
   const resources: Declared[] = [];
   const inputs = new Map<string, Record<string, unknown>>();
   const registered: Registration[] = [];
@@ -53,7 +65,10 @@ export async function declared(program: () => unknown, partition = commercial): 
     {
       newResource: ({ type, name, inputs: given }) => {
         inputs.set(`${type} ${name}`, given as Record<string, unknown>);
-        return { id: `${name}-id`, state: { name, ...given, arn: `arn:${name}`, latestVersion: 1 } };
+        return {
+          id: `${name}-id`,
+          state: { name, ...given, arn: `arn:${name}`, latestVersion: 1, ...outputs[type] },
+        };
       },
       call: ({ token }) => {
         if (token === "aws:index/getPartition:getPartition") return partition;
@@ -81,6 +96,8 @@ export async function declared(program: () => unknown, partition = commercial): 
       protect: request.getProtect(),
       retainOnDelete: request.getRetainondelete(),
       ignoreChanges: request.getIgnorechangesList(),
+      aliases: request.getAliasesList().map((alias) => alias.getSpec()?.getName() ?? ""),
+      deletedWith: nameOf(request.getDeletedwith()),
     });
   }
   return resources;
