@@ -107,7 +107,7 @@ def test_an_error_names_the_shares_between_which_it_works(shape: Shape, budget: 
         (narrower, shape.smaller(ffn=shape.ffn - 32), shape.smaller(ffn=32), 1),
         (shallower, shape.smaller(layers=shape.layers - 1), shape.smaller(layers=2), 2),
     ):
-        with pytest.raises(StageError) as raised:
+        with pytest.raises(StageError, match=f"removing {budget:.0%} of the parameters") as raised:
             method(shape, budget * shape.parameters)
         shares = [1 - counted(smaller) / counted(shape) for smaller in (fewest, most)]
         named = list(map(float, re.findall(r"\d\.\d+", raised.value.remedy)))
@@ -116,7 +116,7 @@ def test_an_error_names_the_shares_between_which_it_works(shape: Shape, budget: 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_an_error_names_what_whole_groups_come_to_and_each_of_these_works(shape: Shape) -> None:
-    with pytest.raises(StageError) as raised:
+    with pytest.raises(StageError, match="removing 100% of the parameters") as raised:
         fewer_heads(shape, 0.999 * shape.parameters)
     shares = [float(share) for share in re.findall(r"0\.\d+", raised.value.remedy)]
     found = [fewer_heads(shape, share * shape.parameters) for share in shares]
