@@ -29,7 +29,10 @@ def test_sequences_are_computed_as_many_at_a_time_as_fit(
 ) -> None:
     monkeypatch.setattr(module, "BATCH_TOKENS", tokens)
     reported: list[float] = []
+    grads: list[bool] = []
+    teacher.model.register_forward_pre_hook(lambda *_: grads.append(torch.is_grad_enabled()))
     states = teacher_states(teacher, IDS, tmp_path, reported.append)
+    assert not any(grads), "nothing is kept for a backward pass"
     assert reported == pytest.approx(shares) and states.shape == (7, 8, 16)
     assert not states.requires_grad and (tmp_path / FILE).stat().st_size == 7 * ROW
     torch.testing.assert_close(states, teacher.model(IDS).last_hidden_state.detach())
