@@ -157,6 +157,7 @@ def test_choices_are_made_on_both_halves_of_the_text_that_the_cut_is_fitted_on(s
     model, seen = small(), []
 
     def choose(moments: Moments, part: torch.nn.Module, count: int) -> torch.Tensor:
+        assert not torch.is_grad_enabled(), "nothing is kept for a backward pass"
         seen.append((moments, count))
         return GROUPS if count == 2 else CHANNELS
 

@@ -67,6 +67,17 @@ def test_as_little_as_possible_is_left_out(last: int, tiny_model: Path, tmp_path
     assert documents_in(text.sequences[-1:], tiny_model) <= {"H0059", "I0060"}
 
 
+@pytest.mark.parametrize(("first", "left_out"), [(31, 0), (30, 1), (0, 1), (16, 1)])
+def test_a_sequence_is_left_out_for_a_single_token_of_a_document_that_is_held_back(
+    first: int, left_out: int, tiny_model: Path, tmp_path: Path
+) -> None:
+    """After the first document all others, of one sequence each, begin at the same place of a sequence."""
+    documents(tmp_path, [first] + [31] * 60)
+    text = read_training_text(tmp_path, tiny_model, params(tokens=10**6))
+    n_all = (first + 1 + 60 * 32) // LENGTH
+    assert text.n_training == n_all - 8 - left_out
+
+
 def test_a_text_that_is_one_document_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     documents(tmp_path, [100 * LENGTH])
     with pytest.raises(StageError, match=r"8 are held back, 92 left out .* needs 4 — .* an empty line parts documents"):
