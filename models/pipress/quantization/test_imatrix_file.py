@@ -27,5 +27,6 @@ def test_the_text_that_was_seen_is_no_longer_than_all_chunks_of_the_longest_toke
     assert text_bytes_seen(path, 12) == 7 * 128 * 12
 
 
-def test_a_matrix_that_does_not_say_has_seen_nothing(small_gguf: Callable[..., Path]) -> None:
-    assert text_bytes_seen(small_gguf(), 12) == 0
+@pytest.mark.parametrize("numbers", [{}, {"imatrix.chunk_size": 64}, {"imatrix.chunk_count": 7}])
+def test_a_matrix_that_does_not_say_has_seen_nothing(numbers: dict[str, int], small_gguf: Callable[..., Path]) -> None:
+    assert text_bytes_seen(small_gguf(numbers=numbers), 12) == 0

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -344,6 +344,27 @@ def test_the_file_for_a_limit_in_nats_is_nearly_the_smallest_of_all(
     check_result(result, search, known)
     smallest = min(size for size, mix in all_mixes(search, KINDS) if known.divergence(mix) <= limit)
     assert result.kld <= limit and search.source.file_bytes(result.mix) <= 1.06 * smallest
+
+
+def test_of_what_was_tried_the_smallest_within_the_limit_is_the_result(
+    begin: Callable[..., Search], known: Known
+) -> None:
+    """The model of costs is far off here: what it proposes next is larger, too coarse, smaller, larger again."""
+    search, goals = begin(), list[float]()
+    exact, middle, coarse = (dict.fromkeys(SHAPES, kind) for kind in ("Q8_0", "Q5_0", "Q4_0"))
+    small = {**coarse, "blk.0.ffn_down.weight": "Q5_0"}
+    known.exceptions = [(exact, 0.001), (middle, 0.004), (coarse, 0.1), (small, 0.005)]
+    proposed = iter([middle, exact, coarse, small, middle, small])
+    search._cheapest = lambda goal: goals.append(goal) or next(proposed)  # type: ignore[method-assign,func-returns-value]
+    assert search.under_kld(0.01).mix == small
+    # Each goal follows from the last measurement, by a factor of ten at most.
+    steps = [later / earlier for earlier, later in pairwise(goals)]
+    assert steps == pytest.approx([0.975 / 0.4, 9.75, 0.0975, 0.975 / 0.5], rel=1e-3) and goals[0] == 0.01
+    # A measurement close below the limit ends it.
+    known.exceptions = [(middle, 0.0096)]
+    search.measured.clear(), goals.clear()
+    proposed = iter([middle, exact])
+    assert search.under_kld(0.01).mix == middle and len(goals) == 1
 
 
 @pytest.mark.parametrize("factor", [0.2, 4.0])
