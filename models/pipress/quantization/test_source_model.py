@@ -31,11 +31,9 @@ WRITTEN_BEFORE = {"general.file_type": 1, "general.quantization_version": 2}
     "matrix",
     [None, {}, {"datasets": ["d" * 300 + ".txt"]}, {"datasets": ["ä" * 100], "chunks": 0}, {"datasets": [""]}],
 )
-@pytest.mark.parametrize("mix", [{}, {"blk.0.ffn_down.weight": "Q4_K", "token_embd.weight": "Q5_0"}])
 def test_the_size_of_a_file_is_known_to_the_byte(
     settings: dict[str, Any],
     matrix: dict[str, Any] | None,
-    mix: dict[str, str],
     small_gguf: Callable[..., Path],
     write_imatrix: Callable[..., Path],
     llama_cpp_bin: Path,
@@ -45,7 +43,7 @@ def test_the_size_of_a_file_is_known_to_the_byte(
     sums = {name: np.ones(shape[1]) for name, shape in SHAPES.items() if name.startswith("blk.")}
     imatrix = None if matrix is None else write_imatrix(sums, **matrix)
     source = SourceModel(path, imatrix)
-    everything = {**dict.fromkeys(SHAPES, "Q8_0"), **mix}
+    everything = {**dict.fromkeys(SHAPES, "Q8_0"), "blk.0.ffn_down.weight": "Q4_K", "token_embd.weight": "Q5_0"}
     quantize(llama_cpp_bin, path, out, "Q8_0", imatrix, everything)
     assert out.stat().st_size == source.file_bytes(everything)
     made = GgufFile(out)
@@ -54,6 +52,19 @@ def test_the_size_of_a_file_is_known_to_the_byte(
     assert source.fixed_bytes == first + 3 * 256, "three norms of 63 numbers, padded"
     left = {name: source.full_type for name in SHAPES}
     assert source.file_bytes({}) == source.file_bytes(left) > source.file_bytes(everything)
+
+
+def test_the_header_is_known_to_the_byte_wherever_its_padding_begins(
+    small_gguf: Callable[..., Path], matrix: Path, llama_cpp_bin: Path, tmp_path: Path
+) -> None:
+    out, sizes = tmp_path / "out.gguf", set()
+    for length in range(32):
+        path = small_gguf({"blk.0.attn_q.weight": (4, 64)}, texts={"general.name": "n" * length})
+        quantize(llama_cpp_bin, path, out, "Q8_0", matrix)
+        source = SourceModel(path, matrix)
+        assert source.header_bytes == min(tensor.offset for tensor in GgufFile(out).tensors.values())
+        sizes.add(source.header_bytes)
+    assert len(sizes) == 2
 
 
 def test_a_tensor_takes_whole_steps_of_the_alignment(small_gguf: Callable[..., Path]) -> None:
