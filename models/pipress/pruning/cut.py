@@ -130,12 +130,13 @@ def _halves(
 ) -> tuple[Moments, Moments]:
     """Moments of a linear layer on every other sequence, and on those between: both halves come from all of the text.
 
-    inputs: what goes into the layer where the residual stream is as given.
+    inputs: what goes into the layer where the residual stream is as given. Of one sequence the second half is empty.
     """
     halves = []
     for stream, target in zip((hidden[::2], hidden[1::2]), (wanted[::2], wanted[1::2]), strict=True):
         moments = Moments(linear.in_features, linear.out_features, hidden.device)
-        for part, to_be in zip(batches(stream), batches(target), strict=True):
+        parts = zip(batches(stream), batches(target), strict=True) if len(stream) else ()
+        for part, to_be in parts:
             moments.add(inputs(part), _without_bias(to_be - part, linear), part)
         halves.append(moments)
     return halves[0], halves[1]

@@ -71,7 +71,6 @@ def plan(model: StreamedLlama, sequences: torch.Tensor, targets: list[Shape], re
         hidden = cut(model, plan_for(shape), sample, True, lambda name, tensor: None, advance, n_fit)
         value = model.losses(hidden[n_fit:], sample[n_fit:]).mean().item()
         tried += 1
-        advance(0)
         sizes = f"{shape.layers} blocks, FFN {shape.ffn}, {shape.kv_heads} key-value heads"
         print(f"{sizes}: loss {value:.4f}, unpruned {base:.4f}", flush=True)
         return (value - base) / (model_shape.parameters - shape.parameters)

@@ -1,12 +1,14 @@
 """Which shapes load, and what a share of the parameters comes to: arithmetic, no weights."""
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pipress.errors import StageError
 from pipress.pruning.budget import fewer_heads, mixes, narrower, shallower
-from pipress.pruning.shape import check_shape, check_tensors, problems_of, shape_of
+from pipress.pruning.shape import Shape, check_shape, check_tensors, problems_of, shape_of
 
 SMOLLM2 = {
     "hidden_size": 576,
@@ -64,8 +66,6 @@ def test_a_shape_names_every_tensor_that_transformers_has(changes: dict[str, Any
     ],
 )
 def test_a_shape_that_would_not_load_says_which_size_and_why(sizes: dict[str, int], message: str) -> None:
-    from dataclasses import replace
-
     with pytest.raises(StageError, match=message):
         check_shape(replace(shape_of(SMOLLM2), **sizes))
 
@@ -124,3 +124,68 @@ def test_a_missing_tensor_and_one_of_another_size_are_named() -> None:
 def test_a_config_without_its_sizes_is_refused() -> None:
     with pytest.raises(StageError, match="says nothing of 'hidden_size'"):
         shape_of({**{k: v for k, v in SMOLLM2.items() if k != "hidden_size"}})
+
+
+@pytest.mark.parametrize("biases", [{}, {"attention_bias": True}, {"mlp_bias": True}])
+@pytest.mark.parametrize("tied", [False, True])
+def test_every_count_is_that_of_the_tensors(biases: dict[str, bool], tied: bool) -> None:
+    shape = shape_of({**SMOLLM2, "head_dim": 40, "tie_word_embeddings": tied, **biases})
+
+    def counted(of: Shape) -> int:
+        return sum(math.prod(size) for size in of.tensors().values())
+
+    assert (shape.group, shape.head_dim) == (3, 40)
+    assert shape.parameters == counted(shape)
+    assert shape.layer_parameters == counted(shape) - counted(shape.smaller(layers=29))
+    assert shape.channel_parameters * 30 == counted(shape) - counted(shape.smaller(ffn=1535))
+    assert shape.kv_group_parameters * 30 == counted(shape) - counted(shape.smaller(kv_heads=2))
+    names = {name.rsplit(".", 2)[1] for name in shape.tensors() if name.endswith(".bias")}
+    attention = {"q_proj", "k_proj", "v_proj", "o_proj"} if "attention_bias" in biases else set()
+    assert names == attention | ({"gate_proj", "up_proj", "down_proj"} if "mlp_bias" in biases else set())
+
+
+def test_what_a_config_leaves_out_is_what_transformers_takes_for_it() -> None:
+    shape = shape_of({**{k: v for k, v in LLAMA_8B.items() if k != "num_key_value_heads"}, "head_dim": None})
+    assert (shape.kv_heads, shape.group, shape.head_dim) == (32, 1, 128)
+    assert not (shape.tied or shape.attention_bias or shape.mlp_bias)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "loads"),
+    [
+        ({"ffn": 32}, True),
+        ({"ffn": 0}, False),
+        ({"ffn": -32}, False),
+        ({"ffn": 1568}, True),
+        ({"ffn": 1552}, False),
+        ({"layers": 2}, True),
+        ({"layers": 0}, False),
+        ({"heads": 1, "kv_heads": 1}, True),
+        ({"heads": 0, "kv_heads": 0}, False),
+        ({"heads": -3, "kv_heads": -1}, False),
+    ],
+)
+def test_what_loads_ends_at_one_block_of_width_two_layers_and_one_head(sizes: dict[str, int], loads: bool) -> None:
+    shape = replace(shape_of(SMOLLM2), **sizes)
+    assert (problems_of(shape) == []) is loads
+    if loads:
+        assert check_shape(shape) is shape
+
+
+def test_a_width_below_one_block_is_one_problem() -> None:
+    assert len(problems_of(replace(shape_of(SMOLLM2), ffn=16))) == 1
+
+
+@pytest.mark.parametrize(("missing", "more"), [(1, ""), (3, ""), (4, " and 1 more"), (9, " and 6 more")])
+def test_of_many_wrong_tensors_three_are_named_and_the_rest_counted(missing: int, more: str) -> None:
+    shape = shape_of(SMOLLM2)
+    names = list(shape.tensors())[:missing]
+    with pytest.raises(StageError) as raised:
+        check_tensors({name: size for name, size in shape.tensors().items() if name not in names}, shape)
+    assert str(raised.value).count("is missing") == min(3, missing)
+    assert f"is missing{more} — " in str(raised.value)
+
+
+def test_tensors_that_fit_are_taken_with_others_beside_them() -> None:
+    shape = shape_of(SMOLLM2)
+    check_tensors({**shape.tensors(), "model.layers.0.self_attn.rotary_emb.inv_freq": (32,)}, shape)

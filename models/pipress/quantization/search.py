@@ -36,7 +36,8 @@ TEXT_BYTES = (PROBE_CHUNKS + DECIDING_CHUNKS) * CONTEXT * BYTES_PER_TOKEN
 
 # Types looked at, in bits per weight over the objective's average: none beyond these was ever worth its bytes.
 WINDOW = (0.5, 2.2)
-# A group is probed with the smallest type of at least this share of the objective's bits: its cost is wanted there.
+# A group is probed with the smallest type of at least this share of the objective's bits, or the largest below: its
+# cost is wanted there.
 PROBE_BITS = 0.7
 # The average that an objective in nats is first looked for at.
 TYPICAL_BITS = 4.5
@@ -168,7 +169,10 @@ class Search:
             raised[group] = (kld - quiet, noise)
         # A group that seems to cost nothing was lost in the noise of the measurement: it costs a little.
         least = 0.05 * sum(max(cost, 0) for cost, _ in raised.values()) / len(raised)
-        self.costs = {group: max(cost, least) / noise if noise > 0 else 0.0 for group, (cost, noise) in raised.items()}
+        known = {group: max(cost, least) / noise for group, (cost, noise) in raised.items() if noise > 0}
+        # A group that has no coarser type costs what the others do.
+        usual = sum(known.values()) / len(known) if known else 1.0
+        self.costs = {group: known.get(group, usual) for group in raised}
 
     def _decide(self, mixes: list[Mix], standards: dict[str, Mix]) -> SearchResult:
         """Step 4: measures the contenders on the deciding text and takes the best."""
@@ -280,11 +284,14 @@ class Search:
         return "Q8_0" if name in self.candidates.losses["Q8_0"] else self.source.full_type
 
     def _probe_type(self, name: str, kinds: list[str], average: float) -> str:
-        possible = [kind for kind in self.candidates.kinds_for(name, kinds) if kind != self.source.full_type]
+        exact = self._most_exact_quantized(name)
+        possible = [
+            kind for kind in self.candidates.kinds_for(name, kinds) if kind not in (exact, self.source.full_type)
+        ]
         if not possible:
-            return self.source.full_type
-        coarse = [kind for kind in possible if bits_per_weight(kind) >= PROBE_BITS * average] or possible
-        return min(coarse, key=bits_per_weight)
+            return exact
+        coarse = [kind for kind in possible if bits_per_weight(kind) >= PROBE_BITS * average]
+        return min(coarse, key=bits_per_weight) if coarse else max(possible, key=bits_per_weight)
 
     def _group(self, name: str) -> str:
         """Kind of tensor and third of the depth: `ffn_down 2/3`. What is in no block stands alone."""

@@ -40,18 +40,35 @@ class TrainingText:
 
 
 def read_training_text(texts: Path, model: Path, p: dict[str, Any]) -> TrainingText:
-    """Packs the calibration text. Raises StageError where it is too little for the parameters of the recipe."""
+    """Packs the calibration text; no document is both trained on and held back.
+
+    Raises StageError where it is too little for the parameters of the recipe.
+    """
     length = p["sequenceLength"]
     text = (texts / "calibration.txt").read_text(encoding="utf-8")
-    packed = pack(text, load_tokenizer(model), length)
+    tokenizer = load_tokenizer(model)
+    packed = pack(text, tokenizer, length)
     held_back = max(1, p["validationTokens"] // length)
     needed = max(p["batchSize"], p["tokens"] // p["epochs"] // length)
-    # One sequence more than is held back, and left out: no document is on both sides.
-    if len(packed) < held_back + 1 + p["batchSize"]:
+    before = max(0, len(packed) - held_back)
+    apart = _sequences_apart(packed[:before], tokenizer.eos_token_id)
+    if apart < p["batchSize"]:
         raise StageError(
-            f"the calibration text gives {len(packed)} sequences of {length} tokens; {held_back} are held back, one is "
-            f"left out, and one step needs {p['batchSize']}",
-            "take more text for datasets.calibration, or shorter sequences",
+            f"the calibration text gives {len(packed)} sequences of {length} tokens; {held_back} are held back, "
+            f"{before - apart} left out because they hold a document that is held back in part, and one step needs "
+            f"{p['batchSize']}",
+            "take more text for datasets.calibration, or shorter sequences; an empty line parts documents",
         )
-    training = spread(packed[: -held_back - 1], needed)
-    return TrainingText(torch.cat([training, packed[-held_back:]]), len(training), p["batchSize"], p["seed"])
+    training = spread(packed[:apart], needed)
+    return TrainingText(torch.cat([training, packed[before:]]), len(training), p["batchSize"], p["seed"])
+
+
+def _sequences_apart(sequences: torch.Tensor, end: int | None) -> int:
+    """How many of the sequences hold nothing of the document that goes on after them.
+
+    end: the token that ends a document; without one, documents are taken to be no longer than a sequence.
+    """
+    if end is None:
+        return max(0, len(sequences) - 1)
+    ends = (sequences.flatten() == end).nonzero()
+    return (int(ends[-1]) + 1) // sequences.shape[1] if len(ends) else 0
