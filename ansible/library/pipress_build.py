@@ -31,7 +31,7 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.pipress_host.files import read_json, write_atomically, write_json
+from ansible.module_utils.pipress_host.files import make_folder, read_json, write_atomically, write_json
 from ansible.module_utils.pipress_host.service import SystemdService
 from ansible.module_utils.pipress_host.store import Wanted, state_of, take_program
 
@@ -148,8 +148,8 @@ def main() -> None:
             "or set `build: prebuilt` for the host",
         )
     (folder / f"{key}.told").unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    (root / "store").mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    make_folder(root / "store")
     start(module, unit, log, key)
     module.exit_json(changed=True, state="building", msg="configuring")
 
