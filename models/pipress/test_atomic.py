@@ -107,6 +107,17 @@ def test_every_folder_that_is_made_is_flushed_into_the_one_above(tmp_path: Path,
     assert flushed == [tmp_path, tmp_path / "a"] and (tmp_path / "a" / "b").is_dir()
 
 
+def test_a_folder_that_somebody_else_makes_meanwhile_is_as_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not there when it was looked for."""
+    (tmp_path / "a").mkdir()
+    is_dir = Path.is_dir
+    answers = [False]
+    monkeypatch.setattr(Path, "is_dir", lambda path: answers.pop() if answers else is_dir(path))
+    make_folder_synced(tmp_path / "a")
+
+
 def test_nothing_stays_open(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,15 @@ def test_a_folder_that_is_there_costs_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "sync_folder", synced.append)
     make_folder(tmp_path)
     assert synced == []
+
+
+def test_a_folder_that_somebody_else_makes_meanwhile_is_as_good(tmp_path, monkeypatch):
+    """It was not there when it was looked for."""
+    (tmp_path / "a").mkdir()
+    is_dir = Path.is_dir
+    answers = [False]
+    monkeypatch.setattr(Path, "is_dir", lambda path: answers.pop() if answers else is_dir(path))
+    make_folder(tmp_path / "a")
 
 
 @pytest.mark.parametrize("mode", [None, 0o600, 0o755])

@@ -3,6 +3,7 @@
 import itertools
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from pipress.cloud.services import Services
 from pipress.cloud.settings import Limits, Settings
 from pipress.cloud.testing.aws import AwsDouble
 from pipress.cloud.worker import Worker
-from pipress.conftest import KEY
+from pipress.conftest import KEY, PACKAGE_ROOT
 
 BEGAN = 1_000_000.0
 LIMITS = Limits(
@@ -201,27 +202,34 @@ def test_a_gpu_without_its_program_is_not_idle(gpu_box: Box, monkeypatch: pytest
     assert gpu_box.look_after(20).gpu_busy == gpu_box.now
 
 
-def test_a_driver_that_hangs_is_not_waited_for(gpu_box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_that_hangs_is_not_waited_for(
+    gpu_box: Box, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def hang(command: list[str], **options: Any) -> None:
-        assert options["timeout"] <= 60
+        assert options["timeout"] == 30
         raise subprocess.TimeoutExpired(command, options["timeout"])
 
     gpu_box.work()
     monkeypatch.setattr(watch.subprocess, "run", hang)
     assert gpu_box.look_after(20).gpu_busy == gpu_box.now
+    assert "cannot ask the GPU" in capsys.readouterr().out
 
 
 def test_the_gpu_is_asked_every_15_seconds_while_a_job_is_at_work(gpu_box: Box) -> None:
     gpu_box.look_after(20)
     assert gpu_box.calls("nvidia-smi") == 0
     gpu_box.work()
-    for _ in range(7):
-        gpu_box.look_after(5)
-    assert gpu_box.calls("nvidia-smi") == 3
+    looks = []
+    for _ in range(32):
+        before = gpu_box.calls("nvidia-smi")
+        gpu_box.look_after(1)
+        looks.append(gpu_box.calls("nvidia-smi") - before)
+    assert [second for second, asked in enumerate(looks) if asked] == [0, 15, 30]
     gpu_box.watch.gpu_idle_timeout_seconds = 8
-    for _ in range(4):
-        gpu_box.look_after(2)
-    assert gpu_box.calls("nvidia-smi") == 7, "four times in its limit"
+    before = gpu_box.calls("nvidia-smi")
+    for _ in range(8):
+        gpu_box.look_after(1)
+    assert gpu_box.calls("nvidia-smi") - before == 4, "four times in its limit"
 
 
 def test_while_there_is_no_job_a_gpu_need_not_be_busy(gpu_box: Box) -> None:
@@ -251,9 +259,12 @@ def test_an_on_demand_instance_does_not_ask(tmp_path: Path, monkeypatch: pytest.
     assert box.watch.price == 3.0
 
 
-def test_a_metadata_service_that_does_not_answer_is_no_notice(box: Box, aws: AwsDouble) -> None:
+def test_a_metadata_service_that_does_not_answer_is_no_notice(
+    box: Box, aws: AwsDouble, capsys: pytest.CaptureFixture[str]
+) -> None:
     aws.stop()
     assert box.look_after(5).interrupted is False
+    assert "the metadata service does not answer" in capsys.readouterr().out
 
 
 def ran(instance: str, began: float, hours: float, usd_per_hour: float) -> dict[str, Any]:
@@ -282,14 +293,17 @@ def test_without_a_job_only_instances_since_its_boot_count(box: Box) -> None:
     assert box.look_after(3590).cost_usd == pytest.approx(1.5)
 
 
-def test_what_cannot_be_read_yet_is_read_later(box: Box) -> None:
+def test_what_cannot_be_read_yet_is_read_later(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
     box.queue.submit(KEY, {**JOB, "submittedAt": BEGAN - 3 * 3600})
     box.queue.note_instance(ran("i-before", BEGAN - 7200, 1.0, 2.0))
     box.bucket.broken = True
     seen = box.look_after(3590)
     assert (seen.hours, seen.cost_usd) == (pytest.approx(1.0), pytest.approx(1.5))
+    said = capsys.readouterr().out
+    assert "cannot read what earlier instances have cost" in said and "cannot note this instance" in said
     box.bucket.broken = False
     assert box.look_after(3600).hours == pytest.approx(3.0)
+    assert box.queue.instances()[-1]["costUsd"] == 3.0
 
 
 def test_it_is_written_down_every_minute_what_an_instance_has_cost(box: Box, aws: AwsDouble) -> None:
@@ -392,7 +406,7 @@ def test_without_a_job_there_is_nothing_to_save_but_the_logs(box: Box, aws: AwsD
 
 
 def test_whatever_fails_the_instance_ends(
-    box: Box, aws: AwsDouble, steps: list[str], monkeypatch: pytest.MonkeyPatch
+    box: Box, steps: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     begin_work(box)
     seen = box.look_after(20)
@@ -403,6 +417,16 @@ def test_whatever_fails_the_instance_ends(
     box.watch.end(End("it has cost $20.00", blame="raise it"), seen)
     assert "leave the group, relaunch False" in steps and steps[-1] == "poweroff"
     assert box.calls("poweroff") == 1
+    said = capsys.readouterr().out
+    assert "ending this instance: it has cost $20.00" in said
+    assert "while ending: ZeroDivisionError" in said and "while ending: OSError: the bucket" in said
+
+
+def test_what_it_says_is_in_its_log_at_once() -> None:
+    """The log goes to the bucket while the process still runs."""
+    code = "import os; from pipress.cloud.watch import say; say('ending'); os._exit(0)"
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE_ROOT)}
+    assert subprocess.check_output([sys.executable, "-c", code], env=environment) == b"ending\n"
 
 
 def test_a_poweroff_that_is_refused_is_no_crash(box: Box) -> None:

@@ -97,6 +97,14 @@ def test_what_was_made_here_counts_too(cache: Cache, tmp_path: Path) -> None:
     cache.provide(KEYS[1], files_of("b" * 10), lambda path, target: pytest.fail("it is here"))
 
 
+def test_what_was_made_here_may_fill_the_cache_to_its_limit(cache: Cache, tmp_path: Path) -> None:
+    old = provide(cache, KEYS[0], "a" * 15, age=10)
+    leave(cache)
+    (tmp_path / "made").write_text("b" * 10)
+    cache.adopt(tmp_path / "made", hashlib.sha256(b"b" * 10).hexdigest())
+    assert old.exists()
+
+
 def test_more_than_the_limit_is_fetched_all_the_same(cache: Cache) -> None:
     assert (provide(cache, KEYS[0], "a" * 99) / "model.gguf").stat().st_size == 99
 
