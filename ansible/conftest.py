@@ -60,6 +60,8 @@ class Module:
         self.code: ModuleType = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self.code)
         self._capsys = capsys
+        #: All that it last said, with what it was given.
+        self.said = ""
 
     def __call__(self, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
         """What it answers; without `changed` where it failed."""
@@ -67,7 +69,8 @@ class Module:
         given = {name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()}
         with patch_module_args({**given, "_ansible_check_mode": check}), pytest.raises(SystemExit) as ended:
             self.code.main()
-        answer = json.loads(self._capsys.readouterr().out)
+        self.said = self._capsys.readouterr().out
+        answer = json.loads(self.said)
         assert bool(answer.get("failed")) is (ended.value.code != 0)
         del answer["invocation"]
         return answer

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -138,3 +140,13 @@ def test_what_tasks_reported_for_all_is_told_from_what_they_reported_by_host(tol
             "customByHost": {"pi-0": {"speed": 2}},
         }
     ]
+
+
+def test_an_event_is_told_as_it_happens(told, monkeypatch):
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with os.fdopen(writing, "w") as stream, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", stream)
+        told("playbook_on_no_hosts_matched")
+        assert os.read(reading, 1000).startswith(b'{"event": "failed"')
+    os.close(reading)

@@ -17,7 +17,7 @@ options:
     description: Folder of the user that compiles; nothing else is written by it.
   source_sha256: {type: str, required: true, description: Source archive in the store.}
   version: {type: str, required: true, description: "Build of that source, e.g. C(b11434)."}
-  cpu: {type: str, required: true, description: "C(cortex-a72) or C(cortex-a76): what it is compiled for."}
+  cpu: {type: str, required: true, choices: [cortex-a72, cortex-a76], description: What it is compiled for.}
   files: {type: dict, required: true, description: "Texts by name: C(build-llama-server.sh) and what it reads."}
   start: {type: bool, required: true, description: Whether to start a build that is missing.}
 author: [pipress]

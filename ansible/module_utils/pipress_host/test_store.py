@@ -101,7 +101,8 @@ def test_a_missing_file_is_fetched_verified_and_read_only(store, source):
 def test_a_file_that_is_there_is_neither_fetched_nor_hashed_again(store, source, monkeypatch):
     fetch(store, WANTED, source.address)
     monkeypatch.setattr(store_module, "sha256_of", lambda path: pytest.fail("hashed"))
-    assert fetch(store, WANTED, source.address)["changed"] is False
+    nothing = {"changed": False, "state": "present", "transferred": 0, "resumedAt": 0, "fromPeers": 0}
+    assert fetch(store, WANTED, source.address) == nothing
     assert source.requests == 1
 
 
