@@ -62,3 +62,5 @@ def test_a_module_takes_what_its_manual_says_and_can_tell_what_it_would_do(modul
 
     assert shape(given["argument_spec"]) == shape(manual_of(module)["options"])
     assert given["supports_check_mode"] is True
+    hidden = [name for name, option in given["argument_spec"].items() if option.get("no_log")]
+    assert hidden == (["secrets"] if module.stem == "pipress_files" else [])

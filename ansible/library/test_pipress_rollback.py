@@ -37,11 +37,6 @@ def test_a_host_goes_back_to_the_release_before(go_back, programs):
     assert "activate --back --id back-" in programs.told[0]
 
 
-def test_the_path_of_the_keys_is_no_secret(go_back, module, tmp_path):
-    go_back(GOOD, check=True)
-    assert json.loads(module.said)["invocation"]["module_args"]["keys"] == str(tmp_path / "keys")
-
-
 def test_check_tells_where_to_and_starts_nothing(go_back, programs):
     assert go_back(GOOD, check=True) == {"changed": True, "left": TWO, "release": ONE}
     assert programs.told == []
