@@ -29,6 +29,11 @@ def test_what_is_discarded_leaves_nothing(store: Store) -> None:
     assert not folder.exists() and store.manifest(KEY) is None
 
 
+def test_there_may_be_nothing_to_discard(store: Store) -> None:
+    store.discard(KEY)
+    assert store.manifest(KEY) is None
+
+
 def test_an_artifact_comes_back_as_it_went_in(store: Store) -> None:
     make(store)
     folder = store.open(KEY)
