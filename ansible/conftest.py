@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import ansible.module_utils
 import pytest
+from ansible.module_utils.testing import patch_module_args
 
 ANSIBLE = Path(__file__).resolve().parent
+# Ansible itself sends a module's imports to the host beside the module.
+ansible.module_utils.__path__.append(str(ANSIBLE / "module_utils"))
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +48,67 @@ def play(tmp_path_factory):
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
     return run
+
+
+class Module:
+    """A module of `library/` that is run in this process, as Ansible runs it on a host."""
+
+    def __init__(self, name: str, capsys: pytest.CaptureFixture[str]):
+        spec = importlib.util.spec_from_file_location(name, ANSIBLE / "library" / f"{name}.py")
+        assert spec and spec.loader
+        #: Its code, for what a test has to replace there.
+        self.code: ModuleType = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.code)
+        self._capsys = capsys
+        #: All that it last said, with what it was given.
+        self.said = ""
+
+    def __call__(self, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
+        """What it answers; without `changed` where it failed."""
+        self._capsys.readouterr()
+        given = {name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()}
+        with patch_module_args({**given, "_ansible_check_mode": check}), pytest.raises(SystemExit) as ended:
+            self.code.main()
+        self.said = self._capsys.readouterr().out
+        answer = json.loads(self.said)
+        assert bool(answer.get("failed")) is (ended.value.code != 0)
+        del answer["invocation"]
+        return answer
+
+
+@pytest.fixture
+def module(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Module:
+    """The module that a file of tests is called after."""
+    return Module(Path(request.path).stem.removeprefix("test_"), capsys)
+
+
+class Programs:
+    """Stand-ins for programs of a host, first on PATH: each writes down what it was told, and does what its script says."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._told = folder / "told"
+
+    def add(self, name: str, script: str = "") -> None:
+        path = self.folder / name
+        path.write_text(f'#!/bin/sh\necho "{name} $*" >> {self._told}\n{script}\n')
+        path.chmod(0o755)
+
+    @property
+    def told(self) -> list[str]:
+        """Command lines, without folders, in their order."""
+        return self._told.read_text().splitlines() if self._told.exists() else []
+
+
+@pytest.fixture
+def programs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    """No stand-in yet, and nothing else of this machine's systemd."""
+    folder = tmp_path_factory.mktemp("programs")
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    made = Programs(folder)
+    for name in ("systemctl", "systemd-run", "journalctl"):
+        made.add(name, "exit 1")
+    return made
 
 
 class Killed(BaseException):

@@ -17,7 +17,7 @@ options:
     description: Folder of the user that compiles; nothing else is written by it.
   source_sha256: {type: str, required: true, description: Source archive in the store.}
   version: {type: str, required: true, description: "Build of that source, e.g. C(b11434)."}
-  cpu: {type: str, required: true, description: "C(cortex-a72) or C(cortex-a76): what it is compiled for."}
+  cpu: {type: str, required: true, choices: [cortex-a72, cortex-a76], description: What it is compiled for.}
   files: {type: dict, required: true, description: "Texts by name: C(build-llama-server.sh) and what it reads."}
   start: {type: bool, required: true, description: Whether to start a build that is missing.}
 author: [pipress]
@@ -31,7 +31,7 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.pipress_host.files import read_json, write_atomically, write_json
+from ansible.module_utils.pipress_host.files import make_folder, read_json, write_atomically, write_json
 from ansible.module_utils.pipress_host.service import SystemdService
 from ansible.module_utils.pipress_host.store import Wanted, state_of, take_program
 
@@ -148,8 +148,8 @@ def main() -> None:
             "or set `build: prebuilt` for the host",
         )
     (folder / f"{key}.told").unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    (root / "store").mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    make_folder(root / "store")
     start(module, unit, log, key)
     module.exit_json(changed=True, state="building", msg="configuring")
 

@@ -54,6 +54,15 @@ def rename_synced(source: Path, target: Path) -> None:
     _sync(target.parent)
 
 
+def make_folder_synced(folder: Path) -> None:
+    """Makes a folder and what is missing above it, durably: a synced file in a folder that is lost is lost too."""
+    if folder.is_dir():
+        return
+    make_folder_synced(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync(folder.parent)
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 import parso
 from cosmic_ray.ast import ast_nodes, get_ast_from_path
 from cosmic_ray.mutating import mutate_code
+from cosmic_ray.operators.exception_replacer import ExceptionReplacer
 from cosmic_ray.operators.operator import Operator
 from cosmic_ray.plugins import get_operator, operator_names
 
@@ -64,13 +65,18 @@ def is_annotation(node) -> bool:
     return False
 
 
+def is_beyond(operator, node) -> bool:
+    """Whether it is an `except` of an exception with its module before it, over which Cosmic Ray stumbles."""
+    return isinstance(operator, ExceptionReplacer) and any(name.type != "name" for name in operator._name_nodes(node))
+
+
 def list_mutants(path: str):
     """The mutants of a file: where each is, and by which operator. Places are lines from 1 and columns from 0."""
     tree = get_ast_from_path(Path(path))
     for name, operator in operators():
         places = ((node, place) for node in ast_nodes(tree) for place in operator.mutation_positions(node))
         for occurrence, (node, (start, _)) in enumerate(places):
-            if not is_annotation(node):
+            if not is_annotation(node) and not is_beyond(operator, node):
                 yield {"file": path, "line": start[0], "column": start[1], "operator": name, "occurrence": occurrence}
 
 

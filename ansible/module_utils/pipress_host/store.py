@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .errors import HostError
-from .files import CHUNK, make_folder, read_json, sha256_of, sync_folder, write_json
+from .files import CHUNK, make_folder, read_json, sha256_of, write_json
 from .sizes import size_text
 
 #: Bytes that a transfer leaves free on the disk, so that the host stays usable.
@@ -70,7 +70,7 @@ def stamp_path(path: Path) -> Path:
 
 
 def stamp(path: Path) -> None:
-    """Records that the file at `path` was verified as it lies there now."""
+    """Records that the file at `path` was verified as it lies there now, and makes its name in the folder durable."""
     write_json(stamp_path(path), stamp_of(path))
 
 
@@ -128,7 +128,6 @@ def take_program(work: Path, store: Path) -> dict[str, Any] | None:
         os.close(folder)
     path = store / digest.hexdigest()
     os.replace(copy, path)
-    sync_folder(store)
     stamp(path)
     return {"sha256": path.name, "bytes": path.stat().st_size}
 
@@ -191,7 +190,6 @@ def fetch(store: Path, wanted: Wanted, socket_path: str, peers: Sequence[str] = 
             os.fchmod(out.fileno(), wanted.mode)
             os.fsync(out.fileno())
         os.replace(part, path)
-        sync_folder(store)
         stamp(path)
     return {
         "changed": True,

@@ -52,3 +52,39 @@ def test_a_changed_mode_is_put_right(tmp_path):
     (tmp_path / "activate").chmod(0o644)
     assert write_file_set(files, [], {}, check=False)["diff"][0]["before"] == "mode 0644\n"
     assert (tmp_path / "activate").stat().st_mode & 0o777 == 0o755
+
+
+def test_every_file_and_link_is_told_with_what_was_there(tmp_path):
+    (tmp_path / "link").symlink_to("old")
+    (tmp_path / "plain").write_text("mine\n")
+    (tmp_path / "same").write_text("as it was\n")
+    (tmp_path / "same").chmod(0o600)
+    files = [{"path": str(tmp_path / "new"), "content": "new\n"}]
+    files += [{"path": str(tmp_path / "same"), "content": "as it was\n", "mode": None}]
+    links = [{"path": str(tmp_path / name), "target": "to"} for name in ("link", "plain", "absent")]
+    diff = write_file_set(files, links, {}, check=False)["diff"]
+    assert [(change["before"], change["after"]) for change in diff] == [
+        ("", "new\n"),
+        ("mode 0600\n", "mode 0644\n"),
+        ("-> old\n", "-> to\n"),
+        ("a file of its own\n", "-> to\n"),
+        ("", "-> to\n"),
+    ]
+    assert all(change["before_header"] == change["after_header"] for change in diff)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o644
+
+
+def test_check_neither_points_links_nor_writes_secrets(tmp_path):
+    links = [{"path": str(tmp_path / "link"), "target": "to"}]
+    outcome = write_file_set([], links, {str(tmp_path / "keys"): "s3cret"}, check=True)
+    assert outcome["changed"] and list(tmp_path.iterdir()) == []
+
+
+def test_of_a_secret_it_is_only_told_whether_there_was_one(tmp_path):
+    keys = tmp_path / "keys"
+    first = write_file_set([], [], {str(keys): "s3cret"}, check=False)["diff"]
+    assert (first[0]["before"], first[0]["after"]) == ("", "(another secret)\n")
+    assert write_file_set([], [], {str(keys): "s3cret"}, check=False)["changed"] is False
+    keys.chmod(0o644)
+    again = write_file_set([], [], {str(keys): "s3cret"}, check=False)["diff"]
+    assert again[0]["before"] == "(secret)\n" and keys.stat().st_mode & 0o777 == 0o600

@@ -3,6 +3,7 @@ another boot's identifier."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -125,3 +126,31 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path, file, monkeypatch):
     monkeypatch.setattr(memory_cgroup, "write_atomically", read_only)
     with pytest.raises(HostError, match=r"cmdline.txt cannot be written \(Read-only file system\) — look at"):
         write(tmp_path / "root", file, "first")
+
+
+def test_the_word_of_a_kernel_that_did_not_take_it_is_not_looked_for_beyond_the_one_line(tmp_path, file):
+    file.write_text(f"{SHIPPED}# cgroup_enable=memory\n")
+    assert step(tmp_path, file).do == "write"
+
+
+def test_the_record_says_which_boot_and_file(tmp_path, file):
+    write(tmp_path / "root", file, "first")
+    record = json.loads((tmp_path / "root/memory-cgroup.json").read_text())
+    assert record == {"boot": "first", "file": str(file)}
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o755])
+def test_the_copy_has_the_mode_of_the_file(tmp_path, file, mode):
+    file.chmod(mode)
+    write(tmp_path / "root", file, "first")
+    put_back(file)
+    assert {path.stat().st_mode & 0o777 for path in (file, copy_of(file))} == {mode}
+
+
+def test_what_was_tried_is_noted_before_the_file_is_touched(tmp_path, file, monkeypatch):
+    """Killed in between, a host must not be started anew for it for ever."""
+    order = []
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda old, new: order.append(Path(new).name) or replace(old, new))
+    write(tmp_path / "root", file, "first")
+    assert order == ["cmdline.txt.before-pipress", "memory-cgroup.json", "cmdline.txt"]

@@ -8,13 +8,15 @@ import http.server
 import os
 import socketserver
 import threading
+import time
 
 import pytest
 
 from pipress_host import peers
+from pipress_host import store as store_module
 from pipress_host.errors import HostError
 from pipress_host.peers import make_server
-from pipress_host.store import Wanted, fetch, stamp
+from pipress_host.store import Source, Wanted, fetch, stamp
 
 CONTENT = os.urandom(3_000_000)
 WANTED = Wanted(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "model")
@@ -134,6 +136,65 @@ def test_a_peer_whose_file_is_not_what_it_says_is_not_believed(tmp_path, control
     assert (outcome["fromPeers"], controller.sent) == (3_000_000, 3_000_000)
 
 
+class LyingAnswer(BreakingAnswer):
+    """A peer that gives bytes of its own, in a size that is right, and counts how often it is asked."""
+
+    asked = 0
+
+    def do_GET(self):
+        type(self).asked += 1
+        start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
+        self.end_headers()
+        self.wfile.write(b"x" * (len(CONTENT) - start))
+
+
+class DroppingAnswer(LyingAnswer):
+    """A peer that closes every connection after a byte."""
+
+    def do_GET(self):
+        type(self).asked += 1
+        start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
+        self.end_headers()
+        self.wfile.write(CONTENT[start : start + 1])
+
+
+@pytest.mark.parametrize("kind", [LyingAnswer, DroppingAnswer])
+@pytest.mark.parametrize("resumed", [0, 1_000_000])
+def test_a_peer_that_gives_what_is_of_no_use_is_asked_once_and_never_again(
+    tmp_path, controller, kind, resumed
+):
+    if resumed:
+        (tmp_path / "store").mkdir()
+        (tmp_path / "store" / f"{WANTED.sha256}.part").write_bytes(CONTENT[:resumed])
+    kind.asked = 0
+    peer = serve(http.server.HTTPServer(("127.0.0.1", 0), kind))
+    try:
+        outcome = got(tmp_path, controller, [f"127.0.0.1:{peer.server_address[1]}"])
+    finally:
+        peer.shutdown()
+        peer.server_close()
+    lies = kind is LyingAnswer
+    assert kind.asked == 1
+    assert outcome["fromPeers"] == (len(CONTENT) - resumed if lies else 1)
+    # All of it from the controller, once, where something that came is not to be trusted; else what was left.
+    assert controller.sent == (len(CONTENT) if lies else len(CONTENT) - resumed - 1)
+    assert outcome["transferred"] == outcome["fromPeers"] + controller.sent
+
+
+def test_the_first_of_several_peers_that_has_the_file_gives_it(tmp_path, controller, start_peer):
+    outcome = got(tmp_path, controller, [start_peer(verified=False), start_peer(), "127.0.0.1:1"])
+    assert (outcome["fromPeers"], controller.sent) == (3_000_000, 0)
+
+
+def test_a_peer_may_be_asked_for_by_an_ipv6_address():
+    connection = Source("[::1]:8081", peer=True).connect()
+    assert (connection.host, connection.port, connection.timeout) == ("::1", 8081, store_module.PEER_SECONDS)
+
+
 def test_a_controller_that_gives_the_wrong_file_is_still_blamed(tmp_path, controller, start_peer):
     other = Wanted(hashlib.sha256(b"other").hexdigest(), len(CONTENT), "model")
     with pytest.raises(HostError, match="does not have the digest"):
@@ -155,6 +216,62 @@ def test_only_verified_files_are_served_and_only_by_their_digest(start_peer, pat
     connection.request("GET", path, headers={"Range": ranged})
     assert connection.getresponse().status == status
     connection.close()
+
+
+def ask(address, **headers):
+    connection = http.client.HTTPConnection(address, timeout=5)
+    connection.request("GET", f"/sha256/{WANTED.sha256}", headers=headers)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer.status, answer.getheader("Content-Range"), content
+
+
+def test_a_file_is_served_as_a_whole_or_from_a_byte_on(start_peer):
+    address = start_peer()
+    assert ask(address) == (200, None, CONTENT)
+    assert ask(address, Range="bytes=2999990-") == (206, "bytes 2999990-2999999/3000000", CONTENT[-10:])
+
+
+def test_one_connection_asks_again_and_again(start_peer):
+    connection = http.client.HTTPConnection(start_peer(), timeout=5)
+    for path, status in ((f"/sha256/{'0' * 64}", 404), (f"/sha256/{WANTED.sha256}", 200), ("/", 404)):
+        connection.request("GET", path)
+        socket = connection.sock
+        answer = connection.getresponse()
+        assert answer.status == status and connection.sock is socket is not None
+        answer.read()
+    connection.close()
+
+
+def test_two_peers_are_served_at_once_and_a_third_when_one_has_ended(start_peer):
+    address = start_peer(bytes(40_000_000))
+    takers = []
+    for _ in range(peers.MAX_PEERS):
+        taker = http.client.HTTPConnection(address, timeout=5)
+        taker.request("GET", f"/sha256/{WANTED.sha256}")
+        takers.append(taker.getresponse())
+        takers[-1].read(1000)  # the rest waits for the reader: it is more than sockets hold
+    assert peers.MAX_PEERS == 2 and ask(address)[0] == 503
+    takers[0].read()
+    until = time.monotonic() + 5
+    while (status := ask(address)[0]) == 503 and time.monotonic() < until:
+        time.sleep(0.02)
+    assert status == 200
+    takers[1].close()
+
+
+def test_a_taker_that_goes_away_frees_its_place(start_peer, monkeypatch):
+    monkeypatch.setattr(peers, "MAX_PEERS", 1)
+    address = start_peer()
+    taker = http.client.HTTPConnection(address, timeout=5)
+    taker.request("GET", f"/sha256/{WANTED.sha256}")
+    taker.getresponse().close()
+    taker.close()
+    until = time.monotonic() + 5
+    while (status := ask(address)[0]) == 503 and time.monotonic() < until:
+        time.sleep(0.02)
+    assert status == 200
 
 
 def test_a_host_that_lends_to_enough_others_sends_the_next_one_elsewhere(

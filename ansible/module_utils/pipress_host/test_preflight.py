@@ -165,6 +165,120 @@ def test_what_is_only_worth_knowing_is_a_warning(changes, message):
     assert message in warnings_of(**changes)[0]
 
 
+def kinds(changes, wants=None):
+    """Whether each finding is an error."""
+    return [finding.error for finding in judge({**GOOD, **changes}, {**WANTS, **(wants or {})})]
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"celsius": 69.9}, []),
+        ({"celsius": 70.0}, [False]),
+        ({"celsius": 79.9}, [False]),
+        ({"celsius": 80.0}, [True]),
+        ({"celsius": None}, []),
+        ({"memoryBytes": 1_500_000_000}, []),
+        ({"memoryBytes": 1_499_999_999}, [True]),
+        # 100 MB to fetch and 268,435,456 bytes that stay free; then a second release of 110 MB.
+        ({"diskFreeBytes": 368_435_455}, [True]),
+        ({"diskFreeBytes": 368_435_456}, [False]),
+        ({"diskFreeBytes": 478_435_455}, [False]),
+        ({"diskFreeBytes": 478_435_456}, []),
+        ({"epoch": 1_000_000_310.0}, []),
+        ({"epoch": 1_000_000_310.1}, [True]),
+        ({"epoch": 999_999_710.0}, []),
+        ({"epoch": 999_999_709.9}, [True]),
+    ],
+)
+def test_a_limit_is_kept_by_what_just_meets_it(changes, found):
+    assert kinds(changes) == found
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (301, "5 minutes"),
+        (7199, "120 minutes"),
+        (7200, "2 hours"),
+        (2 * 86400 - 1, "48 hours"),
+        (2 * 86400, "2 days"),
+    ],
+)
+def test_how_far_off_a_clock_is_reads_in_the_largest_unit_that_fits(seconds, text):
+    (error,) = errors_of(epoch=WANTS["epoch"] + seconds)
+    assert f"the clock is {text} ahead of" in error
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(119, "119 seconds"), (120, "2 minutes"), (2, "2 seconds")])
+def test_less_than_two_minutes_are_told_in_seconds(seconds, text):
+    wants = {**WANTS, "epoch": GOOD["epoch"] + seconds, "clockToleranceSeconds": 1}
+    (finding,) = judge(GOOD, wants)
+    assert f"the clock is {text} behind" in str(finding)
+
+
+@pytest.mark.parametrize(
+    ("model", "found"),
+    [
+        ("Raspberry Pi 4 Model B Rev 1.4", []),
+        ("Raspberry Pi Compute Module 4 Rev 1.0", []),
+        ("Raspberry Pi 3 Model B", [False]),
+        (None, [False]),
+    ],
+)
+def test_another_board_is_a_warning(model, found):
+    assert kinds({"model": model}) == found
+
+
+def test_of_a_virtual_host_neither_board_nor_clock_are_expected_to_be_a_pis():
+    changes = {"model": "linux,dummy-virt", "clockSynchronised": False}
+    assert kinds(changes) == [False, False]
+    (finding,) = judge({**GOOD, **changes}, {**WANTS, "virtual": True})
+    assert not finding.error and "expected of a virtual host" in str(finding)
+
+
+@pytest.mark.parametrize(
+    ("parts", "found"), [([], [True]), (["0xd08", "0xd0b"], [True]), (["0xd0b"], []), (["0xd08"], [])]
+)
+def test_a_cpu_is_all_of_one_kind_that_the_program_is_built_for(parts, found):
+    assert kinds({"cpuParts": parts}) == found
+
+
+def test_a_condition_that_holds_now_is_not_told_as_past_too():
+    assert errors_of(throttled=0x10001) and warnings_of(throttled=0x10001) == []
+    assert "seen frequency capped, throttled since" in warnings_of(throttled=0x70001)[0]
+    assert kinds({"throttled": None}) == kinds({"throttled": 0x100000}) == []
+    (error,) = errors_of(throttled=0xF)
+    assert "under-voltage, frequency capped, throttled, soft temperature limit" in error
+
+
+@pytest.mark.parametrize(
+    ("governor", "found"),
+    [("powersave", [False]), ("conservative", [False]), ("performance", []), (None, [])],
+)
+def test_a_governor_that_keeps_the_clock_low_is_a_warning(governor, found):
+    assert kinds({"governor": governor}) == found
+
+
+def test_every_file_system_with_errors_is_named_and_the_last_error_of_a_disk():
+    said = warnings_of(fileSystemErrors={"sda1": 1, "mmcblk0p2": 3})
+    assert ["mmcblk0p2" in said[0], "sda1" in said[1]] == [True, True]
+    assert "the last: second" in errors_of(diskErrors=["first", "second"])[0]
+
+
+def test_every_folder_that_cannot_be_used_is_an_error():
+    assert kinds({"readOnly": ["/etc", "/var/lib"], "noExec": ["/a", "/b"]}) == [True] * 4
+
+
+def test_a_32_bit_kernel_is_not_told_of_its_32_bit_system_too():
+    assert kinds({"machine": "armv7l", "pointerBits": 32}) == [True]
+
+
+def test_memory_accounting_is_only_asked_for_where_it_is_off():
+    assert kinds({"memoryCgroup": True}, {"prepare": False}) == []
+    assert kinds({"memoryCgroup": False}, {"prepare": False}) == [False]
+
+
 def test_a_listener_of_our_own_and_a_full_disk_with_nothing_to_fetch_are_fine():
     ours = {"pid": 7, "command": "llama-server", "ours": True}
     assert errors_of(listener=ours, missingBytes=0, diskFreeBytes=0) == []

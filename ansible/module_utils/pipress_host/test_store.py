@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.server
 import os
@@ -36,7 +37,7 @@ class Source(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.requests = 0
         super().__init__(str(path), Answer)
         self.address = str(path)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
@@ -100,7 +101,8 @@ def test_a_missing_file_is_fetched_verified_and_read_only(store, source):
 def test_a_file_that_is_there_is_neither_fetched_nor_hashed_again(store, source, monkeypatch):
     fetch(store, WANTED, source.address)
     monkeypatch.setattr(store_module, "sha256_of", lambda path: pytest.fail("hashed"))
-    assert fetch(store, WANTED, source.address)["changed"] is False
+    nothing = {"changed": False, "state": "present", "transferred": 0, "resumedAt": 0, "fromPeers": 0}
+    assert fetch(store, WANTED, source.address) == nothing
     assert source.requests == 1
 
 
@@ -131,6 +133,181 @@ def test_a_broken_part_is_fetched_anew_before_the_source_is_blamed(store, source
     (store / f"{WANTED.sha256}.part").write_bytes(b"x" * 1_000_000)
     fetch(store, WANTED, source.address)
     assert (store / WANTED.sha256).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("size", [len(CONTENT), len(CONTENT) + 1])
+def test_a_part_of_the_full_size_or_more_costs_no_more_than_the_file(store, source, size):
+    store.mkdir()
+    (store / f"{WANTED.sha256}.part").write_bytes((CONTENT + b"x")[:size])
+    outcome = fetch(store, WANTED, source.address)
+    whole = size == len(CONTENT)
+    assert (outcome["resumedAt"], outcome["transferred"]) == (len(CONTENT), 0 if whole else len(CONTENT))
+    assert (store / WANTED.sha256).read_bytes() == CONTENT
+
+
+def test_what_travels_is_counted_once_for_each_time_it_travels(store, source):
+    store.mkdir()
+    (store / f"{WANTED.sha256}.part").write_bytes(b"x" * 1_000_000)
+    outcome = fetch(store, WANTED, source.address)
+    assert (outcome["transferred"], outcome["fromPeers"]) == (2_000_000 + 3_000_000, 0)
+
+
+@pytest.mark.parametrize(
+    ("part", "missing"), [(None, 3_000_000), (1, 2_999_999), (2_999_999, 1), (3_000_001, 0)]
+)
+def test_what_is_missing_is_told_from_sizes_alone(store, part, missing):
+    store.mkdir()
+    if part:
+        (store / f"{WANTED.sha256}.part").write_bytes(b"x" * part)
+    assert missing_bytes(store, WANTED) == missing
+
+
+def test_a_whole_file_is_not_missing_whether_it_was_verified_or_not(store):
+    store.mkdir()
+    file = store / WANTED.sha256
+    file.write_bytes(b"x" * len(CONTENT))
+    assert missing_bytes(store, WANTED) == 0
+    file.write_bytes(b"short")
+    assert missing_bytes(store, WANTED) == len(CONTENT)
+    store_module.stamp(file)
+    assert missing_bytes(store, WANTED) == 0
+
+
+def test_a_stamp_is_of_one_file_as_it_lies_there(store):
+    store.mkdir()
+    file = store / "file"
+    file.write_text("one")
+    assert not store_module.is_stamped(file)
+    store_module.stamp(file)
+    assert store_module.is_stamped(file)
+    for change in (
+        lambda: os.utime(file, ns=(1, 1)),
+        lambda: file.write_text("four"),
+        lambda: (file.rename(store / "other"), shutil.copy2(store / "other", file)),
+    ):
+        change()
+        assert not store_module.is_stamped(file)
+        store_module.stamp(file)
+    file.unlink()
+    assert not store_module.is_stamped(file)
+
+
+def test_a_file_that_anybody_may_write_is_made_read_only(store, source):
+    fetch(store, WANTED, source.address)
+    (store / WANTED.sha256).chmod(0o644)
+    outcome = fetch(store, WANTED, source.address)
+    assert (outcome["changed"], outcome["transferred"], source.requests) == (True, 0, 1)
+    assert store_module.has_mode(store / WANTED.sha256, 0o444)
+
+
+def test_of_what_was_altered_the_size_tells_without_reading(store, monkeypatch):
+    store.mkdir()
+    (store / WANTED.sha256).write_bytes(b"short")
+    monkeypatch.setattr(store_module, "sha256_of", lambda path: pytest.fail("hashed"))
+    assert state_of(store, WANTED) == "altered"
+
+
+def test_no_room_for_what_is_missing_keeps_the_part_and_asks_for_no_more_than_that(
+    store, source, monkeypatch
+):
+    free = shutil.disk_usage(store.parent).free
+    store.mkdir()
+    part = store / f"{WANTED.sha256}.part"
+    part.write_bytes(CONTENT[:2_999_999])
+    monkeypatch.setattr(store_module, "DISK_RESERVE", free * 2)
+    with pytest.raises(HostError, match="too full for the model"):
+        fetch(store, WANTED, source.address)
+    assert part.exists()
+    # Nothing is missing: there is room for it on any disk.
+    part.write_bytes(CONTENT)
+    assert fetch(store, WANTED, source.address)["transferred"] == 0
+
+
+def test_a_disk_with_just_the_room_is_not_too_full(store, source, monkeypatch):
+    needed = len(CONTENT) + store_module.DISK_RESERVE
+
+    class Disk:
+        f_frsize = 1
+        f_bavail = needed
+
+    monkeypatch.setattr(store_module.os, "statvfs", lambda path: Disk)
+    Disk.f_bavail = needed - 1
+    with pytest.raises(HostError, match="too full"):
+        fetch(store, WANTED, source.address)
+    assert not list(store.glob("*.part"))
+    Disk.f_bavail = needed
+    assert fetch(store, WANTED, source.address)["transferred"] == len(CONTENT)
+
+
+def test_a_source_that_breaks_off_again_and_again_but_gives_something_is_asked_on(store, source, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(store_module.time, "sleep", pauses.append)
+    source.break_after = [0, 0, 1_000_000, 0, 0, 1_000_000]
+    assert fetch(store, WANTED, source.address)["transferred"] == len(CONTENT)
+    assert source.requests == 7
+    # It is given more time the longer it says nothing.
+    assert pauses == pytest.approx([0.4, 0.6, 0.2, 0.4, 0.6, 0.2])
+
+
+def test_a_source_that_gives_nothing_three_times_is_given_up(store, source, monkeypatch):
+    monkeypatch.setattr(store_module.time, "sleep", lambda seconds: None)
+    source.break_after = [0] * 10
+    with pytest.raises(HostError, match="stopped at 0 B of 3.00 MB"):
+        fetch(store, WANTED, source.address)
+    assert source.requests == 3
+
+
+def test_a_source_that_is_out_of_reach_is_given_up_with_its_reason(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module.time, "sleep", lambda seconds: None)
+    with pytest.raises(HostError, match=r"stopped at 0 B of 3.00 MB \(.*No such file"):
+        fetch(store, WANTED, str(tmp_path / "none.sock"))
+
+
+def test_a_source_that_fails_is_quoted(store, source, monkeypatch):
+    monkeypatch.setattr(store_module.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(Answer, "do_GET", lambda answer: answer.send_error(500))
+    with pytest.raises(HostError, match=r"stopped at 0 B of 3.00 MB \(HTTP status 500\)"):
+        fetch(store, WANTED, source.address)
+
+
+def test_more_than_was_asked_for_is_not_taken(store, source, monkeypatch):
+    """A source without a size in its answer that sends on and on."""
+
+    def endless(answer):
+        answer.send_response(200)
+        answer.end_headers()
+        answer.wfile.write(CONTENT + b"and more" * 1000)
+
+    monkeypatch.setattr(Answer, "do_GET", endless)
+    assert fetch(store, WANTED, source.address)["transferred"] == len(CONTENT)
+    assert (store / WANTED.sha256).read_bytes() == CONTENT
+
+
+def test_a_full_quota_is_a_full_disk_and_another_error_is_not(store, source, monkeypatch):
+    monkeypatch.setattr(store_module.time, "sleep", lambda seconds: None)
+    for number, message in (
+        (errno.EDQUOT, "disk filled up"),
+        (errno.EIO, "the transfer of the model stopped"),
+    ):
+
+        def broken(*arguments, number=number):
+            yield CONTENT[:0]
+            raise OSError(number, "broken")
+
+        monkeypatch.setattr(store_module, "_stream", broken)
+        with pytest.raises(HostError, match=message):
+            fetch(store, WANTED, source.address)
+
+
+def test_one_that_is_at_work_on_a_file_is_waited_for(store, source):
+    store.mkdir()
+    with store_module._locked(store, WANTED):
+        waiting = threading.Thread(target=fetch, args=(store, WANTED, source.address))
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive() and source.requests == 0
+    waiting.join(5)
+    assert (store / WANTED.sha256).exists()
 
 
 def test_a_flipped_byte_is_refused_naming_both_digests_and_leaves_nothing(store, source):
@@ -231,4 +408,7 @@ def test_what_the_user_that_compiles_leaves_is_copied_and_never_followed(tmp_pat
     taken = take_program(work, store)
     assert taken == {"sha256": hashlib.sha256(b"program").hexdigest(), "bytes": 7}
     (work / "llama-server").write_text("another")
-    assert (store / taken["sha256"]).read_text() == "program"
+    program = store / taken["sha256"]
+    assert (program.read_text(), program.stat().st_mode & 0o777) == ("program", 0o555)
+    assert store_module.is_stamped(program)
+    assert [path.name for path in store.iterdir() if path.name.startswith(".")] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -128,3 +129,52 @@ def test_nothing_is_removed_where_no_version_is_in_use(tmp_path):
     os.utime(tmp_path / "pipress_host", (0, 0))
     prune_tools(tmp_path)
     assert (tmp_path / "pipress_host").exists()
+
+
+def test_a_version_is_made_of_commands_and_modules_with_their_modes(tmp_path):
+    source = tmp_path / "source"
+    package = source / "module_utils/pipress_host"
+    for folder in (source / "tools/__pycache__", package):
+        folder.mkdir(parents=True)
+    (source / "tools/activate").write_text("command")
+    for name in ("main.py", "test_main.py", "conftest.py", "py.typed"):
+        (package / name).write_text(name)
+    tools = tools_of("/tools", source)
+    folder = f"/tools/{tools['digest']}"
+    assert tools["files"] == [
+        {"path": f"{folder}/activate", "mode": "0755", "content": "command"},
+        {"path": f"{folder}/pipress_host/main.py", "mode": "0644", "content": "main.py"},
+    ]
+    assert tools["links"] == [
+        {"path": "/tools/current", "target": tools["digest"]},
+        {"path": "/tools/activate", "target": "current/activate"},
+    ]
+    assert re.fullmatch("[0-9a-f]{64}", tools["digest"])
+
+
+def test_the_lookup_takes_both_folders_and_gives_one_map(tmp_path):
+    (tmp_path / "tools").mkdir()
+    lookup = load_lookup().LookupModule()
+    assert lookup.run(["/tools", str(tmp_path)]) == [tools_of("/tools", tmp_path)]
+
+
+def test_only_folders_that_are_old_and_not_in_use_are_removed(tmp_path):
+    old = time.time() - 2 * 3600
+    for name in ("in-use", "older", "young"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "current").symlink_to("in-use")
+    (tmp_path / "link").symlink_to("older")
+    (tmp_path / "file").write_text("a command of a version without folders")
+    for name in ("in-use", "older", "file"):
+        os.utime(tmp_path / name, (old, old))
+    os.utime(tmp_path / "young", (time.time() - 3000,) * 2)
+    prune_tools(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"in-use", "young", "current", "link", "file"}
+
+
+def test_nothing_is_removed_where_the_version_in_use_is_not_there(tmp_path):
+    (tmp_path / "older").mkdir()
+    os.utime(tmp_path / "older", (0, 0))
+    (tmp_path / "current").symlink_to("gone")
+    prune_tools(tmp_path)
+    assert (tmp_path / "older").exists()

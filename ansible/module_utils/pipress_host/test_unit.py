@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipress_host.service import ServiceState
 from pipress_host.unit import STAMP, Unit, run_unit
 
 CONTENT = "[Service]\nExecStart=/usr/local/lib/pipress/activate --watch\n"
@@ -94,3 +95,52 @@ def test_a_kill_between_any_two_steps_heals_at_the_next_run(systemd, killed_at_e
         assert not systemd.needs_reload()
         assert (systemd.folder / "multi-user.target.wants" / systemd.unit).exists()
     assert cases == (3 if before else 4)
+
+
+@pytest.mark.parametrize("state", ["inactive", "failed", "deactivating", "unknown"])
+def test_a_unit_that_does_not_run_is_started(systemd, monkeypatch, state):
+    run_unit(wanted(), systemd, False, systemd.folder)
+    monkeypatch.setattr(systemd, "state", lambda: ServiceState(state, 0))
+    assert run_unit(wanted(), systemd, False, systemd.folder)["reason"] == f"it is {state}"
+    assert systemd.starts == 2
+
+
+@pytest.mark.parametrize("state", ["active", "activating", "reloading"])
+def test_a_unit_that_runs_or_is_about_to_is_left_alone(systemd, monkeypatch, state):
+    run_unit(wanted(), systemd, False, systemd.folder)
+    monkeypatch.setattr(systemd, "state", lambda: ServiceState(state, 0))
+    outcome = run_unit(wanted(), systemd, False, systemd.folder)
+    assert (outcome["changed"], systemd.starts) == (False, 1)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_unit_file_that_systemd_has_not_read_is_a_change_of_its_own(systemd, monkeypatch, check):
+    """A run before was killed after it placed a unit that starts nothing by itself."""
+    timer = Unit("pipress-facts.timer", "[Timer]\nOnBootSec=1min\n", "", "timers.target")
+    systemd.unit = timer.name
+    run_unit(timer, systemd, False, systemd.folder)
+    systemd.loaded = "older"
+    outcome = run_unit(timer, systemd, check, systemd.folder)
+    assert (outcome["changed"], outcome["reason"]) == (True, "systemd has an older unit file")
+    assert systemd.starts == 1 and systemd.needs_reload() is check
+
+
+def test_nothing_to_do_is_nothing_done(systemd, monkeypatch):
+    run_unit(wanted(), systemd, False, systemd.folder)
+    monkeypatch.setattr(systemd, "reload_units", lambda: pytest.fail("read anew"))
+    outcome = run_unit(wanted(), systemd, False, systemd.folder)
+    assert (outcome["changed"], outcome["reason"], outcome["diff"]) == (False, None, [])
+
+
+def test_a_unit_nobody_starts_at_boot_has_no_link(systemd):
+    unit = wanted()._replace(wanted_by="", content=CONTENT.rstrip("\n"))
+    run_unit(unit, systemd, False, systemd.folder)
+    assert [path.name for path in systemd.folder.iterdir()] == [systemd.unit]
+    assert (systemd.folder / systemd.unit).read_text() == (
+        f"{CONTENT}\n[Service]\nEnvironment={STAMP}={unit.stamp}\n"
+    )
+
+
+def test_a_stamp_is_of_the_unit_and_of_what_it_runs():
+    stamps = {wanted().stamp, wanted(runs="tools-2").stamp, wanted(CONTENT + "Nice=5\n").stamp}
+    assert len(stamps) == 3 and all(len(stamp) == 64 for stamp in stamps)

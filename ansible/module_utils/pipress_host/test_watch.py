@@ -116,3 +116,79 @@ def test_the_lock_is_free_after_a_look(host):
     looks(host, 1)
     with open(host.activation.root / ".activation.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_loading_that_goes_on_after_an_answer_has_its_time_again(host):
+    host.status = 503
+    looks(host, 10)
+    host.status = 200
+    looks(host, 1, start=200.0)
+    host.status = 503
+    assert looks(host, 15, start=220.0) == 0
+
+
+def test_a_load_that_takes_too_long_is_found_out_by_the_clock_and_three_looks(host):
+    host.status = 503
+    host.look(0.0)
+    host.look(299.9)
+    for seconds in (300.0, 320.0):
+        host.look(seconds)
+    assert host.activation.service.starts == 0
+    host.look(340.0)
+    assert host.activation.service.starts == 1
+
+
+@pytest.mark.parametrize(("status", "said"), [(None, "nothing"), (500, "status 500")])
+def test_a_restart_says_why(host, status, said):
+    notes = []
+    host.note = notes.append
+    host.status = status
+    looks(host, MAX_FAILURES)
+    assert notes == [f"/health answered {said} 3 times in a row: restarting the server"]
+
+
+def test_what_went_wrong_before_an_activation_does_not_count_after_it(host, monkeypatch):
+    monkeypatch.setattr(host.activation, "settle", lambda: None)
+    host.status = None
+    looks(host, MAX_FAILURES - 1)
+    (host.activation.root / "pending.json").write_text(json.dumps({"release": "one", "fallback": None}))
+    looks(host, 1)
+    (host.activation.root / "pending.json").unlink()
+    assert looks(host, MAX_FAILURES - 1) == 0
+    with host.activation.locked():
+        looks(host, 1)
+    assert looks(host, MAX_FAILURES - 1) == 0
+    host.activation.service.active = "inactive"
+    looks(host, 1)
+    host.activation.service.active = "active"
+    assert looks(host, MAX_FAILURES - 1) == 0
+
+
+@pytest.mark.parametrize("gone", ["current", "releases/one/release.json"])
+def test_a_host_without_a_release_is_left_alone(host, gone):
+    (host.activation.root / gone).unlink()
+    host.status = None
+    assert looks(host, 9) == 0
+
+
+def test_a_pi_under_load_has_half_a_minute_to_answer(host, monkeypatch):
+    asked = []
+    monkeypatch.setattr(watch_module, "health_of", lambda port, timeout: asked.append((port, timeout)) or 200)
+    host.look()
+    assert asked == [(1, 30.0)]
+
+
+def test_it_looks_again_and_again(host, monkeypatch):
+    pauses = []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 4:
+            raise KeyboardInterrupt
+
+    host.status = None
+    monkeypatch.setattr(watch_module, "health_of", lambda port, timeout: None)
+    monkeypatch.setattr(watch_module.time, "sleep", pause)
+    with pytest.raises(KeyboardInterrupt):
+        watch_module.watch(host.activation, lambda step: None)
+    assert pauses == [20] * 4 and host.activation.service.starts == 1

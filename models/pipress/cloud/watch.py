@@ -12,7 +12,6 @@ from typing import Any
 from pipress.cloud.checkpoint import newest
 from pipress.cloud.judge import End, Seen, judge
 from pipress.cloud.worker import Worker, open_worker
-from pipress.errors import StageError
 from pipress.jobs.commands import stop_job
 
 # EC2 recommends to look for a notice every five seconds.
@@ -81,14 +80,14 @@ class _Watch:
     def end(self, end: End, seen: Seen) -> None:
         """Stops the job, uploads what is worth keeping, and ends the instance. Whatever fails, the instance ends."""
         worker = self.worker
-        print(f"ending this instance: {end.why}", flush=True)
+        say(f"ending this instance: {end.why}")
         worker.home.end()
         job = worker.home.at_work.get("job")
         steps: list[Any] = []
         if job is not None:
             key = job["spec"]["key"]
             steps = [
-                lambda: _stop(worker, key),
+                lambda: stop_job(worker.home.data / "jobs", key),
                 lambda: worker.upload_checkpoint(key),
                 lambda: worker.upload_log(key),
                 lambda: self._settle(job, end),
@@ -117,7 +116,7 @@ class _Watch:
         try:
             return self.worker.metadata.interruption() is not None
         except OSError as error:
-            print(f"the metadata service does not answer: {error}", flush=True)
+            say(f"the metadata service does not answer: {error}")
             return False
 
     def _spent(self, now: float) -> tuple[float, float]:
@@ -126,7 +125,7 @@ class _Watch:
             try:
                 self.before = self._spent_before()
             except OSError as error:
-                print(f"cannot read what earlier instances have cost: {error}", flush=True)
+                say(f"cannot read what earlier instances have cost: {error}")
         hours, cost = self.before or (0.0, 0.0)
         own = (now - self.began) / 3600
         return hours + own, cost + own * self.price
@@ -136,8 +135,8 @@ class _Watch:
         jobs = queue.jobs()
         since = min((job["submittedAt"] for job in jobs), default=self.began)
         earlier = [r for r in queue.instances() if r["instance"] != own and r["until"] >= since]
-        times = [(record["until"] - record["began"]) / 3600 for record in earlier]
-        return sum(times), sum(hours * record["usdPerHour"] for hours, record in zip(times, earlier, strict=True))
+        times = [((record["until"] - record["began"]) / 3600, record["usdPerHour"]) for record in earlier]
+        return sum(hours for hours, _ in times), sum(hours * price for hours, price in times)
 
     def _note(self, seen: Seen, state: str, why: str | None) -> None:
         self.noted = seen.now
@@ -151,7 +150,7 @@ class _Watch:
                 }
             )
         except OSError as error:
-            print(f"cannot note this instance: {error}", flush=True)
+            say(f"cannot note this instance: {error}")
 
     def _settle(self, job: dict[str, Any], end: End) -> None:
         """What becomes of the job: it waits for the next instance, or it has failed."""
@@ -170,19 +169,16 @@ class _Watch:
                 self.worker.objects.put(f"{folder}/{own}-{log.name}", log.read_bytes())
 
 
-def _stop(worker: Worker, key: str) -> None:
-    """Tells the job to stop, as `jobs stop` does; it keeps what it has saved."""
-    try:
-        stop_job(worker.home.data / "jobs", key)
-    except StageError as error:
-        print(f"{error}", flush=True)
+def say(text: str) -> None:
+    """Writes into the log at once: it is uploaded while this process still runs."""
+    print(text, flush=True)
 
 
 def _try(step: Any) -> None:
     try:
         step()
     except Exception as error:  # the instance must end whatever it is
-        print(f"while ending: {type(error).__name__}: {error}", flush=True)
+        say(f"while ending: {type(error).__name__}: {error}")
 
 
 def _gpu_percent() -> float:
@@ -192,5 +188,5 @@ def _gpu_percent() -> float:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
         return max(float(line) for line in answer.stdout.split())
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        print(f"cannot ask the GPU: {error}", flush=True)
+        say(f"cannot ask the GPU: {error}")
         return 100.0

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from pipress.atomic import read_json, rename_synced, sync_tree, write_json
+from pipress.atomic import make_folder_synced, read_json, rename_synced, sync_tree, write_json
 from pipress.digests import file_sha256, files_under
 from pipress.errors import StageError
 from pipress.store.store import MANIFEST
@@ -100,7 +100,7 @@ class FileStore:
             os.chmod(path, 0o444)
         sync_tree(folder)
         target = self.locate(key)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder_synced(target.parent)
         try:
             rename_synced(folder, target)
         except OSError as error:

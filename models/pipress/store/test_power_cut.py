@@ -1,9 +1,6 @@
 """The order of flush and rename, recorded for every writer: what has its name must survive a power cut as a whole."""
 
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,60 +10,7 @@ from pipress.atomic import write_json, write_text
 from pipress.recovery.checkpoints import save_checkpoint
 from pipress.store.conftest import KEY, make
 from pipress.store.file_store import FileStore
-
-
-class Disk:
-    """What became of files under a folder: inodes that were flushed, and renames of what was not."""
-
-    def __init__(self) -> None:
-        self.flushed: set[int] = set()
-        # Where to, and the inode of the folder that must be flushed for the new name to stay.
-        self.renames: list[tuple[Path, int]] = []
-        self.unsafe: list[str] = []
-
-    def flush(self, inode: int) -> None:
-        self.flushed.add(inode)
-
-    def rename(self, source: Path, target: Path) -> None:
-        inside = [source, *source.rglob("*")] if source.is_dir() else [source]
-        self.unsafe += [f"{path} is not flushed" for path in inside if path.stat().st_ino not in self.flushed]
-        folder = target.parent.stat().st_ino
-        self.renames.append((target, folder))
-        self.flushed.discard(folder)
-
-    def check(self) -> None:
-        """Fails unless there was a rename, of flushed files only, and each was flushed itself."""
-        assert self.renames and self.unsafe == []
-        lost = [str(target) for target, folder in self.renames if folder not in self.flushed]
-        assert lost == [], "the rename may be lost"
-
-
-DISKS: list[Disk] = []
-
-
-def _hear(event: str, arguments: tuple[object, ...]) -> None:
-    if event == "os.rename" and DISKS:
-        DISKS[-1].rename(Path(str(arguments[0])), Path(str(arguments[1])))
-
-
-sys.addaudithook(_hear)  # hears os.rename, os.replace and pathlib's, before each
-
-
-@contextmanager
-def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
-    disk, fsync = Disk(), os.fsync
-
-    def flush(descriptor: int) -> None:
-        fsync(descriptor)
-        disk.flush(os.fstat(descriptor).st_ino)
-
-    monkeypatch.setattr(os, "fsync", flush)
-    DISKS.append(disk)
-    try:
-        yield disk
-    finally:
-        DISKS.pop()
-
+from pipress.store.testing.disk import recorded
 
 WRITERS: dict[str, Callable[[Path], object]] = {
     "a text": lambda folder: write_text(folder / "a.txt", "text"),

@@ -7,7 +7,7 @@ import pytest
 
 from pipress.errors import StageError
 from pipress.store.conftest import KEY, make
-from pipress.store.store import Store, open_store
+from pipress.store.store import Store, open_store, silent, workplace
 
 
 def test_what_is_not_committed_is_not_there(store: Store) -> None:
@@ -27,6 +27,11 @@ def test_what_is_discarded_leaves_nothing(store: Store) -> None:
     (folder / "model.gguf").write_text("half")
     store.discard(KEY)
     assert not folder.exists() and store.manifest(KEY) is None
+
+
+def test_there_may_be_nothing_to_discard(store: Store) -> None:
+    store.discard(KEY)
+    assert store.manifest(KEY) is None
 
 
 def test_an_artifact_comes_back_as_it_went_in(store: Store) -> None:
@@ -77,3 +82,14 @@ def test_what_is_no_store_is_refused(url: str, message: str, tmp_path: Path) -> 
     with pytest.raises(StageError) as caught:
         open_store(url, tmp_path)
     assert message in str(caught.value)
+
+
+def test_artifacts_are_made_on_the_disk_of_the_store_and_those_of_a_bucket_beside_the_jobs(tmp_path: Path) -> None:
+    jobs = tmp_path / "jobs"
+    assert workplace("file:///data/my%20store", jobs) == Path("/data/my store")
+    assert workplace("s3://bucket/prefix", jobs) == jobs
+
+
+def test_a_store_says_nothing_unless_it_is_asked_to(capsys: pytest.CaptureFixture[str]) -> None:
+    silent("fetching")
+    assert capsys.readouterr() == ("", "")
