@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { Command, Option, type OutputConfiguration } from "commander";
+import { askSudoPasswordOption } from "./ask-sudo-password.ts";
 
 /** An empty program: its verbs print help and one-line errors in one shape, and throw instead of ending the process. */
 export function emptyProgram(name: string, description: string): Command {
@@ -35,6 +36,7 @@ const OPERATION_OPTIONS: readonly (readonly [flags: string, description: string,
   ["-r, --refresh", "ask the hosts first what they serve", "up preview"],
   ["--diff", "show every change in full", "up preview refresh destroy"],
   ["-j, --json", "print the plan as JSON", "preview"],
+  [...askSudoPasswordOption, "up preview refresh destroy"],
   ["--purge", "remove the models and all else that hosts have fetched, too", "destroy"],
 ];
 

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { askSudoPasswordOption } from "./ask-sudo-password.ts";
 import { addOperation, addVerb, emptyProgram, stackOption, withExample } from "./command-line.ts";
 
 /**
@@ -25,6 +26,7 @@ export function buildProgram(onExit: (code: number) => void): Command {
 
   addVerb(program, "doctor", "looks for what would stop an `up`, and runs nothing", "doctor --stack home")
     .option("-j, --json", "print all findings as JSON")
+    .option(...askSudoPasswordOption)
     .action(runs(async () => (await import("./doctor.ts")).doctor));
   addVerb(program, "status", "shows stages, jobs, hosts and costs", "status --stack home").action(
     runs(async () => (await import("./status.ts")).status),
@@ -61,12 +63,9 @@ export function buildProgram(onExit: (code: number) => void): Command {
     .action(runs(async () => (await import("./store.ts")).remove));
   withExample(store, "./pipress store ls");
 
-  addVerb(
-    program,
-    "rollback <host-or-group>",
-    "takes hosts back to the release before",
-    "rollback pi-2",
-  ).action(runs(async () => (await import("./rollback.ts")).rollback));
+  addVerb(program, "rollback <host-or-group>", "takes hosts back to the release before", "rollback pi-2")
+    .option(...askSudoPasswordOption)
+    .action(runs(async () => (await import("./rollback.ts")).rollback));
   addVerb(
     program,
     "metrics <folder>",

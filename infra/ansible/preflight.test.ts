@@ -58,7 +58,7 @@ describe.skipIf(sshdMissing)("what the role preflight says of Python and sudo", 
 
   test("a password, no sudo and no permission each have their own message", async () => {
     await expect(run(asksForPassword)).rejects.toThrow(
-      /sudo asks the user for a password, and there is none — give it with `pulumi config set --secret pipress:sudoPassword` or in the environment as PIPRESS_SUDO_PASSWORD.*NOPASSWD/,
+      /sudo asks the user for a password, and there is none — let `.\/pipress up --ask-sudo-password` ask for it, .*pipress:sudoPassword` or in the environment as PIPRESS_SUDO_PASSWORD.*NOPASSWD/,
     );
     await expect(run(undefined)).rejects.toThrow(/there is no sudo on the host — `apt-get install sudo`/);
     await expect(run("echo 'pi is not in the sudoers file.'; exit 1")).rejects.toThrow(
