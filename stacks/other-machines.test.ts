@@ -25,7 +25,7 @@ const recipe = join(folder, "recipe.yaml");
 
 afterAll(() => {
   rmSync(folder, { recursive: true });
-});
+}, 60_000);
 
 /** Runs `pulumi` on a stack whose state all machines share. */
 function pulumi(machine: Machine, stack: string, ...args: string[]): Promise<string> {
