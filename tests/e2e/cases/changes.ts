@@ -9,15 +9,17 @@ export function changes(workspace: Workspace): void {
   const store = join(workspace.data, "store", "artifacts");
 
   describe("a changed quantization", () => {
-    it("plans quantize, evaluate, a look at the host and the host, and the rival of its size; not prune, recover or convert", async () => {
+    it("plans quantize, evaluate, a look at the host and the host, and its rivals of size and speed; not prune, recover or convert", async () => {
       workspace.recipe({ ...quick, "steps.quantize.type": "Q5_K_M" });
       expect(changedNames(await workspace.preview())).toEqual([
         "evaluate",
         "evaluate-baseline",
+        "evaluate-baseline-speed",
         "pi-0",
         "preflight",
         "quantize",
         "quantize-baseline",
+        "quantize-baseline-speed",
         "report",
         "wave-1",
       ]);
