@@ -34,6 +34,12 @@ export async function runTests(
   return exitCode === 0 ? "passed" : exitCode === 124 ? "timed out" : "failed";
 }
 
+/** The tests of a mutant's own file, where it has some. */
+export function ownTests(trials: Trials, { file }: Mutant, copy: string): string[] {
+  const path = join(dirname(file), trials.testsOf(basename(file)));
+  return existsSync(join(copy, path)) ? [path] : [];
+}
+
 /** Whether the tests notice a mutant: those of its own file first, then all of the area. */
 export async function isNoticed(
   trials: Trials,
@@ -41,10 +47,9 @@ export async function isNoticed(
   mutant: Mutant,
   { copy, limit }: { copy: string; limit: number },
 ): Promise<boolean> {
-  const own = join(dirname(mutant.file), trials.testsOf(basename(mutant.file)));
-  const rounds = [...(existsSync(join(copy, own)) ? [[own]] : []), area.tests];
+  const own = ownTests(trials, mutant, copy);
   return trials.withMutant(mutant, copy, async (env) => {
-    for (const tests of rounds)
+    for (const tests of own.length > 0 ? [own, area.tests] : [area.tests])
       if ((await runTests(trials, tests, { copy, env, limit })) !== "passed") return true;
     return false;
   });
