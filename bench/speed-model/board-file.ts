@@ -1,6 +1,4 @@
-import { join } from "node:path";
-import { format, resolveConfig } from "prettier";
-import { repoRoot } from "../../common/paths.ts";
+import { formatted } from "../../infra/recipe/generate-types.ts";
 import { fitBoard } from "./fit.ts";
 import { boardFile, otherBoardsFile, readMeasuredRows } from "./rows.ts";
 
@@ -18,6 +16,5 @@ export async function generateBoard(): Promise<string> {
     "",
     `export const fittedBoard: Board = ${JSON.stringify(board, fourDigits)};`,
   ].join("\n");
-  const path = join(repoRoot, generatedBoard);
-  return format(text, { ...(await resolveConfig(path)), filepath: path });
+  return formatted(generatedBoard, text);
 }

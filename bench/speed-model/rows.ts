@@ -18,6 +18,8 @@ export interface MeasuredRow {
   model: string;
   type: QuantizeType;
   shape: ModelShape;
+  /** Where the row says it. */
+  fileBytes?: number;
   /** Tokens per second of a prompt of 512 tokens. */
   prompt?: number;
   /** Tokens per second of an answer of 128 tokens. */
@@ -28,7 +30,7 @@ export interface MeasuredRow {
 const TOLERANCE = 0.01;
 
 /**
- * Reads a CSV with the columns `model`, `type`, `parameters`, `pp512` and `tg128`, in any order; others are passed over.
+ * Reads a CSV with the columns `model`, `type`, `parameters`, `file_bytes`, `pp512` and `tg128`, in any order; others are passed over.
  * @throws UserError for a model whose shape is not in bench/published/models.json, a type that is unknown, no number
  */
 export function readMeasuredRows(file: string): MeasuredRow[] {
@@ -49,6 +51,7 @@ export function readMeasuredRows(file: string): MeasuredRow[] {
       throw new UserError({ where, what: `"${type}" is no type of llama-quantize` });
     return {
       ...{ model, type: type as QuantizeType, shape: shapeOf(model, number("parameters"), where) },
+      ...(cell("file_bytes") !== "" && { fileBytes: number("file_bytes") }),
       ...(cell("pp512") !== "" && { prompt: number("pp512") }),
       generation: number("tg128"),
     };

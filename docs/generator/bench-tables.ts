@@ -1,9 +1,7 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { OURS, PEERS } from "../../bench/compression/methods.ts";
 import { readResults } from "../../bench/results.ts";
 import { formatFigure, type Row } from "../../bench/rows.ts";
-import { repoRoot } from "../../common/paths.ts";
+import { boardFile, readMeasuredRows } from "../../bench/speed-model/rows.ts";
 import { formatBytes } from "../../common/units.ts";
 
 type Field = "value" | "baselineValue" | "baseline" | "ratio";
@@ -206,18 +204,15 @@ function withLowestBold(cells: string[]): string[] {
 
 /** Rows of llama-bench on somebody's Raspberry Pi 4B: prompts of 512 tokens, 128 generated ones. */
 function boardTable(types: RegExp): string {
-  const csv = readFileSync(join(repoRoot, "bench", "published", "raspberry-pi-4b.csv"), "utf8");
-  const [, ...lines] = csv.trim().split("\n");
-  const speed = (text = ""): string => `${Number(text).toFixed(1)} tokens/s`;
+  const speed = (tokensPerSecond = NaN): string => `${tokensPerSecond.toFixed(1)} tokens/s`;
   return table(
     ["model", "type", "file", "prompt", "generation"],
-    lines
-      .map((line) => line.split(","))
-      .filter(([, type = ""]) => types.test(type))
-      .map(([model = "", type = "", , bytes, , , prompt, generation]) => [
+    readMeasuredRows(boardFile)
+      .filter(({ type }) => types.test(type))
+      .map(({ model, type, fileBytes = NaN, prompt, generation }) => [
         model,
         type,
-        formatBytes(Number(bytes)),
+        formatBytes(fileBytes),
         speed(prompt),
         speed(generation),
       ]),

@@ -22,8 +22,13 @@ export async function generateTypes(file: GeneratedFile): Promise<string> {
     customName: ({ title }, key) => (title === undefined ? undefined : (key ?? name)),
     format: false,
   });
+  return formatted(file, types);
+}
+
+/** A text as prettier leaves it in that file, which is named from the root of the repository. */
+export async function formatted(file: string, text: string): Promise<string> {
   const path = join(repoRoot, file);
-  return format(types, { ...(await resolveConfig(path)), filepath: path });
+  return format(text, { ...(await resolveConfig(path)), filepath: path });
 }
 
 /** Keywords that say more than a type can: what they rule out is ruled out by validating. */
