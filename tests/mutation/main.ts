@@ -9,7 +9,7 @@ import { areas, type Area } from "./areas.ts";
 import { withCopy } from "./copies.ts";
 import type { Mutant } from "./mutant.ts";
 import { pythonTrials } from "./python.ts";
-import { isNoticed, ownTests, runTests } from "./trial.ts";
+import { isNoticed, ownTests, testsPass } from "./trial.ts";
 import { typeScriptTrials } from "./typescript.ts";
 
 const PER_AREA = 40;
@@ -56,12 +56,11 @@ async function tryArea(
     const started = Date.now();
     const [copy = ""] = copies;
     console.error(`mutation: ${area.name}: its tests as they are`);
-    const env = { PYTHONPATH: `${copy}/models`, PYTHONDONTWRITEBYTECODE: "1" };
     // A test that fails by itself would notice everything; the first round is of the whole area, for the time it takes.
     const own = new Set(trials.mutants.flatMap((mutant) => ownTests(trials, mutant, copy)));
     let seconds = 0;
     for (const tests of [area.tests, ...[...own].map((test) => [test])]) {
-      if ((await runTests(trials, tests, { copy, env, limit: 1800 })) !== "passed")
+      if (!(await testsPass(trials, tests, { copy, limit: 1800 })))
         throw new UserError({
           where: `mutation: ${area.name}`,
           what: `its tests (${tests.join(", ")}) fail without a bug`,

@@ -2,12 +2,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Instrumenter } from "@stryker-mutator/instrumenter";
 import { codeOf, type Area } from "./areas.ts";
-import { sample, type Mutant } from "./mutant.ts";
-import type { Trials } from "./trial.ts";
-
-interface Switched extends Mutant {
-  id: string;
-}
+import { sample } from "./mutant.ts";
+import type { Trial, Trials } from "./trial.ts";
 
 /** Words for people: no test should hold them letter by letter. */
 const excludedMutations = ["StringLiteral"];
@@ -43,13 +39,16 @@ export async function typeScriptTrials(
     for (const copy of copies) writeFileSync(join(copy, name), content);
   const mutants = made.mutants
     .filter(({ status }) => status === undefined)
-    .map(({ id, fileName: file, location: { start }, replacement }): Switched => {
+    .map(({ id, fileName: file, location: { start }, replacement }): Trial => {
       const change = replacement.replace(/\s+/g, " ").slice(0, 120);
-      return { id, file, line: start.line + 1, column: start.column + 1, change };
+      return {
+        ...{ file, line: start.line + 1, column: start.column + 1, change },
+        env: { __STRYKER_ACTIVE_MUTANT__: id },
+      };
     });
   return {
     mutants: sample(mutants, count, seed),
-    withMutant: (mutant, _copy, run) => run({ __STRYKER_ACTIVE_MUTANT__: (mutant as Switched).id }),
+    env: () => ({}),
     command: (tests) => ["node_modules/.bin/vitest", "run", "--bail=1", ...tests],
     testsOf: (name) => name.replace(/\.ts$/, ".test.ts"),
   };
