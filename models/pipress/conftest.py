@@ -32,6 +32,14 @@ def prose(seed: int, sentences: int) -> str:
     return " ".join(lines)
 
 
+def finish_gguf(writer: Any) -> None:
+    """Writes all that a `gguf.GGUFWriter` was given, and closes its file."""
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 @pytest.fixture
 def make_spec(tmp_path: Path) -> Callable[..., Spec]:
     """Builds what a stage's `run` is told. `reports` on the function collects its progress messages."""
@@ -263,8 +271,5 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     writer.add_tensor("output_norm.weight", np.ones(hidden, np.float32))
     for name, shape in shapes.items():
         writer.add_tensor(f"{name}.weight", random.normal(0, 0.2, shape).astype(np.float16))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    finish_gguf(writer)
     return folder

@@ -84,6 +84,16 @@ def got(tmp_path, controller, peers):
     return outcome
 
 
+def got_from_peer(kind, tmp_path, controller):
+    """The same from one peer that answers in a way of its own."""
+    peer = serve(http.server.HTTPServer(("127.0.0.1", 0), kind))
+    try:
+        return got(tmp_path, controller, [f"127.0.0.1:{peer.server_address[1]}"])
+    finally:
+        peer.shutdown()
+        peer.server_close()
+
+
 def test_a_peer_that_has_the_file_spares_the_controller(tmp_path, controller, start_peer):
     outcome = got(tmp_path, controller, [start_peer()])
     assert (outcome["transferred"], outcome["fromPeers"], controller.sent) == (3_000_000, 3_000_000, 0)
@@ -115,12 +125,7 @@ class BreakingAnswer(ControllerAnswer):
 
 
 def test_the_controller_completes_what_a_peer_breaks_off(tmp_path, controller):
-    peer = serve(http.server.HTTPServer(("127.0.0.1", 0), BreakingAnswer))
-    try:
-        outcome = got(tmp_path, controller, [f"127.0.0.1:{peer.server_address[1]}"])
-    finally:
-        peer.shutdown()
-        peer.server_close()
+    outcome = got_from_peer(BreakingAnswer, tmp_path, controller)
     assert (outcome["fromPeers"], controller.sent) == (500_000, 2_500_000)
 
 
@@ -147,19 +152,17 @@ class LyingAnswer(BreakingAnswer):
         self.send_response(206)
         self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
         self.end_headers()
-        self.wfile.write(b"x" * (len(CONTENT) - start))
+        self.wfile.write(self.content(start))
+
+    def content(self, start):
+        return b"x" * (len(CONTENT) - start)
 
 
 class DroppingAnswer(LyingAnswer):
     """A peer that closes every connection after a byte."""
 
-    def do_GET(self):
-        type(self).asked += 1
-        start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
-        self.send_response(206)
-        self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
-        self.end_headers()
-        self.wfile.write(CONTENT[start : start + 1])
+    def content(self, start):
+        return CONTENT[start : start + 1]
 
 
 @pytest.mark.parametrize("kind", [LyingAnswer, DroppingAnswer])
@@ -171,12 +174,7 @@ def test_a_peer_that_gives_what_is_of_no_use_is_asked_once_and_never_again(
         (tmp_path / "store").mkdir()
         (tmp_path / "store" / f"{WANTED.sha256}.part").write_bytes(CONTENT[:resumed])
     kind.asked = 0
-    peer = serve(http.server.HTTPServer(("127.0.0.1", 0), kind))
-    try:
-        outcome = got(tmp_path, controller, [f"127.0.0.1:{peer.server_address[1]}"])
-    finally:
-        peer.shutdown()
-        peer.server_close()
+    outcome = got_from_peer(kind, tmp_path, controller)
     lies = kind is LyingAnswer
     assert kind.asked == 1
     assert outcome["fromPeers"] == (len(CONTENT) - resumed if lies else 1)

@@ -7,8 +7,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { repoRoot } from "../../../common/paths.ts";
 import { PlaybookFailed } from "../../ansible/playbook-failed.ts";
 import type { Outcome, PlaybookRun } from "../../ansible/run.ts";
-import type { HostConfig, Settings } from "../../config/hosts.ts";
-import { resolveServer } from "../../config/server-settings.ts";
+import type { HostConfig } from "../../config/hosts.ts";
 import { type Call, InitializationFailed } from "../../plugin/handler.ts";
 import { ConnectionFailure, type FailureKind } from "../../ssh/failure.ts";
 import type { Hop } from "../../ssh/machine.ts";
@@ -16,6 +15,7 @@ import { hostKey } from "../../ssh/testing/host-key.ts";
 import { purgeVariable } from "../purge.ts";
 import { playbookResource } from "./playbook-resource.ts";
 import { rollBack } from "./rollback.ts";
+import { settings } from "./testing/settings.ts";
 
 const plays = vi.hoisted(() => ({
   runs: [] as PlaybookRun[],
@@ -262,16 +262,6 @@ describe("a removal", () => {
 });
 
 describe("a rollback", () => {
-  const server = resolveServer({ contextLength: 512, threads: 4, parallel: 1, minTokensPerSecond: 0 });
-  const settings: Omit<Settings, "name"> = {
-    build: "prebuilt",
-    unreachable: "fail",
-    takeOver: false,
-    prepare: false,
-    labels: {},
-    server,
-    where: "pipress:hosts[0]",
-  };
   const real: HostConfig = { ...settings, name: "pi-0", machine: host, sudoPassword: "battery" };
   const back = (hosts: readonly HostConfig[], stackId?: string, virtualPis = new Map<string, string>()) =>
     rollBack(hosts, { stackId, virtualPis }, 2, call().log, call().signal);

@@ -1,23 +1,13 @@
 import { describe, expect, test } from "vitest";
 import type { HostConfig } from "../../config/hosts.ts";
-import { resolveServer } from "../../config/server-settings.ts";
 import { chooseHosts, rollBack } from "./rollback.ts";
-
-const server = resolveServer({ contextLength: 512, threads: 4, parallel: 1, minTokensPerSecond: 0 });
+import { settings } from "./testing/settings.ts";
 
 function host(name: string, group?: string): HostConfig {
   return {
     name,
     machine: { name, address: "127.0.0.1", port: 1, user: "pi", hostKey: "ssh-ed25519 AAAA" },
-    ...{
-      build: "prebuilt",
-      unreachable: "fail",
-      takeOver: false,
-      prepare: false,
-      labels: {},
-      server,
-      where: "pipress:hosts[0]",
-    },
+    ...settings,
     ...(group !== undefined && { group }),
   };
 }

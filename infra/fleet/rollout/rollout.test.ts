@@ -7,13 +7,13 @@ import { beforeAll, describe, expect, test } from "vitest";
 import type { Toolchain } from "../../../toolchain/toolchain.ts";
 import { declared, type Declared } from "../../builder/aws/testing/declared.ts";
 import { endpointSchema } from "../../config/host-schema.ts";
-import type { HostConfig, Settings } from "../../config/hosts.ts";
+import type { HostConfig } from "../../config/hosts.ts";
 import { rolloutSchema } from "../../config/rollout-schema.ts";
-import { resolveServer } from "../../config/server-settings.ts";
 import { hostKey } from "../../ssh/testing/host-key.ts";
 import { makeHost } from "../host.ts";
 import { makeRelease } from "../release.ts";
 import { Rollout, type RolloutArgs } from "./rollout.ts";
+import { server, settings } from "./testing/settings.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "pipress-rollout-"));
 const sourceArchive = join(folder, "source.tar.gz");
@@ -31,18 +31,6 @@ const toolchain = {
   virtualPiImage: { digest: "image" },
 } as unknown as Toolchain;
 const modelFile = { store: "default", key: "d".repeat(64), file: "model.gguf" };
-const server = resolveServer({ contextLength: 512, threads: 4, parallel: 1, minTokensPerSecond: 0 });
-
-const settings: Omit<Settings, "name"> = {
-  build: "prebuilt",
-  unreachable: "fail",
-  takeOver: false,
-  prepare: false,
-  labels: {},
-  server,
-  where: "pipress:hosts[0]",
-};
-
 function host(name: string, changes: Partial<HostConfig> = {}): HostConfig {
   return {
     machine: { name, address: `${name}.lan`, port: 22, user: "pi", hostKey },

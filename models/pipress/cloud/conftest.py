@@ -6,12 +6,21 @@ from typing import Any
 
 import pytest
 
+from pipress.cloud.settings import Limits
 from pipress.cloud.testing.aws import AwsDouble
 from pipress.cloud.testing.machine import Machine, has_namespaces
 from pipress.store.conftest import s3_server, s3_url
 from pipress.store.testing.s3_server import S3Server
 
 __all__ = ["s3_server", "s3_url"]
+
+LIMITS = Limits(
+    stall_timeout_seconds=1800,
+    gpu_idle_timeout_seconds=1200,
+    idle_timeout_seconds=300,
+    max_seconds=43200,
+    max_cost_usd=20,
+)
 
 
 @pytest.fixture

@@ -2,16 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from pipress.cloud.conftest import LIMITS
 from pipress.cloud.judge import Seen, judge
-from pipress.cloud.settings import Limits
 
-LIMITS = Limits(
-    stall_timeout_seconds=1800,
-    gpu_idle_timeout_seconds=1200,
-    idle_timeout_seconds=300,
-    max_seconds=43200,
-    max_cost_usd=20,
-)
 BUSY = Seen(
     now=10_000, interrupted=False, beat=9_999, working=True, changed=9_990, idle_since=0, last="", gpu_busy=9_980,
     hours=2, cost_usd=4,

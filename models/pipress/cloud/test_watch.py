@@ -12,24 +12,18 @@ from typing import Any
 import pytest
 
 from pipress.cloud import watch
+from pipress.cloud.conftest import LIMITS
 from pipress.cloud.home import Home
 from pipress.cloud.job_queue import JobQueue
 from pipress.cloud.judge import End
 from pipress.cloud.metadata import Metadata
 from pipress.cloud.services import Services
-from pipress.cloud.settings import Limits, Settings
+from pipress.cloud.settings import Settings
 from pipress.cloud.testing.aws import AwsDouble
 from pipress.cloud.worker import Worker
 from pipress.conftest import KEY, PACKAGE_ROOT
 
 BEGAN = 1_000_000.0
-LIMITS = Limits(
-    stall_timeout_seconds=1800,
-    gpu_idle_timeout_seconds=1200,
-    idle_timeout_seconds=300,
-    max_seconds=43200,
-    max_cost_usd=20,
-)
 JOB = {
     "submission": "s1",
     "submittedAt": BEGAN - 100,

@@ -8,6 +8,8 @@ import gguf
 import numpy as np
 import pytest
 
+from pipress.conftest import finish_gguf
+
 SHAPES = {
     "token_embd.weight": (48, 64),
     "blk.0.attn_q.weight": (64, 64),
@@ -50,10 +52,7 @@ def small_gguf(tmp_path: Path) -> Callable[..., Path]:
             writer.add_tensor(name, random.normal(0, 0.2, shape).astype(dtype))
         for block in range(3):
             writer.add_tensor(f"blk.{block}.attn_norm.weight", np.ones(63, np.float32))
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
+        finish_gguf(writer)
         return path
 
     return write
@@ -75,10 +74,7 @@ def write_imatrix(tmp_path: Path) -> Callable[..., Path]:
         for name, values in sums.items():
             writer.add_tensor(f"{name}.in_sum2", values.astype(np.float32).reshape(1, -1))
             writer.add_tensor(f"{name}.counts", np.array([[count]], np.float32))
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
+        finish_gguf(writer)
         return path
 
     return write

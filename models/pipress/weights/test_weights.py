@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
-from pipress.conftest import prose
+from pipress.conftest import finish_gguf, prose
 from pipress.errors import StageError
 from pipress.weights.files import check_weights, read_config
 from pipress.weights.folder import check_loads, load_model, load_tokenizer
@@ -121,10 +121,7 @@ def write_gguf(
         values = tensor.detach().numpy()
         kind_ = gguf.GGMLQuantizationType.Q8_0 if values.ndim == 2 else gguf.GGMLQuantizationType.F32
         writer.add_tensor(target, gguf.quants.quantize(values, kind_), raw_dtype=kind_)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    finish_gguf(writer)
     return weights
 
 
