@@ -33,7 +33,6 @@ import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { read } from "../infra/virtual-pi/resource.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
-import { askSudoPassword } from "./ask-sudo-password.ts";
 import { pulumiText } from "./run-pulumi.ts";
 import { readStackState } from "./stack-state.ts";
 import { openStack, type Stack, type StackOptions } from "./stack.ts";
@@ -48,10 +47,7 @@ interface Examination {
  * `./pipress doctor`: looks at this machine, the store, the builder and all hosts, runs and changes nothing, and names
  * everything that it found. Its status is 1 where an `up` would be stopped.
  */
-export async function doctor(
-  options: StackOptions & { json?: true; askSudoPassword?: true },
-): Promise<number> {
-  if (options.askSudoPassword) await askSudoPassword();
+export async function doctor(options: StackOptions & { json?: true }): Promise<number> {
   const cancel = new AbortController();
   process.once("SIGINT", () => {
     cancel.abort();

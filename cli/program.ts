@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { askSudoPasswordOption } from "./ask-sudo-password.ts";
+import { askSudoPassword, askSudoPasswordOption } from "./ask-sudo-password.ts";
 import { addOperation, addVerb, emptyProgram, stackOption, withExample } from "./command-line.ts";
 
 /**
@@ -17,6 +17,9 @@ export function buildProgram(onExit: (code: number) => void): Command {
     "pipress",
     "Compresses a Llama-family model and rolls it out to a fleet of Raspberry Pi 4s.",
   );
+  program.hook("preAction", async (_, verb) => {
+    if (verb.opts<{ askSudoPassword?: true }>().askSudoPassword) await askSudoPassword();
+  });
 
   const operate = runs(async () => (await import("./pulumi.ts")).operate);
   addOperation(program, "up", "makes the model and rolls it out", "up --yes", operate);

@@ -1,6 +1,6 @@
 import type { FleetOutputs } from "../infra/fleet/table.ts";
 import { purgeVariable } from "../infra/fleet/purge.ts";
-import { ASK_SUDO_PASSWORD, askSudoPassword } from "./ask-sudo-password.ts";
+import { ASK_SUDO_PASSWORD } from "./ask-sudo-password.ts";
 import { awaitHosts } from "./await-hosts.ts";
 import { ensurePassphrase } from "./ensure-passphrase.ts";
 import { namedStack } from "./pulumi-arguments.ts";
@@ -24,7 +24,6 @@ const PURGE = "--purge";
 export async function operate(args: readonly string[], isStackNamed: boolean): Promise<number> {
   const stack = isStackNamed ? namedStack(args) : await selectedStack();
   await bootstrapOnce();
-  if (args.includes(ASK_SUDO_PASSWORD)) await askSudoPassword();
   const options = args.filter((arg) => arg !== PURGE && arg !== ASK_SUDO_PASSWORD);
   const code = await runWithPassphrase(
     options,

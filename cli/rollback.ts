@@ -1,14 +1,9 @@
 import { chooseHosts, rollBack } from "../infra/fleet/rollout/rollback.ts";
-import { askSudoPassword } from "./ask-sudo-password.ts";
 import { readStackState } from "./stack-state.ts";
 import { hostsOf, openStack, type StackOptions } from "./stack.ts";
 
 /** `./pipress rollback NAME`: takes hosts back to the release before the one that they serve. */
-export async function rollback(
-  name: string,
-  options: StackOptions & { askSudoPassword?: true },
-): Promise<number> {
-  if (options.askSudoPassword) await askSudoPassword();
+export async function rollback(name: string, options: StackOptions): Promise<number> {
   const { fullName, config } = await openStack(options);
   const hosts = chooseHosts(await hostsOf(config), name);
   const state = await readStackState(fullName);
