@@ -2,7 +2,7 @@ import { formatBytes, formatDuration } from "../../common/units.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import { compareWithBest } from "./best-plan.ts";
-import type { Prediction, ReleasePrediction } from "./predict.ts";
+import type { Prediction } from "./predict.ts";
 import { formatSpeed } from "./speed.ts";
 import type { HostsAlike } from "./host-settings.ts";
 import { describeSettings, memoryWith } from "./limits.ts";
@@ -29,7 +29,7 @@ export function describeRelease(
         `  memory  ${formatBytes(memoryWith(prediction, server))} ${describeSettings(server, hosts, settings)}`,
     ),
     `  speed   about ${formatSpeed(release.tokensPerSecond)} tokens/s on a Raspberry Pi 4 (a model, not a measurement)`,
-    `  prompt  about ${formatSpeed(release.promptTokensPerSecond)} tokens/s there: ${firstToken(release)} to the first token of an answer to ${PROMPT_TOKENS} tokens`,
+    `  prompt  about ${formatSpeed(prediction.promptTokensPerSecond)} tokens/s there: ${firstToken(prediction)} to the first token of an answer to ${PROMPT_TOKENS} tokens`,
     ...(comparison === undefined ? [] : [`  plan    ${comparison}`]),
   ].join("\n");
 }
@@ -37,8 +37,8 @@ export function describeRelease(
 /** A page of text, more or less. */
 const PROMPT_TOKENS = 500;
 
-function firstToken({ promptTokensPerSecond, tokensPerSecond }: ReleasePrediction): string {
-  return formatDuration(PROMPT_TOKENS / promptTokensPerSecond + 1 / tokensPerSecond);
+function firstToken({ promptTokensPerSecond, release }: Prediction): string {
+  return formatDuration(PROMPT_TOKENS / promptTokensPerSecond + 1 / release.tokensPerSecond);
 }
 
 /**

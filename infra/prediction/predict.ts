@@ -20,8 +20,6 @@ export interface ReleasePrediction {
   memoryBytes: number;
   /** On a Raspberry Pi 4, at the start of a context. */
   tokensPerSecond: number;
-  /** Of a prompt, there. */
-  promptTokensPerSecond: number;
 }
 
 /** A GGUF on the way to the release. */
@@ -35,6 +33,8 @@ export interface Prediction {
   /** Shape of the release's model. */
   shape: ModelShape;
   release: ReleasePrediction;
+  /** How fast a Raspberry Pi 4 reads a prompt with the release's model. */
+  promptTokensPerSecond: number;
   /** Every GGUF on the way, by stage: `convert-base`, `quantize`. */
   models: Map<string, ModelPrediction>;
   stages: Map<string, StageCost>;
@@ -90,7 +90,11 @@ export function predictFrom(
   }
   const release = models.get("quantize");
   if (release === undefined) throw new Error('the plan has no stage "quantize"');
-  return { base, shape: shapes.get("quantize") ?? base, release, models, stages: costs };
+  const shape = shapes.get("quantize") ?? base;
+  return {
+    ...{ base, shape, release, models, stages: costs },
+    promptTokensPerSecond: promptTokensPerSecond(shape, release.quantization),
+  };
 }
 
 /** Shape of the release's model, from what `fetch` measured on the base. */
@@ -121,7 +125,6 @@ export function predictRelease(
     fileBytes: bytes,
     memoryBytes: serverMemory(shape, bytes, server),
     tokensPerSecond: tokensPerSecond(shape, quantization),
-    promptTokensPerSecond: promptTokensPerSecond(shape, quantization),
   };
 }
 
