@@ -55,6 +55,14 @@ describe("describeRelease", () => {
     hosts: names.map((name) => ({ name, where: "pipress:hosts[0]" })),
   });
 
+  it("says how fast it writes and reads, and when the first word of an answer comes", () => {
+    const lines = describeRelease(recipe, prediction, [alike(4096)]).split("\n");
+    expect(lines.slice(-3, -1)).toEqual([
+      "  speed   about 0.96 tokens/s on a Raspberry Pi 4 (a model, not a measurement)",
+      "  prompt  about 2.05 tokens/s there: 4 min 05 s to the first token of an answer to 500 tokens",
+    ]);
+  });
+
   it("says what memory a host needs, once for every distinct setting of the server", () => {
     expect(memoryOf([alike(4096)])).toEqual(["  memory  4.66 GB on a host, with 4096 tokens of context"]);
     expect(memoryOf([alike(4096, "pi-0", "pi-2"), alike(1024, "pi-1")])).toEqual([
