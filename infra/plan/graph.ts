@@ -47,7 +47,11 @@ function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): Stage
   };
 
   const base = add("fetch", "fetch", recipe.base, {});
-  const datasets = add("fetch-dataset", "fetch-dataset", recipe.datasets, {});
+  const documents = add("fetch-dataset", "fetch-dataset", recipe.datasets, {});
+  const datasets =
+    recipe.chats.share > 0
+      ? add("add-chats", "add-chats", recipe.chats, { model: base, datasets: documents })
+      : documents;
   let model = base;
 
   const convertedBase =

@@ -47,6 +47,7 @@ export interface Recipe {
   base: Base;
   limits?: Limits;
   datasets: Datasets;
+  chats: Chats;
   /**
    * What is done, in this order. Left out: prune, recover, awq and imatrix are skipped.
    */
@@ -253,7 +254,7 @@ export interface Dataset {
     sha256: string;
   };
   /**
-   * `text`: as it is, paragraphs apart by an empty line. `lines`: one document a line. `jsonl`: one JSON object a line, its text under `field`. `mediawiki`: a MediaWiki XML dump, markup removed. Files ending in .bz2, .gz or .xz are unpacked first.
+   * `text`: as it is; it is cut into documents of some pages, at empty lines. `lines`: one document a line. `jsonl`: one JSON object a line, its text under `field`. `mediawiki`: a MediaWiki XML dump, markup removed. Files ending in .bz2, .gz or .xz are unpacked first.
    */
   format: "text" | "lines" | "jsonl" | "mediawiki";
   /**
@@ -274,6 +275,19 @@ export interface Dataset {
     to: number;
   };
   maxSize?: Size;
+}
+/**
+ * Conversations, as the model has them when it is served: questions about passages of the datasets, answered by the base model and put through its chat template. A base without a chat template gets none.
+ */
+export interface Chats {
+  /**
+   * Share of all rows of text that are conversations, wherever text is read: 0 reads documents alone.
+   */
+  share: number;
+  /**
+   * Tokens of conversation to make for calibration; for evaluation and for what is held back a quarter of that each. Whoever wants more rows than there are takes documents.
+   */
+  tokens: number;
 }
 /**
  * Structural pruning.

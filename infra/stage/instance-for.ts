@@ -4,7 +4,7 @@ import type { PlannedStage } from "./planned.ts";
 export const instanceNames = ["gpu", "build"] as const;
 export type InstanceName = (typeof instanceNames)[number];
 
-const onGpu = new Set(["prune", "recover", "awq"]);
+const onGpu = new Set(["add-chats", "prune", "recover", "awq"]);
 /** Next to nothing to do: not worth an instance. */
 const onThisMachine = new Set(["fetch-dataset", "report"]);
 

@@ -7,6 +7,7 @@ export interface JobSpec {
   stage:
     | "fetch"
     | "fetch-dataset"
+    | "add-chats"
     | "prune"
     | "recover"
     | "awq"

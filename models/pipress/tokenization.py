@@ -15,6 +15,7 @@ from pathlib import Path
 from pipress.atomic import read_json, write_json
 from pipress.errors import StageError
 from pipress.programs import run_program
+from pipress.texts.rows import ENDS_OF_TEXT, Encoder
 
 # Beside a model folder's weights: texts, and the ids that llama.cpp made of them when the base model was fetched.
 RECORD = "token-ids.json"
@@ -61,6 +62,25 @@ def read_vocabulary(llama_cpp_bin: Path, model: Path, texts: Sequence[str] = (),
         answer.seek(0)
         document = json.load(answer)
     return Vocabulary(document["ids"], document["ends"], document.get("prompt", ""), document.get("problem", ""))
+
+
+def llama_encoder(llama_cpp_bin: Path, model: Path) -> Encoder:
+    """llama.cpp's own tokenizer of a GGUF, for rows of token ids."""
+    before, *_ = read_vocabulary(llama_cpp_bin, model, [""]).ids
+    end = end_of_text(llama_cpp_bin, model)
+
+    def encode(texts: list[str]) -> list[list[int]]:
+        return [ids[len(before) :] for ids in read_vocabulary(llama_cpp_bin, model, texts).ids]
+
+    return Encoder(encode, before[0] if before else None, encode([end])[0][0] if end else None)
+
+
+def end_of_text(llama_cpp_bin: Path, model: Path) -> str:
+    """The token that ends a document for this model, as it is written; empty where none of those known is a token."""
+    before, *named = read_vocabulary(llama_cpp_bin, model, ["", *ENDS_OF_TEXT]).ids
+    # A name that is no token of its own is cut into several.
+    whole = [name for name, ids in zip(ENDS_OF_TEXT, named, strict=True) if len(ids) == len(before) + 1]
+    return whole[0] if whole else ""
 
 
 def write_record(texts: Sequence[str], vocabulary: Vocabulary, folder: Path) -> None:

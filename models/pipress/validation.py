@@ -14,6 +14,7 @@ SCHEMAS = Path(__file__).parent.parent / "schemas"
 # The part of the recipe schema that describes each stage's parameters.
 STAGE_PARAMS = {
     "fetch-dataset": "datasets",
+    "add-chats": "chats",
     "prune": "prune",
     "recover": "recover",
     "awq": "awq",

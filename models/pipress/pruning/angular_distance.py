@@ -12,7 +12,7 @@ import torch
 from pipress.pruning.block_influence import SCORE_TOKENS, targets
 from pipress.pruning.plan import Plan
 from pipress.pruning.shape import Shape
-from pipress.weights.packing import spread
+from pipress.texts.rows import spread
 from pipress.weights.streamed import Report, StreamedLlama
 
 __all__ = ["plan", "score", "targets"]

@@ -9,7 +9,7 @@ import torch
 from pipress.pruning.budget import shallower
 from pipress.pruning.plan import Plan
 from pipress.pruning.shape import Shape
-from pipress.weights.packing import spread
+from pipress.texts.rows import spread
 from pipress.weights.streamed import Report, StreamedLlama
 
 # Means over tokens settle fast: more than this many move no block's rank.

@@ -17,7 +17,7 @@ from pipress.pruning.budget import mixes
 from pipress.pruning.cut import cut
 from pipress.pruning.plan import Plan
 from pipress.pruning.shape import Shape, shape_of
-from pipress.weights.packing import spread
+from pipress.texts.rows import spread
 from pipress.weights.streamed import Report, StreamedLlama
 
 # Tokens that a candidate is fitted on, and judged by.

@@ -21,7 +21,7 @@ from pipress.pruning import (
 from pipress.pruning.conftest import Small
 from pipress.pruning.moments import Moments
 from pipress.pruning.test_least_squares import best_removals
-from pipress.weights.packing import spread
+from pipress.texts.rows import spread
 
 IDS = torch.randint(0, 50, (9, 16), generator=torch.Generator().manual_seed(1))
 

@@ -17,9 +17,3 @@ def read_imatrix(path: Path) -> dict[str, np.ndarray]:
         name: file.load(name + SUMS).reshape(-1) / max(float(file.load(name + COUNTS).reshape(-1)[0]), 1.0)
         for name in names
     }
-
-
-def text_bytes_seen(path: Path, bytes_per_token: int) -> int:
-    """How much of the calibration text the matrix can have come from, at most."""
-    metadata = GgufFile(path).metadata
-    return int(metadata.get("imatrix.chunk_count", 0)) * int(metadata.get("imatrix.chunk_size", 0)) * bytes_per_token

@@ -8,7 +8,7 @@
 4. The mixes that come of it, and the best standard types of no larger size, are measured on more text. The best
    measured one is taken, so the result is never behind the best standard type on that text.
 
-The text is calibration text that the importance matrix did not see; evaluation text has no part in it.
+The text is the part of the calibration text that is held back; evaluation text has no part in it.
 """
 
 import hashlib
@@ -18,21 +18,21 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from pipress.atomic import read_json, write_json
 from pipress.errors import StageError
-from pipress.evaluation.perplexity import measure_divergence, measure_perplexity
+from pipress.evaluation.scores import mean_of_rows, score_against, score_reference
 from pipress.quantization.allocation import Option, allocate, refine
 from pipress.quantization.candidates import Candidates
 from pipress.quantization.llama_quantize import planned_types
 from pipress.quantization.source_model import Mix, SourceModel
 from pipress.quantization.types import SEARCHED_TYPES, STANDARD_TYPES, bits_per_weight
 from pipress.spec import Spec
-from pipress.tokens import BYTES_PER_TOKEN
 
 CONTEXT = 256
-# Chunks of text for the many rough measurements of step 2, and for the few of step 4 that decide.
-PROBE_CHUNKS, DECIDING_CHUNKS = 4, 16
-TEXT_BYTES = (PROBE_CHUNKS + DECIDING_CHUNKS) * CONTEXT * BYTES_PER_TOKEN
+# Rows of text for the many rough measurements of step 2, and for the few of step 4 that decide.
+PROBE_ROWS, DECIDING_ROWS = 4, 16
 
 # Types looked at, in bits per weight over the objective's average: none beyond these was ever worth its bytes.
 WINDOW = (0.5, 2.2)
@@ -79,15 +79,16 @@ class SearchResult:
 class Search:
     """One search, which goes on where a killed one stopped."""
 
-    def __init__(self, spec: Spec, source: SourceModel, imatrix: Path, text: bytes, kinds: list[str] | None) -> None:
+    def __init__(self, spec: Spec, source: SourceModel, imatrix: Path, rows: np.ndarray, kinds: list[str] | None) -> None:
         self.spec = spec
         self.source = source
         self.imatrix = imatrix
         self.kinds = kinds or [source.full_type, *SEARCHED_TYPES]
         self.folder = spec.checkpoint
         self.candidates = Candidates(spec.llama_cpp_bin, source, imatrix, self.folder / "candidates")
-        half = len(text) * PROBE_CHUNKS // (PROBE_CHUNKS + DECIDING_CHUNKS)
-        self.texts = {PROBE_CHUNKS: text[:half], DECIDING_CHUNKS: text[half:]}
+        # Every few rows one to probe on, the rest to decide on: both from all over the text.
+        probes = np.arange(len(rows)) % (1 + DECIDING_ROWS // PROBE_ROWS) == 0
+        self.rows = {PROBE_ROWS: rows[probes], DECIDING_ROWS: rows[~probes]}
         self.measured: dict[str, tuple[float, float]] = read_json(self.folder / "measured.json") or {}
         self.costs: dict[str, float] = {}
 
@@ -121,7 +122,7 @@ class Search:
         goal = limit
         for _ in range(TRIES):
             mix = self._cheapest(goal)
-            kld, _ = self._measure(mix, DECIDING_CHUNKS, "a mix for the objective")
+            kld, _ = self._measure(mix, DECIDING_ROWS, "a mix for the objective")
             if kld <= limit and (best is None or self.source.file_bytes(mix) < self.source.file_bytes(best)):
                 best = mix
             if NEAR_ENOUGH * limit <= kld <= limit:
@@ -130,7 +131,7 @@ class Search:
             goal *= (0.5 + 0.5 * NEAR_ENOUGH) * limit / max(kld, limit / 10)
         if best is None:
             best = self._most_exact()
-            kld, _ = self._measure(best, DECIDING_CHUNKS, "the most exact mix")
+            kld, _ = self._measure(best, DECIDING_ROWS, "the most exact mix")
             if kld > limit:
                 raise StageError(
                     f"no mix of types reaches a KL divergence of {limit:g} nats per token",
@@ -138,7 +139,7 @@ class Search:
                 )
         standards = self._standards(self.source.file_bytes(best))
         for name, mix in sorted(standards.items(), key=lambda item: self.source.file_bytes(item[1])):
-            if self._measure(mix, DECIDING_CHUNKS, f"{name} as it is")[0] <= limit:
+            if self._measure(mix, DECIDING_ROWS, f"{name} as it is")[0] <= limit:
                 return self._result(mix, {name: mix})
         return self._result(best, standards)
 
@@ -160,11 +161,11 @@ class Search:
         for name in self.source.weights:
             groups[self._group(name)].append(name)
         loss = self.candidates.losses
-        quiet, raised = self._measure(exact, PROBE_CHUNKS, "almost exact", MADE)[0], {}
+        quiet, raised = self._measure(exact, PROBE_ROWS, "almost exact", MADE)[0], {}
         for index, (group, names) in enumerate(groups.items()):
             mix = {**exact, **{name: coarse[name] for name in names}}
             fraction = MADE + (PROBED - MADE) * (index + 1) / (len(groups) + 1)
-            kld, _ = self._measure(mix, PROBE_CHUNKS, f"{group} coarse", fraction)
+            kld, _ = self._measure(mix, PROBE_ROWS, f"{group} coarse", fraction)
             noise = sum(loss[coarse[name]][name] - loss[exact[name]][name] for name in names)
             raised[group] = (kld - quiet, noise)
         # A group that seems to cost nothing was lost in the noise of the measurement: it costs a little.
@@ -181,15 +182,15 @@ class Search:
         scored = []
         for index, (mix, label) in enumerate(contenders):
             fraction = PROBED + (DECIDED - PROBED) * index / len(contenders)
-            scored.append((self._measure(mix, DECIDING_CHUNKS, label, fraction)[0], index))
+            scored.append((self._measure(mix, DECIDING_ROWS, label, fraction)[0], index))
         return self._result(contenders[min(scored)[1]][0], standards)
 
     def _result(self, mix: Mix, standards: dict[str, Mix]) -> SearchResult:
         rivals = {
-            name: self._measure(rival, DECIDING_CHUNKS, f"{name} as it is")[0] for name, rival in standards.items()
+            name: self._measure(rival, DECIDING_ROWS, f"{name} as it is")[0] for name, rival in standards.items()
         }
         rival = min(rivals, key=rivals.__getitem__, default=None)
-        kld, error = self._measure(mix, DECIDING_CHUNKS, "the result")
+        kld, error = self._measure(mix, DECIDING_ROWS, "the result")
         return SearchResult(
             mix=mix,
             kld=kld,
@@ -315,38 +316,37 @@ class Search:
 
         self.candidates.make(kind, on_tensor)
 
-    def _measure(self, mix: Mix, chunks: int, label: str, fraction: float = PROBED) -> tuple[float, float]:
+    def _measure(self, mix: Mix, n_rows: int, label: str, fraction: float = PROBED) -> tuple[float, float]:
         """KL divergence of a mix and its standard error; each mix is measured once."""
-        key = hashlib.sha256(json.dumps([chunks, sorted(mix.items())]).encode()).hexdigest()
+        key = hashlib.sha256(json.dumps([n_rows, sorted(mix.items())]).encode()).hexdigest()
         if key not in self.measured:
             self.spec.report(fraction, f"measuring {label}")
             model = self.folder / "mix.gguf"
             self.candidates.assemble(mix, model)
-            divergence = measure_divergence(
+            scores = score_against(
                 self.spec.llama_cpp_bin,
                 model,
-                self._reference(chunks),
-                CONTEXT,
-                lambda done: self.spec.report(fraction, f"measuring {label}, chunk {done}/{chunks}"),
+                self.rows[n_rows],
+                self._reference(n_rows),
+                lambda done: self.spec.report(fraction, f"measuring {label}, row {done}/{n_rows}"),
             )
-            self.measured[key] = (divergence.kld, divergence.kld_error)
+            divergence = mean_of_rows(scores.kld)
+            self.measured[key] = (divergence.value, divergence.error)
             write_json(self.folder / "measured.json", self.measured)
         kld, error = self.measured[key]
         return kld, error
 
-    def _reference(self, chunks: int) -> Path:
-        """Log-probabilities of the full-precision model on the text for that many chunks."""
-        path = self.folder / f"reference-{chunks}.logits"
+    def _reference(self, n_rows: int) -> Path:
+        """Log-probabilities of the full-precision model on so many rows."""
+        path = self.folder / f"reference-{n_rows}.logits"
         if not path.exists():
             part = path.with_suffix(".part")
-            measure_perplexity(
+            score_reference(
                 self.spec.llama_cpp_bin,
                 self.source.path,
-                self.texts[chunks],
-                CONTEXT,
-                chunks,
+                self.rows[n_rows],
                 part,
-                lambda done: self.spec.report(MADE, f"the model in full precision, chunk {done}/{chunks}"),
+                lambda done: self.spec.report(MADE, f"the model in full precision, row {done}/{n_rows}"),
             )
             part.replace(path)
         return path

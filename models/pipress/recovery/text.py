@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pipress.errors import StageError
-from pipress.weights.folder import load_tokenizer
-from pipress.weights.packing import pack, spread
+from pipress.texts.rows import read_rows
+from pipress.weights.folder import load_encoder
 
 
 @dataclass(frozen=True)
@@ -40,35 +41,20 @@ class TrainingText:
 
 
 def read_training_text(texts: Path, model: Path, p: dict[str, Any]) -> TrainingText:
-    """Packs the calibration text; no document is both trained on and held back.
+    """Rows of the calibration text, and of the documents of it that are held back.
 
-    Raises StageError where it is too little for the parameters of the recipe.
+    Raises StageError where they are too few for the parameters of the recipe.
     """
     length = p["sequenceLength"]
-    text = (texts / "calibration.txt").read_text(encoding="utf-8")
-    tokenizer = load_tokenizer(model)
-    packed = pack(text, tokenizer, length)
-    held_back = max(1, p["validationTokens"] // length)
+    encoder = load_encoder(model)
     needed = max(p["batchSize"], p["tokens"] // p["epochs"] // length)
-    before = max(0, len(packed) - held_back)
-    apart = _sequences_apart(packed[:before], tokenizer.eos_token_id)
-    if apart < p["batchSize"]:
+    training = read_rows(texts / "calibration.jsonl", encoder, length, needed)
+    held_back = read_rows(texts / "validation.jsonl", encoder, length, max(1, p["validationTokens"] // length))
+    if len(training) < p["batchSize"] or len(held_back) == 0:
         raise StageError(
-            f"the calibration text gives {len(packed)} sequences of {length} tokens; {held_back} are held back, "
-            f"{before - apart} left out because they hold a document that is held back in part, and one step needs "
-            f"{p['batchSize']}",
-            "take more text for datasets.calibration, or shorter sequences; an empty line parts documents",
+            f"the calibration text gives {len(training)} sequences of {length} tokens, and {len(held_back)} of the "
+            f"documents that are held back; one step needs {p['batchSize']}, and a look at what is held back one",
+            "take more text for datasets.calibration, or shorter sequences",
         )
-    training = spread(packed[:apart], needed)
-    return TrainingText(torch.cat([training, packed[before:]]), len(training), p["batchSize"], p["seed"])
-
-
-def _sequences_apart(sequences: torch.Tensor, end: int | None) -> int:
-    """How many of the sequences hold nothing of the document that goes on after them.
-
-    end: the token that ends a document; without one, documents are taken to be no longer than a sequence.
-    """
-    if end is None:
-        return max(0, len(sequences) - 1)
-    ends = (sequences.flatten() == end).nonzero()
-    return (int(ends[-1]) + 1) // sequences.shape[1] if len(ends) else 0
+    sequences = torch.from_numpy(np.concatenate([training, held_back]))
+    return TrainingText(sequences, len(training), p["batchSize"], p["seed"])

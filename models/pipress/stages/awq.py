@@ -14,9 +14,9 @@ from pipress.awq.scaling import apply, layer_folds, search
 from pipress.errors import StageError
 from pipress.memory import keep_freed_memory, peak_bytes
 from pipress.spec import Metrics, Spec
+from pipress.weights.calibration import read_calibration
 from pipress.weights.files import check_weights, read_config
-from pipress.weights.folder import load_tokenizer, save_beside, stored_dtype
-from pipress.weights.packing import pack, spread
+from pipress.weights.folder import save_beside, stored_dtype
 from pipress.weights.shards import ShardWriter
 from pipress.weights.streamed import StreamedLlama, batches
 
@@ -33,13 +33,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     kept = torch.float16 if stored_dtype(inputs["model"]) == torch.bfloat16 else stored_dtype(inputs["model"])
 
     spec.report(0.05, "reading the text")
-    length = p["sequenceLength"]
-    sequences = pack(_calibration(inputs["datasets"]), load_tokenizer(inputs["model"]), length)
-    if len(sequences) == 0:
-        raise StageError(
-            f"the calibration text has fewer than {length} tokens", "take more text for datasets.calibration"
-        )
-    sequences = spread(sequences, max(1, p["calibrationTokens"] // length))
+    sequences = read_calibration(inputs["datasets"], inputs["model"], p)
 
     model = StreamedLlama(inputs["model"])
     hidden = model.embed(sequences)
@@ -87,10 +81,6 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         "calibrationTokens": sequences.numel(),
         "peakMemoryBytes": peak_bytes(model.device),
     }
-
-
-def _calibration(texts: Path) -> str:
-    return (texts / "calibration.txt").read_text(encoding="utf-8")
 
 
 def _copy_beside_weights(folder: Path, out: Path, dtype: torch.dtype) -> None:

@@ -7,28 +7,35 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from pipress.atomic import write_json
 from pipress.errors import StageError
 from pipress.evaluation.generation import measure_loading, repetition
-from pipress.evaluation.perplexity import Perplexity, measure_divergence, measure_perplexity
+from pipress.evaluation.scores import mean_of_rows, score_against, score_reference
 from pipress.gguf_file import generate
 from pipress.programs import run_program
 from pipress.spec import Metrics, Spec
-from pipress.tokenization import read_vocabulary
+from pipress.texts.rows import read_rows
+from pipress.tokenization import llama_encoder, read_vocabulary
 
 TOOLS = ("llama.cpp",)
 
 BENCH_REPETITIONS = 2
 ANSWER_CHARACTERS = 300
-LOGITS = "logits.bin"
+# Of a reference: the token ids that it was measured on, and what it thinks of every word at every counted token.
+ROWS, LOGITS = "rows.npy", "logits.bin"
+# Of every evaluation, token by token: `Scores.save`.
+SCORES = "scores.npy"
 
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """Quality on the evaluation text, what the model says, and what it costs to load and run on this machine.
 
     Without the input `reference` this model becomes the reference: logits.bin keeps its log-probabilities (2 bytes for
-    every word of the vocabulary and every counted token). With it, the model is compared with the reference on the very
-    same tokens. evaluation.json has the metrics and the continuations in full.
+    every word of the vocabulary and every counted token), rows.npy the tokens. With it, the model is compared with the
+    reference on the very same tokens. scores.npy has the figures of every token, evaluation.json the metrics and the
+    continuations in full.
     """
     model, p = inputs["model"] / "model.gguf", spec.params
     metrics = _quality(spec, model, inputs, out)
@@ -57,32 +64,35 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
 def _quality(spec: Spec, model: Path, inputs: dict[str, Path], out: Path) -> Metrics:
     """Perplexity; with a reference also KL divergence from it, and how often both think the same token likeliest."""
     context, wanted = spec.params["contextLength"], spec.params["chunks"]
+    spec.report(0.01, "reading the text")
+    if "reference" in inputs:
+        rows = np.load(inputs["reference"] / ROWS)
+    else:
+        encoder = llama_encoder(spec.llama_cpp_bin, model)
+        rows = read_rows(inputs["datasets"] / "evaluation.jsonl", encoder, context, wanted)
+        np.save(out / ROWS, rows)
     began = time.monotonic()
 
-    def on_chunk(done: int) -> None:
-        left = (time.monotonic() - began) / done * (wanted - done)
-        spec.report(0.02 + 0.78 * done / wanted, f"perplexity, chunk {done}/{wanted}", left)
+    def on_row(done: int) -> None:
+        left = (time.monotonic() - began) / done * (len(rows) - done)
+        spec.report(0.02 + 0.78 * done / len(rows), f"perplexity, row {done}/{len(rows)}", left)
 
     spec.report(0.02, "loading the model")
-    if "reference" in inputs:
-        logits = inputs["reference"] / LOGITS
-        divergence = measure_divergence(spec.llama_cpp_bin, model, logits, context, on_chunk)
-        metrics = _figures(divergence.perplexity)
-        metrics["kld"], metrics["kldError"] = divergence.kld, divergence.kld_error
-        metrics["topAgreement"], metrics["topAgreementError"] = round(divergence.top, 6), round(divergence.top_error, 6)
-        return metrics
-    text = (inputs["datasets"] / "evaluation.txt").read_bytes()
-    metrics = _figures(measure_perplexity(spec.llama_cpp_bin, model, text, context, wanted, out / LOGITS, on_chunk))
-    metrics["logitsBytes"] = (out / LOGITS).stat().st_size
-    return metrics
-
-
-def _figures(perplexity: Perplexity) -> Metrics:
-    return {
-        "perplexity": perplexity.value,
-        "perplexityError": perplexity.error,
-        "perplexityChunks": perplexity.chunks,
+    score, folder = (score_against, inputs["reference"]) if "reference" in inputs else (score_reference, out)
+    scores = score(spec.llama_cpp_bin, model, rows, folder / LOGITS, on_row)
+    scores.save(out / SCORES)
+    perplexity = scores.perplexity
+    metrics: Metrics = {
+        "perplexity": round(perplexity.value, 4),
+        "perplexityError": round(perplexity.error, 5),
+        "perplexityRows": len(rows),
     }
+    if scores.kld is None or scores.same is None:
+        return {**metrics, "logitsBytes": (out / LOGITS).stat().st_size}
+    kld, same = mean_of_rows(scores.kld), mean_of_rows(scores.same)
+    metrics["kld"], metrics["kldError"] = round(kld.value, 6), round(kld.error, 6)
+    metrics["topAgreement"], metrics["topAgreementError"] = round(same.value, 6), round(same.error, 6)
+    return metrics
 
 
 def _speed(spec: Spec, model: Path) -> float:

