@@ -37,10 +37,13 @@ export async function main(args: string[]): Promise<number> {
     const { survivors, tried } = await tryArea(area, mutants, seed);
     for (const { file, line, column, change } of survivors)
       console.log(`  ${file}:${line}:${column}  ${change}`);
-    rows.push(...rowsOf(area.name, { killed_share: 1 - survivors.length / tried }));
+    const measured = rowsOf(area.name, { killed_share: 1 - survivors.length / tried });
+    // At once: an area takes half an hour, and the next may be stopped.
+    if (mutants === PER_AREA && seed === SEED)
+      writeResults("mutation", { settings: { mutants, seed }, rows: measured });
+    rows.push(...measured);
   }
   console.log(resultsTable(rows));
-  if (mutants === PER_AREA && seed === SEED) writeResults("mutation", { settings: { mutants, seed }, rows });
   return 0;
 }
 
