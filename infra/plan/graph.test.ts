@@ -7,6 +7,7 @@ const recipe = {
   name: "r",
   base: { source: { path: "/m" } },
   datasets: {},
+  chats: { share: 0, tokens: 1024 },
   steps: {
     prune: { method: "ffn-activation", pruningRatio: 0.1 },
     recover: {},
@@ -52,6 +53,19 @@ describe("stageGraph", () => {
         /^report <- fetch fetch-dataset convert-base .* quantize-baseline evaluate-baseline$/,
       ),
     ]);
+  });
+
+  it("reads documents with the base model's own chats beside them where a recipe asks for chats", () => {
+    const chats = { share: 0.33, tokens: 2048 };
+    const nodes = stageGraph({ ...recipe, chats });
+    const added = nodes.find(({ name }) => name === "add-chats");
+    expect(added).toEqual({
+      ...{ name: "add-chats", stage: "add-chats", params: chats },
+      inputs: { model: "fetch", datasets: "fetch-dataset" },
+    });
+    const readers = nodes.filter(({ inputs, name }) => "datasets" in inputs && name !== "add-chats");
+    expect(readers.length).toBeGreaterThan(5);
+    for (const { name, inputs } of readers) expect(inputs.datasets, name).toBe("add-chats");
   });
 
   it("gives each stage the parameters of its step, and every measurement the smoke test", () => {

@@ -24,6 +24,7 @@ const recipe = {
   name: "r",
   base: { source: {}, config: llama31Config },
   datasets: {},
+  chats: { share: 0, tokens: 1024 },
   steps: {
     prune: { method: "ffn-activation", pruningRatio: 0.16, calibrationTokens: 32768 },
     recover: { tokens: 100000 },

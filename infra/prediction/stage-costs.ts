@@ -74,7 +74,10 @@ export function stageCost(
     case "fetch":
       return { seconds: inPython(folder / builder.downloadedBytesPerSecond + copied(folder)), bytes: folder };
     case "add-chats": // a quarter of the tokens for evaluation, and one for what is held back; questions and answers
-      return { seconds: inPython(copied(folder) + (1.5 * FORWARD * multiplied * number("tokens")) / flops), bytes: 0 };
+      return {
+        seconds: inPython(copied(folder) + (1.5 * FORWARD * multiplied * number("tokens")) / flops),
+        bytes: 0,
+      };
     case "prune":
       return computed(2, pruneOperations(params, before, after));
     case "recover": // the teacher's pass, and the student's

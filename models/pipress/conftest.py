@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pipress.spec import Spec
+from pipress.texts.records import Document, write_documents
 
 PACKAGE_ROOT = Path(__file__).parent.parent
 KEY = "ab" * 32
@@ -30,6 +31,23 @@ def prose(seed: int, sentences: int) -> str:
             sentence.append(words[(state >> 8) % len(words)])
         lines.append(" ".join(sentence).capitalize() + f" {seed} {index}." + ("\n\n" if index % 10 == 9 else ""))
     return " ".join(lines)
+
+
+def write_texts(folder: Path, calibration: str, evaluation: str = "", validation: str | None = None) -> Path:
+    """Documents as fetch-dataset leaves them, those of each text apart by an empty line. Returns the folder.
+
+    validation: what is held back; without it, about a tenth of the calibration text, from its end.
+    """
+    parts = {
+        use: [Document(part.strip()) for part in text.split("\n\n") if part.strip()]
+        for use, text in (("calibration", calibration), ("evaluation", evaluation), ("validation", validation or ""))
+    }
+    if validation is None:
+        cut = len(parts["calibration"]) - max(1, len(parts["calibration"]) // 10)
+        parts["calibration"], parts["validation"] = parts["calibration"][:cut], parts["calibration"][cut:]
+    for use, documents in parts.items():
+        write_documents(folder / f"{use}.jsonl", documents)
+    return folder
 
 
 def finish_gguf(writer: Any) -> None:
@@ -133,11 +151,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     folder = tmp_path_factory.mktemp("tiny")
-    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "<|end|>"]
+    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "<|endoftext|>"]
     tokenizer = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>").save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>").save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokens),
@@ -201,11 +219,8 @@ def tiny_llama_2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """calibration.txt and evaluation.txt, as fetch-dataset leaves them."""
-    folder = tmp_path_factory.mktemp("datasets")
-    (folder / "calibration.txt").write_text(prose(1, 200), encoding="utf-8")
-    (folder / "evaluation.txt").write_text(prose(2, 100), encoding="utf-8")
-    return folder
+    """Documents as fetch-dataset leaves them."""
+    return write_texts(tmp_path_factory.mktemp("datasets"), prose(1, 200), prose(2, 100))
 
 
 @pytest.fixture(scope="session")
@@ -235,7 +250,7 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("tiny-gguf")
     hidden, ffn, heads, heads_kv, layers = 128, 256, 4, 2, 2
-    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "th", "<|end|>"]
+    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "th", "<|endoftext|>"]
     writer = gguf.GGUFWriter(folder / "model.gguf", "llama")
     writer.add_block_count(layers)
     writer.add_context_length(512)

@@ -11,6 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from pipress.awq.blocks import BLOCKS, Block, round_to_blocks
 from pipress.awq.scaling import apply, layer_folds, search
+from pipress.conftest import write_texts
 from pipress.errors import StageError
 from pipress.stages import awq
 from pipress.store.store import MANIFEST
@@ -141,7 +142,7 @@ def test_too_little_text_and_damaged_weights_are_refused(
     make_spec: Any, outliers: Path, tiny_texts: Path, tmp_path: Path
 ) -> None:
     (empty := tmp_path / "empty").mkdir()
-    (empty / "calibration.txt").write_text("")
+    write_texts(empty, "")
     with pytest.raises(StageError, match=r"fewer than 64 tokens — take more text for datasets\.calibration"):
         awq.run(make_spec("awq", **params()), {"model": outliers, "datasets": empty}, tmp_path)
     tensors = load_file(outliers / "model.safetensors")

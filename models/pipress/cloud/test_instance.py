@@ -101,7 +101,11 @@ def test_an_instance_takes_its_job_does_it_leaves_artifact_log_and_cost_and_ends
     instance.wait(instance.is_off, "the instance's end")
 
     manifest = open_store(instance.store, tmp_path / "operator" / "jobs").manifest(KEY)
-    assert manifest is not None and sorted(manifest["files"]) == ["calibration.txt", "evaluation.txt"]
+    assert manifest is not None and sorted(manifest["files"]) == [
+        "calibration.jsonl",
+        "evaluation.jsonl",
+        "validation.jsonl",
+    ]
     # A dollar a second here; the instance also works a little before and after what `seconds` counts.
     assert manifest["run"] == "run-1" and manifest["seconds"] - 0.1 <= manifest["costUsd"] < manifest["seconds"] + 60
     status = queue.status(KEY)

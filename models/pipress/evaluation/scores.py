@@ -1,9 +1,9 @@
 """How well a GGUF predicts text, token by token: perplexity, and divergence from a reference model.
 
-By `pipress-score` (toolchain/llama-cpp/cmake/score.cpp), which computes what llama-perplexity does, of rows of token ids
-that begin as models are served. The second half of every row counts, so that each token has at least that much context.
-A reference run keeps the log-probabilities of every counted token; a model measured against them is measured on the very
-same tokens, so that two models can be compared row by row.
+By `pipress-score` (toolchain/llama-cpp/cmake/score.cpp), which computes what llama-perplexity does, of rows of token
+ids that begin as models are served. The second half of every row counts, so that each token has at least that much
+context. A reference run keeps the log-probabilities of every counted token; a model measured against them is measured
+on the very same tokens, so that two models can be compared row by row.
 """
 
 import math

@@ -75,7 +75,7 @@ def test_prints_one_small_document_and_leaves_a_whole_artifact(text_spec: Any, a
     result = json.loads(out)
     assert len(out) < 4096 and out.count("\n") == 1
     assert set(result) == {"key", "stage", "run", "files", "metrics", "seconds"}
-    assert set(result["files"]) == {"calibration.txt", "evaluation.txt"}
+    assert set(result["files"]) == {"calibration.jsonl", "evaluation.jsonl", "validation.jsonl"}
     assert FileStore(text_spec["store"]).manifest(KEY) is not None
     assert text_spec["jobs"] not in out, "a stack's state holds no folder of a machine"
 

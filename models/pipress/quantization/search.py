@@ -79,7 +79,9 @@ class SearchResult:
 class Search:
     """One search, which goes on where a killed one stopped."""
 
-    def __init__(self, spec: Spec, source: SourceModel, imatrix: Path, rows: np.ndarray, kinds: list[str] | None) -> None:
+    def __init__(
+        self, spec: Spec, source: SourceModel, imatrix: Path, rows: np.ndarray, kinds: list[str] | None
+    ) -> None:
         self.spec = spec
         self.source = source
         self.imatrix = imatrix
@@ -186,9 +188,7 @@ class Search:
         return self._result(contenders[min(scored)[1]][0], standards)
 
     def _result(self, mix: Mix, standards: dict[str, Mix]) -> SearchResult:
-        rivals = {
-            name: self._measure(rival, DECIDING_ROWS, f"{name} as it is")[0] for name, rival in standards.items()
-        }
+        rivals = {name: self._measure(rival, DECIDING_ROWS, f"{name} as it is")[0] for name, rival in standards.items()}
         rival = min(rivals, key=rivals.__getitem__, default=None)
         kld, error = self._measure(mix, DECIDING_ROWS, "the result")
         return SearchResult(

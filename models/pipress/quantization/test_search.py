@@ -8,18 +8,19 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipress.errors import StageError
-from pipress.evaluation.perplexity import Divergence, Perplexity
+from pipress.evaluation.scores import Estimate, Scores
 from pipress.quantization import search as module
 from pipress.quantization.conftest import SHAPES
-from pipress.quantization.search import CONTEXT, DECIDING_CHUNKS, PROBE_CHUNKS, TEXT_BYTES, Search, SearchResult
+from pipress.quantization.search import CONTEXT, DECIDING_ROWS, PROBE_ROWS, Search, SearchResult
 from pipress.quantization.source_model import Mix, SourceModel
 from pipress.quantization.types import bits_per_weight, fits
 
 KINDS = ["F16", "Q8_0", "Q5_0", "Q4_0"]
-TEXT = bytes(range(256)) * (TEXT_BYTES // 256)
+ROWS = np.arange((PROBE_ROWS + DECIDING_ROWS) * CONTEXT).reshape(-1, CONTEXT)
 GROUPS = {
     "token_embd": 0.5,
     "attn_q 1/3": 1.0,
@@ -36,7 +37,7 @@ QUIET = 0.00001
 
 
 class Known:
-    """Stands for llama-quantize and llama-perplexity: no real model's divergence is known for every mix.
+    """Stands for llama-quantize and pipress-score: no real model's divergence is known for every mix.
 
     A tensor's loss falls with its bits; a mix diverges by the sum of its tensors' losses, each times what its group
     costs, unless it is listed in `exceptions`.
@@ -46,8 +47,8 @@ class Known:
         self.costs = dict(GROUPS)
         self.exceptions: list[tuple[Mix, float]] = []
         self.standards: dict[str, Mix] = {}
-        self.measured: list[tuple[Mix, bytes, int]] = []
-        self.references: list[tuple[bytes, int]] = []
+        self.measured: list[tuple[Mix, np.ndarray]] = []
+        self.references: list[np.ndarray] = []
         self.made: list[str] = []
         self.reports: list[tuple[float, str]] = []
 
@@ -83,25 +84,25 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Known:
             assert all(name in self.losses[kind] for name, kind in mix.items()), "every type of a mix is made"
             target.write_text(json.dumps(mix))
 
-    def divergence(bin_: Path, model: Path, logits: Path, context: int, on_chunk: Callable[[int], None]) -> Divergence:
-        text, chunks = json.loads(logits.read_text())
+    def against(bin_: Path, model: Path, rows: np.ndarray, logits: Path, on_row: Callable[[int], None]) -> Scores:
+        assert logits.read_bytes() == rows.tobytes(), "a reference is of the rows that are measured"
         mix = json.loads(model.read_text())
-        assert context == CONTEXT and set(mix) == set(SHAPES)
-        known.measured.append((mix, bytes.fromhex(text), chunks))
-        on_chunk(1)
-        return Divergence(known.divergence(mix), 0.0001, 1.0, 0.0, Perplexity(1.0, 0.0, chunks))
+        assert set(mix) == set(SHAPES)
+        known.measured.append((mix, rows))
+        on_row(1)
+        divergence = np.array([[known.divergence(mix)]])
+        return Scores(np.ones_like(divergence), divergence, np.ones_like(divergence))
 
-    def perplexity(
-        bin_: Path, model: Path, text: bytes, context: int, chunks: int, logits: Path, on_chunk: Callable[[int], None]
-    ) -> None:
-        known.references.append((text, chunks))
-        logits.write_text(json.dumps([text.hex(), chunks]))
-        assert context == CONTEXT and logits.suffix == ".part", "a killed run leaves no reference that looks whole"
-        on_chunk(1)
+    def reference(bin_: Path, model: Path, rows: np.ndarray, logits: Path, on_row: Callable[[int], None]) -> None:
+        known.references.append(rows)
+        logits.write_bytes(rows.tobytes())
+        assert logits.suffix == ".part", "a killed run leaves no reference that looks whole"
+        on_row(1)
 
     monkeypatch.setattr(module, "Candidates", Candidates)
-    monkeypatch.setattr(module, "measure_divergence", divergence)
-    monkeypatch.setattr(module, "measure_perplexity", perplexity)
+    monkeypatch.setattr(module, "score_against", against)
+    monkeypatch.setattr(module, "mean_of_rows", lambda values: Estimate(float(values[0, 0]), 0.0001))
+    monkeypatch.setattr(module, "score_reference", reference)
     monkeypatch.setattr(module, "planned_types", lambda bin_, path, name, imatrix: known.standards.get(name))
     return known
 
@@ -114,7 +115,7 @@ def begin(known: Known, make_spec: Any, small_gguf: Callable[..., Path], matrix:
     def begin(kinds: list[str] | None = KINDS) -> Search:
         spec = make_spec("quantize")
         spec = dataclasses.replace(spec, report=lambda done, message, eta=None: known.reports.append((done, message)))
-        return Search(spec, SourceModel(path, matrix), matrix, TEXT, kinds)
+        return Search(spec, SourceModel(path, matrix), matrix, ROWS, kinds)
 
     return begin
 
@@ -139,7 +140,7 @@ def average_bits(search: Search, budget: int) -> float:
 def check_result(result: SearchResult, search: Search, known: Known) -> None:
     """What is true of every result."""
     assert result.kld == known.divergence(result.mix) and result.kld_error == 0.0001
-    assert result.measurements == len(known.measured) == len({json.dumps([m, c]) for m, _, c in known.measured})
+    assert result.measurements == len(known.measured) == len({json.dumps([m, len(r)]) for m, r in known.measured})
     assert search.costs == result.costs
 
 
@@ -163,7 +164,7 @@ def test_what_a_group_costs_is_what_its_coarse_types_add_to_a_model_left_almost_
     search = begin()
     search.under_bytes(search.source.file_bytes(dict.fromkeys(SHAPES, "Q5_0")))
     assert search.costs == pytest.approx(GROUPS, rel=1e-6)
-    probes = [mix for mix, _, chunks in known.measured if chunks == PROBE_CHUNKS]
+    probes = [mix for mix, rows in known.measured if len(rows) == PROBE_ROWS]
     assert probes[0] == dict.fromkeys(SHAPES, "Q8_0") and len(probes) == 1 + len(GROUPS)
     for probe, group in zip(probes[1:], dict.fromkeys(GROUP_OF.values()), strict=True):
         # The smallest type of at least 0.7 times the average: 5.5 bits and some for the header.
@@ -207,10 +208,14 @@ def test_both_texts_are_held_apart_and_each_has_its_reference_once(begin: Callab
     search = begin()
     search.under_bytes(search.source.file_bytes({}) // 2)
     begin().under_bytes(search.source.file_bytes({}) // 3)
-    cut = TEXT_BYTES * PROBE_CHUNKS // (PROBE_CHUNKS + DECIDING_CHUNKS)
-    assert known.references == [(TEXT[:cut], PROBE_CHUNKS), (TEXT[cut:], DECIDING_CHUNKS)]
-    for _, text, chunks in known.measured:
-        assert text == (TEXT[:cut] if chunks == PROBE_CHUNKS else TEXT[cut:])
+    probes, deciding = known.references
+    assert (len(probes), len(deciding)) == (PROBE_ROWS, DECIDING_ROWS)
+    assert sorted(np.concatenate([probes, deciding])[:, 0].tolist()) == ROWS[:, 0].tolist()
+    # Both come from all over the text.
+    for part in (probes, deciding):
+        assert part[0, 0] <= ROWS[1, 0] and part[-1, 0] >= ROWS[-5, 0]
+    for _, rows in known.measured:
+        assert np.array_equal(rows, probes if len(rows) == PROBE_ROWS else deciding)
 
 
 @pytest.mark.parametrize("how", ["under_bytes", "under_kld"])
@@ -229,17 +234,17 @@ def test_a_search_that_was_killed_measures_nothing_twice(
     for file in (begin().folder).glob("*.json"):
         file.unlink()
     known.measured.clear()
-    measure = module.measure_divergence
+    measure = module.score_against
 
-    def killed(*given: Any) -> Divergence:
+    def killed(*given: Any) -> Scores:
         if len(known.measured) == 3:
             raise KeyboardInterrupt
         return measure(*given)
 
-    monkeypatch.setattr(module, "measure_divergence", killed)
+    monkeypatch.setattr(module, "score_against", killed)
     with pytest.raises(KeyboardInterrupt):
         run()
-    monkeypatch.setattr(module, "measure_divergence", measure)
+    monkeypatch.setattr(module, "score_against", measure)
     assert run() == whole and len(known.measured) == count
 
 
@@ -283,7 +288,7 @@ def test_a_standard_type_that_is_better_is_taken_with_what_it_leaves_of_the_budg
     search = begin()
     more = search.under_bytes(budget + 9000)
     assert more.standard == "Q4_K_M" and more.mix == plain
-    raised = [mix for mix, _, chunks in known.measured if chunks == DECIDING_CHUNKS and mix != plain]
+    raised = [mix for mix, rows in known.measured if len(rows) == DECIDING_ROWS and mix != plain]
     improved = [mix for mix in raised if all(bits_per_weight(mix[n]) >= bits_per_weight(plain[n]) for n in plain)]
     assert improved, "tried, and no better here"
     known.exceptions.append((improved[-1], QUIET / 4))

@@ -9,6 +9,7 @@ from peft import LoraConfig, get_peft_model
 from peft.peft_model import PeftModel
 from transformers import LlamaForCausalLM
 
+from pipress.conftest import write_texts
 from pipress.errors import StageError
 from pipress.recovery import distillation, precision
 from pipress.recovery.adapters import scale_of, trainable
@@ -213,8 +214,8 @@ def test_every_epoch_sees_every_sequence_once_in_an_order_of_its_own(tiny_texts:
 
 @pytest.mark.parametrize("written", ["", "Too little."])
 def test_too_little_text_is_refused(written: str, tiny_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "calibration.txt").write_text(written)
-    with pytest.raises(StageError, match=r"gives 0 sequences of 32 tokens; .* — take more .* datasets.calibration"):
+    write_texts(tmp_path, written)
+    with pytest.raises(StageError, match=r"gives 0 sequences of 32 tokens, .* — take more .* datasets.calibration"):
         read_training_text(tmp_path, tiny_model, params())
 
 

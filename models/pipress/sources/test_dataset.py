@@ -73,7 +73,7 @@ def test_a_data_set_is_text_of_a_recipe(make_spec: Any, text_source: Any, tmp_pa
     evaluation = [{"huggingFace": source(), "format": "jsonl"}]
     spec = make_spec("fetch-dataset", calibration=[text_source("a", prose(1, 99))], evaluation=evaluation)
     metrics = fetch_dataset.run(spec, {}, tmp_path)
-    assert metrics["evaluationBytes"] > 1000 and "harbour" in (tmp_path / "evaluation.txt").read_text()
+    assert metrics["evaluationBytes"] > 1000 and "harbour" in (tmp_path / "evaluation.jsonl").read_text()
 
 
 def test_the_file_of_the_pinned_commit_comes_with_the_token_and_only_once(hub: Any, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """add-chats: conversations beside the documents, as the model has them when it is served.
 
-Questions about passages of the documents, each answered by the base model itself and put through its chat template. That
-a model's own answers serve to calibrate it: Liu et al., "LLM-QAT" (arXiv:2305.17888).
+Questions about passages of the documents, each answered by the base model itself and put through its chat template.
+That a model's own answers serve to calibrate it: Liu et al., "LLM-QAT" (arXiv:2305.17888).
 """
 
 import shutil

@@ -51,9 +51,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
 
 def _read(spec: Spec, use: str) -> list[Document]:
     documents = [
-        Document(text, source)
-        for source, dataset in enumerate(spec.params[use])
-        for text in _texts(dataset, spec)
+        Document(text, source) for source, dataset in enumerate(spec.params[use]) for text in _texts(dataset, spec)
     ]
     size = sum(len(document.text.encode()) for document in documents)
     if size < MIN_BYTES:

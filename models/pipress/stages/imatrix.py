@@ -56,8 +56,8 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
 def calibration_text(datasets: Path, end: str, chunks: int, context: int) -> str:
     """Passages from all over the calibration text, chats among them, each of about a chunk, parted by `end`.
 
-    llama-imatrix takes text, reads it from the beginning and stops after `chunks`: there are more passages than that, in
-    an order whose beginning, however long, is spread over the whole.
+    llama-imatrix takes text, reads it from the beginning and stops after `chunks`: there are more passages than that,
+    in an order whose beginning, however long, is spread over the whole.
     """
     rows = read_rows(datasets / "calibration.jsonl", CHARACTERS, context * CHARACTERS_PER_TOKEN, chunks + chunks // 2)
     return end.join(text_of(rows[index], end) for index in spread_order(len(rows)))

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pipress.conftest import prose
+from pipress.conftest import prose, write_texts
 from pipress.digests import tree_sha256
 from pipress.errors import StageError
 from pipress.sources.acceptance import (
@@ -69,8 +69,7 @@ def test_a_sentencepiece_llama_keeps_scores_and_token_ids_through_the_whole_reci
     assert metrics["kvHeads"] == metrics["heads"] == 4 and metrics["trainedContext"] == 256
     texts = tmp_path / "texts"
     texts.mkdir()
-    (texts / "calibration.txt").write_text(prose(1, 400))
-    (texts / "evaluation.txt").write_text(prose(2, 100))
+    write_texts(texts, prose(1, 400), prose(2, 100))
 
     def run(stage: Any, name: str, params: dict[str, Any], **inputs: Path) -> Path:
         out = tmp_path / name

@@ -12,6 +12,7 @@ from pipress.stages import fetch_dataset
 from pipress.texts.mediawiki import plain_text
 from pipress.texts.overlap import shared_share
 from pipress.texts.reading import read_documents, take_part
+from pipress.texts.records import read_records
 
 Source = Callable[[str, str], dict[str, Any]]
 
@@ -21,7 +22,11 @@ def test_both_texts_come_out_apart(make_spec: Any, text_source: Source, tmp_path
         "fetch-dataset", calibration=[text_source("a", prose(1, 99))], evaluation=[text_source("b", prose(2, 99))]
     )
     metrics = fetch_dataset.run(spec, {}, tmp_path)
-    assert (tmp_path / "calibration.txt").stat().st_size == metrics["calibrationBytes"]
+    read = {use: read_records(tmp_path / f"{use}.jsonl") for use in ("calibration", "validation", "evaluation")}
+    assert {f"{use}Documents": len(read[use]) for use in read}.items() <= metrics.items()
+    texts = {use: {document.text for document in documents} for use, documents in read.items()}
+    assert texts["calibration"] and texts["validation"] and not texts["calibration"] & texts["validation"]
+    assert not (texts["calibration"] | texts["validation"]) & texts["evaluation"]
     assert metrics["sharedShare"] == 0
 
 

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
+from pipress.conftest import write_texts
 from pipress.errors import StageError
 from pipress.stages import prune
 from pipress.validation import check_params
@@ -126,11 +127,11 @@ def test_a_missing_tensor_is_named(run: Any, tiny_model: Path, tmp_path: Path) -
         run(folder)
 
 
-@pytest.mark.parametrize(("text", "message"), [(" \n", "is empty"), ("Too little.", "fewer than 64 tokens")])
+@pytest.mark.parametrize(("text", "message"), [("", "fewer than 64 tokens"), ("Too little.", "fewer than 64 tokens")])
 def test_empty_and_too_little_text_is_refused(
     run: Any, tiny_model: Path, tmp_path: Path, text: str, message: str
 ) -> None:
-    (tmp_path / "calibration.txt").write_text(text)
+    write_texts(tmp_path, text, validation="")
     with pytest.raises(StageError, match=message):
         run(tiny_model, tmp_path)
 

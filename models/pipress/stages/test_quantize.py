@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipress.conftest import prose
+from pipress.conftest import prose, write_texts
 from pipress.errors import StageError
 from pipress.quantization import search
 from pipress.quantization.llama_quantize import planned_types, quantize
@@ -23,10 +23,7 @@ from pipress.weights.gguf_reader import GgufFile
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("datasets")
-    (folder / "calibration.txt").write_text(prose(1, 900), encoding="utf-8")
-    (folder / "evaluation.txt").write_text(prose(2, 100), encoding="utf-8")
-    return folder
+    return write_texts(tmp_path_factory.mktemp("datasets"), prose(1, 900), prose(2, 100))
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +103,8 @@ def test_overrides_that_cannot_be_are_refused_before_anything_runs(
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Less text and fewer types: the search is the same."""
-    monkeypatch.setattr(search, "DECIDING_CHUNKS", 6)
-    monkeypatch.setattr(stage, "TEXT_BYTES", 10 * search.CONTEXT * 8)
+    monkeypatch.setattr(search, "DECIDING_ROWS", 6)
+    monkeypatch.setattr(stage, "DECIDING_ROWS", 6)
 
 
 KINDS = ["Q8_0", "Q6_K", "Q5_1", "Q4_0", "IQ4_NL", "Q3_K"]
@@ -158,8 +155,8 @@ def test_a_search_needs_a_matrix_and_text_that_it_has_not_seen(
     spec = make_spec("quantize", objective={"maxFileSize": "1 MB"})
     with pytest.raises(StageError, match="needs an importance matrix — add the step `imatrix`"):
         stage.run(spec, {"model": tiny_gguf, "datasets": texts}, tmp_path)
-    (tmp_path / "calibration.txt").write_text(prose(1, 50))
-    with pytest.raises(StageError, match="the best mix needs 61,440 that the importance matrix did not see"):
+    write_texts(tmp_path, prose(1, 50))
+    with pytest.raises(StageError, match=r"held back .* has [0-9]+ tokens; the search for the best mix needs 5,120"):
         stage.run(spec, {"model": tiny_gguf, "imatrix": matrix, "datasets": tmp_path}, tmp_path)
 
 
@@ -195,7 +192,7 @@ def test_evaluations_are_compared_with_the_base_on_the_same_tokens(
     out.mkdir(), small.mkdir()
     smoke_test = {"prompt": "river", "expect": "", "maxTokens": 4}
     base = evaluate.run(evaluation(real_spec, smokeTest=smoke_test), {"model": tiny_gguf, "datasets": texts}, out)
-    assert base["perplexityChunks"] == 3 and base["smokeTestMatches"] is True and "kld" not in base
+    assert base["perplexityRows"] == 3 and base["smokeTestMatches"] is True and "kld" not in base
     assert base["logitsBytes"] == (out / "logits.bin").stat().st_size > 0
     assert base["peakRssBytes"] > 0 and base["loadSeconds"] > 0
     assert 0 <= base["repetition"] <= 1
@@ -219,8 +216,8 @@ def test_a_reference_of_something_else_is_refused(real_spec: Any, tiny_gguf: Pat
 
 
 def test_too_little_evaluation_text_is_one_clear_error(real_spec: Any, tiny_gguf: Path, tmp_path: Path) -> None:
-    (tmp_path / "evaluation.txt").write_text("Too short.")
-    with pytest.raises(StageError, match="the text has fewer than 256 tokens"):
+    write_texts(tmp_path, "", "Too short.")
+    with pytest.raises(StageError, match="the text has fewer than 128 tokens"):
         evaluate.run(evaluation(real_spec), {"model": tiny_gguf, "datasets": tmp_path}, tmp_path)
 
 

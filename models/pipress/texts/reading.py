@@ -13,7 +13,7 @@ from pipress.texts.mediawiki import articles
 
 # A file of plain text says nothing of where a document ends: it is cut at the first empty line behind so many
 # characters, so that a part of it can be held back.
-PART_CHARACTERS = 8000
+PART_CHARACTERS = 2000
 
 OPENERS: dict[str, Callable[..., Any]] = {".bz2": bz2.open, ".gz": gzip.open, ".xz": lzma.open}
 

@@ -12,7 +12,7 @@ GOLDEN = 0.6180339887498949
 
 @dataclass(frozen=True)
 class Document:
-    """source: number of the data set in the recipe. chat: a question with its answer, as the chat template puts them."""
+    """source: number of the data set in the recipe. chat: a question and its answer, as the chat template has them."""
 
     text: str
     source: int = 0
@@ -47,7 +47,7 @@ def spread_order(count: int) -> Iterator[int]:
 
 
 def choose(documents: Sequence[Document], size: int, count: int) -> list[Document]:
-    """At least `count` documents from all over the text that hold `size` bytes together, or all of them, in their order."""
+    """At least `count` documents from all over the text, of `size` bytes together, or all of them, in their order."""
     chosen: list[int] = []
     taken = 0
     for index in spread_order(len(documents)):

@@ -1,7 +1,7 @@
 """Documents as rows of token ids, such as the models were trained on and are served with.
 
-A row begins with the token that begins every text (BOS), where the tokenizer puts one. Behind each document, and nowhere
-else, stands the token that ends a text; documents run on from row to row, without padding.
+A row begins with the token that begins every text (BOS), where the tokenizer puts one. Behind each document, and
+nowhere else, stands the token that ends a text; documents run on from row to row, without padding.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,8 +15,8 @@ from pipress.atomic import read_json, write_json
 from pipress.texts.records import Document, choose, read_records
 from pipress.tokens import BYTES_PER_TOKEN
 
-# The token that ended documents in training, by name: an instruct model's `eos` ends a turn of a chat. Llama 3, models that
-# follow GPT-2, DeepSeek, and SentencePiece.
+# The token that ended documents in training, by name: an instruct model's `eos` ends a turn of a chat. Llama 3, models
+# that follow GPT-2, DeepSeek, and SentencePiece.
 ENDS_OF_TEXT = ("<|end_of_text|>", "<|endoftext|>", "<｜end▁of▁sentence｜>", "</s>")
 
 # Beside the documents: the share of rows that chats have, see the stage `add-chats`.

@@ -10,13 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
-from pipress.conftest import finish_gguf, prose
+from pipress.conftest import finish_gguf
 from pipress.errors import StageError
 from pipress.weights.files import check_weights, read_config
 from pipress.weights.folder import check_loads, load_model, load_tokenizer
 from pipress.weights.from_gguf import NAMES, is_gguf, unpack_gguf
 from pipress.weights.gguf_reader import GgufFile
-from pipress.weights.packing import pack, sample, spread
 from pipress.weights.shape import trained_context
 
 
@@ -75,13 +74,6 @@ def test_pickled_weights_are_not_loaded(model: Path) -> None:
         check_weights(model)
 
 
-def test_text_is_packed_without_padding(tiny_model: Path) -> None:
-    tokenizer = load_tokenizer(tiny_model)
-    sequences = pack("abc\n\nde", tokenizer, 4)
-    assert tokenizer.decode(sequences.flatten()) == "abc<|end|>"
-    assert spread(torch.arange(10)[:, None], 3).flatten().tolist() == [0, 4, 9]
-
-
 def write_gguf(
     path: Path, source: Path, architecture: str = "llama", add: Callable[[gguf.GGUFWriter], None] = lambda writer: None
 ) -> dict[str, torch.Tensor]:
@@ -104,7 +96,7 @@ def write_gguf(
     tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     tokens[0] = "ab"  # one merge, as every real file has some
     writer.add_token_list(tokens)
-    writer.add_token_types([3 if token == "<|end|>" else 1 for token in tokens])
+    writer.add_token_types([3 if token == "<|endoftext|>" else 1 for token in tokens])
     writer.add_token_merges(["a b"])
     writer.add_eos_token_id(len(tokens) - 1)
     add(writer)
@@ -123,22 +115,6 @@ def write_gguf(
         writer.add_tensor(target, gguf.quants.quantize(values, kind_), raw_dtype=kind_)
     finish_gguf(writer)
     return weights
-
-
-def test_a_sample_of_a_long_text_comes_from_all_of_it_and_each_row_is_text_as_it_stands(tiny_model: Path) -> None:
-    tokenizer = load_tokenizer(tiny_model)
-    text = prose(3, 1000)
-    rows = sample(text, tokenizer, 64, 10)
-    assert rows.shape == (10, 64)
-    read = [tokenizer.decode(row).replace("<|end|>", "\n\n") for row in rows]
-    positions = [text.index(piece) for piece in read]
-    assert positions == sorted(positions) and positions[0] < len(text) * 0.05 and positions[-1] > len(text) * 0.9
-
-
-def test_a_sample_of_a_short_text_is_what_there_is(tiny_model: Path) -> None:
-    tokenizer = load_tokenizer(tiny_model)
-    assert torch.equal(sample(prose(3, 20), tokenizer, 64, 1000), pack(prose(3, 20), tokenizer, 64))
-    assert len(sample("Too little.", tokenizer, 64, 1000)) == 0
 
 
 def test_a_gguf_becomes_the_model_it_was_made_from(tiny_model: Path, tmp_path: Path) -> None:
@@ -160,7 +136,7 @@ def test_numbers_are_split_into_digits_as_the_models_tokenizer_says(tiny_model: 
     unpack_gguf(tmp_path / "m.gguf", tmp_path / "out")
     tokenizer = load_tokenizer(tmp_path / "out")
     assert tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("a 12")[-1][0] == "2"
-    assert tokenizer.eos_token == "<|end|>"
+    assert tokenizer.eos_token == "<|endoftext|>"
 
 
 def test_a_gguf_of_another_architecture_is_refused(tiny_model: Path, tmp_path: Path) -> None:
