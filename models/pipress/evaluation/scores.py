@@ -22,6 +22,9 @@ ROW_DONE = re.compile(r"\[(\d+)\]\d")
 # What stands in the log where a reference is of another model, or of other rows.
 UNFIT = ("does not hold log-probabilities", "beyond the model's vocabulary")
 
+# In the artifact of every evaluation: `Scores.save`.
+SCORES = "scores.npy"
+
 OnRow = Callable[[int], None]
 
 

@@ -1,8 +1,10 @@
 """Which model wins at equal size, at equal predicted speed, and at equal training: in plain sentences."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
+from pipress.evaluation.scores import Estimate
 from pipress.units import format_bytes
 
 Model = dict[str, Any]
@@ -16,10 +18,15 @@ QUESTIONS = {
 }
 
 
-def verdicts(models: list[Model], fastest_unpruned: dict[str, Any] | None = None) -> list[dict[str, str]]:
+def verdicts(
+    models: list[Model],
+    fastest_unpruned: dict[str, Any] | None = None,
+    differences: Mapping[str, Estimate] | None = None,
+) -> list[dict[str, str]]:
     """One verdict for every baseline: question, winner (`recipe`, `baseline`, `undecided` or `unknown`), sentence.
 
     fastest_unpruned: type and predicted tokensPerSecond of the fastest that could be had without pruning.
+    differences: by name of a baseline's evaluation, the result's KL divergence less the baseline's, on the same tokens.
     """
     by_name = {model["name"]: model for model in models}
     recipe = by_name.get("evaluate")
@@ -36,24 +43,28 @@ def verdicts(models: list[Model], fastest_unpruned: dict[str, Any] | None = None
             sentence = f"{when}: not compared with {rival}, so that this report does not say that pruning pays."
             answers.append({"question": question, "winner": "unknown", "sentence": sentence})
             continue
-        winner, how = compare(recipe, by_name[name])
+        winner, how = compare(recipe, by_name[name], (differences or {}).get(name))
         who = {"recipe": "this recipe wins", "baseline": f"{rival} wins", "undecided": "neither is clearly better"}
         sizes = f"{_described(recipe)} against {_described(by_name[name])}"
         answers.append({"question": question, "winner": winner, "sentence": f"{when}, {who[winner]}: {how} ({sizes})."})
     return answers
 
 
-def compare(recipe: Model, baseline: Model) -> tuple[str, str]:
+def compare(recipe: Model, baseline: Model, difference: Estimate | None = None) -> tuple[str, str]:
     """The winner, and the figures that say so.
 
     By KL divergence from the base model where both have it, else by perplexity; lower is better. Both models read the
-    same text, so that their errors go together: what is clear by the root of their squares is clear indeed.
+    same text, so that their errors go together: the error that counts is that of their difference row by row. Without
+    it, what is clear by the root of the errors' squares is clear indeed.
     """
     measure, name = ("kld", "KL divergence") if "kld" in recipe and "kld" in baseline else ("perplexity", "perplexity")
     mine, other = recipe[measure], baseline[measure]
     error = math.hypot(recipe.get(f"{measure}Error", 0), baseline.get(f"{measure}Error", 0))
     how = f"{name} {mine:.4g} ± {recipe.get(f'{measure}Error', 0):.2g} against {other:.4g} ± "
     how += f"{baseline.get(f'{measure}Error', 0):.2g}"
+    if difference is not None:
+        error = difference.error
+        how += f", apart by {abs(difference.value):.3g} ± {error:.2g}"
     if abs(mine - other) < CLEAR * error:
         return "undecided", how
     return ("recipe" if mine < other else "baseline"), how

@@ -12,7 +12,7 @@ import numpy as np
 from pipress.atomic import write_json
 from pipress.errors import StageError
 from pipress.evaluation.generation import measure_loading, repetition
-from pipress.evaluation.scores import mean_of_rows, score_against, score_reference
+from pipress.evaluation.scores import SCORES, mean_of_rows, score_against, score_reference
 from pipress.gguf_file import generate
 from pipress.programs import run_program
 from pipress.spec import Metrics, Spec
@@ -25,8 +25,6 @@ BENCH_REPETITIONS = 2
 ANSWER_CHARACTERS = 300
 # Of a reference: the token ids that it was measured on, and what it thinks of every word at every counted token.
 ROWS, LOGITS = "rows.npy", "logits.bin"
-# Of every evaluation, token by token: `Scores.save`.
-SCORES = "scores.npy"
 
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from pipress.atomic import read_json, write_json, write_text
+from pipress.evaluation.scores import SCORES, Estimate, load_scores, mean_of_rows
 from pipress.report.figures import model_figures, stage_figures
 from pipress.report.page import render
 from pipress.report.verdict import verdicts
@@ -14,7 +15,7 @@ from pipress.weights.license import read_license
 TOOLS = ()
 
 # All that it reads of its inputs besides their manifests: artifacts of gigabytes need be neither here nor checked.
-READS = ("loss.json", "license.json")
+READS = ("loss.json", "license.json", SCORES)
 
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
@@ -24,7 +25,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         "recipe": spec.params["recipe"],
         "stages": stage_figures(spec.manifests),
         "models": models,
-        "verdicts": verdicts(models, spec.params.get("fastestBaseline")),
+        "verdicts": verdicts(models, spec.params.get("fastestBaseline"), _differences(inputs)),
     }
     if "recover" in inputs and (curve := read_json(inputs["recover"] / "loss.json")) is not None:
         report["recovery"] = {name: curve[name] for name in ("training", "validation")}
@@ -35,3 +36,17 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     write_json(out / "report.json", report)
     write_text(out / "report.html", render(report))
     return {"verdict": " ".join(verdict["sentence"] for verdict in report["verdicts"])}
+
+
+def _differences(inputs: dict[str, Path]) -> dict[str, Estimate]:
+    """By how much the result's KL divergence lies above each other model's, row by row: nats per token, by its name."""
+    divergences = {}
+    for name, folder in inputs.items():
+        if name.startswith("evaluate") and (folder / SCORES).is_file():
+            scores = load_scores(folder / SCORES)
+            if scores.kld is not None:
+                divergences[name] = scores.kld
+    own = divergences.pop("evaluate", None)
+    if own is None:
+        return {}
+    return {name: mean_of_rows(own - other) for name, other in divergences.items() if other.shape == own.shape}

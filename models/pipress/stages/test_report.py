@@ -7,9 +7,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipress.errors import StageError
+from pipress.evaluation.scores import SCORES, Scores
 from pipress.report.plots import Axis, Point, curves, scatter
 from pipress.report.verdict import compare, verdicts
 from pipress.stages import report
@@ -180,3 +182,20 @@ def test_labels_of_points_at_one_place_do_not_lie_on_each_other() -> None:
 
 def test_a_curve_of_one_step_is_drawn() -> None:
     assert "polyline" in curves([("training", [(1, 0.5)])], "step", "loss", "")
+
+
+@pytest.mark.parametrize(("noise", "winner"), [(0.0, "recipe"), (3.0, "undecided")])
+def test_models_are_compared_row_by_row(noise: float, winner: str, stage: Any, make_spec: Any, tmp_path: Path) -> None:
+    """Rows differ much in how hard they are, and both find the same ones hard: only what they differ by counts."""
+    random = np.random.default_rng(0)
+    hard = random.uniform(0.1, 2, (12, 1)) * np.ones((12, 30))
+    own, other = hard + noise * random.standard_normal((12, 1)), hard + 0.02
+    inputs = {"evaluate-base": stage("evaluate-base", BASE)}
+    for name, kld in (("evaluate", own), ("evaluate-baseline", other)):
+        figures = {"kld": float(kld.mean()), "kldError": 0.5}
+        inputs[name] = stage(name, {**RECIPE, **figures})
+        Scores(kld, kld, kld).save(inputs[name] / SCORES)
+    document, _ = make_report(make_spec, tmp_path, inputs)
+    verdict = document["verdicts"][0]
+    assert verdict["winner"] == winner
+    assert noise > 0 or "apart by 0.02 ± " in verdict["sentence"]
