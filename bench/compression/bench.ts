@@ -35,8 +35,10 @@ export class Bench {
       { ...news, part: { from: 0, to: 0.5 } },
     ];
     this.base = runner.fetch("fetch", recipe.base);
-    this.apart = runner.fetch("fetch-dataset", { calibration, evaluation });
-    this.mixed = runner.fetch("fetch-dataset", { calibration: both, evaluation });
+    const withChats = (name: string, datasets: Step): Step =>
+      runner.stage(`add-chats-${name}`, "add-chats", { ...recipe.chats }, { model: this.base, datasets });
+    this.apart = withChats("apart", runner.fetch("fetch-dataset", { calibration, evaluation }));
+    this.mixed = withChats("mixed", runner.fetch("fetch-dataset", { calibration: both, evaluation }));
     this.full = this.convert("base", this.base);
     this.imatrix = this.importanceMatrix("base", this.full);
     this.reference = this.evaluate("base", { model: this.full, datasets: this.apart });

@@ -33,6 +33,7 @@ export async function smallRecipe(
     name: "fleet-test",
     base: { source: { local: base } },
     datasets: { calibration: text(calibration), evaluation: text(evaluation) },
+    chats: { share: 0 },
     steps: {
       convert: { type: "f16" },
       quantize: { type: "Q8_0" },
