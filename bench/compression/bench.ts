@@ -36,7 +36,7 @@ export class Bench {
     ];
     this.base = runner.fetch("fetch", recipe.base);
     const withChats = (name: string, datasets: Step): Step =>
-      runner.stage(`add-chats-${name}`, "add-chats", { ...recipe.chats }, { model: this.base, datasets });
+      runner.addChats(`add-chats-${name}`, { model: this.base, datasets });
     this.apart = withChats("apart", runner.fetch("fetch-dataset", { calibration, evaluation }));
     this.mixed = withChats("mixed", runner.fetch("fetch-dataset", { calibration: both, evaluation }));
     this.full = this.convert("base", this.base);

@@ -71,6 +71,11 @@ export class Runner {
     return this.step({ name: stage, stage, isPeer: false, params: { ...params }, inputs: {} });
   }
 
+  /** The recipe's chats beside documents. */
+  addChats(name: string, inputs: Inputs): Step {
+    return this.step({ name, stage: "add-chats", isPeer: false, params: { ...this.recipe.chats }, inputs });
+  }
+
   /** A step of a recipe; `params` as one writes them, the schema fills in the rest. */
   stage(name: string, stage: keyof Recipe["steps"], params: object, inputs: Inputs): Step {
     const whole = withDefaults(this.recipe, stage, params);
