@@ -57,6 +57,7 @@ export function hostRecipe(cpu: string): BuildRecipe {
       "llama-simple",
       "pipress-server-flags",
       "pipress-vocabulary",
+      "pipress-quantizer",
     ],
     cmakeArgs: [...commonArgs, include("builder.cmake"), "-DGGML_NATIVE=ON", "-DLLAMA_BUILD_SERVER=OFF"],
     machine: cpu,
