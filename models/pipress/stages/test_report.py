@@ -180,3 +180,16 @@ def test_labels_of_points_at_one_place_do_not_lie_on_each_other() -> None:
 
 def test_a_curve_of_one_step_is_drawn() -> None:
     assert "polyline" in curves([("training", [(1, 0.5)])], "step", "loss", "")
+
+
+def test_a_quantization_aware_recovery_is_compared_with_its_type_as_it_is_where_the_plan_measured_both() -> None:
+    aware = {"name": "evaluate", **RECIPE, "kld": 0.2}
+    ordinary = {"name": "evaluate-ordinary", **RECIPE, "kld": 0.4}
+    asked = {verdict["question"]: verdict for verdict in verdicts([aware, ordinary])}
+    assert asked["awareness"]["winner"] == "recipe"
+    assert asked["awareness"]["sentence"].startswith(
+        "At equal type, this recipe wins: KL divergence 0.2 ± 0.008 against"
+    )
+    other = {verdict["question"]: verdict for verdict in verdicts([{**aware, "kld": 0.5}, ordinary])}
+    assert "the model without quantization-aware recovery wins" in other["awareness"]["sentence"]
+    assert "awareness" not in {verdict["question"] for verdict in verdicts([aware])}
