@@ -35,6 +35,7 @@ const units = {
   bytes_per_second: "bytes/s",
   tokens_per_second: "tokens/s",
   kld: "nats",
+  kld_error: "nats",
   nats_above_base: "nats",
   share: "%",
 };

@@ -1,3 +1,4 @@
+import type { Manifest } from "../../infra/store/manifest.ts";
 import type { Recipe } from "../../infra/recipe/recipe.ts";
 import type { Options } from "./options.ts";
 import { log, StepFailed, type Runner, type Step } from "./runner.ts";
@@ -21,11 +22,15 @@ export class Bench {
   /** The base's evaluation: the reference of all KL divergences. */
   private readonly reference: Step;
 
-  /** @param recipe whose model and texts are taken; its evaluation text has to be a single source */
+  /**
+   * @param recipe whose model and texts are taken; its evaluation text has to be a single source
+   * @param toBase what is made of the recipe's model to be the base of all cases
+   */
   constructor(
     readonly runner: Runner,
     readonly recipe: Recipe,
-    readonly options: Options,
+    readonly options: Pick<Options, "chunks" | "ratios" | "methods" | "tokens" | "minutes">,
+    toBase = (fetched: Step): Step => fetched,
   ) {
     const { calibration, evaluation: sources } = recipe.datasets;
     const [news] = sources;
@@ -34,7 +39,7 @@ export class Bench {
       ...calibration.map((text) => ({ ...text, maxSize: MIXED_SIZE })),
       { ...news, part: { from: 0, to: 0.5 } },
     ];
-    this.base = runner.fetch("fetch", recipe.base);
+    this.base = toBase(runner.fetch("fetch", recipe.base));
     const withChats = (name: string, datasets: Step): Step =>
       runner.addChats(`add-chats-${name}`, { model: this.base, datasets });
     this.apart = withChats("apart", runner.fetch("fetch-dataset", { calibration, evaluation }));
@@ -61,6 +66,12 @@ export class Bench {
 
   /** Measures a GGUF against the base on the evaluation text, and sheds it; undefined, said why, where it cannot be made. */
   async quality(name: string, gguf: Step): Promise<Quality | undefined> {
+    const metrics = await this.evaluated(name, gguf);
+    return metrics && { perplexity: Number(metrics.perplexity), kld: Number(metrics.kld) };
+  }
+
+  /** All figures of that. */
+  async evaluated(name: string, gguf: Step): Promise<Manifest["metrics"] | undefined> {
     const { apart, reference } = this;
     const evaluation = this.evaluate(name, { model: gguf, datasets: apart, reference });
     const manifest = await this.runner.measure(evaluation).catch((error: unknown) => {
@@ -69,8 +80,7 @@ export class Bench {
       return undefined;
     });
     await this.runner.shed(gguf);
-    const { perplexity, kld } = manifest?.metrics ?? {};
-    return manifest && { perplexity: Number(perplexity), kld: Number(kld) };
+    return manifest?.metrics;
   }
 
   /** As a recipe's evaluation, without what is no quality: speed and continuations. */

@@ -76,9 +76,18 @@ export class Runner {
     return this.step({ name, stage: "add-chats", isPeer: false, params: { ...this.recipe.chats }, inputs });
   }
 
-  /** A step of a recipe; `params` as one writes them, the schema fills in the rest. */
-  stage(name: string, stage: keyof Recipe["steps"], params: object, inputs: Inputs): Step {
-    const whole = withDefaults(this.recipe, stage, params);
+  /**
+   * A step of a recipe; `params` as one writes them, the schema fills in the rest.
+   * @param added what the plan adds to the step's own
+   */
+  stage(
+    name: string,
+    stage: keyof Recipe["steps"],
+    params: object,
+    inputs: Inputs,
+    added: object = {},
+  ): Step {
+    const whole = { ...withDefaults(this.recipe, stage, params), ...added };
     return this.step({ name, stage, isPeer: false, params: whole, inputs });
   }
 

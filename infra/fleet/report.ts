@@ -76,6 +76,7 @@ const labels = {
   "evaluate-pruned": "pruned",
   "evaluate-recovered": "recovered",
   "evaluate-control": "control",
+  "evaluate-ordinary": "quantized, ordinary",
   evaluate: "quantized",
   "evaluate-baseline": "baseline, same size",
   "evaluate-baseline-speed": "baseline, same speed",

@@ -177,6 +177,68 @@ describe("stageGraph", () => {
     expect(edges({ recover: { control: false } }).join()).not.toContain("control");
   });
 
+  it("tells recovery how the release will be quantized, and measures the same type without that", () => {
+    const recover = { tokens: 1024, quantizationAware: true };
+    expect(edges({ recover }).slice(5, -1)).toEqual([
+      "convert-pruned <- prune",
+      "evaluate-pruned <- convert-pruned fetch-dataset evaluate-base",
+      "imatrix-pruned <- convert-pruned fetch-dataset",
+      "recover <- prune fetch fetch-dataset convert-pruned imatrix-pruned",
+      "quantize-ordinary <- convert-pruned imatrix-pruned",
+      "evaluate-ordinary <- quantize-ordinary fetch-dataset evaluate-base",
+      "convert <- recover",
+      "evaluate-recovered <- convert fetch-dataset evaluate-base",
+      "quantize <- convert imatrix-pruned",
+      "evaluate <- quantize fetch-dataset evaluate-base",
+      "imatrix-base <- convert-base fetch-dataset",
+      "quantize-baseline <- convert-base imatrix-base quantize",
+      "evaluate-baseline <- quantize-baseline fetch-dataset evaluate-base",
+    ]);
+    const nodes = stageGraph(withSteps({ recover }));
+    const quantize = { type: "Q4_K_M" };
+    expect(nodes.find(({ name }) => name === "recover")?.params).toEqual({ tokens: 1024, quantize });
+    expect(nodes.find(({ name }) => name === "quantize-ordinary")?.params).toEqual(quantize);
+  });
+
+  it("recovers an unpruned model from its quantization, as a plan of its own", () => {
+    const steps = { prune: undefined, recover: { tokens: 1024, quantizationAware: true } };
+    expect(edges(steps).slice(2, -1)).toEqual([
+      "convert-base <- fetch",
+      "evaluate-base <- convert-base fetch-dataset",
+      "imatrix-base <- convert-base fetch-dataset",
+      "recover <- fetch fetch fetch-dataset convert-base imatrix-base",
+      "quantize-ordinary <- convert-base imatrix-base",
+      "evaluate-ordinary <- quantize-ordinary fetch-dataset evaluate-base",
+      "convert <- recover",
+      "evaluate-recovered <- convert fetch-dataset evaluate-base",
+      "quantize <- convert imatrix-base",
+      "evaluate <- quantize fetch-dataset evaluate-base",
+    ]);
+    expect(edges({ ...steps, imatrix: undefined })).toContain(
+      "recover <- fetch fetch fetch-dataset convert-base",
+    );
+    const names = stageGraph({ ...withSteps(steps), baselines: true }).map(({ name }) => name);
+    expect(names.filter((name) => name === "imatrix-base")).toHaveLength(1);
+    expect(names).toContain("evaluate-baseline");
+  });
+
+  it("trains the same without knowing the type where the recipe asks for a control of that", () => {
+    const recover = { tokens: 1024, quantizationAware: true, control: true };
+    const nodes = stageGraph(withSteps({ recover }));
+    expect(
+      edges({ recover })
+        .filter((edge) => /ordinary|control/.test(edge))
+        .slice(0, -1),
+    ).toEqual([
+      "recover-ordinary <- prune fetch fetch-dataset",
+      "convert-ordinary <- recover-ordinary",
+      "imatrix-ordinary <- convert-ordinary fetch-dataset",
+      "quantize-ordinary <- convert-ordinary imatrix-ordinary",
+      "evaluate-ordinary <- quantize-ordinary fetch-dataset evaluate-base",
+    ]);
+    expect(nodes.find(({ name }) => name === "recover-ordinary")?.params).toEqual({ tokens: 1024 });
+  });
+
   it("scales weights for quantization after recovery and before conversion", () => {
     expect(edges({ awq: {} }).slice(7, 10)).toEqual([
       "recover <- prune fetch fetch-dataset",

@@ -7,6 +7,7 @@ export const evaluations = [
   "evaluate-pruned",
   "evaluate-recovered",
   "evaluate-control",
+  "evaluate-ordinary",
   "evaluate",
 ] as const;
 
@@ -54,30 +55,55 @@ function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): Stage
       : documents;
   let model = base;
 
-  const convertedBase =
-    (steps.prune ?? steps.recover)
-      ? add("convert-base", "convert", steps.convert, { model: base })
-      : "convert";
+  const convert = (name: string, from: string): string =>
+    add(name, "convert", steps.convert, { model: from });
+  // As an input, where the recipe has the step.
+  const importance = (name: string, of: string): { imatrix?: string } =>
+    steps.imatrix ? { imatrix: add(name, "imatrix", steps.imatrix, { model: of, datasets }) } : {};
+
+  const convertedBase = (steps.prune ?? steps.recover) ? convert("convert-base", base) : "convert";
   if (convertedBase !== "convert") measure("evaluate-base", convertedBase);
   if (steps.prune) model = add("prune", "prune", steps.prune, { model, datasets });
+  /** What quantize goes by, where recovery was told already. */
+  let known: { imatrix?: string } | undefined;
   if (steps.recover) {
-    if (steps.prune) measure("evaluate-pruned", add("convert-pruned", "convert", steps.convert, { model }));
-    const { control, ...training } = steps.recover;
-    model = add("recover", "recover", training, { model, teacher: base, datasets });
-    // What the same training does for the unpruned model is not recovery: it belongs beside every recovery.
-    if (control === true) {
-      const trained = add("recover-control", "recover", training, { model: base, teacher: base, datasets });
-      measure("evaluate-control", add("convert-control", "convert", steps.convert, { model: trained }));
+    const converted = steps.prune ? convert("convert-pruned", model) : convertedBase;
+    if (steps.prune) measure("evaluate-pruned", converted);
+    const { control, quantizationAware, ...training } = steps.recover;
+    const trained = { model, teacher: base, datasets };
+    if (quantizationAware === true) {
+      known = importance(steps.prune ? "imatrix-pruned" : "imatrix-base", converted);
+      const params = { ...training, quantize: steps.quantize };
+      model = add("recover", "recover", params, { ...trained, converted, ...known });
+      // Without it: the model before training or, as a control, after the same training, quantized the same.
+      const ordinary =
+        control === true
+          ? convert("convert-ordinary", add("recover-ordinary", "recover", training, trained))
+          : converted;
+      const imatrix = control === true ? importance("imatrix-ordinary", ordinary) : known;
+      const quantized = add("quantize-ordinary", "quantize", steps.quantize, { model: ordinary, ...imatrix });
+      measure("evaluate-ordinary", quantized);
+    } else {
+      model = add("recover", "recover", training, trained);
+      // What the same training does for the unpruned model is not recovery: it belongs beside every recovery.
+      if (control === true)
+        measure(
+          "evaluate-control",
+          convert(
+            "convert-control",
+            add("recover-control", "recover", training, { ...trained, model: base }),
+          ),
+        );
     }
   }
   if (steps.awq) model = add("awq", "awq", steps.awq, { model, datasets });
-  const full = add("convert", "convert", steps.convert, { model });
+  const full = convert("convert", model);
   measure(steps.recover ? "evaluate-recovered" : steps.prune ? "evaluate-pruned" : "evaluate-base", full);
 
-  const imatrix = steps.imatrix && add("imatrix", "imatrix", steps.imatrix, { model: full, datasets });
+  const imatrix = known ?? importance("imatrix", full);
   const quantized = add("quantize", "quantize", steps.quantize, {
     model: full,
-    ...(imatrix && { imatrix }),
+    ...imatrix,
     // The search for the best mix measures on calibration text.
     ...(steps.quantize.objective !== undefined && { datasets }),
   });
@@ -85,12 +111,11 @@ function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): Stage
 
   const atEqualSize = recipe.baselines ?? steps.prune !== undefined;
   if (!atEqualSize && equalSpeedType === undefined) return nodes;
-  const unpruned: Record<string, string> = { model: convertedBase };
-  if (imatrix)
-    unpruned.imatrix =
-      convertedBase === full
-        ? imatrix
-        : add("imatrix-base", "imatrix", steps.imatrix ?? {}, { model: convertedBase, datasets });
+  const isThere = convertedBase === full || (known !== undefined && !steps.prune);
+  const unpruned = {
+    model: convertedBase,
+    ...(isThere ? imatrix : importance("imatrix-base", convertedBase)),
+  };
   if (atEqualSize)
     measure("evaluate-baseline", add("quantize-baseline", "baseline", {}, { ...unpruned, like: quantized }));
   if (equalSpeedType !== undefined)

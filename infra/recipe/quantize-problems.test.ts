@@ -28,4 +28,27 @@ describe("quantizeProblems", () => {
       "r.yaml: steps.quantize.tensorTypes.ffn_middle matches no tensor of a Llama",
     ]);
   });
+
+  it("says what keeps recovery from knowing the weights of the release", () => {
+    const aware = (recover: object, more: object) =>
+      quantizeProblems(
+        {
+          ...{ quantize: { type: "Q4_0" }, ...more },
+          recover: { fullLayers: 0, lmHead: false, quantizationAware: true, ...recover },
+        } as unknown as Recipe["steps"],
+        "r.yaml",
+      ).map(({ where, what }) => `${where} ${what}`);
+    const where = "r.yaml: steps.recover.quantizationAware";
+    expect(aware({}, {})).toEqual([]);
+    expect(aware({}, { quantize: { type: "BF16" } })).toEqual([`${where} BF16 rounds nothing`]);
+    expect(aware({}, { quantize: { objective: {} }, imatrix: {} })).toEqual([
+      `${where} needs a type to train for, and an objective finds one only afterwards`,
+    ]);
+    expect(aware({ fullLayers: 1 }, { awq: {} })).toEqual([
+      `${where} awq would rescale what was trained`,
+      `${where} trains adapters only`,
+    ]);
+    expect(aware({ lmHead: true }, {})).toEqual([`${where} trains adapters only`]);
+    expect(aware({ lmHead: true, quantizationAware: false }, { awq: {} })).toEqual([]);
+  });
 });

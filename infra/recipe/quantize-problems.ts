@@ -14,9 +14,10 @@ const blockTensors = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "
 const maxBlocks = 200;
 
 /** What the schema cannot say of a recipe's quantization, because it takes two steps to see it. */
-export function quantizeProblems({ quantize, imatrix }: Recipe["steps"], file: string): Problem[] {
+export function quantizeProblems(steps: Recipe["steps"], file: string): Problem[] {
+  const { quantize, imatrix } = steps;
   const { type, objective, tensorTypes, outputTensorType, tokenEmbeddingType } = quantize;
-  const problems: Problem[] = [];
+  const problems = awarenessProblems(steps, `${file}: steps.recover.quantizationAware`);
   const addProblem = (key: string, what: string, remedy: string) =>
     problems.push({ where: `${file}: steps.quantize.${key}`, what, remedy });
 
@@ -37,6 +38,24 @@ export function quantizeProblems({ quantize, imatrix }: Recipe["steps"], file: s
         "matches no tensor of a Llama",
         `names look like blk.0.attn_v.weight; matrices are ${blockTensors.join(", ")}, token_embd and output`,
       );
+  return problems;
+}
+
+/** What keeps recovery from knowing the weights of the release. */
+function awarenessProblems({ recover, awq, quantize }: Recipe["steps"], where: string): Problem[] {
+  if (recover?.quantizationAware !== true) return [];
+  const problems: Problem[] = [];
+  if (quantize.type === undefined)
+    problems.push({
+      where,
+      what: "needs a type to train for, and an objective finds one only afterwards",
+      remedy: "run the objective once without recovery, and take `quantize.type` near what it finds",
+    });
+  else if (unquantized.includes(quantize.type))
+    problems.push({ where, what: `${quantize.type} rounds nothing`, remedy: "leave it out" });
+  if (awq) problems.push({ where, what: "awq would rescale what was trained", remedy: "leave `awq` out" });
+  if (recover.fullLayers > 0 || recover.lmHead)
+    problems.push({ where, what: "trains adapters only", remedy: "leave `fullLayers` and `lmHead` out" });
   return problems;
 }
 

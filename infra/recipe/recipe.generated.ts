@@ -388,6 +388,14 @@ export interface Recover {
    */
   control?: boolean;
   /**
+   * Whether the model is trained with the weights that `quantize` will make of it: llama.cpp's own quantizer, with its types and importance matrix, in the forward pass, gradients straight through. Works without `prune` too. Needs a `quantize.type`; trains adapters only. `control` is then the same training without it, quantized the same.
+   */
+  quantizationAware?: boolean;
+  /**
+   * With `quantizationAware`: how often the weights are quantized anew over the training, and at each look at held-back text. In between, the rounding stays as it was. One takes the processor as long as `quantize` does.
+   */
+  refreshes: number;
+  /**
    * Tokens in one packed sequence.
    */
   sequenceLength: number;

@@ -16,15 +16,16 @@ STAGE_PARAMS = {
     "fetch-dataset": "datasets",
     "add-chats": "chats",
     "prune": "prune",
-    "recover": "recover",
     "awq": "awq",
     "convert": "convert",
     "imatrix": "imatrix",
     "quantize": "quantize",
     "baseline": "baseline",
-    "evaluate": "evaluate",
     "report": "report",
 }
+# Stages that the plan tells another part of the recipe too: an evaluation runs the smoke test, recovery may know how
+# the release will be quantized.
+MORE_PARAMS = {"evaluate": "smokeTest", "recover": "quantize"}
 
 
 def check_document(name: str, document: Any, what: str) -> None:
@@ -40,9 +41,10 @@ def check_params(stage: str, params: dict[str, Any]) -> dict[str, Any]:
     definitions = _schema("recipe")["$defs"]
     if stage == "fetch":
         parts = definitions["base"]["properties"]
-    elif stage == "evaluate":
-        # An evaluation runs the recipe's smoke test too.
-        parts = {**definitions["evaluate"]["properties"], "smokeTest": definitions["smokeTest"]}
+    elif stage in MORE_PARAMS:
+        definition, more = definitions[stage], MORE_PARAMS[stage]
+        parts = {**definition["properties"], more: {"$ref": f"#/$defs/{more}"}}
+        return _checked({**definition, "properties": parts}, definitions, params, stage)
     else:
         definition = definitions[STAGE_PARAMS[stage]]
         return _checked(definition, definitions, params, stage)

@@ -58,6 +58,7 @@ export function hostRecipe(cpu: string): BuildRecipe {
       "pipress-server-flags",
       "pipress-vocabulary",
       "pipress-score",
+      "pipress-quantizer",
     ],
     cmakeArgs: [...commonArgs, include("builder.cmake"), "-DGGML_NATIVE=ON", "-DLLAMA_BUILD_SERVER=OFF"],
     machine: cpu,

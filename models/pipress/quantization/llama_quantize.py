@@ -4,7 +4,8 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipress.errors import StageError
@@ -39,14 +40,12 @@ def quantize(
         if match := TENSOR.search(line):
             on_tensor(int(match[1]), int(match[2]))
 
-    with tempfile.TemporaryDirectory() as folder:
-        types = Path(folder, "types.txt")
-        types.write_text("".join(f"{exactly(name)}={kind.lower()}\n" for name, kind in (overrides or {}).items()))
+    with _overriding(overrides) as types:
         run_program(
             [
                 llama_cpp_bin / "llama-quantize",
                 *_matrix(imatrix),
-                *(["--tensor-type-file", types] if overrides else []),
+                *types,
                 *(source, target, file_type, str(len(os.sched_getaffinity(0)))),
             ],
             on_line,
@@ -56,24 +55,39 @@ def quantize(
     return fallbacks
 
 
-def planned_types(llama_cpp_bin: Path, source: Path, file_type: str, imatrix: Path | None) -> Mix | None:
+def planned_types(
+    llama_cpp_bin: Path, source: Path, file_type: str, imatrix: Path | None, overrides: Mix | None = None
+) -> Mix | None:
     """Types that llama-quantize would give to the tensors it changes; None where it would refuse the file type."""
-    command = [llama_cpp_bin / "llama-quantize", "--dry-run", *_matrix(imatrix), source, file_type]
-    try:
-        result = subprocess.run(
-            [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=None if imatrix is None else imatrix.parent,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise StageError(f"{command[0]} is missing", "run `npm start` again: bootstrap builds it") from None
+    with _overriding(overrides) as types:
+        command = [llama_cpp_bin / "llama-quantize", "--dry-run", *_matrix(imatrix), *types, source, file_type]
+        try:
+            result = subprocess.run(
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=None if imatrix is None else imatrix.parent,
+                check=False,
+            )
+        except FileNotFoundError:
+            raise StageError(f"{command[0]} is missing", "run `npm start` again: bootstrap builds it") from None
     if result.returncode != 0:
         return None
     matches = PLANNED.findall(result.stdout.decode("utf-8", errors="replace"))
     return {name: kind.upper() for name, kind in matches}
+
+
+@contextmanager
+def _overriding(overrides: Mix | None) -> Iterator[list[str | Path]]:
+    """Arguments that give single tensors a type of their own."""
+    if not overrides:
+        yield []
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        types = Path(folder, "types.txt")
+        types.write_text("".join(f"{exactly(name)}={kind.lower()}\n" for name, kind in overrides.items()))
+        yield ["--tensor-type-file", types]
 
 
 def exactly(name: str) -> str:

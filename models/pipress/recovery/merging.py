@@ -33,4 +33,9 @@ def _merged(name: str, weight: torch.Tensor, trained: Mapping[str, torch.Tensor]
     layer = name.removesuffix(".weight")
     if f"{layer}.a" not in trained:
         return weight
-    return torch.addmm(weight.float(), trained[f"{layer}.b"], trained[f"{layer}.a"], alpha=scale)
+    return merged(weight, trained[f"{layer}.a"], trained[f"{layer}.b"], scale)
+
+
+def merged(weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale: float) -> torch.Tensor:
+    """A weight (out, in) with the product of its adapter's b (out, rank) and a (rank, in), in float32."""
+    return torch.addmm(weight.float(), b, a, alpha=scale)

@@ -13,6 +13,7 @@ LABELS = {
     "evaluate-baseline": "baseline, same size",
     "evaluate-baseline-speed": "baseline, same speed",
     "evaluate-control": "unpruned, same training",
+    "evaluate-ordinary": "same type, not quantization-aware",
 }
 MEASURED = (
     "fileBytes",

@@ -15,7 +15,10 @@ CLEAR = 2.0
 QUESTIONS = {
     "evaluate-baseline": ("equal-size", "At equal size", "the unpruned model"),
     "evaluate-baseline-speed": ("equal-speed", "At equal predicted speed", "the unpruned model"),
+    "evaluate-ordinary": ("awareness", "At equal type", "the model without quantization-aware recovery"),
 }
+# Asked only where the plan has the answer.
+OPTIONAL = {"awareness"}
 
 
 def verdicts(
@@ -40,6 +43,8 @@ def verdicts(
             answers.append({"question": question, "winner": "recipe", "sentence": sentence})
             continue
         if recipe is None or name not in by_name:
+            if question in OPTIONAL:
+                continue
             sentence = f"{when}: not compared with {rival}, so that this report does not say that pruning pays."
             answers.append({"question": question, "winner": "unknown", "sentence": sentence})
             continue

@@ -3,6 +3,9 @@
 Low-rank adapters (Hu et al., arXiv:2106.09685), and where the recipe says so the last layers and the output layer in
 full; the loss is distillation from the unpruned teacher. The text is packed; a part of it is held back, and the weights
 kept are those with the lowest loss on that part. The evaluation text is not read.
+
+Where the plan says how the release will be quantized (`quantize`), the student computes with the weights that it will
+have then, in training and on held-back text: `recovery/quantized.py`. Saved are full-precision weights all the same.
 """
 
 import json
@@ -15,10 +18,13 @@ from transformers import LlamaForCausalLM
 
 from pipress.errors import StageError
 from pipress.memory import keep_freed_memory, peak_bytes
+from pipress.quantization.overrides import tensor_overrides
+from pipress.quantization.source_model import SourceModel
 from pipress.recovery.adapters import scale_of, trainable
 from pipress.recovery.checkpoints import BEST, LATEST, load_checkpoint, save_checkpoint
 from pipress.recovery.merging import save_merged
 from pipress.recovery.precision import training_dtype
+from pipress.recovery.quantized import QuantizedStudent, ReleaseTypes
 from pipress.recovery.schedule import learning_rate
 from pipress.recovery.teacher import teacher_states
 from pipress.recovery.text import read_training_text
@@ -61,6 +67,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     if p["gradientCheckpointing"]:
         use_checkpointing(student)
     optimizer = new_optimizer(trained.values())
+    quantized = _quantized(spec, inputs, student) if "quantize" in p else None
 
     curve: dict[str, list[dict[str, float]]] = {"training": [], "validation": []}
     first = 0
@@ -69,6 +76,8 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         optimizer.load_state_dict(checkpoint["optimizer"])
         first, curve = checkpoint["step"], json.loads(checkpoint["curve"])
         print(f"going on from the checkpoint after step {first}", flush=True)
+        if quantized is not None:
+            quantized.refresh(checkpoint["refreshedWith"])
 
     def validate(step: int) -> None:
         if any(entry["step"] == step for entry in curve["validation"]):
@@ -83,8 +92,17 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
             save_checkpoint(spec.checkpoint, BEST, {"trained": _values(trained)})
 
     validate_at = {round(i * steps / (p["validations"] - 1)) for i in range(p["validations"])}
+    refresh_at = validate_at | {round(i * steps / p["refreshes"]) for i in range(p["refreshes"])}
+
+    def refresh(step: int) -> None:
+        if quantized is not None and step in refresh_at:
+            message = f"step {step}/{steps} · quantizing the weights"
+            spec.report(TAUGHT + (TRAINED - TAUGHT) * step / steps, message)
+            quantized.refresh(trained)
+
     began, trained_seconds, done = time.monotonic(), 0.0, first
     for step in range(first, steps):
+        refresh(step)
         if step in validate_at:
             validate(step)
             if _rises(curve, patience := p["earlyStoppingPatience"]):
@@ -105,8 +123,11 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         spec.report(TAUGHT + (TRAINED - TAUGHT) * done / steps, f"step {done}/{steps} · loss {loss:.3f}", left)
         if done % p["checkpointEverySteps"] == 0 or done == steps:
             state = {"step": done, "trained": _values(trained), "optimizer": optimizer.state_dict()}
+            if quantized is not None:
+                state["refreshedWith"] = quantized.refreshed_with
             save_checkpoint(spec.checkpoint, LATEST, {**state, "curve": json.dumps(curve)})
     else:
+        refresh(steps)
         validate(steps)
 
     spec.report(TRAINED, "merging")
@@ -149,6 +170,23 @@ def _ask_teacher(
         lambda share: spec.report(0.01 + (TAUGHT - 0.01) * share, f"asking the teacher {share:.0%}"),
     )
     return states, teacher.lm_head.weight.detach().clone()
+
+
+def _quantized(spec: Spec, inputs: dict[str, Path], student: LlamaForCausalLM) -> QuantizedStudent:
+    """The student with the weights that quantize will make of it, by the plan's parameters of that stage.
+
+    `converted` holds the student as it is before training, as a GGUF; `imatrix` the importance that quantize goes by.
+    """
+    if spec.params["fullLayers"] or spec.params["lmHead"]:
+        raise StageError(
+            "quantization-aware recovery trains adapters only", "take fullLayers and lmHead out of steps.recover"
+        )
+    imatrix = inputs["imatrix"] / "imatrix.gguf" if "imatrix" in inputs else None
+    source, quantize = SourceModel(inputs["converted"] / "model.gguf", imatrix), spec.params["quantize"]
+    overrides = tensor_overrides(quantize, source, imatrix)
+    types = ReleaseTypes(spec.llama_cpp_bin, source, imatrix, quantize["type"], overrides)
+    spec.report(TAUGHT, "quantizing what is not trained")
+    return QuantizedStudent(student, inputs["model"], types)
 
 
 def _mixed(kl: float, ce: float, p: dict[str, Any]) -> float:

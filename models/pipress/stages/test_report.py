@@ -199,3 +199,16 @@ def test_models_are_compared_row_by_row(noise: float, winner: str, stage: Any, m
     verdict = document["verdicts"][0]
     assert verdict["winner"] == winner
     assert noise > 0 or "apart by 0.02 ± " in verdict["sentence"]
+
+
+def test_a_quantization_aware_recovery_is_compared_with_its_type_as_it_is_where_the_plan_measured_both() -> None:
+    aware = {"name": "evaluate", **RECIPE, "kld": 0.2}
+    ordinary = {"name": "evaluate-ordinary", **RECIPE, "kld": 0.4}
+    asked = {verdict["question"]: verdict for verdict in verdicts([aware, ordinary])}
+    assert asked["awareness"]["winner"] == "recipe"
+    assert asked["awareness"]["sentence"].startswith(
+        "At equal type, this recipe wins: KL divergence 0.2 ± 0.008 against"
+    )
+    other = {verdict["question"]: verdict for verdict in verdicts([{**aware, "kld": 0.5}, ordinary])}
+    assert "the model without quantization-aware recovery wins" in other["awareness"]["sentence"]
+    assert "awareness" not in {verdict["question"] for verdict in verdicts([aware])}

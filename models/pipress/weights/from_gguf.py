@@ -11,26 +11,13 @@ from transformers import LlamaConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from pipress.errors import StageError
+from pipress.weights.gguf_names import NAMES
 from pipress.weights.gguf_reader import MAGIC, GgufFile
 from pipress.weights.gguf_tokenizer import build_tokenizer
 
 # Quantized blocks carry scales in half precision: this keeps all that a quantized file says, in half of float32.
 DTYPE = torch.float16
 
-NAMES = {
-    "token_embd": "model.embed_tokens",
-    "output_norm": "model.norm",
-    "output": "lm_head",
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
 # Lines of metadata that the config carries, and those that say nothing of what the model computes.
 CARRIED = {
     "attention.head_count",

@@ -1,5 +1,5 @@
-# What the builder's tools are built with: cheaper, to their last line, and with three programs more. Read right after
-# upstream's project() call.
+# What the builder's tools are built with: cheaper, to their last line, and with three programs and a library more. Read
+# right after upstream's project() call.
 
 include(${CMAKE_CURRENT_LIST_DIR}/build-less.cmake)
 
@@ -34,6 +34,16 @@ function(pipress_score)
   target_compile_features(pipress-score PRIVATE cxx_std_17)
 endfunction()
 
+function(pipress_quantizer)
+  # llama.cpp's quantizer, for training to load. The very objects that llama-quantize is linked from.
+  set_target_properties(ggml-base PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  add_library(pipress-quantizer SHARED EXCLUDE_FROM_ALL ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/quantizer.cpp)
+  target_link_libraries(pipress-quantizer PRIVATE ggml-base)
+  target_compile_features(pipress-quantizer PRIVATE cxx_std_17)
+  # The name of its target, as the programs beside it have theirs.
+  set_target_properties(pipress-quantizer PROPERTIES PREFIX "" SUFFIX "")
+endfunction()
+
 function(pipress_flush_logs)
   foreach(target llama-quantize llama-imatrix llama-perplexity llama-bench)
     target_sources(${target} PRIVATE ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/flush-log.cpp)
@@ -45,4 +55,5 @@ endfunction()
 cmake_language(DEFER CALL pipress_server_flags)
 cmake_language(DEFER CALL pipress_vocabulary)
 cmake_language(DEFER CALL pipress_score)
+cmake_language(DEFER CALL pipress_quantizer)
 cmake_language(DEFER CALL pipress_flush_logs)

@@ -1,0 +1,38 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { dataDir } from "../../common/paths.ts";
+import { loadRecipe } from "../../infra/recipe/recipe.ts";
+import { bootstrap } from "../../toolchain/bootstrap/index.ts";
+import { readToolchain } from "../../toolchain/toolchain.ts";
+import { Bench } from "../compression/bench.ts";
+import { METHODS } from "../compression/methods.ts";
+import { Runner } from "../compression/runner.ts";
+import { writeResults } from "../results.ts";
+import { resultsTable } from "../rows.ts";
+import { benchTypes } from "./cases.ts";
+import { parseOptions } from "./options.ts";
+
+const RECIPE = "smollm2-135m";
+
+/**
+ * `npm run bench:recovery-types`: quantization-aware recovery of SmolLM2-135M, off the grid of its file, beside ordinary
+ * recovery and the unpruned model in the standard types of no larger size. What is measured is not measured again.
+ */
+export async function main(args: string[]): Promise<number> {
+  const { types, tokens, chunks } = parseOptions(args);
+  await bootstrap({ purpose: "compare" });
+  const recipe = loadRecipe(RECIPE);
+  const folder = join(dataDir(), "bench", "recovery-types");
+  mkdirSync(folder, { recursive: true });
+  const runner = new Runner(folder, recipe, readToolchain());
+  const options = { chunks, tokens, minutes: 10, ratios: [], methods: [...METHODS] };
+  const bench = new Bench(runner, recipe, options, (fetched) =>
+    runner.peer("off-grid", "off-grid", { seed: 1 }, { model: fetched }),
+  );
+  for (const type of types) {
+    const rows = await benchTypes(bench, type, tokens);
+    console.log(resultsTable(rows));
+    writeResults("recovery-types", { settings: { chunks, tokens }, rows });
+  }
+  return 0;
+}
