@@ -12,7 +12,7 @@ import { compare, type Measured } from "./compare.ts";
 import { parseOptions } from "./options.ts";
 import { partsOf, type Part } from "./parts.ts";
 
-const RECIPE = "llama-3.1-8b";
+const RECIPE = "llama-3.1-8b-pruned";
 /** Whose tokenizer is taken, filled up to the vocabulary's size: it comes from a package index. */
 const TOKENIZER_RECIPE = "smollm2-135m";
 

@@ -6,7 +6,7 @@ import { parseOptions } from "./options.ts";
 import { partNames, partsOf, pruningOf, rowName } from "./parts.ts";
 
 describe("partsOf", () => {
-  const parts = partsOf(loadRecipe("llama-3.1-8b"), undefined);
+  const parts = partsOf(loadRecipe("llama-3.1-8b-pruned"), undefined);
 
   it("takes the whole model through the recipe, and two layers of its true width through the rest", () => {
     expect(parts.map(({ name }) => name)).toEqual(partNames);
@@ -35,7 +35,7 @@ describe("partsOf", () => {
 
 describe("rowName", () => {
   it("says how was pruned", () => {
-    const parts = partsOf(loadRecipe("llama-3.1-8b"), undefined);
+    const parts = partsOf(loadRecipe("llama-3.1-8b-pruned"), undefined);
     expect(parts.flatMap((part) => Object.keys(part.steps).map((stage) => rowName(part, stage)))).toEqual([
       "prune by ffn-activation",
       "convert",

@@ -5,7 +5,7 @@ import { compareWithBest } from "./best-plan.ts";
 import { configuredShape, predictFrom } from "./predict.ts";
 import type { HostMemory } from "./host-settings.ts";
 
-const recipe = loadRecipe("llama-3.1-8b");
+const recipe = loadRecipe("llama-3.1-8b-pruned");
 const { prune, quantize, ...otherSteps } = recipe.steps;
 
 function comparison(changed: Recipe, hosts: HostMemory[] = []): string | undefined {

@@ -44,7 +44,7 @@ describe("describePlan", () => {
 });
 
 describe("describeRelease", () => {
-  const recipe = loadRecipe("llama-3.1-8b");
+  const recipe = loadRecipe("llama-3.1-8b-pruned");
   const prediction = predictFrom(configuredShape(recipe) as ModelShape, stageGraph(recipe), recipe.server);
   const memoryOf = (settings: readonly HostsAlike[]): string[] =>
     describeRelease(recipe, prediction, settings)

@@ -3,7 +3,7 @@ import { loadRecipe, type Recipe } from "../recipe/recipe.ts";
 import { graphOptions } from "./forecast.ts";
 
 const small = loadRecipe("smollm2-135m");
-const llama = loadRecipe("llama-3.1-8b");
+const llama = loadRecipe("llama-3.1-8b-pruned");
 
 describe("graphOptions", () => {
   it("tells the report what is predicted of every model it measures", () => {

@@ -8,7 +8,7 @@ import { loadRecipe } from "./recipe.ts";
 
 const recipes = readdirSync(join(repoRoot, "models", "recipes"));
 const dev = readFileSync(join(repoRoot, "models", "recipes", "smollm2-135m.yaml"), "utf8");
-const llama = readFileSync(join(repoRoot, "models", "recipes", "llama-3.1-8b.yaml"), "utf8");
+const llama = readFileSync(join(repoRoot, "models", "recipes", "llama-3.1-8b-pruned.yaml"), "utf8");
 
 function problems(text: string): string[] {
   const path = join(mkdtempSync(join(tmpdir(), "pipress-recipe-")), "mine.yaml");

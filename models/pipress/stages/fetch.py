@@ -9,6 +9,7 @@ from pathlib import Path
 from sentencepiece import SentencePieceProcessor
 from transformers import PreTrainedTokenizerBase
 
+from pipress.atomic import write_json
 from pipress.conversion import convert_folder
 from pipress.digests import files_under
 from pipress.errors import StageError
@@ -99,7 +100,7 @@ def record_tokens(llama_cpp_bin: Path, script: Path, folder: Path, out: Path, gg
         beside = Path(name, "model")
         beside.mkdir()
         save_beside(folder, beside)
-        shutil.copyfile(folder / "config.json", beside / "config.json")
+        write_json(beside / "config.json", read_config(folder))
         try:
             convert_folder(script, beside, target := Path(name, "vocabulary.gguf"), ["--vocab-only"])
         except StageError as error:
@@ -139,6 +140,8 @@ def copy_beside_weights(source: Path, out: Path) -> None:
             target = out / file.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
+    # Of a Mistral that computes what a Llama does, in a Llama's words.
+    write_json(out / "config.json", read_config(source))
 
 
 def ids_of(tokenizer: PreTrainedTokenizerBase, folder: Path, text: str) -> list[int]:

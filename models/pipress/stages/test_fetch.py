@@ -60,6 +60,20 @@ def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], Non
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def test_a_mistral_that_computes_what_a_llama_does_is_one(fetched: Any, llama_2: Path) -> None:
+    mistral = {"model_type": "mistral", "architectures": ["MistralForCausalLM"]}
+    before = (llama_2 / "model.safetensors").read_bytes()
+    change_json(llama_2 / "config.json", **mistral, sliding_window=None)
+    out, metrics = fetched(llama_2)
+    config = json.loads((out / "config.json").read_text())
+    assert config["architectures"] == ["LlamaForCausalLM"] and "sliding_window" not in config
+    assert metrics["layers"] == 2 and (out / "model.safetensors").read_bytes() == before
+    assert json.loads((llama_2 / "config.json").read_text())["model_type"] == "mistral", "the source stays as it is"
+    change_json(llama_2 / "config.json", sliding_window=64)
+    with pytest.raises(StageError, match="architecture MistralForCausalLM — only the Llama architecture"):
+        fetched(llama_2)
+
+
 def test_a_sentencepiece_llama_keeps_scores_and_token_ids_through_the_whole_recipe(
     fetched: Any, llama_2: Path, real_spec: Any, tmp_path: Path
 ) -> None:

@@ -21,7 +21,7 @@ SLICE = 1 << 24
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a model folder, refused unless it is a Llama."""
+    """config.json of a model folder, refused unless it is a Llama, or a Mistral that computes what a Llama does."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -29,6 +29,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise StageError(what, "name a model folder in Hugging Face format, or a GGUF") from None
     except ValueError as error:
         raise StageError(f"config.json is not JSON: {error}", AGAIN) from error
+    if config.get("model_type") == "mistral" and config.get("sliding_window") is None:
+        # Mistral 7B as of v0.2: the same layers by another name, once nothing slides.
+        config = {**config, "model_type": "llama", "architectures": [ARCHITECTURE]}
+        config.pop("sliding_window", None)
     architectures = config.get("architectures") or [config.get("model_type", "unknown")]
     if config.get("model_type") != "llama" or ARCHITECTURE not in architectures:
         raise StageError(

@@ -1,0 +1,28 @@
+import { readdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { repoRoot } from "../../common/paths.ts";
+import { loadRecipe } from "../recipe/recipe.ts";
+import { stageGraph } from "../plan/graph.ts";
+import { describeRelease } from "./describe.ts";
+import { checkLimits } from "./limits.ts";
+import { configuredShape, predictFrom } from "./predict.ts";
+import type { ModelShape } from "./shape.ts";
+
+const names = readdirSync(join(repoRoot, "models", "recipes")).map((file) => basename(file, ".yaml"));
+
+/** Recipes that are there for something else than the least loss: every step at work, and prompts that are read sooner. */
+const showing = ["smollm2-135m", "llama-3.1-8b-pruned"];
+
+describe("the recipes of the repository", () => {
+  it.each(names)("%s is predicted to meet its limits, and to be the best plan within them", (name) => {
+    const recipe = loadRecipe(name);
+    expect(recipe.name).toBe(name);
+    const prediction = predictFrom(configuredShape(recipe) as ModelShape, stageGraph(recipe), recipe.server);
+    const { contextLength } = recipe.server;
+    const settings = [{ server: { contextLength }, hosts: [] }];
+    checkLimits(recipe, prediction, settings);
+    const betterPlan = /^ {2}plan {4}less loss/m.test(describeRelease(recipe, prediction, settings));
+    expect(betterPlan, "preview recommends another plan").toBe(showing.includes(name));
+  });
+});
