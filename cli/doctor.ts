@@ -27,6 +27,7 @@ import { planRecipe } from "../infra/prediction/forecast.ts";
 import { distinctSettings } from "../infra/prediction/host-settings.ts";
 import { checkLimits } from "../infra/prediction/limits.ts";
 import { speedOnAws } from "../infra/prediction/machines.ts";
+import { boardSpeeds, measuredFile } from "../infra/prediction/measured-file.ts";
 import { checkCost, planCost } from "../infra/prediction/plan-cost.ts";
 import { predict } from "../infra/prediction/predict.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
@@ -79,7 +80,12 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
   const plan = (store && (await attempt(found, () => planRecipe(recipe, store, toolchain)))) ?? [];
   const server = resolveServer(recipe.server, config.server);
   const { aws, ssh } = config.builder ?? {};
-  const prediction = predict(recipe, plan, server, aws && speedOnAws(aws));
+  const measured = await attempt(found, () => boardSpeeds(stack.name, fleet));
+  const warnings = measured?.warnings ?? [];
+  found.push(
+    ...warnings.map((what): Finding => ({ level: "warning", where: measuredFile(stack.name), what })),
+  );
+  const prediction = predict(recipe, plan, server, aws && speedOnAws(aws), measured?.boards);
   for (const check of [
     () =>
       checkFleetFlags(
