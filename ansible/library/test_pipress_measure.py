@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 
-import gguf
-import numpy as np
 import pytest
 
 GOOD = {"ok": True, "reason": None, "generation": 0.7}
@@ -14,7 +12,7 @@ BAD = {"ok": False, "reason": "llama-bench failed: no memory — see that nothin
 
 
 @pytest.fixture
-def measure(module, tmp_path, programs, monkeypatch):
+def measure(module, tmp_path, programs, monkeypatch, write_tiny_model):
     """A host that serves a release; `state` is what systemd says of the measuring unit before it is started, and after."""
     folder = tmp_path / "releases" / "one"
     folder.mkdir(parents=True)
@@ -22,14 +20,7 @@ def measure(module, tmp_path, programs, monkeypatch):
     (tmp_path / "keys").write_text("key\n")
     release = {"settings": {"port": 1, "threads": 4}, "healthCheck": {}}
     (folder / "release.json").write_text(json.dumps(release))
-    writer = gguf.GGUFWriter(folder / "model.gguf", "llama")
-    writer.add_name("Tiny")
-    writer.add_tensor("blk.0.attn_q.weight", np.ones((32, 64), np.float16))
-    writer.add_tensor("token_embd.weight", np.ones((3, 64), np.float16))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    write_tiny_model(folder / "model.gguf")
     monkeypatch.setattr("ansible.module_utils.pipress_host.measurement.SAMPLE_SECONDS", 0.1)
 
     def run(outcome=None, states=("inactive", "inactive"), check=False):
