@@ -115,11 +115,11 @@ def programs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def write_tiny_model() -> Callable[[Path], None]:
-    """Writes the GGUF of a model called Tiny, with one matrix in its one layer."""
+    """Writes a GGUF of 2,240 weights, labelled 2K, with one matrix in its one layer."""
 
     def write(path: Path) -> None:
         writer = gguf.GGUFWriter(path, "llama")
-        writer.add_name("Tiny")
+        writer.add_size_label("2K")
         writer.add_tensor("blk.0.attn_q.weight", np.ones((32, 64), np.float16))
         writer.add_tensor("token_embd.weight", np.ones((3, 64), np.float16))
         writer.write_header_to_file()

@@ -58,7 +58,7 @@ def started(programs):
 def test_a_look_changes_nothing_and_tells_what_would_be_measured(play, host, programs, tmp_path):
     code, events = play((ANSIBLE / "measure.yml").read_text(), host, "--check")
     assert code == 0
-    assert reported(events)["subject"]["model"]["name"] == "Tiny"
+    assert reported(events)["subject"]["model"]["name"] == "llama 2K"
     assert started(programs) == [] and not (tmp_path / "tools").exists()
 
 
@@ -77,7 +77,9 @@ def test_the_tools_of_the_controller_measure_with_its_llama_bench(play, host, pr
 def test_a_host_of_another_stack_is_refused(play, host, programs, tmp_path):
     (tmp_path / "owner.json").write_text(json.dumps({"id": "theirs", "stack": "other", "project": "pipress"}))
     code, events = play((ANSIBLE / "measure.yml").read_text(), host)
-    assert code != 0 and started(programs) == []
+    [failed] = [event for event in events if event["event"] == "failed"]
+    assert code != 0 and "other" in failed["msg"]
+    assert started(programs) == []
 
 
 def test_a_measurement_is_stopped_as_a_unit(play, host, programs):

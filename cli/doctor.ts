@@ -34,6 +34,7 @@ import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { read } from "../infra/virtual-pi/resource.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
+import { Interrupts } from "./interrupts.ts";
 import { pulumiText } from "./run-pulumi.ts";
 import { readStackState } from "./stack-state.ts";
 import { openStack, type Stack, type StackOptions } from "./stack.ts";
@@ -49,11 +50,7 @@ interface Examination {
  * everything that it found. Its status is 1 where an `up` would be stopped.
  */
 export async function doctor(options: StackOptions & { json?: true }): Promise<number> {
-  const cancel = new AbortController();
-  process.once("SIGINT", () => {
-    cancel.abort();
-  });
-  const { findings, stopsUp } = await examine(options, cancel.signal).finally(closeConnections);
+  const { findings, stopsUp } = await examine(options, new Interrupts().next()).finally(closeConnections);
   if (options.json) console.log(JSON.stringify({ stopsUp, findings }, null, 2));
   else {
     console.log(formatFindings(findings));

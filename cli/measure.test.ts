@@ -46,7 +46,7 @@ beforeEach(() => {
   vi.clearAllMocks();
   said = [];
   for (const method of ["log", "error"] as const)
-    vi.spyOn(console, method).mockImplementation((line: string) => void said.push(line));
+    vi.spyOn(console, method).mockImplementation((...line: unknown[]) => void said.push(line.join(" ")));
   stack.hosts = [named("pi-1", "attic"), named("pi-2", "attic")];
   host.isEmulated = false;
   host.look.mockResolvedValue({ running: false, model: outcome.model });

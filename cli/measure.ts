@@ -12,6 +12,7 @@ import { chooseHosts } from "../infra/fleet/rollout/rollback.ts";
 import { addMeasured, measuredFile } from "../infra/prediction/measured-file.ts";
 import { whyUnusable } from "../infra/prediction/measured-rows.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
+import { Interrupts } from "./interrupts.ts";
 import { isAgreed } from "./is-agreed.ts";
 import { readStackState } from "./stack-state.ts";
 import { hostsOf, openStack, type StackOptions } from "./stack.ts";
@@ -32,7 +33,8 @@ export async function measure(name: string, options: StackOptions & { yes?: true
   };
   const log = { status: eachTask(print), warn: print };
   const measurement = new HostMeasurement(host, state, readToolchain(), log);
-  const subject = await measurement.look(abortAtInterrupt().signal);
+  const interrupts = new Interrupts();
+  const subject = await measurement.look(interrupts.next());
   if (subject.running) print(`${name}: a measurement is at work there already; waiting for it`);
   else {
     const seconds = measurement.secondsFor(subject);
@@ -40,7 +42,7 @@ export async function measure(name: string, options: StackOptions & { yes?: true
     if (measurement.isEmulated) print(`${name} is emulated: its figures say nothing about a real board`);
     if (!(await mayStop(what, options.yes))) return 1;
   }
-  const outcome = await measureOrStop(name, measurement, subject, print);
+  const outcome = await measureOrStop(name, measurement, subject, interrupts);
   console.log(describeOutcome(name, outcome));
 
   if (measurement.isEmulated) {
@@ -77,26 +79,17 @@ async function measureOrStop(
   name: string,
   measurement: HostMeasurement,
   subject: Subject,
-  print: (message: string) => void,
+  interrupts: Interrupts,
 ): Promise<Outcome> {
-  const cancel = abortAtInterrupt();
+  const cancelled = interrupts.next();
   try {
-    return await measurement.measure(subject, cancel.signal);
+    return await measurement.measure(subject, cancelled);
   } catch (error) {
-    if (!cancel.signal.aborted) throw error;
-    print(`${name}: stopping the measurement and starting llama-server`);
-    await measurement.stop(abortAtInterrupt().signal);
+    if (!cancelled.aborted) throw error;
+    console.error(`${name}: stopping the measurement and starting llama-server`);
+    await measurement.stop(interrupts.next());
     throw new UserError({ where: name, what: "cancelled; llama-server serves there again" });
   }
-}
-
-/** Aborted at the next Ctrl-C. */
-function abortAtInterrupt(): AbortController {
-  const cancel = new AbortController();
-  process.once("SIGINT", () => {
-    cancel.abort();
-  });
-  return cancel;
 }
 
 /**

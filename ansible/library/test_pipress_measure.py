@@ -56,7 +56,7 @@ def test_a_measurement_is_a_unit_after_which_the_server_is_started(measure, prog
 
 def test_check_tells_what_would_be_measured(measure, programs):
     answer = measure(check=True)
-    assert answer["subject"]["model"]["name"] == "Tiny"
+    assert answer["subject"]["model"]["name"] == "llama 2K"
     assert (answer["subject"]["threads"], answer["subject"]["running"]) == (4, False)
     assert started(programs) == []
 

@@ -10,7 +10,7 @@ import type { MeasuredRow } from "../prediction/measured-rows.ts";
 import { formatSpeed } from "../prediction/speed.ts";
 import type { MultipliedWeights } from "../prediction/weights.ts";
 import { remedyFor } from "./rollout/release-files.ts";
-import { runOnHost, type HostRun } from "./rollout/playbook-resource.ts";
+import { runOnHost } from "./rollout/playbook-resource.ts";
 import { reach } from "./rollout/rollback.ts";
 
 /** How much llama-bench does: tokens of a prompt and of an answer, and how many times each. */
@@ -90,7 +90,11 @@ export class HostMeasurement {
 
   /** Looks what would be measured, and changes nothing. @throws UserError where nothing could be */
   async look(signal: AbortSignal): Promise<Subject> {
-    const { results } = await this.#play("ansible/measure.yml", { check: true }, UNPREDICTED_LIMIT, signal);
+    // What its tasks are called is what they would do.
+    this.log.status(`${this.host.name}: looking at what it serves`);
+    const log = { ...this.log, status: () => undefined };
+    const run = { check: true, limit: UNPREDICTED_LIMIT, log };
+    const { results } = await this.#play("ansible/measure.yml", run, signal);
     return results.subject as Subject;
   }
 
@@ -109,16 +113,20 @@ export class HostMeasurement {
   async measure(subject: Subject, signal: AbortSignal): Promise<Outcome> {
     const seconds = this.secondsFor(subject);
     const limit = seconds === undefined ? UNPREDICTED_LIMIT : LOAD_SECONDS + Math.ceil(MARGIN * seconds);
-    const { results } = await this.#play("ansible/measure.yml", { check: false }, limit, signal);
+    const { results } = await this.#play("ansible/measure.yml", { limit }, signal);
     return results.outcome as Outcome;
   }
 
   /** Cuts a measurement short; the server serves again when this ends. */
   async stop(signal: AbortSignal): Promise<void> {
-    await this.#play("ansible/measure-stop.yml", { check: false }, 0, signal);
+    await this.#play("ansible/measure-stop.yml", {}, signal);
   }
 
-  async #play(playbook: string, { check }: Pick<HostRun, "check">, limit: number, signal: AbortSignal) {
+  async #play(
+    playbook: string,
+    { check = false, limit = 0, log = this.log }: { check?: boolean; limit?: number; log?: ResourceLog },
+    signal: AbortSignal,
+  ) {
     const { stackId } = this.state;
     const { sha256, bytes } = this.#bench;
     const vars = {
@@ -129,7 +137,7 @@ export class HostMeasurement {
     const host = await reach(this.host, this.state.virtualPis);
     const secretVars = sudoVars(this.host.sudoPassword);
     const run = { playbook, host, vars, secretVars, files: [this.#bench], check, concurrency: 1 };
-    return runOnHost(run, this.log, signal).finally(closeConnections);
+    return runOnHost(run, log, signal).finally(closeConnections);
   }
 }
 

@@ -133,6 +133,11 @@ def describe_model(path: Path) -> dict[str, Any]:
         ) from problem
 
 
+def size_text(parameters: int) -> str:
+    """`135M`, `8.0B`, as converters label models."""
+    return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
+
+
 def _describe(reader: _Reader) -> dict[str, Any]:
     magic, version = reader.number("I"), reader.number("I")
     if magic != struct.unpack("<I", b"GGUF")[0] or version < 2:
@@ -164,7 +169,8 @@ def _describe(reader: _Reader) -> dict[str, Any]:
             ends[name] = (kind, weights)
     kind, weights = ends.get("output.weight") or ends["token_embd.weight"]
     return {
-        "name": said.get("general.name") or "a model without a name",
+        # What it calls itself (`general.name`) is the name of a folder of the builder.
+        "name": f"{said.get('general.architecture')} {said.get('general.size_label') or size_text(parameters)}",
         "type": FILE_TYPES.get(said.get("general.file_type", -1), "mixed"),
         "parameters": parameters,
         "layers": len(layers),

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from pipress_host.errors import HostError
-from pipress_host.gguf import FILE_TYPES, TYPES, describe_model
+from pipress_host.gguf import FILE_TYPES, TYPES, describe_model, size_text
 
 
 def write(path, *, tied):
     """A model of two layers whose attention is narrower than its rows."""
     writer = gguf.GGUFWriter(path, "llama")
-    writer.add_name("Tiny")
+    writer.add_size_label("1.2M")
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     writer.add_token_list(["a", "b", "c"])
     writer.add_token_scores([0.0, 1.0, 2.0])
@@ -38,7 +38,7 @@ def write(path, *, tied):
 def test_a_model_tells_what_its_speed_depends_on(tmp_path):
     path = write(tmp_path / "model.gguf", tied=False)
     assert describe_model(path) == {
-        "name": "Tiny",
+        "name": "llama 1.2M",
         "type": "Q8_0",
         "parameters": 2 * (64 + 32 * 64 + 96 * 64) + 2 * 3 * 64,
         "fileBytes": path.stat().st_size,
@@ -47,6 +47,10 @@ def test_a_model_tells_what_its_speed_depends_on(tmp_path):
         "blocks": {"F16": 2 * 32 * 64, "Q8_0": 2 * 96 * 64},
         "output": {"F16": 3 * 64},
     }
+
+
+def test_a_model_without_a_label_has_the_size_of_its_parameters():
+    assert [size_text(parameters) for parameters in (134_515_008, 8_030_261_312)] == ["135M", "8.0B"]
 
 
 def test_an_embedding_may_be_the_output_matrix(tmp_path):
