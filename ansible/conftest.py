@@ -13,6 +13,8 @@ from types import ModuleType
 from typing import Any
 
 import ansible.module_utils
+import gguf
+import numpy as np
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
@@ -109,6 +111,23 @@ def programs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     for name in ("systemctl", "systemd-run", "journalctl"):
         made.add(name, "exit 1")
     return made
+
+
+@pytest.fixture
+def write_tiny_model() -> Callable[[Path], None]:
+    """Writes a GGUF of 2,240 weights, labelled 2K, with one matrix in its one layer."""
+
+    def write(path: Path) -> None:
+        writer = gguf.GGUFWriter(path, "llama")
+        writer.add_size_label("2K")
+        writer.add_tensor("blk.0.attn_q.weight", np.ones((32, 64), np.float16))
+        writer.add_tensor("token_embd.weight", np.ones((3, 64), np.float16))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+    return write
 
 
 class Killed(BaseException):

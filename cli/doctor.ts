@@ -27,12 +27,14 @@ import { planRecipe } from "../infra/prediction/forecast.ts";
 import { distinctSettings } from "../infra/prediction/host-settings.ts";
 import { checkLimits } from "../infra/prediction/limits.ts";
 import { speedOnAws } from "../infra/prediction/machines.ts";
+import { boardSpeeds, measuredFile } from "../infra/prediction/measured-file.ts";
 import { checkCost, planCost } from "../infra/prediction/plan-cost.ts";
 import { predict } from "../infra/prediction/predict.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { read } from "../infra/virtual-pi/resource.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
+import { Interrupts } from "./interrupts.ts";
 import { pulumiText } from "./run-pulumi.ts";
 import { readStackState } from "./stack-state.ts";
 import { openStack, type Stack, type StackOptions } from "./stack.ts";
@@ -48,11 +50,7 @@ interface Examination {
  * everything that it found. Its status is 1 where an `up` would be stopped.
  */
 export async function doctor(options: StackOptions & { json?: true }): Promise<number> {
-  const cancel = new AbortController();
-  process.once("SIGINT", () => {
-    cancel.abort();
-  });
-  const { findings, stopsUp } = await examine(options, cancel.signal).finally(closeConnections);
+  const { findings, stopsUp } = await examine(options, new Interrupts().next()).finally(closeConnections);
   if (options.json) console.log(JSON.stringify({ stopsUp, findings }, null, 2));
   else {
     console.log(formatFindings(findings));
@@ -79,7 +77,12 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
   const plan = (store && (await attempt(found, () => planRecipe(recipe, store, toolchain)))) ?? [];
   const server = resolveServer(recipe.server, config.server);
   const { aws, ssh } = config.builder ?? {};
-  const prediction = predict(recipe, plan, server, aws && speedOnAws(aws));
+  const measured = await attempt(found, () => boardSpeeds(stack.name, fleet));
+  const warnings = measured?.warnings ?? [];
+  found.push(
+    ...warnings.map((what): Finding => ({ level: "warning", where: measuredFile(stack.name), what })),
+  );
+  const prediction = predict(recipe, plan, server, aws && speedOnAws(aws), measured?.boards);
   for (const check of [
     () =>
       checkFleetFlags(

@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline/promises";
 import { execa } from "execa";
 import { repoRoot } from "../common/paths.ts";
 import { UserError } from "../common/user-error.ts";
 import { environment } from "./environment.ts";
+import { isAgreed } from "./is-agreed.ts";
 import { DEV_PASSPHRASE, passphraseFile, passphraseProblem, shown, writePassphrase } from "./passphrase.ts";
 import { needsPassphrase, optionOf, shortName } from "./pulumi-arguments.ts";
 import { pulumiPath } from "./run-pulumi.ts";
@@ -40,15 +40,6 @@ export async function ensurePassphrase(stack: string, args: readonly string[]): 
     console.error(`${path}: written; keep a copy, without it nobody reads your stacks' secrets again`);
   }
   if (problem.kind === "published") await changePassphrase(stack);
-}
-
-async function isAgreed(question: string): Promise<boolean> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim());
-  } finally {
-    terminal.close();
-  }
 }
 
 /** Encrypts a stack's secrets, which are encrypted with the published passphrase, with the user's own. */

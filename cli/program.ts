@@ -71,6 +71,15 @@ export function buildProgram(onExit: (code: number) => void): Command {
     .action(runs(async () => (await import("./rollback.ts")).rollback));
   addVerb(
     program,
+    "measure <host>",
+    "runs llama-bench on a host, and predicts by what it finds",
+    "measure pi-1",
+  )
+    .option("-y, --yes", "stop llama-server there without asking")
+    .option(...askSudoPasswordOption)
+    .action(runs(async () => (await import("./measure.ts")).measure));
+  addVerb(
+    program,
     "metrics <folder>",
     "writes what Prometheus and Grafana need",
     "metrics monitoring",

@@ -1,4 +1,5 @@
 import { chooseHosts, rollBack } from "../infra/fleet/rollout/rollback.ts";
+import { Interrupts } from "./interrupts.ts";
 import { readStackState } from "./stack-state.ts";
 import { hostsOf, openStack, type StackOptions } from "./stack.ts";
 
@@ -11,12 +12,8 @@ export async function rollback(name: string, options: StackOptions): Promise<num
   const print = (message: string): void => {
     console.error(message);
   };
-  const cancel = new AbortController();
-  process.once("SIGINT", () => {
-    cancel.abort();
-  });
   const log = { status: () => undefined, info: print, warn: print };
-  const outcomes = await rollBack(hosts, state, config.rollout.concurrency, log, cancel.signal);
+  const outcomes = await rollBack(hosts, state, config.rollout.concurrency, log, new Interrupts().next());
   for (const { host, ok, message } of outcomes) console.log(ok ? `${host}: ${message}` : message);
   if (outcomes.some(({ ok }) => ok))
     console.log(

@@ -20,6 +20,7 @@ import { predict, releaseShape } from "../infra/prediction/predict.ts";
 import { distinctSettings } from "../infra/prediction/host-settings.ts";
 import { longestAnswer } from "../infra/prediction/answer-time.ts";
 import { checkLimits, contextWarnings } from "../infra/prediction/limits.ts";
+import { boardSpeeds, measuredFile } from "../infra/prediction/measured-file.ts";
 import { memoryMax } from "../infra/prediction/memory.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { makeRelease } from "../infra/fleet/release.ts";
@@ -55,7 +56,9 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const plan = await planRecipe(recipe, store, toolchain);
   const server = resolveServer(recipe.server, config.server);
   const aws = config.builder?.aws;
-  const prediction = predict(recipe, plan, server, aws && speedOnAws(aws));
+  const { boards, warnings } = boardSpeeds(pulumi.getStack(), fleet);
+  for (const warning of warnings) await pulumi.log.warn(`${measuredFile(pulumi.getStack())}: ${warning}`);
+  const prediction = predict(recipe, plan, server, aws && speedOnAws(aws), boards);
   await pulumi.log.info(describePlan(plan, prediction?.stages));
   if (config.builder === undefined && plan.some(({ artifact }) => artifact === undefined))
     for (const lack of await store.probe()) await pulumi.log.warn(`${store.url} ${lack}`);

@@ -60,7 +60,7 @@ def main() -> None:
     except OSError as problem:
         module.fail_json(
             msg=f"{problem.filename or 'a file of the release'} cannot be written: {problem.strerror} — see that the disk is "
-            "neither full nor read-only, and run `pulumi up` again"
+            "neither full nor read-only, and run the same command again"
         )
     module.exit_json(msg=summary(outcome["paths"]), **outcome)
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { fittedBoard } from "../../infra/prediction/board.generated.ts";
 import { generationSpeed, generationWork, promptSpeed, promptWork } from "../../infra/prediction/speed.ts";
+import { multipliedWeights } from "../../infra/prediction/weights.ts";
 import { fitBoard, fitGeneration, generationErrors, leastSquares, promptErrors } from "./fit.ts";
 import { boardFile, otherBoardsFile, readMeasuredRows } from "./rows.ts";
 
@@ -44,8 +45,11 @@ describe("fitBoard", () => {
     const fitted = fitBoard(
       rows.map((row) => ({
         ...row,
-        generation: generationSpeed(generationWork(row.shape, quantization(row.type)), made.generation),
-        prompt: promptSpeed(promptWork(row.shape, quantization(row.type)), made.prompt),
+        generation: generationSpeed(
+          generationWork(multipliedWeights(row.shape, quantization(row.type))),
+          made.generation,
+        ),
+        prompt: promptSpeed(promptWork(multipliedWeights(row.shape, quantization(row.type))), made.prompt),
       })),
     );
     expect(fitted.generation.bytesPerSecond / 4.2e9).toBeCloseTo(1, 2);

@@ -1,5 +1,6 @@
 import { CYCLES_PER_SECOND, type Board } from "../../infra/prediction/board.ts";
 import { generationSpeed, generationWork, promptSpeed, promptWork } from "../../infra/prediction/speed.ts";
+import { multipliedWeights } from "../../infra/prediction/weights.ts";
 import type { MeasuredRow } from "./rows.ts";
 
 /** Relative errors of a prediction over rows: root of the mean square, and the largest. */
@@ -21,7 +22,7 @@ export function promptErrors(rows: readonly MeasuredRow[], board: Board["prompt"
     rows.flatMap(({ shape, type, prompt }) =>
       prompt === undefined
         ? []
-        : [promptSpeed(promptWork(shape, { type, imatrix: false }), board) / prompt - 1],
+        : [promptSpeed(promptWork(multipliedWeights(shape, { type, imatrix: false })), board) / prompt - 1],
     ),
   );
 }
@@ -56,7 +57,9 @@ export function fitGeneration(rows: readonly MeasuredRow[]): Generation {
 function fitPrompt(rows: readonly MeasuredRow[]): Board["prompt"] {
   const equations = rows.flatMap(({ shape, type, prompt }) => {
     if (prompt === undefined) return [];
-    const { counted, weights, plainWeights, attention } = promptWork(shape, { type, imatrix: false });
+    const { counted, weights, plainWeights, attention } = promptWork(
+      multipliedWeights(shape, { type, imatrix: false }),
+    );
     return [[counted, weights, plainWeights, attention].map((work) => (work * prompt) / CYCLES_PER_SECOND)];
   });
   const [cycleFactor = 0, cyclesPerWeight = 0, cyclesPerPlainWeight = 0, cyclesPerAttention = 0] =
@@ -88,7 +91,7 @@ export function leastSquares(rows: readonly (readonly number[])[]): number[] {
 
 function worksOf(rows: readonly MeasuredRow[]) {
   return rows.map(({ shape, type, generation }) => ({
-    work: generationWork(shape, { type, imatrix: false }),
+    work: generationWork(multipliedWeights(shape, { type, imatrix: false })),
     measured: generation,
   }));
 }

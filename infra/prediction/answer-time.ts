@@ -22,8 +22,8 @@ export function longestAnswer(
 ): number {
   const base = shapeOfFetched(fetched);
   if (base === undefined) throw new Error("the artifact of `fetch` does not say the model's shape");
-  const { release, promptTokensPerSecond } = predictFrom(base, stages, server);
-  const slowest = Math.min(release.tokensPerSecond, promptTokensPerSecond);
+  const { release, prompt } = predictFrom(base, stages, server);
+  const slowest = Math.min(release.tokensPerSecond, prompt.tokensPerSecond);
   const seconds = (MARGIN * server.contextLength) / slowest;
   return Math.max(LEAST_SECONDS, Math.ceil(seconds / STEP_SECONDS) * STEP_SECONDS);
 }

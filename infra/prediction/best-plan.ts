@@ -23,7 +23,7 @@ export function compareWithBest(
   const { prune, quantize } = recipe.steps;
   const quantization = models.get("quantize")?.quantization;
   if (quantization === undefined || Object.keys(quantize).some((key) => key !== "type")) return undefined;
-  const frame = frameOf(recipe, mostDemanding(prediction, settings));
+  const frame = frameOf(recipe, mostDemanding(prediction, settings), prediction.boards);
   const hasLimits = Object.keys(recipe.limits ?? {}).length > 0;
   const { fileBytes, tokensPerSecond } = release;
   const limits = hasLimits ? limitsOf(recipe, settings) : { fileBytes, tokensPerSecond };

@@ -36,6 +36,8 @@ const blockTypes = {
 } as const satisfies Record<string, readonly [weights: number, bytes: number, cycles: number]>;
 
 export type BlockType = keyof typeof blockTypes;
+/** All of them. */
+export const storedTypes = Object.keys(blockTypes) as BlockType[];
 
 /** Whether a type stores blocks with a scale, rather than plain numbers. */
 export function isQuantized(type: BlockType): boolean {

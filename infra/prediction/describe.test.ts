@@ -7,7 +7,11 @@ import { stageGraph } from "../plan/graph.ts";
 import { describePlan, describeRelease } from "./describe.ts";
 import type { HostsAlike } from "./host-settings.ts";
 import { configuredShape, predictFrom } from "./predict.ts";
+import { speedsOf } from "./board-speeds.ts";
+import type { MeasuredRow } from "./measured-rows.ts";
 import type { ModelShape } from "./shape.ts";
+import { measuredRow } from "./testing/rows.ts";
+import { multipliedWeights } from "./weights.ts";
 
 const stage = (name: string, artifact?: Manifest): PlannedStage => ({
   name,
@@ -61,6 +65,25 @@ describe("describeRelease", () => {
       "  speed   about 0.96 tokens/s on a Raspberry Pi 4 (a model, not a measurement)",
       "  prompt  about 2.05 tokens/s there: 4 min 05 s to the first token of an answer to 500 tokens",
     ]);
+  });
+
+  it("says which figures are measured, and by what those are scaled that are not", () => {
+    const { shape, models } = prediction;
+    const quantization = models.get("quantize")?.quantization ?? { type: "Q4_K_S", imatrix: true };
+    const linesWith = (row: MeasuredRow): string[] => {
+      const base = configuredShape(recipe) as ModelShape;
+      const measured = predictFrom(base, stageGraph(recipe), recipe.server, undefined, speedsOf([row]));
+      const lines = describeRelease(recipe, measured, [alike(4096)]).split("\n");
+      return lines.filter((line) => /^ {2}(speed|prompt) /.test(line));
+    };
+    const weights = multipliedWeights(shape, quantization);
+    expect(linesWith({ ...measuredRow, weights, generation: 0.912, prompt: 2 })).toEqual([
+      "  speed   0.91 tokens/s (measured on pi-1)",
+      "  prompt  2.00 tokens/s there: 4 min 11 s to the first token of an answer to 500 tokens",
+    ]);
+    expect(linesWith(measuredRow)[0]).toMatch(
+      /^ {2}speed {3}about 0.\d\d tokens\/s \(predicted, scaled by what was measured on 1 row of pi-1\)$/,
+    );
   });
 
   it("says what memory a host needs, once for every distinct setting of the server", () => {

@@ -2,6 +2,7 @@ import { formatBytes, formatDuration } from "../../common/units.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import { compareWithBest } from "./best-plan.ts";
+import { describeBasis, type SpeedBasis, type TokenSpeed } from "./board-speeds.ts";
 import type { Prediction } from "./predict.ts";
 import { formatSpeed } from "./speed.ts";
 import type { HostsAlike } from "./host-settings.ts";
@@ -19,7 +20,7 @@ export function describeRelease(
 ): string {
   if (prediction === undefined)
     return "size, memory and speed: known once the base model is fetched, or now with base.config in the recipe";
-  const { release } = prediction;
+  const { release, prompt } = prediction;
   const comparison = compareWithBest(recipe, prediction, settings);
   return [
     "predicted for the release",
@@ -28,8 +29,8 @@ export function describeRelease(
       ({ server, hosts }) =>
         `  memory  ${formatBytes(memoryWith(prediction, server))} ${describeSettings(server, hosts, settings)}`,
     ),
-    `  speed   about ${formatSpeed(release.tokensPerSecond)} tokens/s on a Raspberry Pi 4 (a model, not a measurement)`,
-    `  prompt  about ${formatSpeed(prediction.promptTokensPerSecond)} tokens/s there: ${firstToken(prediction)} to the first token of an answer to ${PROMPT_TOKENS} tokens`,
+    `  speed   ${describeSpeed(release)}`,
+    `  prompt  ${describeSpeed(prompt, release.basis)}: ${firstToken(prediction)} to the first token of an answer to ${PROMPT_TOKENS} tokens`,
     ...(comparison === undefined ? [] : [`  plan    ${comparison}`]),
   ].join("\n");
 }
@@ -37,8 +38,19 @@ export function describeRelease(
 /** A page of text, more or less. */
 const PROMPT_TOKENS = 500;
 
-function firstToken({ promptTokensPerSecond, release }: Prediction): string {
-  return formatDuration(PROMPT_TOKENS / promptTokensPerSecond + 1 / release.tokensPerSecond);
+function firstToken({ prompt, release }: Prediction): string {
+  return formatDuration(PROMPT_TOKENS / prompt.tokensPerSecond + 1 / release.tokensPerSecond);
+}
+
+/**
+ * `about 0.96 tokens/s on a Raspberry Pi 4 (a model, not a measurement)`, `0.91 tokens/s (measured on pi-1)`.
+ * @param known what was said just before; resting on the same, a speed is told without it
+ */
+function describeSpeed({ tokensPerSecond, basis }: TokenSpeed, known?: SpeedBasis): string {
+  const about = basis.kind === "measured" ? "" : "about ";
+  const said = known !== undefined && describeBasis(known) === describeBasis(basis);
+  const where = basis.kind === "predicted" ? " on a Raspberry Pi 4" : "";
+  return `${about}${formatSpeed(tokensPerSecond)} tokens/s${said ? " there" : `${where} (${describeBasis(basis)})`}`;
 }
 
 /**

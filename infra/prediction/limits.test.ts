@@ -5,11 +5,14 @@ import { resolveHosts } from "../config/hosts.ts";
 import { stackConfigSchema } from "../config/schema.ts";
 import { resolveServer } from "../config/server-settings.ts";
 import type { Recipe } from "../recipe/recipe.ts";
+import { speedsOf } from "./board-speeds.ts";
 import { memoryMax, SYSTEM_BYTES } from "./memory.ts";
 import { predict, type PredictedStage, type Prediction } from "./predict.ts";
 import { distinctSettings, type HostsAlike } from "./host-settings.ts";
 import { checkLimits, contextWarnings } from "./limits.ts";
+import { measuredRow } from "./testing/rows.ts";
 import { llama8B } from "./testing/shapes.ts";
+import { multipliedWeights } from "./weights.ts";
 
 const llama31Config = {
   hidden_size: 4096,
@@ -114,12 +117,30 @@ describe("checkLimits", () => {
     expect(messages[0]).toMatch(
       /^r: limits.maxFileSize: the file will have 4.69 GB, more than 3.99 GB — the nearest plan/,
     );
-    expect(messages[1]).toMatch(
-      /^r: limits.minTokensPerSecond: a Pi 4 will generate about 0.80 tokens\/s, fewer than 0.9/,
+    expect(messages[1]).toContain(
+      "r: limits.minTokensPerSecond: a Pi 4 will generate about 0.80 tokens/s, fewer than 0.9 (a model, not a measurement)",
     );
     expect(messages[0]).toContain(
       "prune: { method: angular-distance, pruningRatio: 0.02 }, quantize.type: Q3_K_M",
     );
+  });
+
+  it("holds a slow board to its own measurement, and proposes a plan for it", () => {
+    const limited = { ...recipe, limits: { minTokensPerSecond: 0.9 } };
+    const { shape, models } = predicted(recipe);
+    const quantization = models.get("quantize")?.quantization;
+    if (quantization === undefined) throw new Error("nothing is quantized");
+    const weights = multipliedWeights(shape, quantization);
+    const boards = speedsOf([{ ...measuredRow, weights, generation: 0.8 }]);
+    const prediction = predict(limited, stagesOf(limited), limited.server, onTwoCores, boards);
+    const alike = [{ server: limited.server, hosts: [] }];
+    const check = (): void => {
+      checkLimits(limited, prediction as Prediction, alike);
+    };
+    expect(check).toThrow("a Pi 4 will generate about 0.80 tokens/s, fewer than 0.9 (measured on pi-1)");
+    // Q4_K_S, which is fast enough on a board as it is predicted, is not on this one.
+    expect(check).toThrow(/the nearest plan that meets all limits: .*about 0.9\d tokens\/s/);
+    expect(check).not.toThrow(/quantize.type: Q4_K_S/);
   });
 
   it("would rather quantize than prune where size is all that counts", () => {

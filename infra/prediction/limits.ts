@@ -2,6 +2,7 @@ import { formatBytes, parseBytes } from "../../common/units.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { HostMemory, HostsAlike, PredictedSettings } from "./host-settings.ts";
+import { describeBasis } from "./board-speeds.ts";
 import { memoryMax, RESERVE_BYTES, serverMemory, SYSTEM_BYTES, type CacheSettings } from "./memory.ts";
 import { bestPlan, describeCandidate, frameOf, type Limits } from "./plans.ts";
 import type { Prediction } from "./predict.ts";
@@ -19,7 +20,7 @@ export function checkLimits(recipe: Recipe, prediction: Prediction, settings: re
     ...settings.flatMap(({ server, hosts }) => hosts.flatMap((host) => tooLarge(host, prediction, server))),
   ];
   if (misses.length === 0) return;
-  const frame = frameOf(recipe, mostDemanding(prediction, settings));
+  const frame = frameOf(recipe, mostDemanding(prediction, settings), prediction.boards);
   const best = bestPlan(prediction.base, frame, limitsOf(recipe, settings));
   const remedy =
     best === undefined
@@ -80,7 +81,7 @@ function limitsInBytes({ maxFileSize, maxMemory, minTokensPerSecond = 0 }: Recip
 }
 
 function missedLimits(recipe: Recipe, prediction: Prediction, settings: readonly HostsAlike[]): Problem[] {
-  const { fileBytes, tokensPerSecond } = prediction.release;
+  const { fileBytes, tokensPerSecond, basis } = prediction.release;
   const { maxFileSize, maxMemory, minTokensPerSecond } = limitsInBytes(recipe.limits);
   const missed: Problem[] = [];
   const miss = (limit: keyof NonNullable<Recipe["limits"]>, what: string): void => {
@@ -99,7 +100,7 @@ function missedLimits(recipe: Recipe, prediction: Prediction, settings: readonly
   if (tokensPerSecond < minTokensPerSecond)
     miss(
       "minTokensPerSecond",
-      `a Pi 4 will generate about ${speed} tokens/s, fewer than ${minTokensPerSecond}`,
+      `a Pi 4 will generate about ${speed} tokens/s, fewer than ${minTokensPerSecond} (${describeBasis(basis)})`,
     );
   return missed;
 }

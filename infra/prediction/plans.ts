@@ -1,6 +1,7 @@
 import { formatBytes } from "../../common/units.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { Recipe } from "../recipe/recipe.ts";
+import type { BoardSpeeds } from "./board-speeds.ts";
 import { serverMemory, type CacheSettings } from "./memory.ts";
 import { predictRelease, type ReleasePrediction } from "./predict.ts";
 import { prunedShape, type Pruning } from "./pruned-shape.ts";
@@ -37,11 +38,16 @@ export interface PlanFrame {
   imatrix: boolean;
   recovers: boolean;
   server: CacheSettings;
+  boards: BoardSpeeds;
 }
 
-/** The frame that a recipe gives. */
-export function frameOf({ steps: { recover, imatrix } }: Recipe, server: CacheSettings): PlanFrame {
-  return { imatrix: imatrix !== undefined, recovers: recover !== undefined, server };
+/** The frame that a recipe and a fleet give. */
+export function frameOf(
+  { steps: { recover, imatrix } }: Recipe,
+  server: CacheSettings,
+  boards: BoardSpeeds,
+): PlanFrame {
+  return { imatrix: imatrix !== undefined, recovers: recover !== undefined, server, boards };
 }
 
 /**
@@ -78,7 +84,8 @@ export function bestPlan(base: ModelShape, frame: PlanFrame, limits: Limits): Ca
   );
   // A loss is looked up; a release is worked out tensor by tensor. So only the best plans' are, until one meets the limits.
   for (const { shape, ...plan } of plans.sort((a, b) => a.loss - b.loss)) {
-    const release = predictRelease(shape, { type: plan.type, imatrix: frame.imatrix }, frame.server);
+    const quantization = { type: plan.type, imatrix: frame.imatrix };
+    const release = predictRelease(shape, quantization, frame.server, frame.boards);
     if (meets(shape, release, limits)) return { ...plan, release };
   }
   return undefined;

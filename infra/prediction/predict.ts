@@ -4,14 +4,15 @@ import type { Quantize, Recipe } from "../recipe/recipe.generated.ts";
 import type { JobResult } from "../stage/job.ts";
 import type { StageNode } from "../stage/node.ts";
 import type { PlannedStage } from "../stage/planned.ts";
+import { predictedSpeeds, type BoardSpeeds, type SpeedBasis, type TokenSpeed } from "./board-speeds.ts";
 import { fileBytes } from "./file-size.ts";
 import { serverMemory, type CacheSettings } from "./memory.ts";
 import { prunedShape, type Pruning } from "./pruned-shape.ts";
 import type { Quantization } from "./quantize-types.ts";
 import { standardTypeUnder } from "./standard-types.ts";
 import { shapeOfConfig, shapeOfFetched, type ModelShape } from "./shape.ts";
-import { promptTokensPerSecond, tokensPerSecond } from "./speed.ts";
 import { stageCost, type Speed, type StageCost } from "./stage-costs.ts";
+import { multipliedWeights } from "./weights.ts";
 
 /** What a release is expected to be like. */
 export interface ReleasePrediction {
@@ -20,6 +21,8 @@ export interface ReleasePrediction {
   memoryBytes: number;
   /** On a Raspberry Pi 4, at the start of a context. */
   tokensPerSecond: number;
+  /** What `tokensPerSecond` rests on. */
+  basis: SpeedBasis;
 }
 
 /** A GGUF on the way to the release. */
@@ -34,10 +37,12 @@ export interface Prediction {
   shape: ModelShape;
   release: ReleasePrediction;
   /** How fast a Raspberry Pi 4 reads a prompt with the release's model. */
-  promptTokensPerSecond: number;
+  prompt: TokenSpeed;
   /** Every GGUF on the way, by stage: `convert-base`, `quantize`. */
   models: Map<string, ModelPrediction>;
   stages: Map<string, StageCost>;
+  /** Of the fleet's boards. */
+  boards: BoardSpeeds;
 }
 
 /** How fast the builder of a stage is. */
@@ -50,6 +55,7 @@ export type PredictedStage = StageNode & Pick<PlannedStage, "artifact">;
  * Predicts a recipe from its steps and the base model's shape: what `fetch` measured, where its artifact is in the
  * store, else the recipe's `base.config`.
  * @param server how llama-server is started on the hosts
+ * @param boards how fast the fleet's boards are
  * @returns undefined while nothing says what shape the base has
  */
 export function predict(
@@ -57,10 +63,11 @@ export function predict(
   stages: readonly PredictedStage[],
   server: CacheSettings,
   speedOf?: SpeedOf,
+  boards?: BoardSpeeds,
 ): Prediction | undefined {
   const fetched = stages.find(({ stage }) => stage === "fetch")?.artifact;
   const base = (fetched && shapeOfFetched(fetched)) ?? configuredShape(recipe);
-  return base && predictFrom(base, stages, server, speedOf);
+  return base && predictFrom(base, stages, server, speedOf, boards);
 }
 
 /** The shape that the recipe itself says its base has; undefined where it does not. */
@@ -71,12 +78,14 @@ export function configuredShape({ base: { config } }: Recipe): ModelShape | unde
 /**
  * Follows a base model of a known shape through the stages.
  * @param speedOf by default that of this machine's cores
+ * @param boards by default those that nobody has measured
  */
 export function predictFrom(
   base: ModelShape,
   stages: readonly StageNode[],
   server: CacheSettings,
   speedOf: SpeedOf = () => ({ cores: availableParallelism() }),
+  boards: BoardSpeeds = predictedSpeeds,
 ): Prediction {
   const shapes = shapesOf(base, stages);
   const models = new Map<string, ModelPrediction>();
@@ -85,15 +94,16 @@ export function predictFrom(
     const before = shapes.get(inputs.model ?? "") ?? base;
     const after = shapes.get(name) ?? base;
     const quantization = quantizationOf({ stage, params, inputs }, after, models);
-    if (quantization) models.set(name, { ...predictRelease(after, quantization, server), quantization });
+    if (quantization)
+      models.set(name, { ...predictRelease(after, quantization, server, boards), quantization });
     costs.set(name, stageCost({ stage, params, before, after, quantization }, speedOf({ stage, params })));
   }
   const release = models.get("quantize");
   if (release === undefined) throw new Error('the plan has no stage "quantize"');
   const shape = shapes.get("quantize") ?? base;
   return {
-    ...{ base, shape, release, models, stages: costs },
-    promptTokensPerSecond: promptTokensPerSecond(shape, release.quantization),
+    ...{ base, shape, release, models, stages: costs, boards },
+    prompt: boards.prompt(multipliedWeights(shape, release.quantization)),
   };
 }
 
@@ -119,12 +129,13 @@ export function predictRelease(
   shape: ModelShape,
   quantization: Quantization,
   server: CacheSettings,
+  boards: BoardSpeeds = predictedSpeeds,
 ): ReleasePrediction {
   const bytes = fileBytes(shape, quantization);
   return {
     fileBytes: bytes,
     memoryBytes: serverMemory(shape, bytes, server),
-    tokensPerSecond: tokensPerSecond(shape, quantization),
+    ...boards.generation(multipliedWeights(shape, quantization)),
   };
 }
 

@@ -1,15 +1,16 @@
 import { describe, expect, it } from "vitest";
 import type { QuantizeType } from "./quantize-types.ts";
-import { promptTokensPerSecond, tokensPerSecond } from "./speed.ts";
+import { predictedSpeeds } from "./board-speeds.ts";
 import { llama8B, smolLM2 } from "./testing/shapes.ts";
+import { multipliedWeights } from "./weights.ts";
 
 // How near predictions are to measurements is in bench/speed-model.
 const generation = (type: QuantizeType, shape = llama8B): number =>
-  tokensPerSecond(shape, { type, imatrix: true });
+  predictedSpeeds.generation(multipliedWeights(shape, { type, imatrix: true })).tokensPerSecond;
 const prompt = (type: QuantizeType, shape = llama8B): number =>
-  promptTokensPerSecond(shape, { type, imatrix: true });
+  predictedSpeeds.prompt(multipliedWeights(shape, { type, imatrix: true })).tokensPerSecond;
 
-describe("tokensPerSecond", () => {
+describe("generation", () => {
   it("is the faster the smaller the file, down to 3-bit K types", () => {
     expect(generation("Q8_0")).toBeLessThan(generation("Q4_K_M"));
     expect(generation("Q4_K_M")).toBeLessThan(generation("Q3_K_M"));
@@ -26,7 +27,7 @@ describe("tokensPerSecond", () => {
   });
 });
 
-describe("promptTokensPerSecond", () => {
+describe("prompts", () => {
   it("is about twice that of generation, or less, because weights are unpacked for every token", () => {
     for (const type of ["Q4_K_M", "Q3_K_M", "Q8_0"] as const) {
       expect(prompt(type)).toBeGreaterThan(generation(type));

@@ -179,6 +179,53 @@ class Activation:
             self.prune()
         return verdict
 
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Takes the server away for as long as this lasts, and has the same release serve again, whatever happens meanwhile.
+
+        While pending.json is there, a load balancer sends no requests, and what finds it after a reboot or a kill settles it as
+        an activation of the release that served. Raises HostError, and stops nothing, where there is no release or it works
+        on an answer; HealthCheckFailed where it does not get ready again: the watch goes on with that.
+        """
+        digest = self.current()
+        release = digest and self.release(digest)
+        if not digest or not release:
+            raise HostError("the host serves no release", "roll one out with `./pipress up`")
+        if read_json(self.root / "pending.json"):
+            raise HostError(
+                "an activation was cut off here, and is not settled yet",
+                "run the same command again in a minute",
+            )
+        if not self._keep(self.root / "pending.json", {"release": digest, "fallback": digest, "cuts": 0}):
+            raise HostError(
+                "the disk is full or read-only", "the service was not touched; fix that and try again"
+            )
+        try:
+            self._drain(digest)
+            self.require_idle(release)
+            self.note("stopping llama-server")
+            self.service.stop()
+            yield
+        finally:
+            self._serve_again(digest)
+
+    def require_idle(self, release: dict[str, Any]) -> None:
+        """Raises HostError where the server works on requests: none is cut off for the sake of a figure."""
+        requests = requests_at_work(release["settings"]["port"], self.keys.read_text().split()[0])
+        if requests:
+            raise HostError(
+                f"llama-server works on {requests} {'request' if requests == 1 else 'requests'}",
+                "run the same command again when it is idle",
+            )
+
+    def _serve_again(self, digest: str) -> None:
+        if self.service.state().active != "active":
+            self.note("starting llama-server")
+            self.service.restart()
+        check = self._health_check_of(digest)
+        wait_until_healthy(check.port, check.start_timeout, self.service)
+        self._end_pending()
+
     def _end_pending(self) -> None:
         (self.root / "pending.json").unlink(missing_ok=True)
         sync_folder(self.root)

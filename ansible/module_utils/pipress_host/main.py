@@ -1,9 +1,13 @@
-"""Command line of what runs on the host without a controller: `activate DIGEST --id ID`, `--back`, `--settle`, `--watch`."""
+"""Command lines of what runs on the host without a controller.
+
+`activate DIGEST --id ID`, `--back`, `--settle` or `--watch`, and `measure BENCH`.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +15,7 @@ from .activation import Activation
 from .detached import outcome_path
 from .errors import HostError
 from .files import write_json
+from .measurement import Sizes, measure
 from .service import SystemdService
 from .tools import prune_tools
 from .watch import watch
@@ -19,6 +24,8 @@ ROOT = Path("/var/lib/pipress")
 TOOLS = Path("/usr/local/lib/pipress")
 KEYS = Path("/etc/pipress/api-keys")
 UNIT = "pipress-llama.service"
+#: Whom llama-bench runs as.
+BENCH_USER = "nobody"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,6 +63,31 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     prune_tools(TOOLS)
     return 0
+
+
+def measure_main(arguments: list[str] | None = None) -> int:
+    """Runs one measurement to its end, keeps its outcome and returns 0 where there is one; SIGTERM cuts it short."""
+    parser = argparse.ArgumentParser(
+        prog="measure", description="Measure this host with llama-bench, in the place of llama-server."
+    )
+    parser.add_argument("bench", type=Path, help="the program")
+    parser.add_argument("--prompt", type=int, required=True, help="tokens of the prompt")
+    parser.add_argument("--generate", type=int, required=True, help="tokens of the answer")
+    parser.add_argument("--repetitions", type=int, required=True, help="how many times each")
+    parser.add_argument("--limit", type=float, required=True, help="seconds that the program may take")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _end)
+    sizes = Sizes(options.prompt, options.generate, options.repetitions)
+    activation = Activation(ROOT, KEYS, SystemdService(UNIT), note=_note)
+    outcome = measure(activation, options.bench, sizes, options.limit, BENCH_USER)
+    _note(outcome["reason"] or "measured")
+    return 0 if outcome["ok"] else 1
+
+
+def _end(_signal: int, _frame: object) -> None:
+    # Once: what it sets off is to come to its end.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(1)
 
 
 def _note(step: str) -> None:

@@ -37,7 +37,7 @@ def read_report(root: Path, wanted: Iterable[Wanted], port: int, unit: str) -> d
         "pointerBits": struct.calcsize("P") * 8,
         "python": platform.python_version(),
         "cpuParts": _cpu_parts(Path("/proc/cpuinfo")),
-        "model": _device_tree_model(),
+        "model": board_model(),
         "memoryBytes": _memory_bytes(),
         "memoryCgroup": counts_memory(),
         "diskFreeBytes": _free_bytes(root),
@@ -53,7 +53,7 @@ def read_report(root: Path, wanted: Iterable[Wanted], port: int, unit: str) -> d
         "listener": listener_of(port, unit),
         "throttled": throttled(),
         "celsius": celsius(),
-        "governor": _first_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        "governor": governor(),
         "swap": swap_devices(),
         "units": sorted(path.name for path in Path("/etc/systemd/system").glob("pipress-*")),
         "aptBusy": _is_locked(Path("/var/lib/dpkg/lock-frontend")) or _is_locked(Path("/var/lib/dpkg/lock")),
@@ -79,8 +79,20 @@ def _cpu_parts(cpuinfo: Path) -> list[str]:
     return sorted(parts)
 
 
-def _device_tree_model() -> str | None:
+def board_model() -> str | None:
+    """What the board calls itself, e.g. `Raspberry Pi 4 Model B Rev 1.4`; None where it says nothing."""
     return _first_line(Path("/proc/device-tree/model"))
+
+
+def governor() -> str | None:
+    """What decides on the clock of the CPU, or None where nothing does."""
+    return _first_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"))
+
+
+def megahertz() -> float | None:
+    """The clock of the first core now, or None where the kernel does not say."""
+    value = _first_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"))
+    return int(value) / 1000 if value and value.isdigit() else None
 
 
 def _memory_bytes() -> int:

@@ -278,7 +278,7 @@ def _complete(out: BinaryIO, wanted: Wanted, sources: list[Source]) -> tuple[str
                 raise HostError(
                     f"the disk filled up while the {wanted.label} was fetched, at {size_text(size)} of {size_text(wanted.size)}",
                     "the part was removed and the service was not touched; free "
-                    f"{size_text(wanted.size + DISK_RESERVE)} and run `pulumi up` again",
+                    f"{size_text(wanted.size + DISK_RESERVE)} and run the same command again",
                 ) from error
             problem = str(error)
         except http.client.HTTPException as error:
@@ -292,7 +292,7 @@ def _complete(out: BinaryIO, wanted: Wanted, sources: list[Source]) -> tuple[str
         if fruitless >= FRUITLESS_ATTEMPTS:
             raise HostError(
                 f"the transfer of the {wanted.label} stopped at {size_text(size)} of {size_text(wanted.size)} ({problem})",
-                "run `pulumi up` again: it goes on from there",
+                "run the same command again: it goes on from there",
             )
         if size < wanted.size:
             time.sleep(0.2 * (1 + fruitless))
@@ -309,7 +309,7 @@ def _require_space(part: Path, wanted: Wanted, present: int) -> None:
         raise HostError(
             f"the disk is too full for the {wanted.label}: {size_text(needed)} are needed in {part.parent}, "
             f"{size_text(free)} are free",
-            "the service was not touched; free some space and run `pulumi up` again",
+            "the service was not touched; free some space and run the same command again",
         )
 
 

@@ -1,0 +1,47 @@
+import type { BlockType } from "./block-types.ts";
+import { typesOf, type Quantization } from "./quantize-types.ts";
+import type { ModelShape } from "./shape.ts";
+
+/** Weights of matrices, by the type that they are stored in. */
+export type WeightsByType = Readonly<Partial<Record<BlockType, number>>>;
+
+/** What a token is multiplied with: all of a model that its speed depends on. */
+export interface MultipliedWeights {
+  layers: number;
+  /** Query heads times the dimension of one. */
+  attentionWidth: number;
+  /** Of all layers together. */
+  blocks: WeightsByType;
+  /** Of the output matrix, which may be the token embedding; an embedding that is not costs one row. */
+  output: WeightsByType;
+}
+
+/** The weights of a model of that shape as llama-quantize stores them. */
+export function multipliedWeights(shape: ModelShape, quantization: Quantization): MultipliedWeights {
+  const blocks: Partial<Record<BlockType, number>> = {};
+  const output: Partial<Record<BlockType, number>> = {};
+  for (const [{ part, columns, rows }, type] of typesOf(shape, quantization)) {
+    if (rows === 0 || (part === "token_embd" && !shape.tied)) continue;
+    const group = part === "output" || part === "token_embd" ? output : blocks;
+    group[type] = (group[type] ?? 0) + columns * rows;
+  }
+  return { layers: shape.layers, attentionWidth: shape.heads * shape.headDim, blocks, output };
+}
+
+/** `Q4_K=84934656 Q6_K=21233664`, by name of the type. */
+export function formatWeights(weights: WeightsByType): string {
+  return Object.entries(weights)
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([type, count]) => `${type}=${count}`)
+    .join(" ");
+}
+
+/** Whether two models are multiplied with the same, so that a board is equally fast with both. */
+export function areAlike(one: MultipliedWeights, other: MultipliedWeights): boolean {
+  return (
+    one.layers === other.layers &&
+    one.attentionWidth === other.attentionWidth &&
+    formatWeights(one.blocks) === formatWeights(other.blocks) &&
+    formatWeights(one.output) === formatWeights(other.output)
+  );
+}
