@@ -87,6 +87,16 @@ export const benchTables: Record<string, () => string> = {
       ["the mix", "kld"],
       ["ratio", "kld", "ratio"],
     ]),
+  "recovery-types": () =>
+    readResults("recovery-types").length === 0
+      ? "Not measured yet."
+      : byCase("recovery-types", "", /^(.* bits a weight, aware against .*)$/, [
+          ["without", "kld", "baseline"],
+          ["its KL divergence", "kld", "baselineValue"],
+          ["quantization-aware", "kld"],
+          ["ratio", "kld", "ratio"],
+          ["its standard error", "kld_ratio_error"],
+        ]),
   mutation: () =>
     readResults("mutation").length === 0
       ? "Not measured yet."
@@ -155,7 +165,7 @@ function byCase(source: string, label: string, cases: RegExp, columns: Column[])
 }
 
 function runsTable(): string {
-  const lines = ["8b", "fleet", "up", "store", "compression", "mutation"].flatMap((bench) => {
+  const lines = ["8b", "fleet", "up", "store", "compression", "recovery-types", "mutation"].flatMap((bench) => {
     const command = bench === "mutation" ? "test:mutation" : `bench:${bench}`;
     const runs = readResults(bench).map(({ section, date, commit, machine }) => [
       `\`${command}\`${section === undefined ? "" : `, ${section}`}`,

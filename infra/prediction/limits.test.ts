@@ -94,6 +94,16 @@ describe("predict", () => {
     expect(stages.get("prune")?.bytes).toBeGreaterThan(13e9);
     expect(stages.get("evaluate")?.bytes).toBe(0);
   });
+
+  it("counts how often a recovery that knows its type quantizes all weights", () => {
+    const seconds = (recover: object, stage: string): number =>
+      predicted({ ...recipe, steps: { ...recipe.steps, recover } } as Recipe).stages.get(stage)?.seconds ?? NaN;
+    const ordinary = { tokens: 100000, refreshes: 8, validations: 4 };
+    const aware = { ...ordinary, quantizationAware: true };
+    const passes = (seconds(aware, "recover") - seconds(ordinary, "recover")) / seconds(aware, "quantize");
+    expect(passes).toBeGreaterThan(11);
+    expect(passes).toBeLessThan(12.5);
+  });
 });
 
 describe("checkLimits", () => {

@@ -70,6 +70,8 @@ export function stageCost(
     bytes: folder,
   });
 
+  const quantizing = parameterCount(before) / (builder.quantizedWeightsPerCore * cores);
+
   switch (stage) {
     case "fetch":
       return { seconds: inPython(folder / builder.downloadedBytesPerSecond + copied(folder)), bytes: folder };
@@ -80,18 +82,19 @@ export function stageCost(
       };
     case "prune":
       return computed(2, pruneOperations(params, before, after));
-    case "recover": // the teacher's pass, and the student's
-      return computed(3, (FORWARD + FORWARD_AND_BACKWARD) * multiplied * number("tokens"));
+    case "recover": {
+      // The teacher's pass, and the student's; where it knows the type, all weights are quantized every now and then.
+      const cost = computed(3, (FORWARD + FORWARD_AND_BACKWARD) * multiplied * number("tokens"));
+      const passes = params.quantize === undefined ? 0 : number("refreshes") + number("validations");
+      return { ...cost, seconds: cost.seconds + passes * quantizing };
+    }
     case "awq":
       return computed(2, awqOperations(params, before));
     case "convert":
       return { seconds: inPython(copied(file)), bytes: file };
     case "quantize":
     case "baseline":
-      return {
-        seconds: inLlama(parameterCount(before) / (builder.quantizedWeightsPerCore * cores)),
-        bytes: file,
-      };
+      return { seconds: inLlama(quantizing), bytes: file };
     case "imatrix":
     case "evaluate": {
       const operations = FORWARD * multiplied * number("chunks") * number("contextLength");
