@@ -16,6 +16,7 @@ NOTHING = '<span class="none">–</span>'
 def render(report: Report) -> str:
     """The page for a report.json. Every text from outside is escaped."""
     sections = [
+        f'<p class="recommendation">{escape(report["recommendation"])}</p>\n' if report["recommendation"] else "",
         _verdicts(report),
         _section("Models", _models(report["models"]) + _answers(report["models"])),
         _section("Quality against size and speed", _plots(report["models"])),
@@ -96,19 +97,27 @@ def _answers(models: list[Report]) -> str:
 
 
 def _plots(models: list[Report]) -> str:
-    by_size = [Point(m["fileBytes"] / 1e6, m["perplexity"], m["label"], _kind(m)) for m in models]
-    by_speed = [
-        Point(m["predicted"]["tokensPerSecond"], m["perplexity"], m["label"], _kind(m))
-        for m in models
-        if "predicted" in m
-    ]
-    plots = []
+    # Of the divergence from the base the base has none; without one, there is nothing but perplexity.
+    measure, name = (
+        ("kld", "KL divergence") if any("kld" in model for model in models) else ("perplexity", "perplexity")
+    )
+
+    def point(model: Report, x: float) -> Point:
+        return Point(x, model.get(measure, 0), model["label"], _kind(model), model.get(f"{measure}Error", 0))
+
+    by_size = [point(model, model["fileBytes"] / 1e6) for model in models]
+    by_speed = [point(model, model["predicted"]["tokensPerSecond"]) for model in models if "predicted" in model]
+    y_title, plots = f"{name}, lower is better", []
     if len(by_size) > 1:
-        plots.append(scatter(by_size, "file, MB", "perplexity, lower is better", "Perplexity against file size"))
+        plots.append(scatter(by_size, "file, MB", y_title, f"{name} against file size"))
     if len(by_speed) > 1:
         title = "tokens/s on a Pi 4, predicted"
-        plots.append(scatter(by_speed, title, "perplexity, lower is better", "Perplexity against predicted speed"))
-    return f'<div class="plots">{"".join(f"<figure>{plot}</figure>" for plot in plots)}</div>\n' if plots else ""
+        plots.append(scatter(by_speed, title, y_title, f"{name} against predicted speed", larger_is_better=True))
+    if not plots:
+        return ""
+    words = "Bars: two standard errors up and down. Dashed: the best of each size, or of each speed."
+    figures = "".join(f"<figure>{plot}</figure>" for plot in plots)
+    return f'<div class="plots">{figures}</div>\n<p class="note">{words}</p>\n'
 
 
 def _kind(model: Report) -> str:

@@ -13,12 +13,13 @@ CHARACTER = 5.6
 
 
 class Point(NamedTuple):
-    """A model in a plot. `kind` is its class in the style sheet: `recipe`, `baseline` or `step`."""
+    """A model in a plot. kind: its class in the style sheet, `recipe`, `baseline` or `step`. error: standard, of y."""
 
     x: float
     y: float
     label: str
     kind: str
+    error: float = 0.0
 
 
 class Axis(NamedTuple):
@@ -40,11 +41,32 @@ class Axis(NamedTuple):
         return f"{value:.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
 
 
-def scatter(points: Sequence[Point], x_title: str, y_title: str, description: str) -> str:
-    """Models as labelled points, both axes in plain numbers."""
+def frontier(points: Sequence[Point], larger_is_better: bool) -> list[Point]:
+    """Those that no other point is better than in both x and y, by x. Of y less is better, of x as said."""
+    best: list[Point] = []
+    for point in sorted(points, key=lambda p: (-p.x if larger_is_better else p.x, p.y)):
+        if not best or point.y < best[-1].y:
+            best.append(point)
+    return sorted(best, key=lambda point: point.x)
+
+
+def scatter(
+    points: Sequence[Point], x_title: str, y_title: str, description: str, larger_is_better: bool = False
+) -> str:
+    """Models as labelled points with two standard errors of y up and down, both axes in plain numbers.
+
+    A line joins the frontier. larger_is_better: of x; of y less is better.
+    """
     x_axis = padded(x_title, [point.x for point in points])
-    y_axis = padded(y_title, [point.y for point in points])
-    marks = []
+    y_axis = padded(y_title, [y for point in points for y in (point.y - 2 * point.error, point.y + 2 * point.error)])
+    best = frontier(points, larger_is_better)
+    path = " ".join(f"{_x(x_axis, point.x):.1f},{_y(y_axis, point.y):.1f}" for point in best)
+    marks = [f'<polyline class="frontier" points="{path}"/>'] if len(best) > 1 else []
+    for point in points:
+        x, low, high = _x(x_axis, point.x), max(0, point.y - 2 * point.error), point.y + 2 * point.error
+        if point.error > 0:
+            ends = f'y1="{_y(y_axis, low):.1f}" y2="{_y(y_axis, high):.1f}"'
+            marks.append(f'<line class="error" x1="{x:.1f}" x2="{x:.1f}" {ends}/>')
     placed = _label_heights([(_x(x_axis, point.x), _y(y_axis, point.y)) for point in points])
     for point, label_y in zip(points, placed, strict=True):
         x, y = _x(x_axis, point.x), _y(y_axis, point.y)

@@ -50,6 +50,10 @@ h2 {
   background: var(--panel);
   border-left: 4px solid var(--dim);
 }
+.recommendation {
+  font-size: 1.15em;
+  font-weight: 600;
+}
 .verdict.recipe {
   border-color: var(--recipe);
 }
@@ -150,6 +154,14 @@ svg circle.recipe {
 }
 svg circle.baseline {
   fill: var(--baseline);
+}
+svg line.error {
+  stroke: currentColor;
+  opacity: 0.5;
+}
+svg polyline.frontier {
+  stroke-dasharray: 4 3;
+  opacity: 0.6;
 }
 svg polyline {
   fill: none;

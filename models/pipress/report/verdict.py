@@ -55,6 +55,32 @@ def verdicts(
     return answers
 
 
+def recommendation(models: list[Model], differences: Mapping[str, Estimate] | None = None) -> str:
+    """Which of the measured files to take, in one sentence; empty where there is but one.
+
+    The recipe's release, unless a baseline that is no larger clearly loses less; of several, the one that loses least.
+    """
+    by_name = {model["name"]: model for model in models}
+    recipe = by_name.pop("evaluate", None)
+    rivals = [by_name[name] for name in QUESTIONS if name in by_name]
+    if recipe is None or not rivals:
+        return ""
+    better = [
+        rival
+        for rival in rivals
+        if rival["fileBytes"] <= recipe["fileBytes"]
+        and compare(recipe, rival, (differences or {}).get(rival["name"]))[0] == "baseline"
+    ]
+    if not better:
+        return "Take this recipe's release: nothing that was measured and is no larger loses clearly less."
+    best = min(better, key=lambda rival: rival.get("kld", rival["perplexity"]))
+    kind = f", {best['type']}" if "type" in best else ""
+    return (
+        f"Take the {best['label']}{kind} ({format_bytes(best['fileBytes'])}) instead of this recipe's release: it is "
+        "no larger and loses less."
+    )
+
+
 def compare(recipe: Model, baseline: Model, difference: Estimate | None = None) -> tuple[str, str]:
     """The winner, and the figures that say so.
 

@@ -7,7 +7,7 @@ from pipress.atomic import read_json, write_json, write_text
 from pipress.evaluation.scores import SCORES, Estimate, load_scores, mean_of_rows
 from pipress.report.figures import model_figures, stage_figures
 from pipress.report.page import render
-from pipress.report.verdict import verdicts
+from pipress.report.verdict import recommendation, verdicts
 from pipress.spec import Metrics, Spec
 from pipress.validation import check_document
 from pipress.weights.license import read_license
@@ -20,12 +20,14 @@ READS = ("loss.json", "license.json", SCORES)
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """Its inputs are all stages of the recipe, by their names in the plan and in its order."""
+    differences = _differences(inputs)
     models = model_figures(spec.manifests, spec.params["predicted"])
     report = {
         "recipe": spec.params["recipe"],
         "stages": stage_figures(spec.manifests),
         "models": models,
-        "verdicts": verdicts(models, spec.params.get("fastestBaseline"), _differences(inputs)),
+        "recommendation": recommendation(models, differences),
+        "verdicts": verdicts(models, spec.params.get("fastestBaseline"), differences),
     }
     if "recover" in inputs and (curve := read_json(inputs["recover"] / "loss.json")) is not None:
         report["recovery"] = {name: curve[name] for name in ("training", "validation")}
@@ -35,7 +37,8 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     check_document("report", json.loads(json.dumps(report, allow_nan=False)), "the report")
     write_json(out / "report.json", report)
     write_text(out / "report.html", render(report))
-    return {"verdict": " ".join(verdict["sentence"] for verdict in report["verdicts"])}
+    sentences = [report["recommendation"], *(verdict["sentence"] for verdict in report["verdicts"])]
+    return {"verdict": " ".join(filter(None, sentences))}
 
 
 def _differences(inputs: dict[str, Path]) -> dict[str, Estimate]:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from pipress.errors import StageError
-from pipress.evaluation.scores import SCORES, Scores
-from pipress.report.plots import Axis, Point, curves, scatter
-from pipress.report.verdict import compare, verdicts
+from pipress.evaluation.scores import SCORES, Estimate, Scores
+from pipress.report.plots import Axis, Point, curves, frontier, scatter
+from pipress.report.verdict import compare, recommendation, verdicts
 from pipress.stages import report
 from pipress.store.file_store import FileStore
 
@@ -212,3 +212,39 @@ def test_a_quantization_aware_recovery_is_compared_with_its_type_as_it_is_where_
     other = {verdict["question"]: verdict for verdict in verdicts([{**aware, "kld": 0.5}, ordinary])}
     assert "the model without quantization-aware recovery wins" in other["awareness"]["sentence"]
     assert "awareness" not in {verdict["question"] for verdict in verdicts([aware])}
+
+
+def test_the_frontier_is_what_nothing_beats_in_both() -> None:
+    points = [Point(x, y, "", "step") for x, y in ((1, 5), (2, 3), (3, 4), (4, 1), (4, 2), (5, 1))]
+    assert [(point.x, point.y) for point in frontier(points, larger_is_better=False)] == [(1, 5), (2, 3), (4, 1)]
+    # Of speeds the larger is better: what is slower has to lose less.
+    assert [(point.x, point.y) for point in frontier(points, larger_is_better=True)] == [(5, 1)]
+    slower = [Point(9, 5, "", "step"), Point(6, 4, "", "step"), Point(7, 6, "", "step")]
+    assert [point.x for point in frontier(slower, larger_is_better=True)] == [6, 9]
+
+
+def test_a_plot_shows_errors_and_the_frontier() -> None:
+    plot = scatter([Point(1, 5, "a", "step", 0.5), Point(2, 3, "b", "recipe")], "x", "y", "")
+    assert plot.count('class="error"') == 1 and plot.count('<polyline class="frontier"') == 1
+    assert 'class="frontier"' not in scatter([Point(1, 5, "a", "step"), Point(2, 6, "b", "step")], "x", "y", "")
+
+
+def test_one_sentence_says_what_to_take() -> None:
+    recipe = {"name": "evaluate", "label": "this recipe", **RECIPE, "kld": 0.4, "kldError": 0.01}
+    rival = {"name": "evaluate-baseline", "label": "baseline, same size", "type": "Q3_K_M", **BASELINE}
+    small = {
+        "name": "evaluate-baseline-speed",
+        "label": "baseline, same speed",
+        "type": "IQ4_XS",
+        **BASELINE,
+        "kld": 0.05,
+    }
+    assert recommendation([recipe]) == ""
+    assert recommendation([recipe, rival]).startswith("Take the baseline, same size, Q3_K_M (93.5 MB) instead of")
+    assert "IQ4_XS" in recommendation([recipe, rival, small]), "of several, the one that loses least"
+    larger = {**rival, "fileBytes": recipe["fileBytes"] + 1}
+    close = {**rival, "kld": 0.39, "kldError": 0.01}
+    for other in (larger, close):
+        assert recommendation([recipe, other]).startswith("Take this recipe's release")
+    # Row by row the same difference is clear.
+    assert "instead" in recommendation([recipe, close], {"evaluate-baseline": Estimate(0.01, 0.001)})
