@@ -22,7 +22,7 @@ const toolchainSchema = z.object({
     release: z.object({
       digest,
       dir: z.string(),
-      files: z.object({ "llama-server": releaseFile }).catchall(releaseFile),
+      files: z.object({ "llama-server": releaseFile, "llama-bench": releaseFile }).catchall(releaseFile),
     }),
   }),
   virtualPiImage: z.object({ dir: z.string(), digest: z.string() }),

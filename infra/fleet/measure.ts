@@ -67,10 +67,7 @@ export class HostMeasurement {
   readonly #sizes: Sizes;
   readonly #bench: ServedFile;
 
-  /**
-   * @param state ids of the stack, undefined before its first `up`, and of its virtual hosts by name
-   * @throws UserError where the toolchain has no llama-bench
-   */
+  /** @param state ids of the stack, undefined before its first `up`, and of its virtual hosts by name */
   constructor(
     private readonly host: HostConfig,
     private readonly state: { stackId: string | undefined; virtualPis: ReadonlyMap<string, string> },
@@ -78,9 +75,7 @@ export class HostMeasurement {
     private readonly log: ResourceLog,
   ) {
     this.#sizes = this.isEmulated ? small : comparable;
-    const bench = release.files["llama-bench"];
-    if (bench === undefined) throw new Error("the toolchain has no llama-bench");
-    this.#bench = { ...bench, remedy: remedyFor("llama-server") };
+    this.#bench = { ...release.files["llama-bench"], remedy: remedyFor("llama-server") };
   }
 
   /** An emulated board says nothing about a real one. */

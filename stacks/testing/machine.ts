@@ -44,13 +44,14 @@ export function settle({ clone, home }: Machine): void {
     return { sha256: "a".repeat(64), bytes: 1, path: join(cache, name) };
   };
   const { python } = pythonEnvironment(cacheDir());
+  const files = { "llama-server": file("llama-server"), "llama-bench": file("llama-bench") };
   const toolchain: Toolchain = {
     python,
     ansiblePlaybook: join(dirname(python), "ansible-playbook"),
     llamaCpp: {
       ...{ version: "b1", sourceSha256: "b".repeat(64), sourceArchive: file("llama.cpp.tar.gz").path },
       ...{ hostBin: join(cache, "bin"), convertScript: join(cache, "convert_hf_to_gguf.py") },
-      release: { digest: "c".repeat(64), dir: cache, files: { "llama-server": file("llama-server") } },
+      release: { digest: "c".repeat(64), dir: cache, files },
     },
     virtualPiImage: { dir: join(cache, "image"), digest: "d".repeat(64) },
   };
