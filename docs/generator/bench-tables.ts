@@ -165,16 +165,18 @@ function byCase(source: string, label: string, cases: RegExp, columns: Column[])
 }
 
 function runsTable(): string {
-  const lines = ["8b", "fleet", "up", "store", "compression", "recovery-types", "mutation"].flatMap((bench) => {
-    const command = bench === "mutation" ? "test:mutation" : `bench:${bench}`;
-    const runs = readResults(bench).map(({ section, date, commit, machine }) => [
-      `\`${command}\`${section === undefined ? "" : `, ${section}`}`,
-      date,
-      commit,
-      machine.replaceAll(/\(R\)| Processor| 80GB HBM3/g, ""),
-    ]);
-    return runs.length === 0 ? [[`\`${command}\``, "not yet", NONE, NONE]] : runs;
-  });
+  const lines = ["8b", "fleet", "up", "store", "compression", "recovery-types", "mutation"].flatMap(
+    (bench) => {
+      const command = bench === "mutation" ? "test:mutation" : `bench:${bench}`;
+      const runs = readResults(bench).map(({ section, date, commit, machine }) => [
+        `\`${command}\`${section === undefined ? "" : `, ${section}`}`,
+        date,
+        commit,
+        machine.replaceAll(/\(R\)| Processor| 80GB HBM3/g, ""),
+      ]);
+      return runs.length === 0 ? [[`\`${command}\``, "not yet", NONE, NONE]] : runs;
+    },
+  );
   return table(["measured by", "date", "commit", "machine"], lines);
 }
 

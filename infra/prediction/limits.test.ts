@@ -97,7 +97,8 @@ describe("predict", () => {
 
   it("counts how often a recovery that knows its type quantizes all weights", () => {
     const seconds = (recover: object, stage: string): number =>
-      predicted({ ...recipe, steps: { ...recipe.steps, recover } } as Recipe).stages.get(stage)?.seconds ?? NaN;
+      predicted({ ...recipe, steps: { ...recipe.steps, recover } } as Recipe).stages.get(stage)?.seconds ??
+      NaN;
     const ordinary = { tokens: 100000, refreshes: 8, validations: 4 };
     const aware = { ...ordinary, quantizationAware: true };
     const passes = (seconds(aware, "recover") - seconds(ordinary, "recover")) / seconds(aware, "quantize");

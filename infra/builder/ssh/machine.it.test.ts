@@ -148,7 +148,11 @@ describe.skipIf(missing)("a builder over SSH", { timeout: 600_000 }, () => {
     expect(first.exitCode, first.stderr).toBe(0);
     const result = JSON.parse(first.stdout) as Record<string, unknown>;
     expect(result).toMatchObject({ key, run: "run-1" });
-    expect(Object.keys(result["files"] as object).sort()).toEqual(["calibration.jsonl", "evaluation.jsonl", "validation.jsonl"]);
+    expect(Object.keys(result["files"] as object).sort()).toEqual([
+      "calibration.jsonl",
+      "evaluation.jsonl",
+      "validation.jsonl",
+    ]);
 
     await sshd.stop();
     const again = await attach(textJob(key, "run-2"));
