@@ -50,15 +50,16 @@ export async function benchTypes(bench: Bench, type: string, tokens: number): Pr
     { quantize: { type } },
   );
   const aware = await measure("aware", bench.convert(stageName("aware", type), trained), type);
-  // Without pruning the student is its teacher: ordinary recovery has nothing to learn and, looking often, soon ends.
-  const plain = train("recover-ordinary", { validations: 20 });
-  const ordinary = await measure("ordinary recovery", bench.convert("ordinary", plain), type);
-  if (ordinary === undefined || aware === undefined) return [];
+  if (aware === undefined) return [];
   const unpruned = [];
   for (const rival of [type, ...(RIVALS[type] ?? [])]) {
     const measured = await measure("unpruned", full, rival);
     if (measured !== undefined && measured.bytes <= aware.bytes) unpruned.push(measured);
   }
+  // Without pruning the student is its teacher: ordinary recovery has nothing to learn and, looking often, soon ends.
+  const plain = train("recover-ordinary", { validations: 20 });
+  const ordinary = await measure("ordinary recovery", bench.convert("ordinary", plain), type);
+  if (ordinary === undefined) return [];
   const rival = best(unpruned, "kld");
   const parameters = Number((await runner.measure(base)).metrics.parameters);
   const size = `${((8 * aware.bytes) / parameters).toFixed(2)} bits a weight`;
