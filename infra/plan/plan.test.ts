@@ -62,11 +62,10 @@ describe("a plan", () => {
   });
 
   it("trains anew for another type only where recovery knows it, and brings llama.cpp along there", async () => {
-    const { recover = { tokens: 1024 } } = recipe.steps;
-    const aware = (type: "Q4_K_M" | "Q3_K_M") =>
-      plan(
-        withSteps({ recover: { ...recover, quantizationAware: true } as typeof recover, quantize: { type } }),
-      );
+    const aware = (type: "Q4_K_M" | "Q3_K_M") => {
+      const recover = { ...recipe.steps.recover, quantizationAware: true } as Recipe["steps"]["recover"];
+      return plan(withSteps({ recover, quantize: { type } }));
+    };
     const stages = await aware("Q4_K_M");
     expect(changed(stages, await aware("Q3_K_M"))).toContain("recover");
     expect(changed(stages, await plan())).toContain("recover");
