@@ -35,32 +35,31 @@ export async function benchTypes(bench: Bench, type: string, tokens: number): Pr
     const { kld, kldError, fileBytes } = metrics;
     return { name: `${kind}, ${name}`, kld: Number(kld), error: Number(kldError), bytes: Number(fileBytes) };
   };
-  const train = (name: string, inputs: Record<string, Step>, added: object): Step => {
+  const train = (name: string, settings: object, inputs: Record<string, Step> = {}, added = {}): Step => {
     const distillation = { ...recipe.steps.recover?.distillation, klWeight: 1 };
-    const params = { ...recipe.steps.recover, distillation, tokens, validationTokens: 4096, validations: 5 };
-    return runner.stage(
-      name,
-      "recover",
-      params,
-      { model: base, teacher: base, datasets: apart, ...inputs },
-      added,
-    );
+    const params = { ...recipe.steps.recover, distillation, tokens, validationTokens: 4096, ...settings };
+    const from = { model: base, teacher: base, datasets: apart, ...inputs };
+    return runner.stage(name, "recover", params, from, added);
   };
 
-  // Without pruning the student is its teacher: ordinary recovery ends early where it began. It is run all the same.
-  const ordinary = await measure(
-    "ordinary recovery",
-    bench.convert("ordinary", train("recover-ordinary", {}, {})),
-    type,
+  // Quantized anew as often as held-back text is looked at: more of it would take i-quants longer than the training.
+  const trained = train(
+    stageName("recover", type),
+    { validations: 5, refreshes: 4 },
+    { converted: full, imatrix },
+    { quantize: { type } },
   );
-  const trained = train(`recover-${stageName(type)}`, { converted: full, imatrix }, { quantize: { type } });
   const aware = await measure("aware", bench.convert(stageName("aware", type), trained), type);
-  if (ordinary === undefined || aware === undefined) return [];
+  if (aware === undefined) return [];
   const unpruned = [];
   for (const rival of [type, ...(RIVALS[type] ?? [])]) {
     const measured = await measure("unpruned", full, rival);
     if (measured !== undefined && measured.bytes <= aware.bytes) unpruned.push(measured);
   }
+  // Without pruning the student is its teacher: ordinary recovery has nothing to learn and, looking often, soon ends.
+  const plain = train("recover-ordinary", { validations: 20 });
+  const ordinary = await measure("ordinary recovery", bench.convert("ordinary", plain), type);
+  if (ordinary === undefined) return [];
   const rival = best(unpruned, "kld");
   const parameters = Number((await runner.measure(base)).metrics.parameters);
   const size = `${((8 * aware.bytes) / parameters).toFixed(2)} bits a weight`;

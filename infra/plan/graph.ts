@@ -36,8 +36,14 @@ export function stageGraph(recipe: Recipe, options: GraphOptions = {}): StageNod
 function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): StageNode[] {
   const { steps } = recipe;
   const nodes: StageNode[] = [];
-  const add = (name: string, stage: StageName, params: object, inputs: Record<string, string>): string => {
-    nodes.push({ name, stage, params: params as Record<string, unknown>, inputs });
+  const add = (
+    name: string,
+    stage: StageName,
+    params: object,
+    inputs: Record<string, string>,
+    more: Pick<StageNode, "moreTools"> = {},
+  ): string => {
+    nodes.push({ name, stage, params: params as Record<string, unknown>, inputs, ...more });
     return name;
   };
   // The base model's evaluation is the reference that every other is compared with.
@@ -74,7 +80,9 @@ function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): Stage
     if (quantizationAware === true) {
       known = importance(steps.prune ? "imatrix-pruned" : "imatrix-base", converted);
       const params = { ...training, quantize: steps.quantize };
-      model = add("recover", "recover", params, { ...trained, converted, ...known });
+      // Ordinary recovery has no use for llama.cpp: a GPU instance need not compile it.
+      const more = { moreTools: ["llama.cpp"] };
+      model = add("recover", "recover", params, { ...trained, converted, ...known }, more);
       // Without it: the model before training or, as a control, after the same training, quantized the same.
       const ordinary =
         control === true

@@ -61,6 +61,19 @@ describe("a plan", () => {
     expect(before.get("prune")?.toolVersions).not.toHaveProperty("llama.cpp");
   });
 
+  it("trains anew for another type only where recovery knows it, and brings llama.cpp along there", async () => {
+    const aware = (type: "Q4_K_M" | "Q3_K_M") => {
+      const recover = { ...recipe.steps.recover, quantizationAware: true } as Recipe["steps"]["recover"];
+      return plan(withSteps({ recover, quantize: { type } }));
+    };
+    const stages = await aware("Q4_K_M");
+    expect(changed(stages, await aware("Q3_K_M"))).toContain("recover");
+    expect(changed(stages, await plan())).toContain("recover");
+    expect(stages.get("recover")?.toolVersions).toMatchObject({ "llama.cpp": "b1 5eed" });
+    expect(stages.get("recover")).not.toHaveProperty("moreTools");
+    expect((await plan()).get("recover")?.toolVersions).not.toHaveProperty("llama.cpp");
+  });
+
   it("separates what a release is made of from what only measures", async () => {
     const stages = [...(await plan()).values()];
     const measuring = stages.filter(({ forRelease }) => !forRelease).map(({ name }) => name);

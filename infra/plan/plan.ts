@@ -18,7 +18,8 @@ export async function planStages(
   const keys = new Map<string, string>();
   const planned = stageGraph(recipe, options).map((node) => {
     const code = readStageCode(node.stage);
-    const toolVersions = selectPins(pins, code.tools);
+    const { moreTools = [], ...rest } = node;
+    const toolVersions = selectPins(pins, [...code.tools, ...moreTools]);
     const inputKeys = Object.fromEntries(
       Object.entries(node.inputs).map(([alias, name]) => [
         alias,
@@ -27,7 +28,7 @@ export async function planStages(
     );
     const key = stageKey({ ...node, code: code.digest, tools: toolVersions, inputs: inputKeys });
     keys.set(node.name, key);
-    return { ...node, key, inputKeys, toolVersions };
+    return { ...rest, key, inputKeys, toolVersions };
   });
   const needed = upstreamOf(planned, "quantize");
   return Promise.all(

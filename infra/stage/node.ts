@@ -12,4 +12,6 @@ export interface StageNode {
   params: Record<string, unknown>;
   /** Upstream instances by the name under which the stage knows them. */
   inputs: Record<string, string>;
+  /** Pinned tools that it uses besides those that its stage always does. */
+  moreTools?: readonly string[];
 }

@@ -29,6 +29,9 @@ from pipress.weights.folder import stored_dtype
 from pipress.weights.gguf_names import gguf_name
 from pipress.weights.shards import ShardReader
 
+# Rows of an embedding that are quantized at a time, for memory: each is quantized by itself.
+ROWS = 16384
+
 CONVERTED = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -70,7 +73,9 @@ class QuantizedStudent:
         adapted = {f"{name}.linear.weight" for name in self._adapted}
         for name, parameter in student.named_parameters():  # a tied matrix once
             if parameter.dim() == 2 and not parameter.requires_grad and name not in adapted:
-                parameter.data.copy_(release.of(name, self._shards.load(name)))
+                weight = self._shards.load(name)
+                for target, rows in zip(parameter.data.split(ROWS), weight.split(ROWS), strict=True):
+                    target.copy_(release.of(name, rows))
 
     @torch.no_grad()
     def refresh(self, trained: Mapping[str, torch.Tensor]) -> None:

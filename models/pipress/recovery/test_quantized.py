@@ -2,6 +2,7 @@
 
 import copy
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from pipress.errors import StageError
 from pipress.quantization.llama_quantize import quantize
 from pipress.quantization.source_model import SourceModel
+from pipress.recovery import quantized as module
 from pipress.recovery.adapters import LowRankLinear, trainable
 from pipress.recovery.merging import save_merged
 from pipress.recovery.quantized import QuantizedStudent, ReleaseTypes
@@ -24,6 +26,7 @@ from pipress.weights.folder import load_model
 from pipress.weights.from_gguf import unpack_gguf
 from pipress.weights.gguf_names import gguf_name
 from pipress.weights.gguf_reader import GgufFile
+from pipress.weights.shards import ShardReader
 
 HEADS = {"attn_q": 4, "attn_k": 2}
 
@@ -171,6 +174,33 @@ def test_gradients_go_straight_through_to_the_adapters(model: Path, tiny_gguf: P
         a, b = trained[f"{layer}.a"], trained[f"{layer}.b"]
         torch.testing.assert_close(b.grad, 8.0 * parameter.grad @ a.detach().T, rtol=1e-3, atol=1e-5)
         torch.testing.assert_close(a.grad, 8.0 * b.detach().T @ parameter.grad, rtol=1e-3, atol=1e-5)
+
+
+def test_one_matrix_is_in_memory_at_a_time(
+    model: Path, tiny_gguf: Path, llama_cpp_bin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, trained = with_adapters(model)
+    types = release_types(llama_cpp_bin, tiny_gguf, None, "Q4_0")
+    whole = ReleaseTypes.of(types, "model.embed_tokens.weight", student.model.embed_tokens.weight.detach())
+    alive: set[int] = set()
+    most = 0
+    plain = ShardReader.load
+
+    def load(reader: ShardReader, name: str) -> torch.Tensor:
+        nonlocal most
+        tensor = plain(reader, name)
+        alive.add(id(tensor))
+        weakref.finalize(tensor, alive.discard, id(tensor))
+        most = max(most, len(alive))
+        return tensor
+
+    monkeypatch.setattr(ShardReader, "load", load)
+    monkeypatch.setattr(module, "ROWS", 100)  # of 258 tokens
+    quantized = QuantizedStudent(student, model, types)
+    quantized.refresh(trained)
+    # The one before lives until its name is taken by the next.
+    assert 1 <= most <= 2
+    assert torch.equal(student.model.embed_tokens.weight, whole), "in pieces as at once"
 
 
 @pytest.fixture
