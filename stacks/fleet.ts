@@ -116,7 +116,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const rollout = new Rollout("fleet", args, [recipe.name]);
 
   const answerSeconds = resultOf(results, "fetch").apply((fetched) =>
-    Math.max(0, ...hosts.map((host) => longestAnswer(fetched, plan, host.server))),
+    Math.max(0, ...hosts.map((host) => longestAnswer(fetched, plan, host.server, boards))),
   );
   const endpoint =
     config.endpoint && makeEndpoint(config.endpoint, hosts, answerSeconds, owner, config.takeOver);

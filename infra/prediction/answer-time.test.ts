@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { longestAnswer } from "./answer-time.ts";
+import { predictedSpeeds, type TokenSpeed } from "./board-speeds.ts";
 import type { StageNode } from "../stage/node.ts";
 import type { ModelShape } from "./shape.ts";
 import { llama8B, smolLM2 } from "./testing/shapes.ts";
+import type { MultipliedWeights } from "./weights.ts";
 
 describe("longestAnswer", () => {
   const stages: StageNode[] = [
@@ -17,6 +19,16 @@ describe("longestAnswer", () => {
     expect(seconds(llama8B, 4096)).toBeGreaterThan(4096 / 0.73);
     expect(seconds(llama8B, 4096)).toBeLessThan((3 * 4096) / 0.73);
     expect(seconds(llama8B, 8192) / seconds(llama8B, 4096)).toBeCloseTo(2, 1);
+  });
+
+  it("follows boards that were measured", () => {
+    const half = (weights: MultipliedWeights): TokenSpeed => {
+      const { tokensPerSecond, basis } = predictedSpeeds.generation(weights);
+      return { tokensPerSecond: tokensPerSecond / 2, basis };
+    };
+    const fetched = { metrics: { ...llama8B } };
+    const slow = longestAnswer(fetched, stages, { contextLength: 4096 }, { generation: half, prompt: half });
+    expect(slow / seconds(llama8B, 4096)).toBeCloseTo(2, 1);
   });
 
   it("is a quarter of an hour at the least, in steps that small changes do not move", () => {

@@ -1,5 +1,6 @@
 import type { JobResult } from "../stage/job.ts";
 import type { StageNode } from "../stage/node.ts";
+import { predictedSpeeds, type BoardSpeeds } from "./board-speeds.ts";
 import type { CacheSettings } from "./memory.ts";
 import { predictFrom } from "./predict.ts";
 import { shapeOfFetched } from "./shape.ts";
@@ -12,17 +13,18 @@ const STEP_SECONDS = 5 * 60;
 
 /**
  * How long a host may be at work on one request, in seconds: its whole context read as a prompt or written as an answer,
- * whichever takes longer, by what is predicted for a Raspberry Pi 4. An answer that is not streamed says nothing until then.
+ * whichever takes longer, by what is predicted for a Raspberry Pi 4, or for the fleet's own boards where they were measured. An answer that is not streamed says nothing until then.
  * @param fetched what `fetch` measured of the base model
  */
 export function longestAnswer(
   fetched: Pick<JobResult, "metrics">,
   stages: readonly StageNode[],
   server: CacheSettings,
+  boards: BoardSpeeds = predictedSpeeds,
 ): number {
   const base = shapeOfFetched(fetched);
   if (base === undefined) throw new Error("the artifact of `fetch` does not say the model's shape");
-  const { release, prompt } = predictFrom(base, stages, server);
+  const { release, prompt } = predictFrom(base, stages, server, undefined, boards);
   const slowest = Math.min(release.tokensPerSecond, prompt.tokensPerSecond);
   const seconds = (MARGIN * server.contextLength) / slowest;
   return Math.max(LEAST_SECONDS, Math.ceil(seconds / STEP_SECONDS) * STEP_SECONDS);
