@@ -11,6 +11,9 @@ const RIVALS: Readonly<Record<string, readonly string[]>> = {
   IQ3_S: ["Q3_K_S", "IQ3_XS"],
 };
 
+/** Two files of the same types differ in so much at most: in the names that their metadata keep. */
+const METADATA_BYTES = 4096;
+
 /** KL divergence from the base, its standard error, and the file. */
 export interface Measured {
   name: string;
@@ -54,7 +57,7 @@ export async function benchTypes(bench: Bench, type: string, tokens: number): Pr
   const unpruned = [];
   for (const rival of [type, ...(RIVALS[type] ?? [])]) {
     const measured = await measure("unpruned", full, rival);
-    if (measured !== undefined && measured.bytes <= aware.bytes) unpruned.push(measured);
+    if (measured !== undefined && measured.bytes <= aware.bytes + METADATA_BYTES) unpruned.push(measured);
   }
   // Without pruning the student is its teacher: ordinary recovery has nothing to learn and, looking often, soon ends.
   const plain = train("recover-ordinary", { validations: 20 });
