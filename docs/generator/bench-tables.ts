@@ -92,10 +92,10 @@ export const benchTables: Record<string, () => string> = {
       ? "Not measured yet."
       : byCase("recovery-types", "", /^(.* bits a weight, aware against .*)$/, [
           ["without", "kld", "baseline"],
-          ["its KL divergence", "kld", "baselineValue"],
-          ["quantization-aware", "kld"],
+          ["its nats", "kld", "baselineValue"],
+          ["aware", "kld"],
           ["ratio", "kld", "ratio"],
-          ["its standard error", "kld_ratio_error"],
+          ["±", "kld_ratio_error"],
         ]),
   mutation: () =>
     readResults("mutation").length === 0
