@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipress.atomic import write_text
+
 # Steps by the golden ratio's fraction: the first few of any number of points lie evenly (Knuth, The Art of Computer
 # Programming, 6.4, theorem S).
 GOLDEN = 0.6180339887498949
@@ -20,10 +22,8 @@ class Document:
 
 
 def write_documents(path: Path, documents: Iterable[Document]) -> None:
-    """One line each."""
-    with open(path, "w", encoding="utf-8") as file:
-        for document in documents:
-            file.write(json.dumps(asdict(document), ensure_ascii=False) + "\n")
+    """One line each; the file is there as a whole or not at all, because a killed run goes on from it."""
+    write_text(path, "".join(json.dumps(asdict(document), ensure_ascii=False) + "\n" for document in documents))
 
 
 def read_records(path: Path) -> list[Document]:
