@@ -66,21 +66,26 @@ def read_vocabulary(llama_cpp_bin: Path, model: Path, texts: Sequence[str] = (),
 
 def llama_encoder(llama_cpp_bin: Path, model: Path) -> Encoder:
     """llama.cpp's own tokenizer of a GGUF, for rows of token ids."""
-    before, *_ = read_vocabulary(llama_cpp_bin, model, [""]).ids
-    end = end_of_text(llama_cpp_bin, model)
+    before, ends = _marks(llama_cpp_bin, model)
 
     def encode(texts: list[str]) -> list[list[int]]:
         return [ids[len(before) :] for ids in read_vocabulary(llama_cpp_bin, model, texts).ids]
 
-    return Encoder(encode, before[0] if before else None, encode([end])[0][0] if end else None)
+    return Encoder(encode, next(iter(before), None), next(iter(ends.values()), None))
 
 
 def end_of_text(llama_cpp_bin: Path, model: Path) -> str:
     """The token that ends a document for this model, as it is written; empty where none of those known is a token."""
+    _, ends = _marks(llama_cpp_bin, model)
+    return next(iter(ends), "")
+
+
+def _marks(llama_cpp_bin: Path, model: Path) -> tuple[list[int], dict[str, int]]:
+    """Ids that come before every text, and those of ENDS_OF_TEXT that are tokens, by name and in that order."""
     before, *named = read_vocabulary(llama_cpp_bin, model, ["", *ENDS_OF_TEXT]).ids
     # A name that is no token of its own is cut into several.
-    whole = [name for name, ids in zip(ENDS_OF_TEXT, named, strict=True) if len(ids) == len(before) + 1]
-    return whole[0] if whole else ""
+    whole = zip(ENDS_OF_TEXT, named, strict=True)
+    return before, {name: ids[-1] for name, ids in whole if len(ids) == len(before) + 1}
 
 
 def write_record(texts: Sequence[str], vocabulary: Vocabulary, folder: Path) -> None:

@@ -116,8 +116,9 @@ def _plots(models: list[Report]) -> str:
     if not plots:
         return ""
     words = "Bars: two standard errors up and down. Dashed: the best of each size, or of each speed."
-    figures = "".join(f"<figure>{plot}</figure>" for plot in plots)
-    return f'<div class="plots">{figures}</div>\n<p class="note">{words}</p>\n'
+    caption = f"<figcaption>{words}</figcaption>"
+    figures = "".join(f"<figure>{plot}{caption}</figure>" for plot in plots)
+    return f'<div class="plots">{figures}</div>\n'
 
 
 def _kind(model: Report) -> str:

@@ -49,16 +49,23 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     model = load_model(inputs["model"], training_dtype(device, spec.checkpoint)).to(device)
 
     wanted = {"calibration": tokens, "validation": round(tokens * SMALLER), "evaluation": round(tokens * SMALLER)}
-    count = n_tokens = 0
-    for use, size in wanted.items():
-        # Passages of one use make chats of that use alone: what is kept apart stays apart.
-        questions = ask(out, use, max(1, round(size / CHAT_TOKENS)))
-        chats = _answered(spec, use, model, tokenizer, questions, sum(wanted.values()), n_tokens)
-        write_documents(out / f"{use}.jsonl", [*read_records(out / f"{use}.jsonl"), *chats])
-        count += len(chats)
-        n_tokens += _tokens(tokenizer, chats)
+    # Passages of one use make chats of that use alone: what is kept apart stays apart.
+    questions = {use: ask(out, use, max(1, round(size / CHAT_TOKENS))) for use, size in wanted.items()}
+    n_all = sum(map(len, questions.values()))
+    chats: list[Document] = []
+    for use, asked in questions.items():
+        kept = spec.checkpoint / f"{use}.jsonl"
+        answered = read_records(kept) if kept.exists() else []  # what an earlier run has answered
+        for start in range(len(answered), len(asked), BATCH):
+            done = (len(chats) + start) / n_all
+            spec.report(0.05 + 0.95 * done, f"{use} · chat {start + 1}/{len(asked)}")
+            answered += answer(model, tokenizer, asked[start : start + BATCH], seed=start)
+            write_documents(kept, answered)
+        write_documents(out / f"{use}.jsonl", [*read_records(out / f"{use}.jsonl"), *answered])
+        chats += answered
     write_chat_share(out, share)
-    return {"chats": count, "chatTokens": n_tokens, "dtype": str(model.dtype).removeprefix("torch.")}
+    ids = tokenizer([chat.text for chat in chats], add_special_tokens=False).input_ids if chats else []
+    return {"chats": len(chats), "chatTokens": sum(map(len, ids)), "dtype": str(model.dtype).removeprefix("torch.")}
 
 
 def ask(datasets: Path, use: str, count: int) -> list[str]:
@@ -68,26 +75,6 @@ def ask(datasets: Path, use: str, count: int) -> list[str]:
         QUESTIONS[index % len(QUESTIONS)].format(passage=text_of(row, "\n\n").strip())
         for index, row in enumerate(passages)
     ]
-
-
-def _answered(
-    spec: Spec,
-    use: str,
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerBase,
-    questions: list[str],
-    all_tokens: int,
-    tokens_before: int,
-) -> list[Document]:
-    """The questions with their answers. Goes on behind the batches that an earlier run has answered."""
-    kept = spec.checkpoint / f"{use}.jsonl"
-    chats = read_records(kept) if kept.exists() else []
-    for start in range(len(chats), len(questions), BATCH):
-        done = (tokens_before + _tokens(tokenizer, chats)) / all_tokens
-        spec.report(min(0.05 + 0.95 * done, 0.99), f"{use} · chat {start + 1}/{len(questions)}")
-        chats += answer(model, tokenizer, questions[start : start + BATCH], seed=start)
-        write_documents(kept, chats)
-    return chats
 
 
 @torch.no_grad()
@@ -116,8 +103,3 @@ def _templated(tokenizer: PreTrainedTokenizerBase, turns: list[tuple[str, str]],
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=ask)
     # The token that begins every text comes with the rows.
     return text if ask else text.removeprefix(tokenizer.bos_token or "")
-
-
-def _tokens(tokenizer: PreTrainedTokenizerBase, chats: list[Document]) -> int:
-    texts = [chat.text for chat in chats]
-    return sum(map(len, tokenizer(texts, add_special_tokens=False).input_ids)) if texts else 0

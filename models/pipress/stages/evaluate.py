@@ -64,8 +64,10 @@ def _quality(spec: Spec, model: Path, inputs: dict[str, Path], out: Path) -> Met
     context, wanted = spec.params["contextLength"], spec.params["chunks"]
     spec.report(0.01, "reading the text")
     if "reference" in inputs:
+        score, logits = score_against, inputs["reference"] / LOGITS
         rows = np.load(inputs["reference"] / ROWS)
     else:
+        score, logits = score_reference, out / LOGITS
         encoder = llama_encoder(spec.llama_cpp_bin, model)
         rows = read_rows(inputs["datasets"] / "evaluation.jsonl", encoder, context, wanted)
         np.save(out / ROWS, rows)
@@ -76,8 +78,7 @@ def _quality(spec: Spec, model: Path, inputs: dict[str, Path], out: Path) -> Met
         spec.report(0.02 + 0.78 * done / len(rows), f"perplexity, row {done}/{len(rows)}", left)
 
     spec.report(0.02, "loading the model")
-    score, folder = (score_against, inputs["reference"]) if "reference" in inputs else (score_reference, out)
-    scores = score(spec.llama_cpp_bin, model, rows, folder / LOGITS, on_row)
+    scores = score(spec.llama_cpp_bin, model, rows, logits, on_row)
     scores.save(out / SCORES)
     perplexity = scores.perplexity
     metrics: Metrics = {
@@ -86,7 +87,7 @@ def _quality(spec: Spec, model: Path, inputs: dict[str, Path], out: Path) -> Met
         "perplexityRows": len(rows),
     }
     if scores.kld is None or scores.same is None:
-        return {**metrics, "logitsBytes": (out / LOGITS).stat().st_size}
+        return {**metrics, "logitsBytes": logits.stat().st_size}
     kld, same = mean_of_rows(scores.kld), mean_of_rows(scores.same)
     metrics["kld"], metrics["kldError"] = round(kld.value, 6), round(kld.error, 6)
     metrics["topAgreement"], metrics["topAgreementError"] = round(same.value, 6), round(same.error, 6)

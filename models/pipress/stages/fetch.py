@@ -134,13 +134,15 @@ def record_tokens(llama_cpp_bin: Path, script: Path, folder: Path, out: Path, gg
 
 
 def copy_beside_weights(source: Path, out: Path) -> None:
-    """Copies every file of a model folder but weights, and but the record of tokens, which was just made."""
+    """Copies every file of a model folder but weights, and but the record of tokens, which was just made.
+
+    config.json is written as it was understood: a Mistral that computes what a Llama does, in a Llama's words.
+    """
     for file in files_under(source):
-        if file.name != RECORD and ".safetensors" not in file.name:
+        if file.name not in (RECORD, "config.json") and ".safetensors" not in file.name:
             target = out / file.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
-    # Of a Mistral that computes what a Llama does, in a Llama's words.
     write_json(out / "config.json", read_config(source))
 
 
