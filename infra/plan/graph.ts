@@ -63,9 +63,14 @@ function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): Stage
 
   const convert = (name: string, from: string): string =>
     add(name, "convert", steps.convert, { model: from });
-  // As an input, where the recipe has the step.
-  const importance = (name: string, of: string): { imatrix?: string } =>
-    steps.imatrix ? { imatrix: add(name, "imatrix", steps.imatrix, { model: of, datasets }) } : {};
+  // As an input, where the recipe has the step; a model has one matrix, whoever asks for it first.
+  const matrices = new Map<string, string>();
+  const importance = (name: string, of: string): { imatrix?: string } => {
+    if (steps.imatrix === undefined) return {};
+    const imatrix = matrices.get(of) ?? add(name, "imatrix", steps.imatrix, { model: of, datasets });
+    matrices.set(of, imatrix);
+    return { imatrix };
+  };
 
   const convertedBase = (steps.prune ?? steps.recover) ? convert("convert-base", base) : "convert";
   if (convertedBase !== "convert") measure("evaluate-base", convertedBase);
@@ -88,7 +93,7 @@ function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): Stage
         control === true
           ? convert("convert-ordinary", add("recover-ordinary", "recover", training, trained))
           : converted;
-      const imatrix = control === true ? importance("imatrix-ordinary", ordinary) : known;
+      const imatrix = importance("imatrix-ordinary", ordinary);
       const quantized = add("quantize-ordinary", "quantize", steps.quantize, { model: ordinary, ...imatrix });
       measure("evaluate-ordinary", quantized);
     } else {
@@ -119,11 +124,7 @@ function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): Stage
 
   const atEqualSize = recipe.baselines ?? steps.prune !== undefined;
   if (!atEqualSize && equalSpeedType === undefined) return nodes;
-  const isThere = convertedBase === full || (known !== undefined && !steps.prune);
-  const unpruned = {
-    model: convertedBase,
-    ...(isThere ? imatrix : importance("imatrix-base", convertedBase)),
-  };
+  const unpruned = { model: convertedBase, ...importance("imatrix-base", convertedBase) };
   if (atEqualSize)
     measure("evaluate-baseline", add("quantize-baseline", "baseline", {}, { ...unpruned, like: quantized }));
   if (equalSpeedType !== undefined)
