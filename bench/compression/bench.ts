@@ -1,6 +1,5 @@
 import type { Manifest } from "../../infra/store/manifest.ts";
 import type { Recipe } from "../../infra/recipe/recipe.ts";
-import type { Options } from "./options.ts";
 import { log, StepFailed, type Runner, type Step } from "./runner.ts";
 
 /** Of the encyclopedia as much as leaves the news their weight in the mixed text. */
@@ -24,12 +23,13 @@ export class Bench {
 
   /**
    * @param recipe whose model and texts are taken; its evaluation text has to be a single source
+   * @param chunks rows of evaluation text that each figure is measured on
    * @param toBase what is made of the recipe's model to be the base of all cases
    */
   constructor(
     readonly runner: Runner,
     readonly recipe: Recipe,
-    readonly options: Pick<Options, "chunks" | "ratios" | "methods" | "tokens" | "minutes">,
+    private readonly chunks: number,
     toBase = (fetched: Step): Step => fetched,
   ) {
     const { calibration, evaluation: sources } = recipe.datasets;
@@ -85,7 +85,7 @@ export class Bench {
 
   /** As a recipe's evaluation, without what is no quality: speed and continuations. */
   private evaluate(name: string, inputs: Record<string, Step>): Step {
-    const params = { contextLength: 512, chunks: this.options.chunks, benchTokens: 4, prompts: [] };
+    const params = { contextLength: 512, chunks: this.chunks, benchTokens: 4, prompts: [] };
     return this.runner.stage(`evaluate-${name}`, "evaluate", params, inputs);
   }
 }

@@ -18,7 +18,7 @@ import { benchSpeed } from "./speed.ts";
 
 const RECIPE = "smollm2-135m";
 
-const benches: Record<Section, (bench: Bench) => Promise<Row[]>> = {
+const benches: Record<Section, (bench: Bench, options: Options) => Promise<Row[]>> = {
   pruning: benchPruning,
   recovery: benchRecovery,
   minutes: benchMinutes,
@@ -37,9 +37,9 @@ export async function main(args: string[]): Promise<number> {
   const recipe = loadRecipe(RECIPE);
   const folder = join(dataDir(), "bench", "compression");
   mkdirSync(folder, { recursive: true });
-  const bench = new Bench(new Runner(folder, recipe, readToolchain()), recipe, options);
+  const bench = new Bench(new Runner(folder, recipe, readToolchain()), recipe, options.chunks);
   for (const section of options.only) {
-    const rows = await benches[section](bench);
+    const rows = await benches[section](bench, options);
     console.log(resultsTable(rows));
     writeResults("compression", { section, settings: settingsOf(section, options), rows });
   }

@@ -1,5 +1,6 @@
 import { rowsOf, type Row } from "../rows.ts";
 import type { Bench } from "./bench.ts";
+import type { Options } from "./options.ts";
 import { prunedModel } from "./pruning.ts";
 import { CONTROL, recover } from "./recovery.ts";
 import { percent } from "./best-peer.ts";
@@ -17,8 +18,8 @@ const PROBE = 4096;
  * The section `minutes`: 10 % fewer parameters and so many minutes of recovery on this machine. As everywhere here pruning
  * is calibrated on both sources; recovery sees the encyclopedia alone.
  */
-export async function benchMinutes(bench: Bench): Promise<Row[]> {
-  const { runner, base, options } = bench;
+export async function benchMinutes(bench: Bench, options: Options): Promise<Row[]> {
+  const { runner, base } = bench;
   const pruned = prunedModel(bench, SHARE, METHOD, ALL_TOKENS);
   const train = (name: string, model: Step, tokens: number) => recover(bench, name, model, tokens);
 

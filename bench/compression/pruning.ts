@@ -1,5 +1,6 @@
 import { rowsOf, type Row } from "../rows.ts";
 import type { Bench, Quality } from "./bench.ts";
+import type { Options } from "./options.ts";
 import { PEERS } from "./methods.ts";
 import { besideBestPeer, percent, type Measured } from "./best-peer.ts";
 import { log, type Step } from "./runner.ts";
@@ -53,13 +54,14 @@ export function prunedModel(
  */
 export async function everyMethod(
   bench: Bench,
+  { ratios, methods }: Options,
   section: string,
   measure: (pruned: Pruned) => Promise<({ name: string } & Quality) | undefined>,
 ): Promise<Row[]> {
   const rows = rowsOf("base", { perplexity: await bench.basePerplexity() });
-  for (const share of bench.options.ratios) {
+  for (const share of ratios) {
     const models: Measured[] = [];
-    for (const method of bench.options.methods) {
+    for (const method of methods) {
       log(`${section} ${percent(share)}: ${method}`);
       const measured = await measure(prunedModel(bench, share, method));
       if (measured !== undefined) models.push({ ...measured, isPeer: method in PEERS });
@@ -70,8 +72,8 @@ export async function everyMethod(
 }
 
 /** The section `pruning`: every method at every ratio, without recovery. */
-export function benchPruning(bench: Bench): Promise<Row[]> {
-  return everyMethod(bench, "pruning", async ({ name, method, model, gguf }) => {
+export function benchPruning(bench: Bench, options: Options): Promise<Row[]> {
+  return everyMethod(bench, options, "pruning", async ({ name, method, model, gguf }) => {
     const quality = await bench.quality(name, gguf);
     if (quality === undefined) return undefined;
     const removed = Number((await bench.runner.measure(model)).metrics.pruningRatio);

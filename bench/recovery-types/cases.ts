@@ -1,6 +1,7 @@
 import type { Bench } from "../compression/bench.ts";
 import { best } from "../compression/best-peer.ts";
 import { stageName } from "../compression/quantization.ts";
+import { recover } from "../compression/recovery.ts";
 import { log, type Step } from "../compression/runner.ts";
 import { rowsOf, type Row } from "../rows.ts";
 
@@ -14,6 +15,9 @@ const RIVALS: Readonly<Record<string, readonly string[]>> = {
 /** Two files of the same types differ in so much at most: in the names that their metadata keep. */
 const METADATA_BYTES = 4096;
 
+/** By how much held-back text each training is judged. */
+const JUDGED = { validationTokens: 4096 };
+
 /** KL divergence from the base, its standard error, and the file. */
 export interface Measured {
   name: string;
@@ -24,7 +28,7 @@ export interface Measured {
 
 /** One type: what training that knows it leaves, beside the same type without, and the best type of no larger size. */
 export async function benchTypes(bench: Bench, type: string, tokens: number): Promise<Row[]> {
-  const { runner, base, apart, full, imatrix, recipe } = bench;
+  const { runner, base, full, imatrix } = bench;
   const measure = async (name: string, model: Step, kind: string): Promise<Measured | undefined> => {
     log(`recovery-types ${kind}: ${name}`);
     const gguf = runner.stage(
@@ -38,20 +42,12 @@ export async function benchTypes(bench: Bench, type: string, tokens: number): Pr
     const { kld, kldError, fileBytes } = metrics;
     return { name: `${kind}, ${name}`, kld: Number(kld), error: Number(kldError), bytes: Number(fileBytes) };
   };
-  const train = (name: string, settings: object, inputs: Record<string, Step> = {}, added = {}): Step => {
-    const distillation = { ...recipe.steps.recover?.distillation, klWeight: 1 };
-    const params = { ...recipe.steps.recover, distillation, tokens, validationTokens: 4096, ...settings };
-    const from = { model: base, teacher: base, datasets: apart, ...inputs };
-    return runner.stage(name, "recover", params, from, added);
-  };
-
   // Quantized anew as often as held-back text is looked at: more of it would take i-quants longer than the training.
-  const trained = train(
-    stageName("recover", type),
-    { validations: 5, refreshes: 4 },
-    { converted: full, imatrix },
-    { quantize: { type } },
-  );
+  const trained = recover(bench, stageName(type), base, tokens, {
+    settings: { ...JUDGED, validations: 5, refreshes: 4 },
+    inputs: { converted: full, imatrix },
+    added: { quantize: { type } },
+  });
   const aware = await measure("aware", bench.convert(stageName("aware", type), trained), type);
   if (aware === undefined) return [];
   const unpruned = [];
@@ -60,7 +56,7 @@ export async function benchTypes(bench: Bench, type: string, tokens: number): Pr
     if (measured !== undefined && measured.bytes <= aware.bytes + METADATA_BYTES) unpruned.push(measured);
   }
   // Without pruning the student is its teacher: ordinary recovery has nothing to learn and, looking often, soon ends.
-  const plain = train("recover-ordinary", { validations: 20 });
+  const plain = recover(bench, "ordinary", base, tokens, { settings: { ...JUDGED, validations: 20 } });
   const ordinary = await measure("ordinary recovery", bench.convert("ordinary", plain), type);
   if (ordinary === undefined) return [];
   const rival = best(unpruned, "kld");

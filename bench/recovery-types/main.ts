@@ -5,7 +5,6 @@ import { loadRecipe } from "../../infra/recipe/recipe.ts";
 import { bootstrap } from "../../toolchain/bootstrap/index.ts";
 import { readToolchain } from "../../toolchain/toolchain.ts";
 import { Bench } from "../compression/bench.ts";
-import { METHODS } from "../compression/methods.ts";
 import { Runner } from "../compression/runner.ts";
 import { writeResults } from "../results.ts";
 import { resultsTable } from "../rows.ts";
@@ -25,8 +24,7 @@ export async function main(args: string[]): Promise<number> {
   const folder = join(dataDir(), "bench", "recovery-types");
   mkdirSync(folder, { recursive: true });
   const runner = new Runner(folder, recipe, readToolchain());
-  const options = { chunks, tokens, minutes: 10, ratios: [], methods: [...METHODS] };
-  const bench = new Bench(runner, recipe, options, (fetched) =>
+  const bench = new Bench(runner, recipe, chunks, (fetched) =>
     runner.peer("off-grid", "off-grid", { seed: 1 }, { model: fetched }),
   );
   for (const type of types) {

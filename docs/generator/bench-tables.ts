@@ -88,19 +88,14 @@ export const benchTables: Record<string, () => string> = {
       ["ratio", "kld", "ratio"],
     ]),
   "recovery-types": () =>
-    readResults("recovery-types").length === 0
-      ? "Not measured yet."
-      : byCase("recovery-types", "", /^(.* bits a weight, aware against .*)$/, [
-          ["without", "kld", "baseline"],
-          ["its nats", "kld", "baselineValue"],
-          ["aware", "kld"],
-          ["ratio", "kld", "ratio"],
-          ["±", "kld_ratio_error"],
-        ]),
-  mutation: () =>
-    readResults("mutation").length === 0
-      ? "Not measured yet."
-      : byCase("mutation", "code", /^(.*)$/, [["noticed", "killed_share"]]),
+    byCase("recovery-types", "", /^(.* bits a weight, aware against .*)$/, [
+      ["without", "kld", "baseline"],
+      ["its nats", "kld", "baselineValue"],
+      ["aware", "kld"],
+      ["ratio", "kld", "ratio"],
+      ["±", "kld_ratio_error"],
+    ]),
+  mutation: () => byCase("mutation", "code", /^(.*)$/, [["noticed", "killed_share"]]),
   board: () => boardTable(/^(Q8_0|Q6_K|Q5_K_M|Q4_K_M|Q4_K_S|Q4_0|Q3_K_M|Q3_K_S|IQ3_M)$/),
   "board-short": () => boardTable(/^Q[34]_K_S$/),
 };
@@ -153,6 +148,7 @@ function byFigure(
 /** A line for each case that matches, called by the part in brackets. */
 function byCase(source: string, label: string, cases: RegExp, columns: Column[]): string {
   const rows = rowsOf(source);
+  if (rows.length === 0) return "Not measured yet.";
   const names = [...new Set(rows.map((row) => row.case))].filter((name) => cases.test(name));
   return table(
     [label, ...columns.map(([head]) => head)],

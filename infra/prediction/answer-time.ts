@@ -13,7 +13,8 @@ const STEP_SECONDS = 5 * 60;
 
 /**
  * How long a host may be at work on one request, in seconds: its whole context read as a prompt or written as an answer,
- * whichever takes longer, by what is predicted for a Raspberry Pi 4, or for the fleet's own boards where they were measured. An answer that is not streamed says nothing until then.
+ * whichever takes longer, by what is predicted for a Raspberry Pi 4, or for the fleet's own boards where they were measured.
+ * An answer that is not streamed says nothing until then.
  * @param fetched what `fetch` measured of the base model
  */
 export function longestAnswer(
