@@ -114,11 +114,18 @@ def programs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def write_tiny_model() -> Callable[[Path], None]:
-    """Writes a GGUF of 2,240 weights, labelled 2K, with one matrix in its one layer."""
+def serve_tiny_model() -> Callable[[Path], None]:
+    """Fills the folder of a host that serves a release: a GGUF of 2,240 weights, labelled 2K, with one matrix in its one
+    layer."""
 
-    def write(path: Path) -> None:
-        writer = gguf.GGUFWriter(path, "llama")
+    def serve(root: Path) -> None:
+        folder = root / "releases" / "one"
+        folder.mkdir(parents=True)
+        (root / "current").symlink_to("releases/one")
+        (root / "keys").write_text("key\n")
+        release = {"settings": {"port": 1, "threads": 4}, "healthCheck": {}}
+        (folder / "release.json").write_text(json.dumps(release))
+        writer = gguf.GGUFWriter(folder / "model.gguf", "llama")
         writer.add_size_label("2K")
         writer.add_tensor("blk.0.attn_q.weight", np.ones((32, 64), np.float16))
         writer.add_tensor("token_embd.weight", np.ones((3, 64), np.float16))
@@ -127,7 +134,7 @@ def write_tiny_model() -> Callable[[Path], None]:
         writer.write_tensors_to_file()
         writer.close()
 
-    return write
+    return serve
 
 
 class Killed(BaseException):

@@ -14,16 +14,10 @@ OUTCOME = {"ok": True, "reason": None, "generation": 0.7, "board": None}
 
 
 @pytest.fixture
-def host(tmp_path, programs, write_tiny_model):
+def host(tmp_path, programs, serve_tiny_model):
     """A host that serves a model, with llama-bench in its store; gives the variables of the play."""
     root = tmp_path / "root"
-    folder = root / "releases" / "one"
-    folder.mkdir(parents=True)
-    (root / "current").symlink_to("releases/one")
-    (root / "keys").write_text("key\n")
-    release = {"settings": {"port": 1, "threads": 4}, "healthCheck": {}}
-    (folder / "release.json").write_text(json.dumps(release))
-    write_tiny_model(folder / "model.gguf")
+    serve_tiny_model(root)
     sha256 = hashlib.sha256(BENCH).hexdigest()
     (root / "store").mkdir()
     (root / "store" / sha256).write_bytes(BENCH)

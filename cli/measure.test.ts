@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { HostConfig } from "../infra/config/hosts.ts";
-import { settings } from "../infra/fleet/rollout/testing/settings.ts";
+import { settings } from "../infra/config/testing/settings.ts";
 import type { Outcome } from "../infra/fleet/measure.ts";
 import { measuredRow } from "../infra/prediction/testing/rows.ts";
 import { measure } from "./measure.ts";

@@ -12,15 +12,9 @@ BAD = {"ok": False, "reason": "llama-bench failed: no memory — see that nothin
 
 
 @pytest.fixture
-def measure(module, tmp_path, programs, monkeypatch, write_tiny_model):
+def measure(module, tmp_path, programs, monkeypatch, serve_tiny_model):
     """A host that serves a release; `state` is what systemd says of the measuring unit before it is started, and after."""
-    folder = tmp_path / "releases" / "one"
-    folder.mkdir(parents=True)
-    (tmp_path / "current").symlink_to("releases/one")
-    (tmp_path / "keys").write_text("key\n")
-    release = {"settings": {"port": 1, "threads": 4}, "healthCheck": {}}
-    (folder / "release.json").write_text(json.dumps(release))
-    write_tiny_model(folder / "model.gguf")
+    serve_tiny_model(tmp_path)
     monkeypatch.setattr("ansible.module_utils.pipress_host.measurement.SAMPLE_SECONDS", 0.1)
 
     def run(outcome=None, states=("inactive", "inactive"), check=False):

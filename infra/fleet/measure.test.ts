@@ -6,7 +6,7 @@ import { formatRow, measuredHead, parseRows } from "../prediction/measured-rows.
 import { llama8B } from "../prediction/testing/shapes.ts";
 import { multipliedWeights } from "../prediction/weights.ts";
 import { describeOutcome, describeStop, HostMeasurement, rowOf, type Outcome } from "./measure.ts";
-import { settings } from "./rollout/testing/settings.ts";
+import { settings } from "../config/testing/settings.ts";
 
 const model = {
   ...{ name: "Llama 3.1 8B", type: "Q4_K_M", parameters: 8030261312, fileBytes: 4920734272 },

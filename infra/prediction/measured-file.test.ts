@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { HostConfig } from "../config/hosts.ts";
-import { resolveServer } from "../config/server-settings.ts";
+import { settings } from "../config/testing/settings.ts";
 import { addMeasured, boardSpeeds, measuredFile } from "./measured-file.ts";
 import { measuredRow } from "./testing/rows.ts";
 
@@ -15,23 +15,9 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-const server = resolveServer({ contextLength: 512, threads: 4, parallel: 1, minTokensPerSecond: 0 });
-const settings = {
-  build: "prebuilt",
-  unreachable: "fail",
-  takeOver: false,
-  prepare: false,
-  labels: {},
-  server,
-};
 const machine = { name: "pi-1", address: "127.0.0.1", port: 1, user: "pi", hostKey: "ssh-ed25519 AAAA" };
-const real = { name: "pi-1", where: "pipress:hosts[0]", machine, ...settings } as HostConfig;
-const emulated = {
-  name: "pi-1",
-  where: "pipress:hosts[0]",
-  virtual: {},
-  ...settings,
-} as unknown as HostConfig;
+const real = { name: "pi-1", machine, ...settings } as HostConfig;
+const emulated = { name: "pi-1", virtual: {}, ...settings } as unknown as HostConfig;
 
 it("has the last row of a host decide, and keeps those before", () => {
   addMeasured("home", measuredRow, folder);

@@ -6,8 +6,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -48,6 +51,25 @@ def write_texts(folder: Path, calibration: str, evaluation: str = "", validation
     for use, documents in parts.items():
         write_documents(folder / f"{use}.jsonl", documents)
     return folder
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it, and nothing is put away."""
+
+
+@contextmanager
+def killed_in_call(module: ModuleType, name: str, number: int) -> Iterator[None]:
+    """Ends what runs within as SIGKILL would: in the `number`-th call of a function of a module."""
+    original, calls = getattr(module, name), count(1)
+
+    def call(*arguments: Any) -> Any:
+        if next(calls) == number:
+            raise Killed
+        return original(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(module, name, call)
+        yield
 
 
 def finish_gguf(writer: Any) -> None:

@@ -1,5 +1,5 @@
-import type { Settings } from "../../../config/hosts.ts";
-import { resolveServer } from "../../../config/server-settings.ts";
+import type { Settings } from "../hosts.ts";
+import { resolveServer } from "../server-settings.ts";
 
 export const server = resolveServer({ contextLength: 512, threads: 4, parallel: 1, minTokensPerSecond: 0 });
 

@@ -15,7 +15,7 @@ import { hostKey } from "../../ssh/testing/host-key.ts";
 import { purgeVariable } from "../purge.ts";
 import { playbookResource } from "./playbook-resource.ts";
 import { rollBack } from "./rollback.ts";
-import { settings } from "./testing/settings.ts";
+import { settings } from "../../config/testing/settings.ts";
 
 const plays = vi.hoisted(() => ({
   runs: [] as PlaybookRun[],

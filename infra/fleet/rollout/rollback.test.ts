@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { HostConfig } from "../../config/hosts.ts";
 import { chooseHosts, rollBack } from "./rollback.ts";
-import { settings } from "./testing/settings.ts";
+import { settings } from "../../config/testing/settings.ts";
 
 function host(name: string, group?: string): HostConfig {
   return {

@@ -13,7 +13,7 @@ import { hostKey } from "../../ssh/testing/host-key.ts";
 import { makeHost } from "../host.ts";
 import { makeRelease } from "../release.ts";
 import { Rollout, type RolloutArgs } from "./rollout.ts";
-import { server, settings } from "./testing/settings.ts";
+import { server, settings } from "../../config/testing/settings.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "pipress-rollout-"));
 const sourceArchive = join(folder, "source.tar.gz");

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
+from pipress.conftest import killed_in_call
 from pipress.errors import StageError
 from pipress.quantization.llama_quantize import quantize
 from pipress.quantization.source_model import SourceModel
@@ -238,12 +239,8 @@ def test_an_unpruned_model_recovers_from_its_quantization(
     assert kl == pytest.approx(min(entry["kl"] for entry in curve), rel=0.02)
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL at a known step."""
-
-
 def test_a_killed_training_goes_on_with_the_weights_that_it_was_quantized_to(
-    real_spec: Any, inputs: dict[str, Path], tmp_path: Path, monkeypatch: Any
+    real_spec: Any, inputs: dict[str, Path], tmp_path: Path
 ) -> None:
     # Refreshed before steps 0 and 6, killed in step 9, gone on from step 8.
     spec = real_spec("recover", **parameters(tokens=12 * 4 * 32, refreshes=2, validations=2))
@@ -251,17 +248,8 @@ def test_a_killed_training_goes_on_with_the_weights_that_it_was_quantized_to(
     recover.run(spec, inputs, whole)
     for file in spec.checkpoint.iterdir():
         file.unlink()
-    original, calls = recover.train_step, iter(range(100))
-
-    def until_step_nine(*arguments: Any) -> Any:
-        if next(calls) == 8:
-            raise Killed
-        return original(*arguments)
-
-    monkeypatch.setattr(recover, "train_step", until_step_nine)
-    with pytest.raises(Killed):
+    with killed_in_call(recover, "train_step", 9):
         recover.run(spec, inputs, tmp_path)
-    monkeypatch.setattr(recover, "train_step", original)
     (resumed := tmp_path / "resumed").mkdir()
     recover.run(spec, inputs, resumed)
     assert (whole / "loss.json").read_text() == (resumed / "loss.json").read_text()

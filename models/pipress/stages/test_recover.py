@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pipress.conftest import KEY
+from pipress.conftest import KEY, killed_in_call
 from pipress.errors import StageError
 from pipress.recovery import training as step_of_training
 from pipress.stages import prune, recover
@@ -118,12 +118,8 @@ def test_weights_that_are_no_numbers_are_refused(make_spec: Any, inputs: dict[st
         recover.run(make_spec("recover", **training()), inputs, tmp_path)
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL at a known step."""
-
-
 def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_weights(
-    make_spec: Any, inputs: dict[str, Path], tmp_path: Path, capsys: Any, monkeypatch: Any
+    make_spec: Any, inputs: dict[str, Path], tmp_path: Path, capsys: Any
 ) -> None:
     spec = make_spec("recover", **training(epochs=2, fullLayers=1, earlyStoppingPatience=5))
     (whole := tmp_path / "whole").mkdir()
@@ -131,17 +127,8 @@ def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_weights(
     for file in spec.checkpoint.iterdir():
         file.unlink()
 
-    original, calls = recover.train_step, iter(range(100))
-
-    def until_step_five(*arguments: Any) -> Any:
-        if next(calls) == 4:
-            raise Killed
-        return original(*arguments)
-
-    monkeypatch.setattr(recover, "train_step", until_step_five)
-    with pytest.raises(Killed):
+    with killed_in_call(recover, "train_step", 5):
         recover.run(spec, inputs, tmp_path)
-    monkeypatch.setattr(recover, "train_step", original)
     capsys.readouterr()
     (resumed := tmp_path / "resumed").mkdir()
     recover.run(spec, inputs, resumed)
