@@ -6,13 +6,14 @@ That a model's own answers serve to calibrate it: Liu et al., "LLM-QAT" (arXiv:2
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import LlamaForCausalLM, PreTrainedTokenizerBase, StoppingCriteria, StoppingCriteriaList
 
 from pipress.memory import keep_freed_memory
 from pipress.recovery.precision import training_dtype
-from pipress.spec import Metrics, Spec
+from pipress.spec import Metrics, Report, Spec
 from pipress.texts.records import Document, read_records, write_documents
 from pipress.texts.rows import CHARACTERS, read_rows, text_of, write_chat_share
 from pipress.weights.folder import load_model, load_tokenizer
@@ -57,9 +58,11 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         kept = spec.checkpoint / f"{use}.jsonl"
         answered = read_records(kept) if kept.exists() else []  # what an earlier run has answered
         for start in range(len(answered), len(asked), BATCH):
-            done = (len(chats) + start) / n_all
-            spec.report(0.05 + 0.95 * done, f"{use} · chat {start + 1}/{len(asked)}")
-            answered += answer(model, tokenizer, asked[start : start + BATCH], seed=start)
+            batch = asked[start : start + BATCH]
+            progress = BatchProgress(
+                spec.report, f"{use} · chat {start + 1}/{len(asked)}", len(chats) + start, len(batch), n_all
+            )
+            answered += answer(model, tokenizer, batch, start, progress)
             write_documents(kept, answered)
         write_documents(out / f"{use}.jsonl", [*read_records(out / f"{use}.jsonl"), *answered])
         chats += answered
@@ -77,9 +80,31 @@ def ask(datasets: Path, use: str, count: int) -> list[str]:
     ]
 
 
+class BatchProgress(StoppingCriteria):
+    """Reports how far a batch of answers is, at every token of them, and stops none.
+
+    before, n_batch, n_all: chats before the batch, in it, and of all batches.
+    """
+
+    def __init__(self, report: Report, message: str, before: int, n_batch: int, n_all: int) -> None:
+        self._report, self._message = report, message
+        self._before, self._n_batch, self._n_all = before, n_batch, n_all
+        self._tokens = 0
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
+        self._tokens += 1
+        done = self._before + self._n_batch * min(1, self._tokens / ANSWER_TOKENS)
+        self._report(0.05 + 0.95 * done / self._n_all, f"{self._message}, token {self._tokens}")
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+
 @torch.no_grad()
 def answer(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, questions: list[str], seed: int
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerBase,
+    questions: list[str],
+    seed: int,
+    progress: StoppingCriteria,
 ) -> list[Document]:
     """Each question with the answer that the model draws, as the chat template puts them."""
     prompts = [_templated(tokenizer, [("user", question)], ask=True) for question in questions]
@@ -89,7 +114,12 @@ def answer(
     batch = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False).to(model.device)
     torch.manual_seed(seed)
     ids = model.generate(
-        **batch, max_new_tokens=ANSWER_TOKENS, do_sample=True, pad_token_id=tokenizer.pad_token_id, tokenizer=tokenizer
+        **batch,
+        max_new_tokens=ANSWER_TOKENS,
+        do_sample=True,
+        pad_token_id=tokenizer.pad_token_id,
+        tokenizer=tokenizer,
+        stopping_criteria=StoppingCriteriaList([progress]),
     )
     answers = tokenizer.batch_decode(ids[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
     return [

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +98,11 @@ def test_a_killed_run_goes_on_behind_the_chats_that_it_has(
 
     answer, asked = add_chats.answer, []
 
-    def killed(model: Any, tokenizer: Any, questions: list[str], seed: int) -> list[Document]:
+    def killed(model: Any, tokenizer: Any, questions: list[str], seed: int, progress: Any) -> list[Document]:
         asked.append(len(questions))
         if len(asked) == 2:
             raise KeyboardInterrupt
-        return answer(model, tokenizer, questions, seed)
+        return answer(model, tokenizer, questions, seed, progress)
 
     monkeypatch.setattr(add_chats, "answer", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -110,6 +111,21 @@ def test_a_killed_run_goes_on_behind_the_chats_that_it_has(
     assert asked == [2, 1, 1, 1, 1], "two are there; the third, and one each of the others"
     for use in ("calibration", "validation", "evaluation"):
         assert (out / f"{use}.jsonl").read_text() == (whole / f"{use}.jsonl").read_text()
+
+
+@pytest.mark.usefixtures("quick")
+def test_progress_moves_with_every_token_and_never_falls(
+    make_spec: Any, chatty: Path, texts: Path, tmp_path: Path
+) -> None:
+    (out := tmp_path / "out").mkdir()
+    reports: list[tuple[float, str]] = []
+    spec = replace(make_spec("add-chats", **params()), report=lambda done, message: reports.append((done, message)))
+    add_chats.run(spec, {"model": chatty, "datasets": texts}, out)
+    fractions = [done for done, _ in reports]
+    assert fractions == sorted(fractions) and fractions[0] > 0.05 and fractions[-1] <= 1
+    batches = ("calibration · chat 1/3", "calibration · chat 3/3", "validation · chat 1/1", "evaluation · chat 1/1")
+    for batch in batches:
+        assert len({done for done, message in reports if message.startswith(f"{batch}, token ")}) > 1, batch
 
 
 def test_a_model_without_a_template_gets_none(make_spec: Any, tiny_model: Path, texts: Path, tmp_path: Path) -> None:
