@@ -40,10 +40,10 @@ SMALLER = 0.25
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """Leaves the documents with the chats behind them. A model without a chat template gets none."""
     share, tokens = spec.params["share"], spec.params["tokens"]
-    for file in sorted(inputs["datasets"].glob("*.jsonl")):
-        shutil.copyfile(file, out / file.name)
-    tokenizer = load_tokenizer(inputs["model"])
+    datasets, tokenizer = inputs["datasets"], load_tokenizer(inputs["model"])
     if share == 0 or tokenizer.chat_template is None:
+        for file in sorted(datasets.glob("*.jsonl")):
+            shutil.copyfile(file, out / file.name)
         return {"chats": 0, "chatTokens": 0}
     keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -51,7 +51,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
 
     wanted = {"calibration": tokens, "validation": round(tokens * SMALLER), "evaluation": round(tokens * SMALLER)}
     # Passages of one use make chats of that use alone: what is kept apart stays apart.
-    questions = {use: ask(out, use, max(1, round(size / CHAT_TOKENS))) for use, size in wanted.items()}
+    questions = {use: ask(datasets, use, max(1, round(size / CHAT_TOKENS))) for use, size in wanted.items()}
     n_all = sum(map(len, questions.values()))
     chats: list[Document] = []
     for use, asked in questions.items():
@@ -64,7 +64,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
             )
             answered += answer(model, tokenizer, batch, start, progress)
             write_documents(kept, answered)
-        write_documents(out / f"{use}.jsonl", [*read_records(out / f"{use}.jsonl"), *answered])
+        write_documents(out / f"{use}.jsonl", [*read_records(datasets / f"{use}.jsonl"), *answered])
         chats += answered
     write_chat_share(out, share)
     ids = tokenizer([chat.text for chat in chats], add_special_tokens=False).input_ids if chats else []
