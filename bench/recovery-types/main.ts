@@ -7,8 +7,8 @@ import { readToolchain } from "../../toolchain/toolchain.ts";
 import { Bench } from "../compression/bench.ts";
 import { Runner } from "../compression/runner.ts";
 import { writeResults } from "../results.ts";
-import { resultsTable } from "../rows.ts";
-import { benchTypes } from "./cases.ts";
+import { resultsTable, type Row } from "../rows.ts";
+import { benchPruned, benchTypes, PRUNED } from "./cases.ts";
 import { parseOptions } from "./options.ts";
 
 const RECIPE = "smollm2-135m";
@@ -18,7 +18,7 @@ const RECIPE = "smollm2-135m";
  * recovery and the unpruned model in the standard types of no larger size. What is measured is not measured again.
  */
 export async function main(args: string[]): Promise<number> {
-  const { types, tokens, chunks } = parseOptions(args);
+  const { only, types, pruned, tokens, chunks } = parseOptions(args);
   await bootstrap({ purpose: "compare" });
   const recipe = loadRecipe(RECIPE);
   const folder = join(dataDir(), "bench", "recovery-types");
@@ -27,10 +27,12 @@ export async function main(args: string[]): Promise<number> {
   const bench = new Bench(runner, recipe, chunks, (fetched) =>
     runner.peer("off-grid", "off-grid", { seed: 1 }, { model: fetched }),
   );
-  for (const type of types) {
-    const rows = await benchTypes(bench, type, tokens);
+  const write = (rows: Row[], section?: string): void => {
     console.log(resultsTable(rows));
-    writeResults("recovery-types", { settings: { chunks, tokens }, rows });
-  }
+    writeResults("recovery-types", { ...(section && { section }), settings: { chunks, tokens }, rows });
+  };
+  if (only.includes("types")) for (const type of types) write(await benchTypes(bench, type, tokens));
+  if (only.includes("pruned"))
+    for (const type of pruned) write(await benchPruned(bench, type, PRUNED[type] ?? [], tokens), "pruned");
   return 0;
 }
