@@ -167,6 +167,12 @@ def within(seconds: float, condition) -> bool:
     return False
 
 
+def test_an_answer_says_which_host_gave_it(balancer, host):
+    balancer.start([server(host().server_port, "pi-7")])
+    client = balancer.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"x-served-by: pi-7\r\n" in client.recv(1000)
+
+
 def test_a_name_that_does_not_resolve_is_a_host_that_is_down(balancer, host):
     pi = host()
     balancer.start([server(8080, "pi-1", "pi-1.invalid"), server(pi.server_port)])

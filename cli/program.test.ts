@@ -39,7 +39,7 @@ it("has the verbs that README names", () => {
     ...["up", "preview", "refresh", "destroy", "doctor", "status", "logs"],
     ...["jobs", "jobs ls", "jobs logs", "jobs stop"],
     ...["store", "store ls", "store gc", "store rm"],
-    ...["rollback", "measure", "metrics", "pulumi", "env"],
+    ...["chat", "key", "rollback", "measure", "metrics", "pulumi", "env"],
   ]);
 });
 

@@ -66,6 +66,12 @@ export function buildProgram(onExit: (code: number) => void): Command {
     .action(runs(async () => (await import("./store.ts")).remove));
   withExample(store, "./pipress store ls");
 
+  addVerb(program, "chat [host]", "talks with the fleet, or with one host", "chat pi-1")
+    .option("-j, --json", "read one question from standard input, print answer and figures as JSON")
+    .action(runs(async () => (await import("./chat.ts")).chat));
+  addVerb(program, "key", "prints the key that clients send", "key --stack home").action(
+    runs(async () => (await import("./chat.ts")).key),
+  );
   addVerb(program, "rollback <host-or-group>", "takes hosts back to the release before", "rollback pi-2")
     .option(...askSudoPasswordOption)
     .action(runs(async () => (await import("./rollback.ts")).rollback));

@@ -83,6 +83,15 @@ export class Workspace {
     });
   }
 
+  /** Runs a verb of `./pipress` with `input` on its standard input. */
+  async pipress(args: readonly string[], input: string) {
+    return execa(join(repoRoot, "pipress"), [...args, "--config-file", this.configFile], {
+      ...this.context,
+      input,
+      reject: false,
+    });
+  }
+
   /** Takes away the lock that a killed engine left on the stack. */
   async cancel(): Promise<void> {
     await execa("pulumi", ["cancel", "--yes"], { ...this.context, reject: false });

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import type { Answer } from "../../../cli/conversation.ts";
 import { artifacts, ask, expectStillServing, type Outputs } from "../scenario.ts";
 import type { Workspace } from "../workspace.ts";
 
@@ -11,6 +12,18 @@ export function service(workspace: Workspace): void {
       await expectStillServing(workspace);
       expect((await ask(outputs, undefined)).status).toBe(401);
       expect((await ask(outputs, "wrong")).status).toBe(401);
+    });
+
+    it("answers what is asked by ./pipress chat", async () => {
+      const { exitCode, stdout, stderr } = await workspace.pipress(
+        ["chat", "pi-0", "--json"],
+        "What is the capital of France?",
+      );
+      expect(exitCode, stderr).toBe(0);
+      const answer = JSON.parse(stdout) as Answer;
+      expect(answer.text).toMatch(/Paris/);
+      expect(answer.tokens).toBeGreaterThan(0);
+      expect(answer.tokensPerSecond).toBeGreaterThan(0);
     });
 
     it("reports sizes, perplexities and the host's speed, and recovery improves on the pruned model", async () => {

@@ -1,0 +1,143 @@
+import { createInterface } from "node:readline/promises";
+import { text } from "node:stream/consumers";
+import { didYouMean } from "../common/nearest.ts";
+import { UserError } from "../common/user-error.ts";
+import { Conversation, type Answer, type Endpoint } from "./conversation.ts";
+import { stackOutputs } from "./run-pulumi.ts";
+import { openStack, type StackOptions } from "./stack.ts";
+
+/** What `up` says of a fleet that can be talked to; nothing of it where there is no host. */
+interface Outputs {
+  baseUrl?: string;
+  baseUrls?: Record<string, string>;
+  apiKey?: string;
+}
+
+/**
+ * `./pipress chat [HOST]`: a conversation with the fleet, or with one host. Where standard input is no terminal, all of it is
+ * one question.
+ */
+export async function chat(
+  host: string | undefined,
+  options: StackOptions & { json?: true },
+): Promise<number> {
+  const { fullName } = await openStack(options);
+  const endpoint = chooseEndpoint(await stackOutputs<Outputs>(fullName, "--show-secrets"), host);
+  const conversation = new Conversation(endpoint);
+  const source = host ?? endpoint.baseUrl;
+  if (process.stdin.isTTY && !options.json) await talk(conversation, source);
+  else await answerOnce(conversation, source, options.json === true);
+  return 0;
+}
+
+/** `./pipress key`: what a client has to send. */
+export async function key(options: StackOptions): Promise<number> {
+  const { fullName } = await openStack(options);
+  console.log(chooseEndpoint(await stackOutputs<Outputs>(fullName, "--show-secrets")).apiKey);
+  return 0;
+}
+
+/** @throws UserError where the stack serves nothing, or has no such host */
+export function chooseEndpoint({ baseUrl, baseUrls = {}, apiKey }: Outputs, host?: string): Endpoint {
+  if (baseUrl === undefined || apiKey === undefined)
+    throw new UserError({
+      where: "chat",
+      what: "no host of this stack serves a model yet",
+      remedy: "`./pipress up` rolls it out",
+    });
+  if (host === undefined) return { baseUrl, apiKey };
+  const own = baseUrls[host];
+  if (own !== undefined) return { baseUrl: own, apiKey };
+  const names = Object.keys(baseUrls);
+  throw new UserError({
+    where: host,
+    what: "no host of this stack is called so",
+    remedy: didYouMean(host, names) ?? `one of: ${names.join(", ")}`,
+  });
+}
+
+/** Question by question. Ctrl-C stops an answer; where there is none, as Ctrl-D does, the conversation. */
+async function talk(conversation: Conversation, source: string): Promise<void> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr, prompt: "> " });
+  let answering: AbortController | undefined;
+  terminal.on("SIGINT", () => {
+    if (answering === undefined) terminal.close();
+    else answering.abort();
+  });
+  console.error(`${source}: /new begins anew, Ctrl-C stops an answer, Ctrl-D ends`);
+  terminal.prompt();
+  for await (const line of terminal) {
+    const question = line.trim();
+    if (question === "/new") conversation.begin();
+    else if (question !== "") {
+      answering = new AbortController();
+      await answerAloud(conversation, question, source, answering.signal).catch(sayProblem);
+      answering = undefined;
+    }
+    terminal.prompt();
+  }
+  console.error();
+}
+
+/** A mistake ends a question, not the conversation. */
+function sayProblem(error: unknown): void {
+  if (!(error instanceof UserError)) throw error;
+  console.error(error.message);
+}
+
+async function answerOnce(conversation: Conversation, source: string, json: boolean): Promise<void> {
+  const question = (await text(process.stdin)).trim();
+  if (question === "")
+    throw new UserError({
+      where: "chat",
+      what: "there is no question",
+      remedy: 'write it to standard input: `echo "Who are you?" | ./pipress chat`',
+    });
+  const never = new AbortController().signal;
+  if (!json) return answerAloud(conversation, question, source, never);
+  console.log(JSON.stringify(await conversation.ask(question, {}, never)));
+}
+
+/** The answer goes to standard output as it comes, what it took to standard error. */
+async function answerAloud(
+  conversation: Conversation,
+  question: string,
+  source: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const note = noteFor(process.stderr);
+  const answer = await conversation
+    .ask(
+      question,
+      {
+        onRead: (done, total) => {
+          note(`reading ${done} of ${total} tokens`);
+        },
+        onText: (piece) => {
+          note("");
+          process.stdout.write(piece);
+        },
+      },
+      signal,
+    )
+    .finally(() => {
+      note("");
+    });
+  console.log();
+  console.error(answer === undefined ? "(stopped)" : describeAnswer(answer, source));
+}
+
+/** `(34 tokens, 2.1 tokens/s, from pi-2)`. @param source where no host is known */
+export function describeAnswer({ tokens, tokensPerSecond, host }: Answer, source: string): string {
+  return `(${tokens} tokens, ${tokensPerSecond.toFixed(1)} tokens/s, from ${host ?? source})`;
+}
+
+/** A line at a terminal that the next one takes the place of; elsewhere nothing. */
+function noteFor(stream: NodeJS.WriteStream): (line: string) => void {
+  let shown = "";
+  return (line) => {
+    if (!stream.isTTY || line === shown) return;
+    stream.write(`\r\x1b[K${line}`);
+    shown = line;
+  };
+}
