@@ -91,6 +91,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     pulumi.all([resultOf(results, "fetch"), quantized]).apply(([fetched, { files }]) => {
       const model = fileOf(files, modelFile);
       return makeRelease({
+        name: recipe.name,
         model,
         server: fileOf(toolchain.llamaCpp.release.files, "llama-server"),
         settings,

@@ -25,6 +25,7 @@ export function makeTrivialRelease(folder: string, modelBytes = 1_000_000): Triv
   const script = `#!/bin/sh\n# ${randomBytes(8).toString("hex")}\necho 'version: 0 (build ${build}) ${flags}'\n`;
   const server = writeFile(folder, "llama-server", Buffer.from(script));
   const release = makeRelease({
+    name: "nothing",
     model,
     server,
     settings: {

@@ -3,6 +3,7 @@ import { resolveServer } from "../config/server-settings.ts";
 import { makeRelease } from "./release.ts";
 
 const parts = {
+  name: "smollm2-135m",
   model: { sha256: "aa", bytes: 1 },
   server: { sha256: "bb", bytes: 2, path: "/somewhere/llama-server" },
   settings: resolveServer({ contextLength: 512, threads: 4, parallel: 1, minTokensPerSecond: 0 }),
@@ -17,8 +18,8 @@ describe("makeRelease", () => {
     expect(makeRelease(parts).server).toEqual({ sha256: "bb", bytes: 2 });
   });
 
-  it.each(["model", "server", "settings", "smokeTest"] as const)("changes with the %s", (part) => {
-    const changed = { ...parts, [part]: { ...parts[part], bytes: 9 } };
+  it.each(["name", "model", "server", "settings", "smokeTest"] as const)("changes with the %s", (part) => {
+    const changed = { ...parts, [part]: "another" };
     expect(makeRelease(changed as never).digest).not.toBe(makeRelease(parts).digest);
   });
 

@@ -9,6 +9,8 @@ import type { FileDigest } from "../store/manifest.ts";
 /** What a host serves: weights, server, settings, unit and health check under one digest. */
 export interface Release {
   digest: string;
+  /** What clients see at /v1/models: the recipe's name. */
+  name: string;
   model: FileDigest;
   server: FileDigest;
   settings: ServerSettings;

@@ -61,6 +61,7 @@ class Host:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.release = {
+            "name": "tiny",
             "model": self._store(json.dumps({"answer": "Paris"}), 0o444),
             "server": self._store((HERE / "stand_ins/llama_server.py").read_text(), 0o555),
             "settings": {"port": self.port, "threads": 4, "parallel": 1, "contextLength": 512, "cacheType": "f16"},

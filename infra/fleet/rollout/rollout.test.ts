@@ -49,6 +49,7 @@ function rollOut(hosts: readonly HostConfig[], { steps = {}, formerNames, ...cha
   const outcome = { status: "done", at: 1 };
   const virtual = { address: "127.0.0.1", sshPort: 2222, user: "pi", hostKey, ports: { http: 8080 } };
   const release = makeRelease({
+    name: "tiny",
     model: { sha256: model, bytes: 7 },
     server: { sha256: serverDigest, bytes: 4 },
     ...{ settings: server, memoryMax: 1, smokeTest: { prompt: "p", expect: "e", maxTokens: 8 } },

@@ -14,6 +14,12 @@ export function service(workspace: Workspace): void {
       expect((await ask(outputs, "wrong")).status).toBe(401);
     });
 
+    it("calls the model by the recipe's name", async () => {
+      const { baseUrl, apiKey } = await workspace.outputs<Outputs>();
+      const response = await fetch(`${baseUrl}/models`, { headers: { authorization: `Bearer ${apiKey}` } });
+      expect(await response.json()).toMatchObject({ data: [{ id: "smollm2-135m" }] });
+    });
+
     it("answers what is asked by ./pipress chat", async () => {
       const { exitCode, stdout, stderr } = await workspace.pipress(
         ["chat", "pi-0", "--json"],
