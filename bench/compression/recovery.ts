@@ -1,3 +1,4 @@
+import type { Recipe } from "../../infra/recipe/recipe.ts";
 import type { Row } from "../rows.ts";
 import type { Bench, Quality } from "./bench.ts";
 import type { Options } from "./options.ts";
@@ -23,9 +24,14 @@ export function recover(
   { settings = {}, inputs = {}, added = {} }: Training = {},
 ): Step {
   const distillation = { ...recipe.steps.recover?.distillation, klWeight: 1 };
-  const params = { ...recipe.steps.recover, distillation, tokens, ...settings };
+  const params = { ...ordinaryTraining(recipe), distillation, tokens, ...settings };
   const from = { model, teacher: base, datasets: apart, ...inputs };
   return runner.stage(`recover-${name}`, "recover", params, from, added);
+}
+
+/** The recipe's training as it is where it knows no type. */
+export function ordinaryTraining({ steps }: Recipe): Recipe["steps"]["recover"] {
+  return steps.recover && { ...steps.recover, quantizationAware: false };
 }
 
 /** The section `recovery`: every method at every ratio after the same training, and the control. */

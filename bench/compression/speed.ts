@@ -1,6 +1,7 @@
 import { rowsOf, type Row } from "../rows.ts";
 import type { Bench } from "./bench.ts";
 import { prunedModel } from "./pruning.ts";
+import { ordinaryTraining } from "./recovery.ts";
 import { log } from "./runner.ts";
 
 /** Steps of each loop, by turns; the first is not counted. */
@@ -12,7 +13,7 @@ export async function benchSpeed(bench: Bench): Promise<Row[]> {
   const { runner, recipe, base, apart } = bench;
   const { model } = prunedModel(bench, 0.1, "ffn-activation");
   const { batchSize = 0, sequenceLength = 0 } = recipe.steps.recover ?? {};
-  const params = { ...recipe.steps.recover, tokens: STEPS * batchSize * sequenceLength };
+  const params = { ...ordinaryTraining(recipe), tokens: STEPS * batchSize * sequenceLength };
   const inputs = { teacher: base, model, datasets: apart };
   const { metrics } = await runner.measure(runner.peer("train-speed", "plain-training", params, inputs));
   const besideLoop = (name: string, theirs: unknown): Row[] =>

@@ -12,7 +12,15 @@ import { planStages } from "./plan.ts";
 const root = mkdtempSync(join(tmpdir(), "pipress-plan-"));
 const store = new FileStore(pathToFileURL(root).href);
 const toolchain = { llamaCpp: { version: "b1", sourceSha256: "5eed" } } as Toolchain;
-const recipe = loadRecipe("smollm2-135m");
+const dev = loadRecipe("smollm2-135m");
+/** With recovery that knows no type. */
+const recipe: Recipe = {
+  ...dev,
+  steps: {
+    ...dev.steps,
+    recover: { ...dev.steps.recover, quantizationAware: false } as Recipe["steps"]["recover"],
+  },
+};
 const withSteps = (steps: Partial<Recipe["steps"]>): Recipe => ({
   ...recipe,
   steps: { ...recipe.steps, ...steps },

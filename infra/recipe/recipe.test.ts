@@ -35,7 +35,7 @@ describe("loadRecipe", () => {
   it("reports every problem at once, by its path, with the nearest known key", () => {
     const text = dev
       .replace("pruningRatio: 0.10", "pruningRatoi: 0.10")
-      .replace("type: Q4_K_M", "type: Q4_K_X")
+      .replace(/quantize: \{ type: \w+ \}/, "quantize: { type: Q4_K_X }")
       .replace("rank: 16", "rank: 0");
     const messages = problems(text).join("\n");
     expect(messages).toContain("mine.yaml: steps.prune.pruningRatio: is required");
@@ -48,7 +48,11 @@ describe("loadRecipe", () => {
 
   it("says what stands for one another, and what takes two steps to see", () => {
     const quantizing = (text: string) =>
-      problems(dev.replace("quantize: { type: Q4_K_M }", `quantize: ${text}`));
+      problems(
+        dev
+          .replace(/quantize: \{ type: \w+ \}/, `quantize: ${text}`)
+          .replace(/quantizationAware: true/, "control: false"),
+      );
     const one = "mine.yaml: steps.quantize: takes exactly one of `type` and `objective`";
     expect(quantizing("{ type: Q4_0, objective: { maxFileSize: 9 MB } }").join()).toContain(one);
     expect(quantizing("{}").join()).toContain(one);

@@ -4,8 +4,14 @@ import { expect } from "vitest";
 import type { FleetOutputs } from "../../infra/fleet/table.ts";
 import type { PlannedStep, Workspace } from "./workspace.ts";
 
-/** Checkpoints close enough for a test to fall between them, and evaluation shorter; everything else as in the dev stack. */
+/**
+ * The dev stack's recipe with checkpoints close enough for a test to fall between them, pruning and evaluation that take less,
+ * and recovery that knows no type: another type then makes nothing but `quantize` and what follows run again.
+ */
 export const quick = {
+  "steps.prune": { method: "ffn-activation", reconstruct: false, pruningRatio: 0.1, calibrationTokens: 4096 },
+  "steps.recover.quantizationAware": false,
+  "steps.quantize.type": "Q4_K_M",
   "steps.recover.checkpointEverySteps": 3,
   "steps.evaluate.chunks": 4,
 };
