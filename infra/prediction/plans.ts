@@ -154,11 +154,11 @@ function differingShare(one: Plan, other: Plan): number {
 
 /** Every plan that is proposed, the one of least expected loss first. */
 function plansByLoss(base: ModelShape, frame: PlanFrame): Plan[] {
-  const types = proposedTypes(frame.imatrix).flatMap((type) =>
-    frame.awareness
-      .filter((aware, index) => index === 0 || !aware || isQuantized(startingTypes[type]))
-      .map((aware) => ({ quantization: { type, imatrix: frame.imatrix }, aware })),
-  );
+  const types = proposedTypes(frame.imatrix).flatMap((type) => {
+    // A type that rounds nothing leaves nothing to know.
+    const awareness = isQuantized(startingTypes[type]) ? frame.awareness : [false];
+    return awareness.map((aware) => ({ quantization: { type, imatrix: frame.imatrix }, aware }));
+  });
   const lossOf = lossesOf(base, frame.recovers);
   return candidateShapes(base)
     .flatMap(({ shape, prunings }) =>
@@ -207,8 +207,7 @@ export function lossesOf(base: ModelShape, recovers: boolean): (plan: Omit<Plan,
  * two types lose apart, with an error as large as the change. Nothing is published of such mixes.
  */
 function withOverrides(loss: Loss, { shape, quantization }: Omit<Plan, "loss">): Loss {
-  const { type, imatrix } = quantization;
-  const { overrides, outputType, embeddingType } = quantization;
+  const { type, imatrix, overrides, outputType, embeddingType } = quantization;
   if (loss.quantizing === 0 || !(overrides?.length || outputType || embeddingType)) return loss;
   const standard = typesOf(shape, { type, imatrix });
   const lossOf = (block: (typeof standard)[number][1]): number => blockTypeLoss(block, imatrix);

@@ -20,10 +20,10 @@ const quantizedTo = (type: string): string | undefined =>
 describe("compareWithSibling", () => {
   it("says how much faster a smaller model is, and what the makers say of both", () => {
     expect(quantizedTo("Q4_K_M")).toMatch(
-      /^llama-3.2-3b in Q4_K_M is 2.\d times as fast \(about 1.73 tokens\/s\); its makers report 63.4 % in MMLU against 69.4 % for Llama 3.1 8B, both unquantized$/,
+      /^llama-3.2-3b in Q4_K_M writes about 1.73 tokens\/s, 2.\d times as fast; its makers report 63.4 % in MMLU against 69.4 % for Llama 3.1 8B, both unquantized$/,
     );
     expect(sibling(loadRecipe("smollm2-1.7b"))).toMatch(
-      /^smollm2-360m in Q8_0 is 2.\d times as fast .* 52.1 % in HellaSwag against 66.1 % for SmolLM2 1.7B/,
+      /^smollm2-360m in Q8_0 writes about 8.\d\d tokens\/s, 2.\d times as fast; .* 52.1 % in HellaSwag against 66.1 % for SmolLM2 1.7B/,
     );
   });
 

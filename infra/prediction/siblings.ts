@@ -28,8 +28,9 @@ const CURVE_ERROR = 1.5;
 
 /**
  * Says what a smaller model of the same family does at the recipe's speed, where it is expected to score higher there by more
- * than the standard error of the two, and otherwise how much faster it is and what both score unquantized. Scores are the makers'; what quantizing and pruning leave
- * of them is read off scores of the quantized Llama-3-8B at the same loss, and known in the family of Llama alone.
+ * than the standard error of the two; otherwise how much faster it is, and what both score unquantized. Scores are the makers'.
+ * What quantizing and pruning leave of them is read off scores of the quantized Llama-3-8B at the same loss, and known in the
+ * family of Llama alone.
  * @returns undefined where no family is known that the base belongs to, by its shape, or it is the smallest
  */
 export function compareWithSibling(recipe: Recipe, prediction: Prediction): string | undefined {
@@ -64,9 +65,9 @@ export function compareWithSibling(recipe: Recipe, prediction: Prediction): stri
   const type = next.recipe.steps.quantize.type as QuantizeType;
   const { tokensPerSecond } = releaseOf(next, type);
   const times = tokensPerSecond / release.tokensPerSecond;
-  const faster = times > 1 ? `${times.toFixed(1)} times as fast ` : "";
+  const faster = times >= 1.05 ? `, ${times.toFixed(1)} times as fast` : "";
   return (
-    `${next.recipe.name} in ${type} is ${faster}(about ${formatSpeed(tokensPerSecond)} tokens/s); ` +
+    `${next.recipe.name} in ${type} writes about ${formatSpeed(tokensPerSecond)} tokens/s${faster}; ` +
     `its makers report ${next.score} % in ${family.benchmark} against ${own.score} % for ${own.model}, both unquantized`
   );
 }
