@@ -55,6 +55,11 @@ export function storedBytes(type: BlockType, weights: number): number {
   return (weights / perBlock) * bytes;
 }
 
+/** Bits that one weight takes in a type. */
+export function storedBits(type: BlockType): number {
+  return 8 * storedBytes(type, 1);
+}
+
 /** Cycles that a dot product with `weights` of a type takes on one core of a Raspberry Pi 4. */
 export function dotProductCycles(type: BlockType, weights: number): number {
   return weights * blockTypes[type][2];

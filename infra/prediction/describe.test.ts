@@ -61,9 +61,17 @@ describe("describeRelease", () => {
 
   it("says how fast it writes and reads, and when the first word of an answer comes", () => {
     const lines = describeRelease(recipe, prediction, [alike(4096)]).split("\n");
-    expect(lines.slice(-3, -1)).toEqual([
+    expect(lines.filter((line) => /^ {2}(speed|prompt) /.test(line))).toEqual([
       "  speed   about 0.96 tokens/s on a Raspberry Pi 4 (a model, not a measurement)",
       "  prompt  about 2.05 tokens/s there: 4 min 05 s to the first token of an answer to 500 tokens",
+    ]);
+  });
+
+  it("ends with a better plan, and with a smaller model", () => {
+    const lines = describeRelease(recipe, prediction, [alike(4096)]).split("\n");
+    expect(lines.slice(-2)).toEqual([
+      expect.stringMatching(/^ {2}plan {4}less loss is expected/),
+      expect.stringMatching(/^ {2}smaller llama-3.2-3b in /),
     ]);
   });
 

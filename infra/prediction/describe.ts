@@ -4,6 +4,7 @@ import type { PlannedStage } from "../stage/planned.ts";
 import { compareWithBest } from "./best-plan.ts";
 import { describeBasis, type SpeedBasis, type TokenSpeed } from "./board-speeds.ts";
 import type { Prediction } from "./predict.ts";
+import { compareWithSibling } from "./siblings.ts";
 import { formatSpeed } from "./speed.ts";
 import type { HostsAlike } from "./host-settings.ts";
 import { describeSettings, memoryWith } from "./limits.ts";
@@ -22,6 +23,7 @@ export function describeRelease(
     return "size, memory and speed: known once the base model is fetched, or now with base.config in the recipe";
   const { release, prompt } = prediction;
   const comparison = compareWithBest(recipe, prediction, settings);
+  const sibling = compareWithSibling(recipe, prediction);
   return [
     "predicted for the release",
     `  file    ${formatBytes(release.fileBytes)}`,
@@ -32,6 +34,7 @@ export function describeRelease(
     `  speed   ${describeSpeed(release)}`,
     `  prompt  ${describeSpeed(prompt, release.basis)}: ${firstToken(prediction)} to the first token of an answer to ${PROMPT_TOKENS} tokens`,
     ...(comparison === undefined ? [] : [`  plan    ${comparison}`]),
+    ...(sibling === undefined ? [] : [`  smaller ${sibling}`]),
   ].join("\n");
 }
 

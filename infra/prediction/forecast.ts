@@ -6,10 +6,10 @@ import type { StageNode } from "../stage/node.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import type { Store } from "../store/store.ts";
 import { configuredShape, predictFrom, predictRelease } from "./predict.ts";
-import { divergence } from "./quality.ts";
+import { proposedTypes } from "./plans.ts";
+import { typeLoss } from "./type-losses.ts";
 import type { QuantizeType } from "./quantize-types.ts";
 import type { ModelShape } from "./shape.ts";
-import { standardTypes } from "./standard-types.ts";
 
 /** Every stage of a recipe with its key, laid out with what is predicted of it. Runs nothing. */
 export function planRecipe(recipe: Recipe, store: Store, toolchain: Toolchain): Promise<PlannedStage[]> {
@@ -34,12 +34,11 @@ export function graphOptions(recipe: Recipe): GraphOptions {
   return { equalSpeedType, reportParams: { predicted, ...(fastest && { fastestBaseline: fastest }) } };
 }
 
-/** Every type whose loss is known, for the base model as it is, with its predicted speed on a Pi 4; the one of least loss first. */
+/** Every type of whose loss something is published, for the base model as it is, with its predicted speed on a Pi 4; the one of least loss first. */
 function baselineTypes(recipe: Recipe, base: ModelShape): { type: QuantizeType; tokensPerSecond: number }[] {
   const imatrix = recipe.steps.imatrix !== undefined;
-  return standardTypes(imatrix)
-    .filter((type) => divergence[type] !== undefined)
-    .sort((a, b) => (divergence[a] ?? Infinity) - (divergence[b] ?? Infinity))
+  return proposedTypes(imatrix)
+    .sort((a, b) => typeLoss(a, imatrix).nats - typeLoss(b, imatrix).nats)
     .map((type) => {
       const { tokensPerSecond } = predictRelease(base, { type, imatrix }, recipe.server);
       return { type, tokensPerSecond };

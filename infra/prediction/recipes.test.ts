@@ -22,7 +22,11 @@ describe("the recipes of the repository", () => {
     const { contextLength } = recipe.server;
     const settings = [{ server: { contextLength }, hosts: [] }];
     checkLimits(recipe, prediction, settings);
-    const betterPlan = /^ {2}plan {4}less loss/m.test(describeRelease(recipe, prediction, settings));
-    expect(betterPlan, "preview recommends another plan").toBe(showing.includes(name));
+    const said = describeRelease(recipe, prediction, settings);
+    expect(/^ {2}plan {4}less loss/m.test(said), "preview recommends another plan").toBe(
+      showing.includes(name),
+    );
+    const smaller = /^ {2}smaller .*expected to be better/m.test(said);
+    expect(smaller, "preview recommends a smaller model").toBe(name === "llama-3.1-8b-pruned");
   });
 });

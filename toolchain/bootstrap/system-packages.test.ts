@@ -3,6 +3,7 @@ import {
   isDebianLike,
   missingPackages,
   missingPackagesError,
+  packagesFor,
   type SystemPackage,
 } from "./system-packages.ts";
 
@@ -26,6 +27,18 @@ describe("missing system packages", () => {
       "sudo apt-get update && sudo apt-get install -y --no-install-recommends lacking-deb other-deb file-deb",
     );
     expect(message).not.toContain("sh-deb");
+  });
+});
+
+describe("packagesFor", () => {
+  const namesFor = (purpose: "run" | "test", osRelease: string): string[] =>
+    packagesFor(purpose, osRelease).map(({ deb }) => deb);
+
+  it("adds a browser to the tests, where the distribution has it as a package", () => {
+    expect(namesFor("test", "NAME=Debian\nID=debian\n")).toContain("chromium");
+    expect(namesFor("test", "ID=ubuntu\nID_LIKE=debian\n")).not.toContain("chromium");
+    expect(namesFor("run", "ID=debian\n")).not.toContain("chromium");
+    expect(namesFor("run", "ID=debian\n")).toEqual(namesFor("run", "ID=ubuntu\n"));
   });
 });
 

@@ -12,22 +12,32 @@ export interface SystemPackage {
   commands?: readonly string[];
   /** and all of these exist. */
   files?: readonly string[];
+  /** The one distribution that it is wanted on: Ubuntu's chromium is a snap, which apt cannot bring into a container. */
+  distribution?: "debian";
   /** What it is for, shown when it is missing. */
   for: string;
 }
 
 /** What each purpose of bootstrap needs from the distribution, besides what every purpose needs. */
-const packages: Record<"common" | "run" | "emulate" | "lint", SystemPackage[]> = table;
+const packages = table as Record<"common" | "run" | "emulate" | "lint" | "test", SystemPackage[]>;
 
-export function packagesFor(purpose: Purpose): SystemPackage[] {
-  const { common, run, emulate, lint } = packages;
-  return {
+/** @param osRelease content of /etc/os-release */
+export function packagesFor(purpose: Purpose, osRelease = readOsRelease()): SystemPackage[] {
+  const { common, run, emulate, lint, test } = packages;
+  const wanted = {
     run: [...common, ...run],
     lint: [...common, ...lint],
-    test: [...common, ...run, ...lint],
+    test: [...common, ...run, ...lint, ...test],
     emulate: [...common, ...run, ...emulate],
     compare: [...common, ...run],
   }[purpose];
+  const isHere = (distribution?: string): boolean =>
+    distribution === undefined || new RegExp(`^ID="?${distribution}"?$`, "m").test(osRelease);
+  return wanted.filter(({ distribution }) => isHere(distribution));
+}
+
+function readOsRelease(): string {
+  return existsSync("/etc/os-release") ? readFileSync("/etc/os-release", "utf8") : "";
 }
 
 // Debian keeps some administrator's tools out of an ordinary user's PATH.
@@ -74,8 +84,7 @@ async function asRoot(): Promise<string[] | undefined> {
 export async function installPackages(ctx: TaskContext, packages: readonly SystemPackage[]): Promise<string> {
   const missing = missingPackages(packages);
   if (missing.length === 0) return "all there";
-  const osRelease = existsSync("/etc/os-release") ? readFileSync("/etc/os-release", "utf8") : "";
-  if (!isDebianLike(osRelease) || findOnPath("apt-get") === undefined) {
+  if (!isDebianLike(readOsRelease()) || findOnPath("apt-get") === undefined) {
     throw missingPackagesError(missing, "this is neither Debian nor Ubuntu");
   }
   const prefix = await asRoot();

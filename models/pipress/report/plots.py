@@ -6,10 +6,11 @@ from html import escape
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 360, 240
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 14, 40
-LABEL_HEIGHT = 13
-# About how wide a character of a label is, to see whether it would leave the plot.
-CHARACTER = 5.6
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 20, 44
+# Of the print on a phone, where a plot is as wide as the screen: height of a line, and about how wide a character is.
+LABEL_HEIGHT = 16
+CHARACTER = 7.0
+DOT = 4.5
 
 
 class Point(NamedTuple):
@@ -67,13 +68,13 @@ def scatter(
         if point.error > 0:
             ends = f'y1="{_y(y_axis, low):.1f}" y2="{_y(y_axis, high):.1f}"'
             marks.append(f'<line class="error" x1="{x:.1f}" x2="{x:.1f}" {ends}/>')
-    placed = _label_heights([(_x(x_axis, point.x), _y(y_axis, point.y)) for point in points])
-    for point, label_y in zip(points, placed, strict=True):
-        x, y = _x(x_axis, point.x), _y(y_axis, point.y)
-        right = x + 8 + CHARACTER * len(point.label) < WIDTH
-        anchor, label_x = ("start", x + 8) if right else ("end", x - 8)
-        marks.append(f'<circle class="{escape(point.kind)}" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>')
-        marks.append(_text(label_x, label_y + 4, point.label, anchor))
+    dots = [(_x(x_axis, point.x), _y(y_axis, point.y)) for point in points]
+    for point, (x, y) in zip(points, dots, strict=True):
+        marks.append(f'<circle class="{escape(point.kind)}" cx="{x:.1f}" cy="{y:.1f}" r="{DOT}"/>')
+    boxes = _label_boxes(dots, [point.label for point in points])
+    for point, (x, _), box in zip(points, dots, boxes, strict=True):
+        at, anchor = (box.right, "end") if box.right <= x else (box.left, "start")
+        marks.append(_text(at, box.bottom - 4, point.label, anchor))
     return _svg(x_axis, y_axis, "".join(marks), description)
 
 
@@ -106,17 +107,42 @@ def nice_step(step: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
 
 
-def _label_heights(points: Sequence[tuple[float, float]]) -> list[float]:
-    """Where each point's label goes: at its height, pushed down where it would lie on another."""
-    heights = [0.0] * len(points)
-    taken: list[float] = []
-    for index in sorted(range(len(points)), key=lambda i: points[i][1]):
-        height = points[index][1]
-        while any(abs(height - other) < LABEL_HEIGHT for other in taken):
-            height += 1
-        taken.append(height)
-        heights[index] = height
-    return heights
+class Box(NamedTuple):
+    """A rectangle of a plot."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def meets(self, other: "Box") -> bool:
+        """Whether they share a point."""
+        return (
+            self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
+        )
+
+
+def _label_boxes(dots: Sequence[tuple[float, float]], labels: Sequence[str]) -> list[Box]:
+    """Where each dot's label goes: beside it at the nearest height where it lies on no dot and on no other label."""
+    taken = [Box(x - DOT, y - DOT, x + DOT, y + DOT) for x, y in dots]
+    placed = []
+    for (x, y), label in zip(dots, labels, strict=True):
+        width, plot = CHARACTER * len(label), Box(0, TOP, WIDTH, HEIGHT - BOTTOM)
+        offsets = sorted(range(-HEIGHT, HEIGHT, 4), key=abs)
+        middles = [y + offset for offset in offsets if plot.top <= y + offset - LABEL_HEIGHT / 2]
+        heights = [middle for middle in middles if middle + LABEL_HEIGHT / 2 <= plot.bottom]
+        places = [
+            Box(left, middle - LABEL_HEIGHT / 2, left + width, middle + LABEL_HEIGHT / 2)
+            for middle in heights
+            for left in (x + 8, x - 8 - width)
+            if plot.left <= left and left + width <= plot.right
+        ]
+        # A label wider than the plot begins at its left edge.
+        fallback = Box(0, y - LABEL_HEIGHT / 2, width, y + LABEL_HEIGHT / 2)
+        box = next((place for place in places if not any(map(place.meets, taken))), fallback)
+        taken.append(box)
+        placed.append(box)
+    return placed
 
 
 def _x(axis: Axis, value: float) -> float:
@@ -136,9 +162,9 @@ def _svg(x_axis: Axis, y_axis: Axis, marks: str, description: str) -> str:
     for value in x_axis.ticks():
         x, end = _x(x_axis, value), HEIGHT - BOTTOM
         grid.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{end}"/>')
-        grid.append(_text(x, end + 15, x_axis.format(value), "middle", "tick"))
+        grid.append(_text(x, end + 16, x_axis.format(value), "middle", "tick"))
     titles = _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_axis.title, "middle", "axis")
-    titles += _text(0, 9, y_axis.title, "start", "axis")
+    titles += _text(0, 13, y_axis.title, "start", "axis")
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(description)}">'
         f"{''.join(grid)}{titles}{marks}</svg>"

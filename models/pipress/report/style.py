@@ -103,7 +103,12 @@ th:first-child {
 small {
   display: block;
   color: var(--dim);
+  font-size: 0.75rem;
   font-weight: 400;
+}
+code {
+  font: inherit;
+  font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono";
 }
 .none,
 figcaption,
@@ -137,7 +142,12 @@ svg {
 }
 svg text {
   fill: var(--ink);
-  font: 11px system-ui, sans-serif;
+  font: 13.5px system-ui, sans-serif;
+}
+@media (min-width: 36rem) {
+  svg text {
+    font-size: 11px;
+  }
 }
 svg .tick,
 svg .axis {

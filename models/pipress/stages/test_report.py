@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +22,6 @@ BASE = {"perplexity": 29.25, "perplexityError": 1.2, "fileBytes": 270_885_888, "
 RECIPE = {"perplexity": 43.5, "perplexityError": 1.8, "fileBytes": 96_351_296, "kld": 0.43, "kldError": 0.008}
 BASELINE = {"perplexity": 31.3, "perplexityError": 1.3, "fileBytes": 93_500_000, "kld": 0.081, "kldError": 0.002}
 PREDICTED = {"type": "Q4_K_M", "fileBytes": 96_351_296, "memoryBytes": 2e8, "tokensPerSecond": 36.1}
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Any:
-    """Writes a manifest, and what else is given, as the artifact of a stage; returns its folder."""
-
-    def write(name: str, metrics: dict[str, Any], made_from: str = "", **documents: Any) -> Path:
-        folder = tmp_path / name
-        folder.mkdir()
-        key = name.encode().hex().ljust(64, "0")[:64]
-        manifest = {
-            "key": key,
-            "seconds": 65.4,
-            "files": {"model.gguf": {"sha256": "0" * 64, "bytes": 1000}},
-            "metrics": metrics,
-            "inputs": {"model": made_from.encode().hex().ljust(64, "0")[:64]} if made_from else {},
-        }
-        for file, document in {"manifest": manifest, **documents}.items():
-            (folder / f"{file}.json").write_text(json.dumps(document))
-        return folder
-
-    return write
 
 
 def make_report(make_spec: Any, out: Path, inputs: dict[str, Path], predicted: Any = None) -> tuple[Any, str]:
@@ -173,11 +152,18 @@ def test_ticks_are_round_and_lie_on_the_axis() -> None:
 
 
 def test_labels_of_points_at_one_place_do_not_lie_on_each_other() -> None:
-    plot = scatter(
-        [Point(1, 1, "one", "step"), Point(1, 1, "two", "step"), Point(9, 9, "<far>", "recipe")], "x", "y", ""
-    )
-    heights = [float(y) for y in re.findall(r'class="label" x="[\d.]+" y="([\d.]+)"', plot)]
-    assert len(heights) == 3 and abs(heights[0] - heights[1]) >= 13 and "&lt;far&gt;" in plot
+    names = ["one", "two", "three", "four", "five"]
+    plot = scatter([*(Point(1, 1, name, "step") for name in names), Point(9, 9, "<far>", "recipe")], "x", "y", "")
+    places = re.findall(r'class="label" x="([\d.]+)" y="([\d.]+)" text-anchor="(\w+)"', plot)
+    assert len(places) == 6 and "&lt;far&gt;" in plot
+    for side in ("start", "end"):
+        heights = sorted(float(y) for _, y, anchor in places if anchor == side)
+        assert all(below - above >= 16 for above, below in pairwise(heights))
+
+
+def test_a_label_wider_than_the_plot_begins_in_it() -> None:
+    plot = scatter([Point(1, 1, "w" * 80, "step"), Point(2, 2, "b", "step")], "x", "y", "")
+    assert re.search(r'class="label" x="0.0" y="[\d.]+" text-anchor="start">w{80}<', plot)
 
 
 def test_a_curve_of_one_step_is_drawn() -> None:

@@ -1,0 +1,212 @@
+"""The report as a reader has it: on a phone's screen and on a desktop's, drawn by a real browser."""
+
+import json
+import os
+import select
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipress.stages import report
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; install the package chromium")
+
+SCREENS = {"phone": (390, 844, True), "small phone": (360, 640, True), "desktop": (1280, 900, False)}
+# Smaller text is not read on a phone without zooming.
+SMALLEST_TEXT = 12.0
+# Seconds.
+ANSWERS_WITHIN = 120
+
+
+class Browser:
+    """Chromium without a window, spoken to in its DevTools protocol through two pipes: its descriptors 3 and 4."""
+
+    def __init__(self, profile: Path) -> None:
+        commands, self._out = os.pipe()
+        self._in, answers = os.pipe()
+        # As root it has no sandbox; a container's /dev/shm may be too small for it.
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe"]
+        line = f'exec "$@" 3<&{commands} 4>&{answers}'
+        command = ["bash", "-c", line, "bash", str(CHROMIUM), *flags, f"--user-data-dir={profile}", "about:blank"]
+        self._process = subprocess.Popen(command, pass_fds=(commands, answers), stderr=subprocess.DEVNULL)
+        os.close(commands)
+        os.close(answers)
+        self._rest, self._number = b"", 0
+        self._session: dict[str, str] = {}
+        self.events: list[dict[str, Any]] = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = {"sessionId": self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Result of a method. What happens meanwhile is added to `events`."""
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": params, **self._session}
+        os.write(self._out, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._read()
+            if answer.get("id") == self._number:
+                assert "error" not in answer, (method, answer)
+                return answer["result"]
+            self.events.append(answer)
+
+    def _read(self) -> dict[str, Any]:
+        while b"\0" not in self._rest:
+            assert select.select([self._in], [], [], ANSWERS_WITHIN)[0], "chromium does not answer"
+            read = os.read(self._in, 1 << 16)
+            assert read, "chromium has ended"
+            self._rest += read
+        message, self._rest = self._rest.split(b"\0", 1)
+        return json.loads(message)
+
+    def open(self, page: Path, width: int, height: int, mobile: bool) -> None:
+        """Shows a page on a screen of that size; returns when it is loaded."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 2 if mobile else 1, "mobile": mobile}
+        self.call("Emulation.setDeviceMetricsOverride", **metrics)
+        self.events.clear()
+        self.call("Page.navigate", url=page.as_uri())
+        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
+            self.events.append(self._read())
+
+    def evaluate(self, script: str) -> Any:
+        """Value of a JavaScript expression on the page."""
+        result = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"]["value"]
+
+    def errors(self) -> list[dict[str, Any]]:
+        """What a console would show in red."""
+        bad = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+        return [event for event in self.events if event.get("method") in bad]
+
+    def close(self) -> None:
+        """Ends the browser."""
+        self._process.terminate()
+        self._process.wait(30)
+        os.close(self._out)
+        os.close(self._in)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    browser = Browser(tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
+
+
+# A run of models/recipes/smollm2-135m.yaml: made by, type, bytes, perplexity, KL divergence, predicted tokens/s.
+MODELS = {
+    "evaluate-base": ("convert-base", "F16", 270_885_888, 24.32, None, 11.3),
+    "evaluate-pruned": ("convert-pruned", "F16", 243_909_000, 39.35, 0.548, 12.6),
+    "evaluate-recovered": ("convert", "F16", 243_909_000, 36.21, 0.445, 12.6),
+    "evaluate": ("quantize", "Q4_K_M", 96_351_296, 38.18, 0.484, 26.0),
+    "evaluate-baseline": ("baseline", "Q3_K_M", 93_500_000, 26.57, 0.089, 25.2),
+    "evaluate-baseline-speed": ("baseline-speed", "IQ4_XS", 90_900_000, 25.57, 0.094, 27.1),
+}
+
+
+@pytest.fixture
+def page(stage: Any, make_spec: Any, tmp_path: Path) -> Path:
+    """The report of that run, by the stage's own code."""
+    steps = range(0, 40)
+    curve = {
+        "training": [{"step": step, "kl": 0.6 - 0.004 * step, "crossEntropy": 4.0} for step in steps],
+        "validation": [{"step": step, "kl": 0.58 - 0.003 * step, "crossEntropy": 4.0} for step in (0, 13, 26, 39)],
+    }
+    license = {"id": "apache-2.0", "notice": "SmolLM2 is licensed under the Apache License 2.0.", "attribution": "–"}
+    inputs, predicted = {"recover": stage("recover", {}, loss=curve)}, {}
+    for name, (made_by, kind, size, perplexity, kld, speed) in MODELS.items():
+        inputs[made_by] = stage(made_by, {"type": kind}, license=license)
+        divergence = {} if kld is None else {"kld": kld, "kldError": 0.05 * kld, "topAgreement": 1 - kld}
+        metrics = {
+            **{"fileBytes": size, "perplexity": perplexity, "perplexityError": 1.7, **divergence},
+            **{"peakRssBytes": 1.4 * size, "loadSeconds": 0.8, "tokensPerSecondBuilder": 41.2},
+            **{"smokeTestAnswer": "The capital of France is Paris, the largest city.", "smokeTestMatches": True},
+        }
+        inputs[name] = stage(name, metrics, made_by)
+        predicted[name] = {"type": kind, "fileBytes": size, "memoryBytes": 2 * size, "tokensPerSecond": speed}
+    manifests = {name: json.loads((folder / "manifest.json").read_text()) for name, folder in inputs.items()}
+    spec = make_spec("report", recipe="smollm2-135m", predicted=predicted)
+    report.run(replace(spec, manifests=manifests), inputs, tmp_path)
+    return tmp_path / "report.html"
+
+
+MEASURE = """(() => {
+  const shown = element => element.getClientRects().length > 0;
+  const box = element => element.getBoundingClientRect().toJSON();
+  const texts = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const parent = walker.currentNode.parentElement;
+    const text = walker.currentNode.textContent.trim();
+    if (text === "" || !shown(parent)) continue;
+    const scale = parent instanceof SVGElement ? parent.getScreenCTM().a : 1;
+    texts.push([text, scale * parseFloat(getComputedStyle(parent).fontSize)]);
+  }
+  const outside = [...document.querySelectorAll("main *")]
+    .filter(element => !element.parentElement.closest(".scroll") && shown(element))
+    .filter(element => box(element).right > innerWidth + 0.5 || box(element).left < -0.5)
+    .map(element => element.outerHTML.slice(0, 120));
+  const plots = [...document.querySelectorAll("svg")].map(plot => ({
+    ...box(plot),
+    about: plot.getAttribute("aria-label"),
+    marks: [...plot.querySelectorAll("circle, polyline")].filter(shown).length,
+    frontier: [...plot.querySelectorAll(".frontier")]
+      .filter(line => getComputedStyle(line).stroke !== "none" && box(line).width > 10).length,
+    dots: [...plot.querySelectorAll("circle")].map(box),
+    labels: [...plot.querySelectorAll("text")]
+      .map(label => [label.textContent, label.getAttribute("class"), box(label)]),
+  }));
+  return {
+    width: innerWidth, height: innerHeight, scrollWidth: document.documentElement.scrollWidth,
+    texts, outside, plots, recommendation: box(document.querySelector(".recommendation")),
+  };
+})()"""
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_report_is_readable(screen: str, browser: Browser, page: Path) -> None:
+    width, height, mobile = SCREENS[screen]
+    browser.open(page, width, height, mobile)
+    # A phone lays out a wider page on a wider screen than its own, in smaller print.
+    seen = browser.evaluate(MEASURE)
+    assert (seen["width"], seen["height"]) == (width, height), "as wide as the screen, so not zoomed out"
+    assert seen["scrollWidth"] <= width and seen["outside"] == []
+    assert [(text, size) for text, size in seen["texts"] if size < SMALLEST_TEXT] == []
+    assert browser.errors() == []
+
+    assert [plot["about"] for plot in seen["plots"]] == [
+        "KL divergence against file size",
+        "KL divergence against predicted speed",
+        "Loss of recovery by step",
+    ]
+    for plot in seen["plots"]:
+        assert 250 < plot["width"] <= width and 150 < plot["height"] <= height, "all of it on the screen at once"
+        assert plot["marks"] > 0
+    assert [plot["frontier"] for plot in seen["plots"]] == [1, 1, 0]
+
+    assert "Take the baseline, same size, Q3_K_M (93.5 MB) instead" in seen["texts"][1][0]
+    assert seen["recommendation"]["bottom"] < height, "seen without scrolling"
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_label_of_a_plot_is_read(screen: str, browser: Browser, page: Path) -> None:
+    browser.open(page, *SCREENS[screen])
+    for plot in browser.evaluate(MEASURE)["plots"]:
+        for text, _, box in plot["labels"]:
+            assert plot["left"] - 0.5 <= box["left"] and box["right"] <= plot["right"] + 0.5, f"{text} is cut off"
+            assert plot["top"] - 0.5 <= box["top"] and box["bottom"] <= plot["bottom"] + 0.5, f"{text} is cut off"
+        dots = [("a dot", box) for box in plot["dots"]]
+        names = [(text, box) for text, kind, box in plot["labels"] if kind == "label"]
+        for index, (text, box) in enumerate(names):
+            for other, beside in names[index + 1 :] + dots:
+                across = min(box["right"], beside["right"]) - max(box["left"], beside["left"])
+                down = min(box["bottom"], beside["bottom"]) - max(box["top"], beside["top"])
+                assert min(across, down) < 3, f"{text} lies on {other}"
