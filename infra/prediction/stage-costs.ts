@@ -1,5 +1,5 @@
 import { fileBytes } from "./file-size.ts";
-import { awqOperations, pruneOperations } from "./operations.ts";
+import { awqOperations, pruneOperations, recoverOperations } from "./operations.ts";
 import type { Quantization } from "./quantize-types.ts";
 import { multipliedParameters, parameterCount, type ModelShape } from "./shape.ts";
 
@@ -41,9 +41,8 @@ export interface CostedStage {
 
 /** Weights in safetensors are kept in two bytes. */
 const STORED_BYTES = 2;
-/** Forward: two operations per weight and token. Backward to activations alone, the weights being frozen: two more. */
+/** Two operations per weight and token. */
 const FORWARD = 2;
-const FORWARD_AND_BACKWARD = 4;
 
 /** How fast a builder is. */
 export interface Speed {
@@ -83,9 +82,9 @@ export function stageCost(
     case "prune":
       return computed(2, pruneOperations(params, before, after));
     case "recover": {
-      // The teacher's pass, and the student's; where it knows the type, all weights are quantized every now and then.
-      const cost = computed(3, (FORWARD + FORWARD_AND_BACKWARD) * multiplied * number("tokens"));
-      const passes = params.quantize === undefined ? 0 : number("refreshes") + number("validations");
+      const cost = computed(3, recoverOperations(params, before));
+      // Where it knows the type, all weights are quantized every now and then.
+      const passes = params.quantize === undefined ? 0 : refreshes(params);
       return { ...cost, seconds: cost.seconds + passes * quantizing };
     }
     case "awq":
@@ -105,4 +104,12 @@ export function stageCost(
     default:
       return { seconds: inPython(0), bytes: 0 };
   }
+}
+
+/** How often recovery quantizes all weights: `refreshes` from the start on, and at every look at held-back text, once a step. */
+function refreshes(params: Record<string, unknown>): number {
+  const even = (count: number, intervals: number): number[] =>
+    Array.from({ length: count }, (_, index) => index / intervals);
+  const [anew, looks] = [Number(params.refreshes), Number(params.validations)];
+  return new Set([...even(anew, anew), ...even(looks, looks - 1)]).size;
 }

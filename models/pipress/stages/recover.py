@@ -26,17 +26,17 @@ from pipress.recovery.merging import save_merged
 from pipress.recovery.precision import training_dtype
 from pipress.recovery.quantized import QuantizedStudent, ReleaseTypes
 from pipress.recovery.schedule import learning_rate
-from pipress.recovery.teacher import teacher_states
+from pipress.recovery.teacher import KeptTeacher, Teacher, fits_file, kept_teacher, resident_teacher
 from pipress.recovery.text import read_training_text
 from pipress.recovery.training import held_out_loss, new_optimizer, train_step, use_checkpointing
-from pipress.recovery.vocabulary import VocabularyPart
+from pipress.recovery.vocabulary import SAMPLE_TOKENS, VocabularyPart
 from pipress.spec import Metrics, Spec
 from pipress.weights.folder import load_model
 
 TOOLS = ("safetensors", "tokenizers", "torch", "transformers")
 
-# Shares of the progress: where the teacher's pass over the text ends, and the training.
-TAUGHT, TRAINED = 0.2, 0.95
+# Shares of the progress: where the teacher has been loaded, its pass over the text has ended, and the training.
+LOADED, TAUGHT, TRAINED = 0.01, 0.2, 0.95
 
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
@@ -51,23 +51,29 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     tokens_per_step = p["batchSize"] * p["sequenceLength"]
     steps = max(1, p["tokens"] // tokens_per_step)
 
-    spec.report(0.01, "asking the teacher")
-    states, teacher_head = _ask_teacher(spec, inputs["teacher"], text.sequences, dtype, device)
+    spec.report(LOADED, "loading the teacher")
+    teacher = _teacher(spec, inputs, text.sequences, dtype, device)
+    taught = TAUGHT if isinstance(teacher, KeptTeacher) else LOADED
 
-    spec.report(TAUGHT, "loading the student")
+    spec.report(taught, "loading the student")
     student = load_model(inputs["model"], dtype).to(device)
-    if student.config.hidden_size != states.shape[-1] or student.config.vocab_size != len(teacher_head):
+    vocabulary_size, hidden = teacher.head.shape
+    if student.config.hidden_size != hidden or student.config.vocab_size != vocabulary_size:
         raise StageError(
             f"the model (hidden {student.config.hidden_size}, vocabulary {student.config.vocab_size}) was not made "
-            f"from its teacher (hidden {states.shape[-1]}, vocabulary {len(teacher_head)})",
+            f"from its teacher (hidden {hidden}, vocabulary {vocabulary_size})",
             "prune the model that the recipe names as its base",
         )
     trained = trainable(student, p)
-    vocabulary = VocabularyPart(states, teacher_head, p["distillation"]["vocabularyShare"], p["seed"])
+    share = p["distillation"]["vocabularyShare"]
+    vocabulary = VocabularyPart(teacher.sample(SAMPLE_TOKENS), teacher.head, share, p["seed"])
     if p["gradientCheckpointing"]:
         use_checkpointing(student)
     optimizer = new_optimizer(trained.values())
-    quantized = _quantized(spec, inputs, student) if "quantize" in p else None
+    quantized = None
+    if "quantize" in p:
+        spec.report(taught, "quantizing what is not trained")
+        quantized = _quantized(spec, inputs, student)
 
     curve: dict[str, list[dict[str, float]]] = {"training": [], "validation": []}
     first = 0
@@ -79,12 +85,18 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         if quantized is not None:
             quantized.refresh(checkpoint["refreshedWith"])
 
+    def report(step: int, message: str, left: float | None = None) -> None:
+        spec.report(taught + (TRAINED - taught) * step / steps, f"step {step}/{steps} · {message}", left)
+
+    held_back = torch.arange(text.n_training, len(text.sequences))
+    held_back_states = teacher.states(held_back).cpu()
+
     def validate(step: int) -> None:
         if any(entry["step"] == step for entry in curve["validation"]):
             return  # a resumed training has this one
-        spec.report(TAUGHT + (TRAINED - TAUGHT) * step / steps, f"step {step}/{steps} · looking at held-back text")
-        ids, wanted = text.sequences[text.held_back], states[text.held_back]
-        kl, ce = held_out_loss(student, ids, wanted, teacher_head, p["batchSize"], p["distillation"])
+        report(step, "looking at held-back text")
+        ids = text.sequences[held_back]
+        kl, ce = held_out_loss(student, ids, held_back_states, teacher.head, p["batchSize"], p["distillation"])
         entry = {"step": step, "kl": kl, "crossEntropy": ce, "loss": _mixed(kl, ce, p)}
         curve["validation"].append(entry)
         print(f"held-back text after step {step}: kl {kl:.4f} cross entropy {ce:.4f}", flush=True)
@@ -96,8 +108,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
 
     def refresh(step: int) -> None:
         if quantized is not None and step in refresh_at:
-            message = f"step {step}/{steps} · quantizing the weights"
-            spec.report(TAUGHT + (TRAINED - TAUGHT) * step / steps, message)
+            report(step, "quantizing the weights")
             quantized.refresh(trained)
 
     began, trained_seconds, done = time.monotonic(), 0.0, first
@@ -110,17 +121,17 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
                 break
         step_began = time.monotonic()
         rows = text.rows(step)
-        ids, wanted = text.sequences[rows].to(device), states[rows].to(device)
+        ids, wanted = text.sequences[rows].to(device), teacher.states(rows)
         rate = learning_rate(step, steps, p["learningRate"], p["schedule"])
         part = vocabulary.choose(step, ids)
-        loss, kl, ce = train_step(student, optimizer, ids, wanted, teacher_head, rate, p["distillation"], part)
+        loss, kl, ce = train_step(student, optimizer, ids, wanted, teacher.head, rate, p["distillation"], part)
 
         done = step + 1
         trained_seconds += time.monotonic() - step_began
         curve["training"].append({"step": done, "kl": round(kl, 5), "crossEntropy": round(ce, 5)})
         print(f"step {done}/{steps} kl {kl:.4f} cross entropy {ce:.4f}", flush=True)
         left = (time.monotonic() - began) / (done - first) * (steps - done)
-        spec.report(TAUGHT + (TRAINED - TAUGHT) * done / steps, f"step {done}/{steps} · loss {loss:.3f}", left)
+        report(done, f"loss {loss:.3f}", left)
         if done % p["checkpointEverySteps"] == 0 or done == steps:
             state = {"step": done, "trained": _values(trained), "optimizer": optimizer.state_dict()}
             if quantized is not None:
@@ -158,18 +169,18 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     }
 
 
-def _ask_teacher(
-    spec: Spec, folder: Path, sequences: torch.Tensor, dtype: torch.dtype, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The teacher's hidden states of all sequences, (n, length, hidden), and its output layer, (vocabulary, hidden)."""
-    teacher: LlamaForCausalLM = load_model(folder, dtype).requires_grad_(False).to(device)
-    states = teacher_states(
-        teacher,
-        sequences,
-        spec.checkpoint,
-        lambda share: spec.report(0.01 + (TAUGHT - 0.01) * share, f"asking the teacher {share:.0%}"),
-    )
-    return states, teacher.lm_head.weight.detach().clone()
+def _teacher(
+    spec: Spec, inputs: dict[str, Path], sequences: torch.Tensor, dtype: torch.dtype, device: torch.device
+) -> Teacher:
+    """The teacher of all sequences, by what they take: asked now and put away, or kept beside the student."""
+    if not fits_file(inputs["teacher"], sequences, dtype):
+        print("the teacher stays in memory: what it says of all the text would take too much room", flush=True)
+        return resident_teacher(inputs["teacher"], inputs["model"], sequences, dtype, device)
+
+    def report(share: float) -> None:
+        spec.report(LOADED + (TAUGHT - LOADED) * share, f"asking the teacher {share:.0%}")
+
+    return kept_teacher(inputs["teacher"], sequences, dtype, device, spec.checkpoint, report)
 
 
 def _quantized(spec: Spec, inputs: dict[str, Path], student: LlamaForCausalLM) -> QuantizedStudent:
@@ -185,7 +196,6 @@ def _quantized(spec: Spec, inputs: dict[str, Path], student: LlamaForCausalLM) -
     source, quantize = SourceModel(inputs["converted"] / "model.gguf", imatrix), spec.params["quantize"]
     overrides = tensor_overrides(quantize, source, imatrix)
     types = ReleaseTypes(spec.llama_cpp_bin, source, imatrix, quantize["type"], overrides)
-    spec.report(TAUGHT, "quantizing what is not trained")
     return QuantizedStudent(student, inputs["model"], types)
 
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from pipress.conftest import KEY, killed_in_call
 from pipress.errors import StageError
+from pipress.recovery import teacher
 from pipress.recovery import training as step_of_training
 from pipress.stages import prune, recover
 from pipress.store.file_store import FileStore
@@ -137,6 +138,43 @@ def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_weights(
     one, other = load_file(whole / "model.safetensors"), load_file(resumed / "model.safetensors")
     for name in one:
         torch.testing.assert_close(one[name], other[name], rtol=0, atol=0)
+
+
+def test_text_that_is_too_much_to_keep_is_taught_step_by_step_to_the_same_losses(
+    make_spec: Any, inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec("recover", **training(tokens=12 * 4 * 32, learningRate=0.001, earlyStoppingPatience=5))
+    (kept := tmp_path / "kept").mkdir()
+    recover.run(spec, inputs, kept)
+    assert (spec.checkpoint / teacher.FILE).exists()
+
+    monkeypatch.setattr(teacher, "KEPT_BYTES", 1000)
+    curves = [json.loads((kept / "loss.json").read_text())]
+    for name, killed_in in (("whole", None), ("resumed", 9)):
+        for file in spec.checkpoint.iterdir():
+            file.unlink()
+        if killed_in is not None:
+            with killed_in_call(recover, "train_step", killed_in):
+                recover.run(spec, inputs, tmp_path)
+        (out := tmp_path / name).mkdir()
+        recover.run(spec, inputs, out)
+        assert not (spec.checkpoint / teacher.FILE).exists(), "nothing of the size of the text is kept"
+        curves.append(json.loads((out / "loss.json").read_text()))
+    assert curves[1] == curves[2], "a killed training goes on to the same losses"
+    for one, other in zip(curves[0]["training"], curves[1]["training"], strict=True):
+        assert one == pytest.approx(other, rel=1e-2)
+    one, other = load_file(tmp_path / "whole" / "model.safetensors"), load_file(tmp_path / "resumed/model.safetensors")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_teacher_that_does_not_fit_beside_the_student_is_refused_before_anything_is_loaded(
+    make_spec: Any, inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teacher, "KEPT_BYTES", 1000)
+    monkeypatch.setattr(teacher, "available_bytes", lambda device: 1000)
+    monkeypatch.setattr(teacher, "load_model", lambda *_: pytest.fail("loaded"))
+    with pytest.raises(StageError, match=r"teacher and student take \d+ kB together, and 1.00 kB of memory are free"):
+        recover.run(make_spec("recover", **training()), inputs, tmp_path)
 
 
 def test_a_job_killed_in_the_middle_repeats_no_step_beyond_the_interval(
