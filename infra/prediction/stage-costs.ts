@@ -22,6 +22,13 @@ const builder = {
   llamaStartSeconds: 3,
 };
 
+/**
+ * What models/pipress/stages/add_chats.py does on a GPU: answers of so many tokens, so many side by side, and what a
+ * conversation takes with its question. Drawing one token of all of them takes the time to read the weights and to launch a
+ * thousand small kernels, assumed for an 8B.
+ */
+const chats = { answerTokens: 160, sideBySide: 128, tokens: 300, tokenSeconds: 0.06 };
+
 /** Time and disk of one stage. */
 export interface StageCost {
   seconds: number;
@@ -54,8 +61,10 @@ export interface Speed {
 /** Hours and disk of a stage on a builder. Stages without a rule here cost what their start costs. */
 export function stageCost(
   { stage, params, before, after, quantization }: CostedStage,
-  { cores, flops = builder.flopsPerCore * cores }: Speed,
+  { cores, flops: gpuFlops }: Speed,
 ): StageCost {
+  const hasGpu = gpuFlops !== undefined;
+  const flops = gpuFlops ?? builder.flopsPerCore * cores;
   const number = (name: string): number => Number(params[name] ?? 0);
   const multiplied = multipliedParameters(before);
   const folder = STORED_BYTES * parameterCount(after) + before.tokenizerBytes;
@@ -74,11 +83,14 @@ export function stageCost(
   switch (stage) {
     case "fetch":
       return { seconds: inPython(folder / builder.downloadedBytesPerSecond + copied(folder)), bytes: folder };
-    case "add-chats": // a quarter of the tokens for evaluation, and one for what is held back; questions and answers
-      return {
-        seconds: inPython(copied(folder) + (1.5 * FORWARD * multiplied * number("tokens")) / flops),
-        bytes: 0,
-      };
+    case "add-chats": {
+      const tokens = 1.5 * number("tokens"); // a quarter for evaluation, and one for what is held back
+      const batches = Math.ceil(tokens / (chats.tokens * chats.sideBySide));
+      const answering = hasGpu
+        ? batches * chats.answerTokens * chats.tokenSeconds
+        : (FORWARD * multiplied * tokens) / flops;
+      return { seconds: inPython(copied(folder) + answering), bytes: 0 };
+    }
     case "prune":
       return computed(2, pruneOperations(params, before, after));
     case "recover": {
