@@ -142,11 +142,6 @@ def explain(error: BaseException, folder: Path) -> StageError:
     if isinstance(error, MemoryError):
         return StageError("ran out of memory", "use a builder with more memory")
     text = " ".join(str(error).split())[:300]
-    if type(error).__name__ == "OutOfMemoryError":  # PyTorch's, which is not imported here
-        return StageError(
-            f"the GPU ran out of memory: {text}",
-            "take one with more, a smaller batchSize of the step, or recover.gradientCheckpointing",
-        )
     return StageError(f"failed: {type(error).__name__}: {text}", "the log has the details")
 
 

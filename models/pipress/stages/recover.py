@@ -28,7 +28,8 @@ from pipress.recovery.quantized import QuantizedStudent, ReleaseTypes
 from pipress.recovery.schedule import learning_rate
 from pipress.recovery.teacher import KeptTeacher, Teacher, fits_file, kept_teacher, resident_teacher
 from pipress.recovery.text import read_training_text
-from pipress.recovery.training import held_out_loss, new_optimizer, train_step, use_checkpointing
+from pipress.recovery.together import ALONE, Ranks, process_count, run_rank, run_together
+from pipress.recovery.training import held_out_losses, new_optimizer, train_step, use_checkpointing
 from pipress.recovery.vocabulary import SAMPLE_TOKENS, VocabularyPart
 from pipress.spec import Metrics, Spec
 from pipress.weights.folder import load_model
@@ -40,11 +41,33 @@ LOADED, TAUGHT, TRAINED = 0.01, 0.2, 0.95
 
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
-    """Trains, merges what was trained into full weights, and saves those with the loss curve (loss.json)."""
+    """Trains, merges what was trained into full weights, and saves those with the loss curve (loss.json).
+
+    Where the machine has several GPUs, a process on each trains on its rows of every step.
+    """
+    count = process_count(spec.params["batchSize"])
+    if count > 1:
+        spec.report(0.0, f"starting {count} processes")
+        return run_together("pipress.stages.recover", count, spec, inputs, out)
+    return train(spec, inputs, out, ALONE)
+
+
+def train(spec: Spec, inputs: dict[str, Path], out: Path, ranks: Ranks) -> Metrics:
+    """`run` in one of the processes that train together; only the first saves, and returns figures."""
+    try:
+        return _train(spec, inputs, out, ranks)
+    except torch.OutOfMemoryError as error:
+        raise StageError(
+            f"the GPU ran out of memory: {' '.join(str(error).split())[:200]}",
+            "take one with more, or set recover.gradientCheckpointing or a smaller recover.batchSize",
+        ) from error
+
+
+def _train(spec: Spec, inputs: dict[str, Path], out: Path, ranks: Ranks) -> Metrics:
     p = spec.params
     keep_freed_memory()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = training_dtype(device, spec.checkpoint)
+    device = ranks.device
+    dtype = ranks.first(lambda: training_dtype(device, spec.checkpoint))
 
     spec.report(0.0, "reading the text")
     text = read_training_text(inputs["datasets"], inputs["model"], p)
@@ -52,7 +75,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     steps = max(1, p["tokens"] // tokens_per_step)
 
     spec.report(LOADED, "loading the teacher")
-    teacher = _teacher(spec, inputs, text.sequences, dtype, device)
+    teacher = ranks.first(lambda: _teacher(spec, inputs, text.sequences, dtype, device))
     taught = TAUGHT if isinstance(teacher, KeptTeacher) else LOADED
 
     spec.report(taught, "loading the student")
@@ -73,7 +96,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     quantized = None
     if "quantize" in p:
         spec.report(taught, "quantizing what is not trained")
-        quantized = _quantized(spec, inputs, student)
+        quantized = _quantized(spec, inputs, student, ranks)
 
     curve: dict[str, list[dict[str, float]]] = {"training": [], "validation": []}
     first = 0
@@ -89,18 +112,24 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         spec.report(taught + (TRAINED - taught) * step / steps, f"step {step}/{steps} · {message}", left)
 
     held_back = torch.arange(text.n_training, len(text.sequences))
-    held_back_states = teacher.states(held_back).cpu()
+    own = ranks.share(held_back)
+    own_states = teacher.states(own).cpu() if len(own) > 0 else None
 
     def validate(step: int) -> None:
         if any(entry["step"] == step for entry in curve["validation"]):
             return  # a resumed training has this one
         report(step, "looking at held-back text")
-        ids = text.sequences[held_back]
-        kl, ce = held_out_loss(student, ids, held_back_states, teacher.head, p["batchSize"], p["distillation"])
+        losses = torch.zeros(len(held_back), 2, dtype=torch.float64)
+        if own_states is not None:
+            losses[own - text.n_training] = held_out_losses(
+                student, text.sequences[own], own_states, teacher.head, p["batchSize"], p["distillation"]
+            )
+        ranks.add([losses])
+        kl, ce = losses.mean(dim=0).tolist()
         entry = {"step": step, "kl": kl, "crossEntropy": ce, "loss": _mixed(kl, ce, p)}
         curve["validation"].append(entry)
         print(f"held-back text after step {step}: kl {kl:.4f} cross entropy {ce:.4f}", flush=True)
-        if _best(curve) is entry:
+        if _best(curve) is entry and ranks.rank == 0:
             save_checkpoint(spec.checkpoint, BEST, {"trained": _values(trained)})
 
     validate_at = {round(i * steps / (p["validations"] - 1)) for i in range(p["validations"])}
@@ -121,10 +150,12 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
                 break
         step_began = time.monotonic()
         rows = text.rows(step)
-        ids, wanted = text.sequences[rows].to(device), teacher.states(rows)
+        part = vocabulary.choose(step, text.sequences[rows])
+        own_rows = ranks.share(rows)
+        ids, wanted = text.sequences[own_rows].to(device), teacher.states(own_rows)
         rate = learning_rate(step, steps, p["learningRate"], p["schedule"])
-        part = vocabulary.choose(step, ids)
-        loss, kl, ce = train_step(student, optimizer, ids, wanted, teacher.head, rate, p["distillation"], part)
+        settings = (rate, p["distillation"], part, ranks, len(rows))
+        loss, kl, ce = train_step(student, optimizer, ids, wanted, teacher.head, *settings)
 
         done = step + 1
         trained_seconds += time.monotonic() - step_began
@@ -132,7 +163,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         print(f"step {done}/{steps} kl {kl:.4f} cross entropy {ce:.4f}", flush=True)
         left = (time.monotonic() - began) / (done - first) * (steps - done)
         report(done, f"loss {loss:.3f}", left)
-        if done % p["checkpointEverySteps"] == 0 or done == steps:
+        if ranks.rank == 0 and (done % p["checkpointEverySteps"] == 0 or done == steps):
             state = {"step": done, "trained": _values(trained), "optimizer": optimizer.state_dict()}
             if quantized is not None:
                 state["refreshedWith"] = quantized.refreshed_with
@@ -141,6 +172,8 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         refresh(steps)
         validate(steps)
 
+    if ranks.rank > 0:
+        return {}
     spec.report(TRAINED, "merging")
     start, best = curve["validation"][0], _best(curve)
     kept = load_checkpoint(spec.checkpoint, BEST, trained)
@@ -183,7 +216,7 @@ def _teacher(
     return kept_teacher(inputs["teacher"], sequences, dtype, device, spec.checkpoint, report)
 
 
-def _quantized(spec: Spec, inputs: dict[str, Path], student: LlamaForCausalLM) -> QuantizedStudent:
+def _quantized(spec: Spec, inputs: dict[str, Path], student: LlamaForCausalLM, ranks: Ranks) -> QuantizedStudent:
     """The student with the weights that quantize will make of it, by the plan's parameters of that stage.
 
     `converted` holds the student as it is before training, as a GGUF; `imatrix` the importance that quantize goes by.
@@ -196,7 +229,7 @@ def _quantized(spec: Spec, inputs: dict[str, Path], student: LlamaForCausalLM) -
     source, quantize = SourceModel(inputs["converted"] / "model.gguf", imatrix), spec.params["quantize"]
     overrides = tensor_overrides(quantize, source, imatrix)
     types = ReleaseTypes(spec.llama_cpp_bin, source, imatrix, quantize["type"], overrides)
-    return QuantizedStudent(student, inputs["model"], types)
+    return QuantizedStudent(student, inputs["model"], types, ranks)
 
 
 def _mixed(kl: float, ce: float, p: dict[str, Any]) -> float:
@@ -223,3 +256,7 @@ def _copy(saved: dict[str, torch.Tensor], trained: dict[str, torch.nn.Parameter]
     with torch.no_grad():
         for name, parameter in trained.items():
             parameter.copy_(saved[name])
+
+
+if __name__ == "__main__":
+    run_rank(train)
