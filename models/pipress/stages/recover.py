@@ -39,6 +39,9 @@ TOOLS = ("safetensors", "tokenizers", "torch", "transformers")
 # Shares of the progress: where the teacher has been loaded, its pass over the text has ended, and the training.
 LOADED, TAUGHT, TRAINED = 0.01, 0.2, 0.95
 
+# Every step, and every look at held-back text with the loss of each of its rows: what loss.json holds.
+Curve = dict[str, list[dict[str, Any]]]
+
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """Trains, merges what was trained into full weights, and saves those with the loss curve (loss.json).
@@ -98,7 +101,7 @@ def _train(spec: Spec, inputs: dict[str, Path], out: Path, ranks: Ranks) -> Metr
         spec.report(taught, "quantizing what is not trained")
         quantized = _quantized(spec, inputs, student, ranks)
 
-    curve: dict[str, list[dict[str, float]]] = {"training": [], "validation": []}
+    curve: Curve = {"training": [], "validation": []}
     first = 0
     if (checkpoint := load_checkpoint(spec.checkpoint, LATEST, trained)) is not None:
         _copy(checkpoint["trained"], trained)
@@ -126,7 +129,9 @@ def _train(spec: Spec, inputs: dict[str, Path], out: Path, ranks: Ranks) -> Metr
             )
         ranks.add([losses])
         kl, ce = losses.mean(dim=0).tolist()
-        entry = {"step": step, "kl": kl, "crossEntropy": ce, "loss": _mixed(kl, ce, p)}
+        rows = [round(_mixed(*row, p), 6) for row in losses.tolist()]
+        figures = {"kl": kl, "crossEntropy": ce, "loss": _mixed(kl, ce, p), "rows": rows}
+        entry = {"step": step, "tokens": step * tokens_per_step, **figures}
         curve["validation"].append(entry)
         print(f"held-back text after step {step}: kl {kl:.4f} cross entropy {ce:.4f}", flush=True)
         if _best(curve) is entry and ranks.rank == 0:
@@ -237,12 +242,12 @@ def _mixed(kl: float, ce: float, p: dict[str, Any]) -> float:
     return weight * kl + (1 - weight) * ce
 
 
-def _best(curve: dict[str, list[dict[str, float]]]) -> dict[str, float]:
+def _best(curve: Curve) -> dict[str, Any]:
     """The look at held-back text with the lowest loss, the first of equals."""
     return min(curve["validation"], key=lambda entry: entry["loss"])
 
 
-def _rises(curve: dict[str, list[dict[str, float]]], patience: int) -> bool:
+def _rises(curve: Curve, patience: int) -> bool:
     """Whether the last `patience` looks at held-back text were all no better than the best before them."""
     looks = curve["validation"]
     return len(looks) - 1 - looks.index(_best(curve)) >= patience

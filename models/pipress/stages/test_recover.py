@@ -55,6 +55,9 @@ def test_recovery_saves_the_merged_model_and_its_loss_curve(
     assert [entry["step"] for entry in curve["training"]] == list(range(1, 31))
     assert curve["validation"][0]["step"] == 0 and curve["validation"][-1]["step"] == 30
     best = min(curve["validation"], key=lambda entry: entry["loss"])
+    assert [entry["tokens"] for entry in curve["validation"]] == [128 * entry["step"] for entry in curve["validation"]]
+    for entry in curve["validation"]:
+        assert len(entry["rows"]) == 256 / 32 and sum(entry["rows"]) / 8 == pytest.approx(entry["loss"], abs=1e-5)
     assert metrics["bestStep"] == best["step"] > 0 and metrics["klAfter"] == round(best["kl"], 4) < metrics["klBefore"]
     # What was saved is the merged model in the shape and type of the pruned one.
     before, after = load_file(inputs["model"] / "model.safetensors"), load_file(out / "model.safetensors")
