@@ -102,8 +102,8 @@ describe("predict", () => {
     const ordinary = { tokens: 100000, refreshes: 8, validations: 4 };
     const aware = { ...ordinary, quantizationAware: true };
     const passes = (seconds(aware, "recover") - seconds(ordinary, "recover")) / seconds(aware, "quantize");
-    expect(passes).toBeGreaterThan(11);
-    expect(passes).toBeLessThan(12.5);
+    expect(passes).toBeGreaterThan(10.5); // 8 and 4, and both at the start
+    expect(passes).toBeLessThan(11.5);
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { awqOperations, pruneOperations } from "./operations.ts";
+import { awqOperations, pruneOperations, recoverOperations } from "./operations.ts";
+import { multipliedParameters } from "./shape.ts";
 import { llama8B, smolLM2 as before } from "./testing/shapes.ts";
 
 const after = { ...before, ffnSize: 1280 };
@@ -45,5 +46,26 @@ describe("awqOperations", () => {
       (2 * 2048 * 20 * 32);
     expect(perLayer(llama8B)).toBe(2 * 4096 * 128 * 40 + 4 * 4096 * 14336);
     expect(perLayer({ ...llama8B, kvHeads: 32 })).toBe(5 * 4096 * 4096 + 4 * 4096 * 14336);
+  });
+});
+
+describe("recoverOperations", () => {
+  const params = { tokens: 1e6, epochs: 1, validations: 5, validationTokens: 4096 };
+  const perToken = (changes: object, shape = llama8B): number => {
+    const recover = { ...params, validations: 0, ...changes };
+    return recoverOperations(recover, shape) / recover.tokens / (2 * multipliedParameters(shape));
+  };
+
+  it("asks the teacher once a token, and the student forwards and backwards", () => {
+    expect(perToken({})).toBe(3);
+    expect(perToken({ gradientCheckpointing: true })).toBe(4);
+    expect(perToken({ validations: 10, validationTokens: 1e5 })).toBe(4);
+  });
+
+  it("spares the teacher what is read again, where what it said could be kept", () => {
+    expect(perToken({ epochs: 4 })).toBe(2.25);
+    expect(perToken({ epochs: 4, tokens: 30e6 })).toBe(3);
+    expect(perToken({ epochs: 4, tokens: 30e6 }, before)).toBe(3);
+    expect(perToken({ epochs: 8, tokens: 30e6 }, before)).toBe(2.125);
   });
 });

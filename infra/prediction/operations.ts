@@ -1,5 +1,5 @@
 /** Floating-point operations of the stages that work on PyTorch's side, from their parameters as the recipe's schema has them. */
-import { attentionParameters, stackParameters, type ModelShape } from "./shape.ts";
+import { attentionParameters, multipliedParameters, stackParameters, type ModelShape } from "./shape.ts";
 
 /** A product of two matrices takes two operations for each product of two numbers. */
 const PRODUCT = 2;
@@ -34,6 +34,24 @@ export function pruneOperations(
   if (params.method === "ffn-second-order" || params.method === "mixed")
     perLayer += (FACTOR + INVERSE) * before.ffnSize ** 3 + PRODUCT * removed(before.ffnSize, after.ffnSize);
   return passes * PRODUCT * stackParameters(before) * tokens + before.layers * perLayer;
+}
+
+/** What models/pipress/recovery/teacher.py keeps of the teacher, in bytes, and the bytes of a number there. */
+const KEPT_BYTES = 8e9;
+const STATE_BYTES = 2;
+
+/**
+ * Floating-point operations of `recover`: the teacher's forward pass over the text, or over every step's where that is too
+ * much to keep; the student's, its backward pass to activations alone, the weights being frozen; and held-back text.
+ */
+export function recoverOperations(params: Record<string, unknown>, before: ModelShape): number {
+  const number = (name: string): number => Number(params[name] ?? 0);
+  const tokens = number("tokens");
+  const text = tokens / Math.max(1, number("epochs"));
+  const asked = text * before.hiddenSize * STATE_BYTES <= KEPT_BYTES ? text : tokens;
+  const studentPasses = params.gradientCheckpointing === true ? 3 : 2; // forward, again, backward
+  const forwardPasses = asked + studentPasses * tokens + number("validations") * number("validationTokens");
+  return PRODUCT * multipliedParameters(before) * forwardPasses;
 }
 
 /** Two corrections of some outputs, fitted and judged on either half, and then one of all outputs. */

@@ -1,5 +1,5 @@
 import { fileBytes } from "./file-size.ts";
-import { awqOperations, pruneOperations } from "./operations.ts";
+import { awqOperations, pruneOperations, recoverOperations } from "./operations.ts";
 import type { Quantization } from "./quantize-types.ts";
 import { multipliedParameters, parameterCount, type ModelShape } from "./shape.ts";
 
@@ -22,6 +22,13 @@ const builder = {
   llamaStartSeconds: 3,
 };
 
+/**
+ * What models/pipress/stages/add_chats.py does on a GPU: answers of so many tokens, so many side by side, and what a
+ * conversation takes with its question. Drawing one token of all of them takes the time to read the weights and to launch a
+ * thousand small kernels, assumed for an 8B.
+ */
+const chats = { answerTokens: 160, sideBySide: 128, tokens: 300, tokenSeconds: 0.06 };
+
 /** Time and disk of one stage. */
 export interface StageCost {
   seconds: number;
@@ -41,9 +48,8 @@ export interface CostedStage {
 
 /** Weights in safetensors are kept in two bytes. */
 const STORED_BYTES = 2;
-/** Forward: two operations per weight and token. Backward to activations alone, the weights being frozen: two more. */
+/** Two operations per weight and token. */
 const FORWARD = 2;
-const FORWARD_AND_BACKWARD = 4;
 
 /** How fast a builder is. */
 export interface Speed {
@@ -55,8 +61,10 @@ export interface Speed {
 /** Hours and disk of a stage on a builder. Stages without a rule here cost what their start costs. */
 export function stageCost(
   { stage, params, before, after, quantization }: CostedStage,
-  { cores, flops = builder.flopsPerCore * cores }: Speed,
+  { cores, flops: gpuFlops }: Speed,
 ): StageCost {
+  const hasGpu = gpuFlops !== undefined;
+  const flops = gpuFlops ?? builder.flopsPerCore * cores;
   const number = (name: string): number => Number(params[name] ?? 0);
   const multiplied = multipliedParameters(before);
   const folder = STORED_BYTES * parameterCount(after) + before.tokenizerBytes;
@@ -75,17 +83,20 @@ export function stageCost(
   switch (stage) {
     case "fetch":
       return { seconds: inPython(folder / builder.downloadedBytesPerSecond + copied(folder)), bytes: folder };
-    case "add-chats": // a quarter of the tokens for evaluation, and one for what is held back; questions and answers
-      return {
-        seconds: inPython(copied(folder) + (1.5 * FORWARD * multiplied * number("tokens")) / flops),
-        bytes: 0,
-      };
+    case "add-chats": {
+      const tokens = 1.5 * number("tokens"); // a quarter for evaluation, and one for what is held back
+      const batches = Math.ceil(tokens / (chats.tokens * chats.sideBySide));
+      const answering = hasGpu
+        ? batches * chats.answerTokens * chats.tokenSeconds
+        : (FORWARD * multiplied * tokens) / flops;
+      return { seconds: inPython(copied(folder) + answering), bytes: 0 };
+    }
     case "prune":
       return computed(2, pruneOperations(params, before, after));
     case "recover": {
-      // The teacher's pass, and the student's; where it knows the type, all weights are quantized every now and then.
-      const cost = computed(3, (FORWARD + FORWARD_AND_BACKWARD) * multiplied * number("tokens"));
-      const passes = params.quantize === undefined ? 0 : number("refreshes") + number("validations");
+      const cost = computed(3, recoverOperations(params, before));
+      // Where it knows the type, all weights are quantized every now and then.
+      const passes = params.quantize === undefined ? 0 : refreshes(params);
       return { ...cost, seconds: cost.seconds + passes * quantizing };
     }
     case "awq":
@@ -105,4 +116,12 @@ export function stageCost(
     default:
       return { seconds: inPython(0), bytes: 0 };
   }
+}
+
+/** How often recovery quantizes all weights: `refreshes` from the start on, and at every look at held-back text, once a step. */
+function refreshes(params: Record<string, unknown>): number {
+  const even = (count: number, intervals: number): number[] =>
+    Array.from({ length: count }, (_, index) => index / intervals);
+  const [anew, looks] = [Number(params.refreshes), Number(params.validations)];
+  return new Set([...even(anew, anew), ...even(looks, looks - 1)]).size;
 }

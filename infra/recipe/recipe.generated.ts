@@ -351,7 +351,7 @@ export interface Recover {
    */
   tokens: number;
   /**
-   * How often each sequence is trained on: with 2, half as much text makes up `tokens`, and the teacher is asked half as much.
+   * How often each sequence is trained on: with 2, half as much text makes up `tokens`. What the teacher says of a text is kept up to 8 GB (1M tokens of an 8B): it is then asked half as much.
    */
   epochs: number;
   /**

@@ -2,6 +2,7 @@
 
 import ctypes
 import resource
+from pathlib import Path
 
 import torch
 
@@ -27,3 +28,11 @@ def peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def available_bytes(device: torch.device) -> int:
+    """Memory that can be had now without paging: of the GPU, else of this machine (proc_meminfo(5))."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))

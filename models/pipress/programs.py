@@ -50,7 +50,7 @@ def run_program(
             stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=subprocess.STDOUT if stdout is None else subprocess.PIPE,
             env={**os.environ, **(env or {})},
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
             cwd=cwd,
         )
     except FileNotFoundError:
@@ -77,7 +77,8 @@ def run_program(
     return [line for line in [*lines, line] if line]
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Lets the system kill this process when the one that started it ends."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

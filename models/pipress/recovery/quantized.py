@@ -25,6 +25,7 @@ from pipress.quantization.source_model import Mix, SourceModel
 from pipress.quantization.types import UNQUANTIZED
 from pipress.recovery.adapters import LowRankLinear
 from pipress.recovery.merging import merged
+from pipress.recovery.together import ALONE, Ranks
 from pipress.weights.folder import stored_dtype
 from pipress.weights.gguf_names import gguf_name
 from pipress.weights.shards import ShardReader
@@ -61,12 +62,15 @@ class ReleaseTypes:
 class QuantizedStudent:
     """Keeps the weights of a student, in place, as its release will have them."""
 
-    def __init__(self, student: LlamaForCausalLM, source: Path, release: ReleaseTypes) -> None:
+    def __init__(self, student: LlamaForCausalLM, source: Path, release: ReleaseTypes, ranks: Ranks = ALONE) -> None:
         """student: with its adapters, see `adapters.trainable`; source: the folder that it was loaded from.
+
+        ranks: processes that train the same student; each quantizes a part of the matrices for all.
 
         Quantizes for good what is not trained: embeddings, output layer, and layers without an adapter.
         """
         self._release, self._shards, self._stored = release, ShardReader(source), stored_dtype(source)
+        self._ranks = ranks
         # What was trained as it was at the last refresh: with it, a resumed training computes with the same weights.
         self.refreshed_with: dict[str, torch.Tensor] = {}
         self._adapted = {name: part for name, part in student.named_modules() if isinstance(part, LowRankLinear)}
@@ -81,8 +85,12 @@ class QuantizedStudent:
     def refresh(self, trained: Mapping[str, torch.Tensor]) -> None:
         """Quantizes every adapted layer anew, as it is with the adapters in `trained` (names as in `trainable`)."""
         self.refreshed_with = {name: values.detach().to("cpu", copy=True) for name, values in trained.items()}
-        for name, part in self._adapted.items():
+        for index, (name, part) in enumerate(self._adapted.items()):
+            if not self._ranks.owns(index):
+                continue
             a, b = (self.refreshed_with[f"{name}.{key}"] for key in ("a", "b"))
             full = merged(self._shards.load(f"{name}.weight"), a, b, part.scale)
             released = self._release.of(f"{name}.weight", full.to(self._stored))
             part.linear.weight.copy_(released.addmm_(b, a, alpha=-part.scale))
+        for index, part in enumerate(self._adapted.values()):
+            self._ranks.pass_on(part.linear.weight, index)

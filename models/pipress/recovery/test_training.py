@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from pipress.errors import StageError
 from pipress.recovery import training
-from pipress.recovery.training import held_out_loss, new_optimizer, student_loss, train_step, use_checkpointing
+from pipress.recovery.training import held_out_losses, new_optimizer, student_loss, train_step, use_checkpointing
 
 DISTILLATION = {"temperature": 2.0, "klWeight": 0.7}
 IDS = torch.randint(0, 40, (5, 12), generator=torch.Generator().manual_seed(1))
@@ -95,16 +95,20 @@ def test_held_back_text_is_judged_as_a_whole_whatever_fits_in_a_batch(batch: int
     student.train()
     grads: list[bool] = []
     student.model.register_forward_pre_hook(lambda *_: grads.append(torch.is_grad_enabled()))
-    kl, ce = held_out_loss(student, IDS, wanted_of(teacher, IDS), teacher.lm_head.weight, batch, DISTILLATION)
+    losses = held_out_losses(student, IDS, wanted_of(teacher, IDS), teacher.lm_head.weight, batch, DISTILLATION)
     assert not any(grads), "nothing is kept for a backward pass"
     _, expected_kl, expected_ce = plain_losses(student, teacher, IDS)
-    assert (kl, ce) == pytest.approx((expected_kl.item(), expected_ce.item()), rel=1e-4)
+    assert losses.mean(dim=0).tolist() == pytest.approx((expected_kl.item(), expected_ce.item()), rel=1e-4)
+    for row, found in zip(IDS, losses.tolist(), strict=True):
+        assert found == pytest.approx(
+            [value.item() for value in plain_losses(student, teacher, row[None])[1:]], rel=1e-4
+        )
 
 
 def test_looking_at_held_back_text_drops_nothing_out_and_training_may() -> None:
     student, teacher = model(1, attention_dropout=0.5), model(2)
     wanted, head = wanted_of(teacher, IDS), teacher.lm_head.weight.detach()
-    looks = {held_out_loss(student.train(), IDS, wanted, head, 5, DISTILLATION) for _ in range(3)}
+    looks = {str(held_out_losses(student.train(), IDS, wanted, head, 5, DISTILLATION).tolist()) for _ in range(3)}
     assert len(looks) == 1 and not student.training
     train_step(student, new_optimizer(student.parameters()), IDS, wanted, head, 0.0, DISTILLATION)
     assert student.training
@@ -115,7 +119,9 @@ def test_with_gradient_checkpointing_nothing_is_dropped_out() -> None:
     wanted, head = wanted_of(teacher, IDS), teacher.lm_head.weight.detach()
     use_checkpointing(student)
     losses = {train_step(student, new_optimizer([student.lm_head.weight]), IDS, wanted, head, 0.0, DISTILLATION)}
-    assert next(iter(losses))[1:] == pytest.approx(held_out_loss(student, IDS, wanted, head, 5, DISTILLATION), rel=1e-4)
+    assert next(iter(losses))[1:] == pytest.approx(
+        held_out_losses(student, IDS, wanted, head, 5, DISTILLATION).mean(dim=0).tolist(), rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])

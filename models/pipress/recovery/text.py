@@ -31,9 +31,10 @@ class TrainingText:
         A function of the step alone, so that a resumed training sees what it would have seen.
         """
         positions = torch.arange(step * self.batch, (step + 1) * self.batch)
-        return torch.stack(
-            [self._order(int(position) // self.n_training)[position % self.n_training] for position in positions]
-        )
+        epochs = positions // self.n_training
+        orders = {epoch: self._order(epoch) for epoch in set(epochs.tolist())}
+        places = zip(epochs.tolist(), (positions % self.n_training).tolist(), strict=True)
+        return torch.stack([orders[epoch][place] for epoch, place in places])
 
     def _order(self, epoch: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)

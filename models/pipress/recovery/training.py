@@ -9,6 +9,7 @@ from transformers import LlamaForCausalLM
 
 from pipress.errors import StageError
 from pipress.recovery.distillation import distillation_loss
+from pipress.recovery.together import ALONE, Ranks
 
 MAX_GRADIENT_NORM = 1.0
 
@@ -34,17 +35,28 @@ def train_step(
     rate: float,
     distillation: dict[str, Any],
     part: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ranks: Ranks = ALONE,
+    batch: int | None = None,
 ) -> tuple[float, float, float]:
     """Trains on one batch; returns loss, KL and cross entropy per token before the update, in nats.
 
     ids: (n, length) tokens; wanted: the teacher's hidden states of them, (n, length, hidden). part: the part of the
-    vocabulary that is looked at, see `VocabularyPart`. Raises StageError, and changes nothing, where loss or gradient
-    are not finite.
+    vocabulary that is looked at, see `VocabularyPart`. ranks: who trains on other rows of the same batch at the same
+    time; batch: how many rows all have together. Raises StageError, and changes nothing, where loss or gradient are
+    not finite.
     """
     student.train()
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     loss, kl, ce = student_loss(student, ids, wanted, teacher_head, distillation, part)
-    loss.backward()
+    if ranks.count > 1:  # the mean over the batch is the sum of these
+        weight = len(ids) / (batch or len(ids))
+        loss = loss * weight
+        loss.backward()
+        figures = torch.tensor([loss.item(), kl * weight, ce * weight])
+        ranks.add([*(parameter.grad for parameter in trained), figures])
+        loss, kl, ce = figures[0], *figures[1:].tolist()
+    else:
+        loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(trained, MAX_GRADIENT_NORM)
     if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
         raise StageError("the loss is no longer a number", "lower recover.learningRate and run `up` again")
@@ -56,22 +68,23 @@ def train_step(
 
 
 @torch.no_grad()
-def held_out_loss(
+def held_out_losses(
     student: LlamaForCausalLM,
     ids: torch.Tensor,
     wanted: torch.Tensor,
     teacher_head: torch.Tensor,
     batch: int,
     distillation: dict[str, Any],
-) -> tuple[float, float]:
-    """KL and cross entropy per token on (n, length) tokens, `batch` sequences at a time."""
+) -> torch.Tensor:
+    """KL and cross entropy per token of each of (n, length) tokens, (n, 2) in float64, `batch` sequences at a time."""
     student.eval()
-    sums = torch.zeros(2, dtype=torch.float64)
+    losses = []
     for part, states in zip(ids.split(batch), wanted.split(batch), strict=True):
         part, states = part.to(teacher_head.device), states.to(teacher_head.device)
-        sums += len(part) * torch.tensor(student_loss(student, part, states, teacher_head, distillation)[1:])
-    kl, ce = (sums / len(ids)).tolist()
-    return kl, ce
+        hidden = last_hidden(student, part, states.dtype)
+        for row, own, other in zip(part, hidden, states, strict=True):
+            losses.append(_loss(student, row[None], own[None], other[None], teacher_head, distillation)[1:])
+    return torch.tensor(losses, dtype=torch.float64).view(len(ids), 2)
 
 
 def student_loss(
@@ -83,10 +96,28 @@ def student_loss(
     part: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> tuple[torch.Tensor, float, float]:
     """Loss with its graph, KL and cross entropy of a batch; arguments as in `train_step`."""
-    with torch.autocast(ids.device.type, torch.bfloat16, enabled=wanted.dtype == torch.bfloat16):
-        hidden = student.model(ids, use_cache=False).last_hidden_state[:, :-1]
+    hidden = last_hidden(student, ids, wanted.dtype)
+    return _loss(student, ids, hidden, wanted, teacher_head, distillation, part)
+
+
+def last_hidden(student: LlamaForCausalLM, ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """The student's hidden states before the output layer, (n, length, hidden) in `dtype`."""
+    with torch.autocast(ids.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+        return student.model(ids, use_cache=False).last_hidden_state.to(dtype)
+
+
+def _loss(
+    student: LlamaForCausalLM,
+    ids: torch.Tensor,
+    hidden: torch.Tensor,
+    wanted: torch.Tensor,
+    teacher_head: torch.Tensor,
+    distillation: dict[str, Any],
+    part: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> tuple[torch.Tensor, float, float]:
+    """hidden, wanted: of student and teacher, (n, length, hidden)."""
     return distillation_loss(
-        hidden.flatten(0, 1).to(wanted.dtype),
+        hidden[:, :-1].flatten(0, 1),
         student.lm_head.weight,
         wanted[:, :-1].flatten(0, 1),
         teacher_head,

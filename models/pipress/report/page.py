@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from pipress.report.plots import Point, curves, scatter
+from pipress.report.plots import Point, curves, scatter, thinned
 from pipress.report.style import STYLE
 from pipress.units import format_bytes, format_duration
 
@@ -125,15 +125,21 @@ def _kind(model: Report) -> str:
     return KINDS.get(model["name"], "step")
 
 
-def _loss_curve(recovery: dict[str, list[dict[str, float]]]) -> str:
-    training = [(entry["step"], entry["kl"]) for entry in recovery["training"]]
-    held_back = [(entry["step"], entry["kl"]) for entry in recovery["validation"]]
+def _loss_curve(recovery: Report) -> str:
+    looks = recovery["validation"]
+    # Artifacts of older versions count steps alone.
+    by_tokens = all("tokens" in look for look in looks) and looks[-1]["step"] > 0
+    scale = looks[-1]["tokens"] / looks[-1]["step"] / 1000 if by_tokens else 1
+    training = thinned([(entry["step"] * scale, entry["kl"]) for entry in recovery["training"]])
+    held_back = [(look["step"] * scale, look["kl"]) for look in looks]
     lines = [line for line in (("training", training), ("validation", held_back)) if line[1]]
     if not lines:
         return ""
-    plot = curves(lines, "step", "KL divergence from the teacher, nats per token", "Loss of recovery by step")
-    words = "Thin: each training step. Thick: held-back text, which recovery does not train on."
-    return f'<div class="plots"><figure>{plot}<figcaption>{words}</figcaption></figure></div>\n'
+    x_title = "tokens trained on, thousands" if by_tokens else "step"
+    plot = curves(lines, x_title, "KL divergence from the teacher, nats per token", "Loss of recovery")
+    words = "Thin: training. Thick: held-back text, which recovery does not train on."
+    flattening = f"<p>{escape(recovery['flattening'])}</p>\n" if "flattening" in recovery else ""
+    return f'<div class="plots"><figure>{plot}<figcaption>{words}</figcaption></figure></div>\n{flattening}'
 
 
 def _stages(stages: list[Report]) -> str:

@@ -94,6 +94,13 @@ def curves(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], x_title: 
     return _svg(x_axis, y_axis, "".join(marks), about)
 
 
+def thinned(line: Sequence[tuple[float, float]], most: int = 300) -> list[tuple[float, float]]:
+    """A line of `most` points or fewer: each the mean of as many neighbours."""
+    size = math.ceil(len(line) / most)
+    groups = [line[start : start + size] for start in range(0, len(line), max(1, size))]
+    return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]
+
+
 def padded(title: str, values: Sequence[float]) -> Axis:
     """An axis with room around what it shows."""
     low, high = min(values), max(values)

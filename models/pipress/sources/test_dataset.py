@@ -1,6 +1,8 @@
 """Data sets from a server on loopback that answers as Hugging Face's does for a file at a commit."""
 
+import gzip
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +15,7 @@ from pipress.conftest import prose
 from pipress.errors import StageError
 from pipress.sources.hugging_face import open_dataset_file
 from pipress.stages import fetch_dataset
+from pipress.texts.records import read_records
 
 REVISION = "c0ffee" + "0" * 34
 CONTENT = (
@@ -22,8 +25,15 @@ CONTENT = (
 )
 
 
+# As a crawl is published: packed, in shards in a folder, with more fields than the text.
+CRAWL = gzip.compress(
+    "\n".join(json.dumps({"text": prose(seed, 12), "timestamp": "", "url": ""}) for seed in range(3, 60)).encode()
+)
+FILES = {"news.jsonl": CONTENT, "en/c4-train.00000-of-01024.json.gz": CRAWL}
+
+
 class Hub(BaseHTTPRequestHandler):
-    """`/datasets/team/news/resolve/<commit>/news.jsonl`, and a gated neighbour."""
+    """`/datasets/team/news/resolve/<commit>/` and one of `FILES`, and a gated neighbour."""
 
     asked: ClassVar[list[tuple[str, str | None]]] = []
 
@@ -34,11 +44,12 @@ class Hub(BaseHTTPRequestHandler):
         self.asked.append((f"{self.command} {self.path}", self.headers.get("Authorization")))
         if self.path.startswith("/datasets/team/gated/"):
             return self._answer(403, b"", {"X-Error-Code": "GatedRepo"})
-        if self.path.startswith("/datasets/team/news/") and not self.path.endswith("/news.jsonl"):
-            return self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
-        if self.path != f"/datasets/team/news/resolve/{REVISION}/news.jsonl":
+        if not self.path.startswith("/datasets/team/news/"):
             return self._answer(404, b"", {"X-Error-Code": "RepoNotFound"})
-        self._answer(200, CONTENT, {"ETag": f'"{hashlib.sha256(CONTENT).hexdigest()}"', "X-Repo-Commit": REVISION})
+        content = FILES.get(self.path.removeprefix(f"/datasets/team/news/resolve/{REVISION}/"))
+        if content is None:
+            return self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
+        self._answer(200, content, {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": REVISION})
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
@@ -74,6 +85,17 @@ def test_a_data_set_is_text_of_a_recipe(make_spec: Any, text_source: Any, tmp_pa
     spec = make_spec("fetch-dataset", calibration=[text_source("a", prose(1, 99))], evaluation=evaluation)
     metrics = fetch_dataset.run(spec, {}, tmp_path)
     assert metrics["evaluationBytes"] > 1000 and "harbour" in (tmp_path / "evaluation.jsonl").read_text()
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_packed_crawl_is_calibration_text_up_to_the_size_that_is_asked_for(
+    make_spec: Any, text_source: Any, tmp_path: Path
+) -> None:
+    crawl = {"huggingFace": source(file="en/c4-train.00000-of-01024.json.gz"), "format": "jsonl", "maxSize": "9 kB"}
+    spec = make_spec("fetch-dataset", calibration=[crawl], evaluation=[text_source("a", prose(1, 99))])
+    metrics = fetch_dataset.run(spec, {}, tmp_path)
+    assert 8000 < metrics["calibrationBytes"] <= 9000 and metrics["validationDocuments"] == 1
+    assert all(document.text for document in read_records(tmp_path / "calibration.jsonl"))
 
 
 def test_the_file_of_the_pinned_commit_comes_with_the_token_and_only_once(hub: Any, tmp_path: Path) -> None:

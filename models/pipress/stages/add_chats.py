@@ -29,8 +29,8 @@ QUESTIONS = (
     "{passage}\n\nIs that true? Tell me more about it.",
 )
 PASSAGE_CHARACTERS = 600
-# Of an answer, at most; and answers made side by side.
-ANSWER_TOKENS, BATCH = 160, 16
+# Of an answer, at most; and answers made side by side: on a GPU more of them take hardly longer.
+ANSWER_TOKENS, BATCH = 160, {"cpu": 16, "cuda": 128}
 # What an answer and its question have together, to reckon how many it takes.
 CHAT_TOKENS = 300
 # Evaluation and validation need less: of the tokens for calibration, each.
@@ -57,8 +57,8 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     for use, asked in questions.items():
         kept = spec.checkpoint / f"{use}.jsonl"
         answered = read_records(kept) if kept.exists() else []  # what an earlier run has answered
-        for start in range(len(answered), len(asked), BATCH):
-            batch = asked[start : start + BATCH]
+        for start in range(len(answered), len(asked), BATCH[device.type]):
+            batch = asked[start : start + BATCH[device.type]]
             progress = BatchProgress(
                 spec.report, f"{use} · chat {start + 1}/{len(asked)}", len(chats) + start, len(batch), n_all
             )

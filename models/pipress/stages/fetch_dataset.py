@@ -1,5 +1,6 @@
 """fetch-dataset: calibration and evaluation text, clean and kept apart."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from pipress.sources.hugging_face import open_dataset_file
 from pipress.sources.local import open_local
 from pipress.sources.package_index import open_package_file
 from pipress.spec import Metrics, Spec
-from pipress.texts.overlap import shared_share
+from pipress.texts.overlap import shared_shares
 from pipress.texts.reading import read_documents, take_part
 from pipress.texts.records import Document, hold_back, write_documents
 from pipress.units import parse_size
@@ -26,13 +27,13 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """Leaves calibration.jsonl, evaluation.jsonl and validation.jsonl: documents of the calibration text that are held
     back from all that learns from it, for what has to be judged on the way."""
     documents = {use: _read(spec, use) for use in ("calibration", "evaluation")}
+    spec.report(0.5, "looking for passages that are in both texts")
+    texts = {use: [document.text for document in documents[use]] for use in documents}
+    sizes = {use: sum(len(text.encode()) for text in texts[use]) for use in texts}
     # Both ways: a calibration text of one page out of a long evaluation text is hardly any of the latter.
-    texts = {use: "\n\n".join(document.text for document in documents[use]) for use in documents}
-    shared = {
-        (use, other): shared_share(texts[use], texts[other])
-        for use, other in (("evaluation", "calibration"), ("calibration", "evaluation"))
-    }
-    for (use, other), share in shared.items():
+    few, many = sorted(("evaluation", "calibration"), key=lambda use: sizes[use])
+    shares = dict(zip(((few, many), (many, few)), shared_shares(texts[few], texts[many]), strict=True))
+    for (use, other), share in shares.items():
         if share > MAX_SHARED:
             raise StageError(
                 f"{share:.0%} of the {use} text is in the {other} text too: its perplexity would flatter",
@@ -43,13 +44,13 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         write_documents(out / f"{use}.jsonl", chosen)
     return {
         **{f"{use}Documents": len(chosen) for use, chosen in documents.items()},
-        "calibrationBytes": len(texts["calibration"].encode()),
-        "evaluationBytes": len(texts["evaluation"].encode()),
-        "sharedShare": round(max(shared.values()), 6),
+        **{f"{use}Bytes": size for use, size in sizes.items()},
+        "sharedShare": round(max(shares.values()), 6),
     }
 
 
 def _read(spec: Spec, use: str) -> list[Document]:
+    spec.report(0.1, f"reading the {use} text")
     documents = [
         Document(text, source) for source, dataset in enumerate(spec.params[use]) for text in _texts(dataset, spec)
     ]
@@ -58,7 +59,6 @@ def _read(spec: Spec, use: str) -> list[Document]:
         raise StageError(
             f"the {use} text is empty or almost so: {size} bytes", f"name a source with more text under datasets.{use}"
         )
-    spec.report(0.9, f"{use} · {len(documents)} documents")
     return documents
 
 
@@ -73,6 +73,9 @@ def _texts(text: dict[str, Any], spec: Spec) -> list[str]:
     else:
         raise StageError("a text names no source", "give it one of pypi, huggingFace, local")
     part = text.get("part", {})
-    documents = read_documents(path, text["format"], text.get("field", "text"))
     max_bytes = parse_size(text["maxSize"]) if "maxSize" in text else None
-    return take_part(documents, part.get("from", 0), part.get("to", 1), max_bytes)
+
+    def read() -> Iterator[str]:
+        return read_documents(path, text["format"], text.get("field", "text"))
+
+    return take_part(read, part.get("from", 0), part.get("to", 1), max_bytes)

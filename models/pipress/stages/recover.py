@@ -26,50 +26,82 @@ from pipress.recovery.merging import save_merged
 from pipress.recovery.precision import training_dtype
 from pipress.recovery.quantized import QuantizedStudent, ReleaseTypes
 from pipress.recovery.schedule import learning_rate
-from pipress.recovery.teacher import teacher_states
+from pipress.recovery.teacher import KeptTeacher, Teacher, fits_file, kept_teacher, resident_teacher
 from pipress.recovery.text import read_training_text
-from pipress.recovery.training import held_out_loss, new_optimizer, train_step, use_checkpointing
-from pipress.recovery.vocabulary import VocabularyPart
+from pipress.recovery.together import ALONE, Ranks, process_count, run_rank, run_together
+from pipress.recovery.training import held_out_losses, new_optimizer, train_step, use_checkpointing
+from pipress.recovery.vocabulary import SAMPLE_TOKENS, VocabularyPart
 from pipress.spec import Metrics, Spec
 from pipress.weights.folder import load_model
 
 TOOLS = ("safetensors", "tokenizers", "torch", "transformers")
 
-# Shares of the progress: where the teacher's pass over the text ends, and the training.
-TAUGHT, TRAINED = 0.2, 0.95
+# Shares of the progress: where the teacher has been loaded, its pass over the text has ended, and the training.
+LOADED, TAUGHT, TRAINED = 0.01, 0.2, 0.95
+
+# Every step, and every look at held-back text with the loss of each of its rows: what loss.json holds.
+Curve = dict[str, list[dict[str, Any]]]
 
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
-    """Trains, merges what was trained into full weights, and saves those with the loss curve (loss.json)."""
+    """Trains, merges what was trained into full weights, and saves those with the loss curve (loss.json).
+
+    Where the machine has several GPUs, a process on each trains on its rows of every step.
+    """
+    count = process_count(spec.params["batchSize"])
+    if count > 1:
+        spec.report(0.0, f"starting {count} processes")
+        return run_together("pipress.stages.recover", count, spec, inputs, out)
+    return train(spec, inputs, out, ALONE)
+
+
+def train(spec: Spec, inputs: dict[str, Path], out: Path, ranks: Ranks) -> Metrics:
+    """`run` in one of the processes that train together; only the first saves, and returns figures."""
+    try:
+        return _train(spec, inputs, out, ranks)
+    except torch.OutOfMemoryError as error:
+        raise StageError(
+            f"the GPU ran out of memory: {' '.join(str(error).split())[:200]}",
+            "take one with more, or set recover.gradientCheckpointing or a smaller recover.batchSize",
+        ) from error
+
+
+def _train(spec: Spec, inputs: dict[str, Path], out: Path, ranks: Ranks) -> Metrics:
     p = spec.params
     keep_freed_memory()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = training_dtype(device, spec.checkpoint)
+    device = ranks.device
+    dtype = ranks.first(lambda: training_dtype(device, spec.checkpoint))
 
     spec.report(0.0, "reading the text")
     text = read_training_text(inputs["datasets"], inputs["model"], p)
     tokens_per_step = p["batchSize"] * p["sequenceLength"]
     steps = max(1, p["tokens"] // tokens_per_step)
 
-    spec.report(0.01, "asking the teacher")
-    states, teacher_head = _ask_teacher(spec, inputs["teacher"], text.sequences, dtype, device)
+    spec.report(LOADED, "loading the teacher")
+    teacher = ranks.first(lambda: _teacher(spec, inputs, text.sequences, dtype, device))
+    taught = TAUGHT if isinstance(teacher, KeptTeacher) else LOADED
 
-    spec.report(TAUGHT, "loading the student")
+    spec.report(taught, "loading the student")
     student = load_model(inputs["model"], dtype).to(device)
-    if student.config.hidden_size != states.shape[-1] or student.config.vocab_size != len(teacher_head):
+    vocabulary_size, hidden = teacher.head.shape
+    if student.config.hidden_size != hidden or student.config.vocab_size != vocabulary_size:
         raise StageError(
             f"the model (hidden {student.config.hidden_size}, vocabulary {student.config.vocab_size}) was not made "
-            f"from its teacher (hidden {states.shape[-1]}, vocabulary {len(teacher_head)})",
+            f"from its teacher (hidden {hidden}, vocabulary {vocabulary_size})",
             "prune the model that the recipe names as its base",
         )
     trained = trainable(student, p)
-    vocabulary = VocabularyPart(states, teacher_head, p["distillation"]["vocabularyShare"], p["seed"])
+    share = p["distillation"]["vocabularyShare"]
+    vocabulary = VocabularyPart(teacher.sample(SAMPLE_TOKENS), teacher.head, share, p["seed"])
     if p["gradientCheckpointing"]:
         use_checkpointing(student)
     optimizer = new_optimizer(trained.values())
-    quantized = _quantized(spec, inputs, student) if "quantize" in p else None
+    quantized = None
+    if "quantize" in p:
+        spec.report(taught, "quantizing what is not trained")
+        quantized = _quantized(spec, inputs, student, ranks)
 
-    curve: dict[str, list[dict[str, float]]] = {"training": [], "validation": []}
+    curve: Curve = {"training": [], "validation": []}
     first = 0
     if (checkpoint := load_checkpoint(spec.checkpoint, LATEST, trained)) is not None:
         _copy(checkpoint["trained"], trained)
@@ -79,16 +111,30 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         if quantized is not None:
             quantized.refresh(checkpoint["refreshedWith"])
 
+    def report(step: int, message: str, left: float | None = None) -> None:
+        spec.report(taught + (TRAINED - taught) * step / steps, f"step {step}/{steps} · {message}", left)
+
+    held_back = torch.arange(text.n_training, len(text.sequences))
+    own = ranks.share(held_back)
+    own_states = teacher.states(own).cpu() if len(own) > 0 else None
+
     def validate(step: int) -> None:
         if any(entry["step"] == step for entry in curve["validation"]):
             return  # a resumed training has this one
-        spec.report(TAUGHT + (TRAINED - TAUGHT) * step / steps, f"step {step}/{steps} · looking at held-back text")
-        ids, wanted = text.sequences[text.held_back], states[text.held_back]
-        kl, ce = held_out_loss(student, ids, wanted, teacher_head, p["batchSize"], p["distillation"])
-        entry = {"step": step, "kl": kl, "crossEntropy": ce, "loss": _mixed(kl, ce, p)}
+        report(step, "looking at held-back text")
+        losses = torch.zeros(len(held_back), 2, dtype=torch.float64)
+        if own_states is not None:
+            losses[own - text.n_training] = held_out_losses(
+                student, text.sequences[own], own_states, teacher.head, p["batchSize"], p["distillation"]
+            )
+        ranks.add([losses])
+        kl, ce = losses.mean(dim=0).tolist()
+        rows = [round(_mixed(*row, p), 6) for row in losses.tolist()]
+        figures = {"kl": kl, "crossEntropy": ce, "loss": _mixed(kl, ce, p), "rows": rows}
+        entry = {"step": step, "tokens": step * tokens_per_step, **figures}
         curve["validation"].append(entry)
         print(f"held-back text after step {step}: kl {kl:.4f} cross entropy {ce:.4f}", flush=True)
-        if _best(curve) is entry:
+        if _best(curve) is entry and ranks.rank == 0:
             save_checkpoint(spec.checkpoint, BEST, {"trained": _values(trained)})
 
     validate_at = {round(i * steps / (p["validations"] - 1)) for i in range(p["validations"])}
@@ -96,8 +142,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
 
     def refresh(step: int) -> None:
         if quantized is not None and step in refresh_at:
-            message = f"step {step}/{steps} · quantizing the weights"
-            spec.report(TAUGHT + (TRAINED - TAUGHT) * step / steps, message)
+            report(step, "quantizing the weights")
             quantized.refresh(trained)
 
     began, trained_seconds, done = time.monotonic(), 0.0, first
@@ -110,18 +155,20 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
                 break
         step_began = time.monotonic()
         rows = text.rows(step)
-        ids, wanted = text.sequences[rows].to(device), states[rows].to(device)
+        part = vocabulary.choose(step, text.sequences[rows])
+        own_rows = ranks.share(rows)
+        ids, wanted = text.sequences[own_rows].to(device), teacher.states(own_rows)
         rate = learning_rate(step, steps, p["learningRate"], p["schedule"])
-        part = vocabulary.choose(step, ids)
-        loss, kl, ce = train_step(student, optimizer, ids, wanted, teacher_head, rate, p["distillation"], part)
+        settings = (rate, p["distillation"], part, ranks, len(rows))
+        loss, kl, ce = train_step(student, optimizer, ids, wanted, teacher.head, *settings)
 
         done = step + 1
         trained_seconds += time.monotonic() - step_began
         curve["training"].append({"step": done, "kl": round(kl, 5), "crossEntropy": round(ce, 5)})
         print(f"step {done}/{steps} kl {kl:.4f} cross entropy {ce:.4f}", flush=True)
         left = (time.monotonic() - began) / (done - first) * (steps - done)
-        spec.report(TAUGHT + (TRAINED - TAUGHT) * done / steps, f"step {done}/{steps} · loss {loss:.3f}", left)
-        if done % p["checkpointEverySteps"] == 0 or done == steps:
+        report(done, f"loss {loss:.3f}", left)
+        if ranks.rank == 0 and (done % p["checkpointEverySteps"] == 0 or done == steps):
             state = {"step": done, "trained": _values(trained), "optimizer": optimizer.state_dict()}
             if quantized is not None:
                 state["refreshedWith"] = quantized.refreshed_with
@@ -130,6 +177,8 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         refresh(steps)
         validate(steps)
 
+    if ranks.rank > 0:
+        return {}
     spec.report(TRAINED, "merging")
     start, best = curve["validation"][0], _best(curve)
     kept = load_checkpoint(spec.checkpoint, BEST, trained)
@@ -158,21 +207,21 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     }
 
 
-def _ask_teacher(
-    spec: Spec, folder: Path, sequences: torch.Tensor, dtype: torch.dtype, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The teacher's hidden states of all sequences, (n, length, hidden), and its output layer, (vocabulary, hidden)."""
-    teacher: LlamaForCausalLM = load_model(folder, dtype).requires_grad_(False).to(device)
-    states = teacher_states(
-        teacher,
-        sequences,
-        spec.checkpoint,
-        lambda share: spec.report(0.01 + (TAUGHT - 0.01) * share, f"asking the teacher {share:.0%}"),
-    )
-    return states, teacher.lm_head.weight.detach().clone()
+def _teacher(
+    spec: Spec, inputs: dict[str, Path], sequences: torch.Tensor, dtype: torch.dtype, device: torch.device
+) -> Teacher:
+    """The teacher of all sequences, by what they take: asked now and put away, or kept beside the student."""
+    if not fits_file(inputs["teacher"], sequences, dtype):
+        print("the teacher stays in memory: what it says of all the text would take too much room", flush=True)
+        return resident_teacher(inputs["teacher"], inputs["model"], sequences, dtype, device)
+
+    def report(share: float) -> None:
+        spec.report(LOADED + (TAUGHT - LOADED) * share, f"asking the teacher {share:.0%}")
+
+    return kept_teacher(inputs["teacher"], sequences, dtype, device, spec.checkpoint, report)
 
 
-def _quantized(spec: Spec, inputs: dict[str, Path], student: LlamaForCausalLM) -> QuantizedStudent:
+def _quantized(spec: Spec, inputs: dict[str, Path], student: LlamaForCausalLM, ranks: Ranks) -> QuantizedStudent:
     """The student with the weights that quantize will make of it, by the plan's parameters of that stage.
 
     `converted` holds the student as it is before training, as a GGUF; `imatrix` the importance that quantize goes by.
@@ -185,8 +234,7 @@ def _quantized(spec: Spec, inputs: dict[str, Path], student: LlamaForCausalLM) -
     source, quantize = SourceModel(inputs["converted"] / "model.gguf", imatrix), spec.params["quantize"]
     overrides = tensor_overrides(quantize, source, imatrix)
     types = ReleaseTypes(spec.llama_cpp_bin, source, imatrix, quantize["type"], overrides)
-    spec.report(TAUGHT, "quantizing what is not trained")
-    return QuantizedStudent(student, inputs["model"], types)
+    return QuantizedStudent(student, inputs["model"], types, ranks)
 
 
 def _mixed(kl: float, ce: float, p: dict[str, Any]) -> float:
@@ -194,12 +242,12 @@ def _mixed(kl: float, ce: float, p: dict[str, Any]) -> float:
     return weight * kl + (1 - weight) * ce
 
 
-def _best(curve: dict[str, list[dict[str, float]]]) -> dict[str, float]:
+def _best(curve: Curve) -> dict[str, Any]:
     """The look at held-back text with the lowest loss, the first of equals."""
     return min(curve["validation"], key=lambda entry: entry["loss"])
 
 
-def _rises(curve: dict[str, list[dict[str, float]]], patience: int) -> bool:
+def _rises(curve: Curve, patience: int) -> bool:
     """Whether the last `patience` looks at held-back text were all no better than the best before them."""
     looks = curve["validation"]
     return len(looks) - 1 - looks.index(_best(curve)) >= patience
@@ -213,3 +261,7 @@ def _copy(saved: dict[str, torch.Tensor], trained: dict[str, torch.nn.Parameter]
     with torch.no_grad():
         for name, parameter in trained.items():
             parameter.copy_(saved[name])
+
+
+if __name__ == "__main__":
+    run_rank(train)

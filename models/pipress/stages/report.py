@@ -6,6 +6,7 @@ from pathlib import Path
 from pipress.atomic import read_json, write_json, write_text
 from pipress.evaluation.scores import SCORES, Estimate, load_scores, mean_of_rows
 from pipress.report.figures import model_figures, stage_figures
+from pipress.report.learning_curve import describe_flattening
 from pipress.report.page import render
 from pipress.report.verdict import recommendation, verdicts
 from pipress.spec import Metrics, Spec
@@ -30,7 +31,10 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         "verdicts": verdicts(models, spec.params.get("fastestBaseline"), differences),
     }
     if "recover" in inputs and (curve := read_json(inputs["recover"] / "loss.json")) is not None:
-        report["recovery"] = {name: curve[name] for name in ("training", "validation")}
+        looks = [{name: look[name] for name in look if name != "rows"} for look in curve["validation"]]
+        report["recovery"] = {"training": curve["training"], "validation": looks}
+        if flattening := describe_flattening(curve["validation"]):
+            report["recovery"]["flattening"] = flattening
     if license := read_license(inputs["quantize"]) if "quantize" in inputs else {}:
         report["license"] = license
     # Not a number is no JSON, and no figure either.

@@ -43,7 +43,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short questions and answers, which the tiny model has the context for."""
     monkeypatch.setattr(add_chats, "PASSAGE_CHARACTERS", 60)
     monkeypatch.setattr(add_chats, "ANSWER_TOKENS", 8)
-    monkeypatch.setattr(add_chats, "BATCH", 2)
+    monkeypatch.setitem(add_chats.BATCH, "cpu", 2)
 
 
 def params(**changes: Any) -> dict[str, Any]:

@@ -1,4 +1,6 @@
 import bz2
+import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,9 @@ from pipress.conftest import prose
 from pipress.digests import file_sha256
 from pipress.errors import StageError
 from pipress.stages import fetch_dataset
+from pipress.texts import reading
 from pipress.texts.mediawiki import plain_text
-from pipress.texts.overlap import shared_share
+from pipress.texts.overlap import shared_shares
 from pipress.texts.reading import read_documents, take_part
 from pipress.texts.records import read_records
 
@@ -45,7 +48,7 @@ def test_a_page_of_the_evaluation_text_is_refused_as_calibration_text(
 ) -> None:
     whole = prose(1, 3000)
     page = whole[: len(whole) // 150]
-    assert shared_share(whole, page) < fetch_dataset.MAX_SHARED
+    assert shared_shares([page], [whole])[1] < fetch_dataset.MAX_SHARED
     spec = make_spec("fetch-dataset", calibration=[text_source("a", page)], evaluation=[text_source("b", whole)])
     with pytest.raises(StageError, match="100% of the calibration text is in the evaluation text too"):
         fetch_dataset.run(spec, {}, tmp_path)
@@ -62,17 +65,17 @@ def test_equal_texts_without_words_are_refused(make_spec: Any, text_source: Sour
 def test_json_lines_are_documents(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "one\\ntwo", "id": 1}\n\n{"text": "three"}\n')
-    assert read_documents(path, "jsonl") == ["one\ntwo", "three"]
+    assert list(read_documents(path, "jsonl")) == ["one\ntwo", "three"]
     with pytest.raises(StageError, match=r"line 1 of a.jsonl has no text under `body` — set `field` to one of: text"):
-        read_documents(path, "jsonl", "body")
+        list(read_documents(path, "jsonl", "body"))
     path.write_text("no json\n")
     with pytest.raises(StageError, match=r"line 1 of a.jsonl is not JSON"):
-        read_documents(path, "jsonl")
+        list(read_documents(path, "jsonl"))
 
 
 def test_parquet_is_refused_with_what_to_take_instead(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"a.parquet is a Parquet file — name a text or JSON Lines file"):
-        read_documents(tmp_path / "a.parquet", "text")
+        list(read_documents(tmp_path / "a.parquet", "text"))
 
 
 def test_two_parts_of_one_text_do_not_overlap(make_spec: Any, text_source: Source, tmp_path: Path) -> None:
@@ -105,26 +108,54 @@ def test_a_text_without_a_source_is_refused(make_spec: Any, tmp_path: Path) -> N
 def test_packed_text_that_is_cut_off_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "a.bz2").write_bytes(bz2.compress(prose(1, 99).encode())[:200])
     with pytest.raises(StageError, match=r"a.bz2 cannot be unpacked"):
-        read_documents(tmp_path / "a.bz2", "text")
+        list(read_documents(tmp_path / "a.bz2", "text"))
+
+
+def test_text_is_cut_at_the_same_places_however_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = prose(1, 99).replace(" 1 7.", "\n\n\n 1 7.")
+    (tmp_path / "a.txt").write_text(text)
+    at_once = list(read_documents(tmp_path / "a.txt", "text"))
+    assert len(at_once) > 2 and "\n\n".join(at_once).split() == text.split()
+    monkeypatch.setattr(reading, "CHUNK_CHARACTERS", 7)
+    assert list(read_documents(tmp_path / "a.txt", "text")) == at_once
+
+
+def test_no_more_of_a_packed_file_is_read_than_is_taken(make_spec: Any, text_source: Source, tmp_path: Path) -> None:
+    lines = [json.dumps({"text": prose(3, 10), "url": index}) for index in range(4000)]
+    path = tmp_path / "c4.json.gz"
+    # Cut off in the middle: whoever reads to the end sees it.
+    packed = gzip.compress("\n".join(lines).encode())
+    path.write_bytes(packed[: len(packed) // 2])
+    dataset = {"local": {"path": str(path), "sha256": file_sha256(path)}, "format": "jsonl", "maxSize": "20 kB"}
+    evaluation = [text_source("b", prose(2, 99))]
+    metrics = fetch_dataset.run(make_spec("fetch-dataset", calibration=[dataset], evaluation=evaluation), {}, tmp_path)
+    assert 19_000 < metrics["calibrationBytes"] <= 20_000
+    del dataset["maxSize"]
+    with pytest.raises(StageError, match=r"c4.json.gz cannot be unpacked"):
+        fetch_dataset.run(make_spec("fetch-dataset", calibration=[dataset], evaluation=evaluation), {}, tmp_path)
 
 
 def test_what_is_not_utf8_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(StageError, match=r"a.txt is not UTF-8 text"):
-        read_documents(tmp_path / "a.txt", "text")
+        list(read_documents(tmp_path / "a.txt", "text"))
 
 
 def test_parts_are_cut_between_documents() -> None:
     documents = ["a" * 100, "b" * 100, "c" * 100, "d" * 100]
-    assert take_part(documents, 0, 0.5, None) == documents[:2]
-    assert take_part(documents, 0.5, 1, None) == documents[2:]
-    assert take_part(documents, 0, 1, 250) == documents[:2]
+    assert take_part(lambda: documents, 0, 0.5, None) == documents[:2]
+    assert take_part(lambda: documents, 0.5, 1, None) == documents[2:]
+    assert take_part(lambda: documents, 0, 1, 250) == documents[:2]
 
 
 def test_passages_are_shared_when_thirteen_words_run_alike() -> None:
     text = prose(1, 5)
-    assert shared_share(text, "before " + text + " after") == 1
-    assert shared_share(text, prose(2, 5)) == 0
+    ours, theirs = shared_shares([text], ["before", text, "after"])
+    assert ours == 1 and 0.5 < theirs < 1
+    assert shared_shares([text], [prose(2, 5)]) == (0, 0)
+    half = " ".join(text.split()[: len(text.split()) // 2])
+    ours, theirs = shared_shares([half], [text])
+    assert ours == 1 and 0.2 < theirs < 0.5
 
 
 def test_markup_leaves_only_prose() -> None:

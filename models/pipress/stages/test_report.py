@@ -13,6 +13,7 @@ import pytest
 
 from pipress.errors import StageError
 from pipress.evaluation.scores import SCORES, Estimate, Scores
+from pipress.report.learning_curve import describe_flattening
 from pipress.report.plots import Axis, Point, curves, frontier, scatter
 from pipress.report.verdict import compare, recommendation, verdicts
 from pipress.stages import report
@@ -164,6 +165,49 @@ def test_labels_of_points_at_one_place_do_not_lie_on_each_other() -> None:
 def test_a_label_wider_than_the_plot_begins_in_it() -> None:
     plot = scatter([Point(1, 1, "w" * 80, "step"), Point(2, 2, "b", "step")], "x", "y", "")
     assert re.search(r'class="label" x="0.0" y="[\d.]+" text-anchor="start">w{80}<', plot)
+
+
+def looks(*losses: float, noise: float = 0.01) -> list[dict[str, Any]]:
+    """At every tenth of the way, rows that differ much among each other, and little between looks."""
+    rows = [0.1 + 0.2 * (row % 7) for row in range(50)]
+    return [
+        {
+            "step": 10 * index,
+            "tokens": 1000 * index,
+            "kl": loss,
+            "crossEntropy": 4.0,
+            "rows": [loss * row + noise * (-1) ** (row_index + index) for row_index, row in enumerate(rows)],
+        }
+        for index, loss in enumerate(losses)
+    ]
+
+
+def test_the_curve_says_whether_more_tokens_should_gain_more_or_since_when_they_do_not() -> None:
+    falling = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25]
+    assert describe_flattening(looks(*falling)).startswith(
+        "From 9,000 to 10,000 tokens the held-back loss fell by 0.03"
+    )
+    assert describe_flattening(looks(*falling)).endswith(": more tokens should gain more.")
+    flat = [1.0, 0.9, 0.8, 0.6, 0.5, 0.4, 0.3, 0.3, 0.3, 0.3, 0.3]
+    assert describe_flattening(looks(*flat)).endswith("no more than its error: flat from 6,000 tokens on.")
+    rising = describe_flattening(looks(1.0, 0.5, 0.6))
+    assert "fell by -0.06" in rising and rising.endswith("flat from 1,000 tokens on.")
+    assert describe_flattening(looks(1.0)) == ""
+    assert describe_flattening([{**look, "rows": look["rows"][:1]} for look in looks(1.0, 0.5)]) == ""
+
+
+def test_the_report_shows_the_curve_by_tokens_and_says_where_it_flattens(
+    stage: Any, make_spec: Any, tmp_path: Path
+) -> None:
+    training = [{"step": step, "kl": 1 / step, "crossEntropy": 4.0} for step in range(1, 1001)]
+    curve = {"training": training, "validation": looks(1.0, 0.5, 0.4)}
+    inputs = {"recover": stage("recover", {}, loss=curve), "evaluate": stage("evaluate", RECIPE)}
+    document, page = make_report(make_spec, tmp_path, inputs)
+    assert document["recovery"]["flattening"] in page and "tokens trained on, thousands" in page
+    assert document["recovery"]["validation"][2] == {"step": 20, "tokens": 2000, "kl": 0.4, "crossEntropy": 4.0}
+    assert len(document["recovery"]["training"]) == 1000
+    points = re.search(r'polyline class="training" points="([^"]*)"', page)
+    assert points is not None and 200 < len(points[1].split()) <= 300
 
 
 def test_a_curve_of_one_step_is_drawn() -> None:

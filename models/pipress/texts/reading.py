@@ -1,12 +1,14 @@
-"""Files as lists of documents."""
+"""Files as documents, one after the other: never all of a file in memory, and no more unpacked than is wanted."""
 
 import bz2
 import gzip
 import json
 import lzma
-from collections.abc import Callable
+import math
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pipress.errors import StageError
 from pipress.texts.mediawiki import articles
@@ -14,14 +16,16 @@ from pipress.texts.mediawiki import articles
 # A file of plain text says nothing of where a document ends: it is cut at the first empty line behind so many
 # characters, so that a part of it can be held back.
 PART_CHARACTERS = 2000
+CHUNK_CHARACTERS = 1 << 20
 
 OPENERS: dict[str, Callable[..., Any]] = {".bz2": bz2.open, ".gz": gzip.open, ".xz": lzma.open}
 
 
-def read_documents(path: Path, text_format: str, field: str = "text") -> list[str]:
+def read_documents(path: Path, text_format: str, field: str = "text") -> Iterator[str]:
     """The documents in a file, packed (.bz2, .gz, .xz) or not; formats as in recipe.schema.json.
 
-    field: which string of each object holds the text, for `jsonl`.
+    field: which string of each object holds the text, for `jsonl`. Raises StageError, at the document where it shows,
+    for a file that is damaged or of another format.
     """
     if path.suffix == ".parquet":
         raise StageError(f"{path.name} is a Parquet file", "name a text or JSON Lines file of the same data set")
@@ -29,35 +33,39 @@ def read_documents(path: Path, text_format: str, field: str = "text") -> list[st
     try:
         if text_format == "mediawiki":
             with opener(path, "rb") as file:
-                return list(articles(file))
+                yield from articles(file)
+            return
         with opener(path, "rt", encoding="utf-8", errors="strict") as file:
-            text = file.read()
+            if text_format == "jsonl":
+                documents = _json_lines(file, path.name, field)
+            elif text_format == "lines":
+                documents = (part for line in file for part in line.splitlines())
+            else:
+                documents = _parts(file)
+            yield from (text for document in documents if (text := document.strip()))
     except UnicodeDecodeError as error:
         raise StageError(f"{path.name} is not UTF-8 text", "convert it, or name the right file") from error
-    except (EOFError, lzma.LZMAError, OSError) as error:
+    except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise StageError(f"{path.name} cannot be unpacked: {error}", "the file is cut off or damaged") from error
-    if text_format == "jsonl":
-        return _json_lines(text, path.name, field)
-    parts = text.splitlines() if text_format == "lines" else _parts(text)
-    return [part.strip() for part in parts if part.strip()]
 
 
-def _parts(text: str) -> list[str]:
-    parts, paragraphs, size = [], [], 0
-    for paragraph in text.split("\n\n"):
-        paragraphs.append(paragraph)
-        size += len(paragraph)
-        if size >= PART_CHARACTERS:
-            parts.append("\n\n".join(paragraphs))
-            paragraphs, size = [], 0
-    return [*parts, "\n\n".join(paragraphs)]
+def _parts(file: IO[str]) -> Iterator[str]:
+    paragraphs, size, rest = [], 0, ""
+    while chunk := file.read(CHUNK_CHARACTERS):
+        *whole, rest = (rest + chunk).split("\n\n")
+        for paragraph in whole:
+            paragraphs.append(paragraph)
+            size += len(paragraph)
+            if size >= PART_CHARACTERS:
+                yield "\n\n".join(paragraphs)
+                paragraphs, size = [], 0
+    yield "\n\n".join([*paragraphs, rest])
 
 
-def _json_lines(text: str, name: str, field: str) -> list[str]:
-    documents = []
-    for number, line in enumerate(text.splitlines(), start=1):
+def _json_lines(file: IO[str], name: str, field: str) -> Iterator[str]:
+    for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
         try:
@@ -71,19 +79,23 @@ def _json_lines(text: str, name: str, field: str) -> list[str]:
                 f"line {number} of {name} has no text under `{field}`",
                 f"set `field` to one of: {', '.join(fields)}" if fields else "check `format` in the recipe",
             )
-        if document.strip():
-            documents.append(document.strip())
-    return documents
+        yield document
 
 
-def take_part(documents: list[str], start: float, stop: float, max_bytes: int | None) -> list[str]:
-    """The documents between two shares of all characters, and of those the first `max_bytes` bytes."""
-    total = sum(map(len, documents))
+def take_part(read: Callable[[], Iterable[str]], start: float, stop: float, max_bytes: int | None) -> list[str]:
+    """The documents between two shares of all characters, and of those the first `max_bytes` bytes.
+
+    read: gives all documents, from the first on. They are read no further than to the last that is taken, and once
+    more before that where a share has to be found.
+    """
+    total = sum(map(len, read())) if (start, stop) != (0, 1) else math.inf
     taken, position, size = [], 0, 0
-    for document in documents:
+    for document in read():
         middle = position + len(document) / 2
         position += len(document)
-        if not start * total <= middle < stop * total:
+        if middle >= stop * total:
+            break
+        if start > 0 and middle < start * total:
             continue
         length = len(document.encode())
         if max_bytes is not None and size + length > max_bytes:

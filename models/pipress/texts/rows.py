@@ -4,7 +4,8 @@ A row begins with the token that begins every text (BOS), where the tokenizer pu
 nowhere else, stands the token that ends a text; documents run on from row to row, without padding.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,12 @@ ENDS_OF_TEXT = ("<|end_of_text|>", "<|endoftext|>", "<｜end▁of▁sentence｜>
 
 # Beside the documents: the share of rows that chats have, see the stage `add-chats`.
 SHARE = "chat.json"
+
+# Up to so many bytes, text is tokenized on the guess of `BYTES_PER_TOKEN`; for more, so many documents say how many
+# bytes a token of it takes, and a margin is added.
+GUESSED_BYTES, SAMPLE_DOCUMENTS, MARGIN = 32_000_000, 256, 1.05
+# Documents that are tokenized at a time.
+BATCH_DOCUMENTS = 1024
 
 # An array or a tensor.
 Rows = TypeVar("Rows", bound=Any)
@@ -49,16 +56,15 @@ def text_of(row: np.ndarray, end: str) -> str:
     return "".join(end if code == END_OF_DOCUMENT else chr(code) for code in row)
 
 
-def pack(documents: Sequence[Sequence[int]], begin: int | None, end: int | None, length: int) -> np.ndarray:
+def pack(documents: Iterable[Sequence[int]], begin: int | None, end: int | None, length: int) -> np.ndarray:
     """Token ids in rows, (n, length). The rest that fills no row is left out."""
-    stream: list[int] = []
-    for ids in documents:
-        stream.extend(ids)
-        if end is not None:
-            stream.append(end)
+    last = [] if end is None else [end]
+    # Arrays, of which a token takes 4 bytes: in lists of Python it takes 36.
+    parts = [np.array([*ids, *last], dtype=np.int32) for ids in documents]
+    stream = np.concatenate([np.empty(0, np.int32), *parts])
     content = length - (begin is not None)
     count = len(stream) // content
-    rows = np.array(stream[: count * content], dtype=np.int64).reshape(count, content)
+    rows = stream[: count * content].reshape(count, content).astype(np.int64)
     return rows if begin is None else np.insert(rows, 0, begin, axis=1)
 
 
@@ -103,5 +109,11 @@ def _rows(documents: list[Document], encoder: Encoder, length: int, count: int) 
         return np.empty((0, length), np.int64)
     # As many documents as rows, and no more of each than all rows hold: a long text is not tokenized as a whole.
     size = count * length * BYTES_PER_TOKEN
+    if size > GUESSED_BYTES:
+        sample = [document.text for document in choose(documents, 0, SAMPLE_DOCUMENTS)]
+        per_token = sum(len(text.encode()) for text in sample) / max(1, sum(map(len, encoder.encode(sample))))
+        size = min(size, math.ceil(MARGIN * count * length * per_token))
     texts = [document.text[:size] for document in choose(documents, size, count)]
-    return spread(pack(encoder.encode(texts), encoder.begin, encoder.end, length), count)
+    batches = (texts[start : start + BATCH_DOCUMENTS] for start in range(0, len(texts), BATCH_DOCUMENTS))
+    encoded = (ids for batch in batches for ids in encoder.encode(batch))
+    return spread(pack(encoded, encoder.begin, encoder.end, length), count)

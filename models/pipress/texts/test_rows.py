@@ -1,11 +1,13 @@
 """Rows of token ids: how they begin, where documents end, which part of a text they are."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipress.conftest import prose, write_texts
+from pipress.texts import rows as rows_module
 from pipress.texts.records import Document, write_documents
 from pipress.texts.rows import (
     CHARACTERS,
@@ -129,3 +131,22 @@ def test_llama_cpp_and_the_model_folder_cut_alike(
 
 def test_an_end_of_document_is_no_character() -> None:
     assert END_OF_DOCUMENT < 0
+
+
+def test_much_text_is_tokenized_by_what_a_sample_of_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_documents(tmp_path / "a.jsonl", [Document(f"{index:04d} " * 20) for index in range(3000)])
+    seen: list[int] = []
+
+    def encode(texts: list[str]) -> list[list[int]]:
+        seen.extend(map(len, texts))
+        return CHARACTERS.encode(texts)
+
+    encoder = Encoder(encode, None, END)
+    guessed = read_rows(tmp_path / "a.jsonl", encoder, 50, 1000)
+    assert len(guessed) == 1000 and sum(seen) == 300_000, "on the guess, all of it for a sixth"
+    seen.clear()
+    monkeypatch.setattr(rows_module, "GUESSED_BYTES", 100_000)
+    rows = read_rows(tmp_path / "a.jsonl", encoder, 50, 1000)
+    assert rows.shape == (1000, 50) and sum(seen) <= 1000 * 100 + 256 * 100, "a document a row, and the sample"
+    numbers = [int(number) for row in rows for number in re.findall(r"\b(\d{4}) ", text_of(row, "|"))]
+    assert numbers == sorted(numbers) and max(b - a for a, b in zip([0, *numbers], [*numbers, 2999], strict=True)) < 20
