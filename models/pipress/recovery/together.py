@@ -1,7 +1,7 @@
 """One training by several processes of one machine: a GPU each, or some cores.
 
 Each process has the whole student and its own rows of every step; what they add up is the gradient of what is trained,
-which is small (decision 17). PyTorch's launcher starts them and ends all when one ends (torchrun,
+which is small (decision 18). PyTorch's launcher starts them and ends all when one ends (torchrun,
 https://docs.pytorch.org/docs/stable/elastic/run.html); this stage's process waits, and passes on progress and errors.
 """
 
