@@ -74,10 +74,10 @@ def _matches(answer: str, expected: str) -> bool:
 
 
 def _fits_schema(answer: str, expected: dict[str, Any]) -> bool:
-    """JSON and nothing else; it may stand in a Markdown code block, as models are used to write it."""
-    block = re.fullmatch(r"```(?:json)?\s*(.*?)\s*(?:```)?", answer, re.DOTALL)
+    """The first JSON object or array in it; what a model says around that is none of it."""
+    begin = re.search(r"[{\[]", answer)
     try:
-        document = json.loads(block[1] if block else answer)
+        document, _ = json.JSONDecoder().raw_decode(answer, begin.start() if begin else 0)
     except (json.JSONDecodeError, RecursionError):
         return False
     return Draft202012Validator(expected).is_valid(document)
@@ -91,6 +91,15 @@ KINDS = {
     # A block ends with the fence; what a model explains behind it is not read.
     "json": Kind(_fits_schema, 96, ("\n```",)),
 }
+
+
+def _holds(**values: Any) -> dict[str, Any]:
+    """A schema of an object with at least these values."""
+    return {
+        "type": "object",
+        "properties": {name: _exactly(value) for name, value in values.items()},
+        "required": [*values],
+    }
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -167,18 +176,26 @@ QUESTIONS: dict[str, dict[str, list[tuple[str, Any]]]] = {
     },
     "copying": {
         "easy": [
-            ("Repeat this word and say nothing else: lantern", "lantern"),
-            ("Repeat this word and say nothing else: harbor", "harbor"),
-            ("Repeat this word and say nothing else: violin", "violin"),
-            ("Repeat this number and say nothing else: 4821", "4821"),
-            ("Repeat this word and say nothing else: thunder", "thunder"),
-            ("Repeat these words and say nothing else: green apple", "green apple"),
-        ],
-        "medium": [
             (
                 "Repeat this sentence exactly and say nothing else: The old bridge was closed for repairs.",
                 "The old bridge was closed for repairs.",
             ),
+            (
+                "Repeat this sentence exactly and say nothing else: My sister sold her red car on Friday.",
+                "My sister sold her red car on Friday.",
+            ),
+            (
+                "Repeat this sentence exactly and say nothing else: The children played in the garden.",
+                "The children played in the garden.",
+            ),
+            ("Repeat this number and say nothing else: 4821", "4821"),
+            ("Repeat this number and say nothing else: 9036", "9036"),
+            (
+                "Repeat this sentence exactly and say nothing else: We had soup and bread for dinner.",
+                "We had soup and bread for dinner.",
+            ),
+        ],
+        "medium": [
             (
                 "Repeat this sentence exactly and say nothing else: Seven boats left the harbor before noon.",
                 "Seven boats left the harbor before noon.",
@@ -186,10 +203,8 @@ QUESTIONS: dict[str, dict[str, list[tuple[str, Any]]]] = {
             ("Repeat these numbers exactly and say nothing else: 14 7 92 3 58", "14 7 92 3 58"),
             ("Repeat this line exactly and say nothing else: copper, wool, salt, glass", "copper, wool, salt, glass"),
             ("Repeat this code exactly and say nothing else: KX-4071", "KX-4071"),
-            (
-                "Repeat this sentence exactly and say nothing else: My sister sold her red car on Friday.",
-                "My sister sold her red car on Friday.",
-            ),
+            ("Repeat this word and say nothing else: lantern", "lantern"),
+            ("Repeat these words exactly and say nothing else: green apple blue door", "green apple blue door"),
         ],
         "hard": [
             ("Repeat this code exactly and say nothing else: q7Zt-09xB-kL3w-Vv58", "q7Zt-09xB-kL3w-Vv58"),
@@ -218,12 +233,12 @@ QUESTIONS: dict[str, dict[str, list[tuple[str, Any]]]] = {
     },
     "format": {
         "easy": [
-            ("Is ice cold? Answer only yes or no.", r"[Yy]es\.?"),
-            ("Write the word cat in capital letters. Write nothing else.", r"CAT\.?"),
-            ("Write the number seven as a digit. Write nothing else.", r"7\.?"),
-            ("Is the sun a fruit? Answer only yes or no.", r"[Nn]o\.?"),
-            ("Name one color. Answer with one word only.", r"[A-Za-z]+\.?"),
-            ("Name one animal. Answer with one word only.", r"[A-Za-z]+\.?"),
+            ("Is ice cold? Begin your answer with yes or no.", r"[Yy]es\b.*"),
+            ("Is the sun a fruit? Begin your answer with yes or no.", r"[Nn]o\b.*"),
+            ("Ask me one question about my day. Write only the question.", r"[A-Z].*\?"),
+            ("Count from 1 to 5 on one line.", r".*\b1, ?2, ?3, ?4,? ?(?:and )?5\b.*"),
+            ("Begin your answer with the words My favorite color is.", r"My favorite color is .+"),
+            ("Write the word cat in capital letters.", r".*\bCAT\b.*"),
         ],
         "medium": [
             (
@@ -265,30 +280,12 @@ QUESTIONS: dict[str, dict[str, list[tuple[str, Any]]]] = {
     },
     "json": {
         "easy": [
-            (
-                'Answer with JSON only, like {"city": "Rome"}. The city is Oslo.',
-                _object(city="Oslo"),
-            ),
-            (
-                'Answer with JSON only, like {"color": "blue"}. The color is green.',
-                _object(color="green"),
-            ),
-            (
-                'Answer with JSON only, like {"age": 5}. The age is 42.',
-                _object(age=42),
-            ),
-            (
-                'Answer with JSON only, like {"name": "Tom"}. The name is Anna.',
-                _object(name="Anna"),
-            ),
-            (
-                'Answer with JSON only, like {"open": true}. The shop is not open.',
-                _object(open=False),
-            ),
-            (
-                'Answer with JSON only, like {"animal": "dog", "legs": 4}. The animal is a bird.',
-                _object(animal="bird", legs=2),
-            ),
+            ('Write a JSON object with the key "city" and the value "Oslo".', _holds(city="Oslo")),
+            ('Write a JSON object with the key "color" and the value "green".', _holds(color="green")),
+            ('Write a JSON object with the key "age" and the value 42.', _holds(age=42)),
+            ('Write a JSON object with the key "name" and the value "Anna".', _holds(name="Anna")),
+            ('Write a JSON object with the key "open" and the value true.', _holds(open=True)),
+            ('Write a JSON object with the key "animal" and the value "bird".', _holds(animal="bird")),
         ],
         "medium": [
             (
