@@ -12,7 +12,7 @@ import numpy as np
 from pipress.atomic import write_json
 from pipress.errors import StageError
 from pipress.evaluation.accuracy import ANSWERS, accuracy, save_answers
-from pipress.evaluation.asking import ask
+from pipress.evaluation.asking import PARALLEL, ask
 from pipress.evaluation.generation import measure_loading, repetition
 from pipress.evaluation.questions import KINDS, chosen
 from pipress.evaluation.scores import SCORES, mean_of_rows, score_against, score_reference
@@ -106,7 +106,8 @@ def _answers(spec: Spec, model: Path, quality: str, out: Path) -> Metrics:
     began = time.monotonic()
 
     def on_answer(done: int) -> None:
-        left = (time.monotonic() - began) / done * (len(questions) - done)
+        # The first ones are answered side by side, and the model was loaded in their time.
+        left = (time.monotonic() - began) / done * (len(questions) - done) if done > PARALLEL else None
         spec.report(0.6 + 0.28 * done / len(questions), f"{quality} · question {done}/{len(questions)}", left)
 
     answers = ask(spec.llama_cpp_bin, model, questions, on_answer)
