@@ -45,9 +45,7 @@ def test_every_question_is_answered_in_its_order_and_told(llama_cpp_bin: Path, t
     answers = ask(llama_cpp_bin, model, questions, told.append)
     assert [answer.question for answer in answers] == [question.text for question in questions]
     assert told == [*range(1, 16)] and any(answer.answer for answer in answers)
-    # Greedily: what shares a batch by chance does not matter much.
-    again = ask(llama_cpp_bin, model, questions)
-    assert sum(one == other for one, other in zip(answers, again, strict=True)) >= 13
+    assert ask(llama_cpp_bin, model, questions) == answers, "greedily, and whatever time does"
     assert servers_of(model) == []
 
 
@@ -77,7 +75,7 @@ def test_a_server_that_dies_is_told_with_its_reason(llama_cpp_bin: Path, tiny_gg
 
 def test_what_the_server_refuses_is_told(llama_cpp_bin: Path, tiny_gguf: Path) -> None:
     endless = Question("format", "easy", "river " * 500, "x")
-    with pytest.raises(StageError, match=r"llama-server refuses a question with status 400: .*exceed"):
+    with pytest.raises(StageError, match=r"llama-server refuses a question: .*exceed"):
         ask(llama_cpp_bin, tiny_gguf / "model.gguf", [endless])
 
 
