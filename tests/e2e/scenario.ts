@@ -8,6 +8,7 @@ import type { PlannedStep, Workspace } from "./workspace.ts";
 export const quick = {
   "steps.recover.checkpointEverySteps": 3,
   "steps.evaluate.chunks": 4,
+  "steps.evaluate.questions": 3,
 };
 
 /** The one virtual host, as in `Pulumi.dev.yaml`. */
