@@ -95,6 +95,18 @@ describe("predict", () => {
     expect(stages.get("evaluate")?.bytes).toBe(0);
   });
 
+  it("counts the questions of an evaluation", () => {
+    const seconds = (evaluate: object): number =>
+      predicted({ ...recipe, steps: { ...recipe.steps, evaluate } } as Recipe).stages.get("evaluate")
+        ?.seconds ?? NaN;
+    const text = { chunks: 8, contextLength: 512 };
+    const [none, some, all] = [0, 9, 18].map((questions) => seconds({ ...text, questions }));
+    expect(some).toBeGreaterThan(none ?? NaN);
+    expect((all ?? NaN) - (none ?? NaN)).toBeCloseTo(2 * ((some ?? NaN) - (none ?? NaN)));
+    // An 8B answers all of them in less time than it reads the text of a recipe.
+    expect((all ?? NaN) - (none ?? NaN)).toBeLessThan(seconds({ chunks: 40, contextLength: 512 }));
+  });
+
   it("counts how often a recovery that knows its type quantizes all weights", () => {
     const seconds = (recover: object, stage: string): number =>
       predicted({ ...recipe, steps: { ...recipe.steps, recover } } as Recipe).stages.get(stage)?.seconds ??

@@ -51,6 +51,10 @@ const STORED_BYTES = 2;
 /** Two operations per weight and token. */
 const FORWARD = 2;
 
+/** Of `evaluate`: kinds in models/pipress/evaluation/questions.py, and tokens of a question and its answer with SmolLM2. */
+const QUESTION_KINDS = 5;
+const QUESTION_TOKENS = 50;
+
 /** How fast a builder is. */
 export interface Speed {
   cores: number;
@@ -108,8 +112,9 @@ export function stageCost(
       return { seconds: inLlama(quantizing), bytes: file };
     case "imatrix":
     case "evaluate": {
-      const operations = FORWARD * multiplied * number("chunks") * number("contextLength");
-      return { seconds: inLlama(operations / flops), bytes: 0 };
+      const asked = QUESTION_KINDS * number("questions") * QUESTION_TOKENS;
+      const tokens = number("chunks") * number("contextLength") + asked;
+      return { seconds: inLlama((FORWARD * multiplied * tokens) / flops), bytes: 0 };
     }
     case "report":
       return { seconds: 2, bytes: 0 };

@@ -594,6 +594,10 @@ export interface Evaluate {
    */
   chunks: number;
   /**
+   * Questions asked of each of five kinds: arithmetic, capitals, copying, format and JSON. A third of them are easy, medium and hard; 0 asks none.
+   */
+  questions: number;
+  /**
    * Tokens generated to measure speed on the builder.
    */
   benchTokens: number;

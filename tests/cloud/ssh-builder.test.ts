@@ -15,7 +15,7 @@ const recipe = {
   "steps.prune.calibrationTokens": 2048,
   "steps.recover.checkpointEverySteps": 3,
   "steps.imatrix.chunks": 4,
-  "steps.evaluate": { contextLength: 512, chunks: 2, benchTokens: 8, promptTokens: 8 },
+  "steps.evaluate": { contextLength: 512, chunks: 2, questions: 3, benchTokens: 8, promptTokens: 8 },
 };
 
 /** Figures of the machine and of the hour, which no two runs share; all else that a stage leaves is the same in each. */

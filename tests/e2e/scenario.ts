@@ -14,6 +14,7 @@ export const quick = {
   "steps.quantize.type": "Q4_K_M",
   "steps.recover.checkpointEverySteps": 3,
   "steps.evaluate.chunks": 4,
+  "steps.evaluate.questions": 3,
 };
 
 /** The one virtual host, as in `Pulumi.dev.yaml`. */

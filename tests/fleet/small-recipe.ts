@@ -37,7 +37,7 @@ export async function smallRecipe(
     steps: {
       convert: { type: "f16" },
       quantize: { type: "Q8_0" },
-      evaluate: { contextLength: 256, chunks: 2, benchTokens: 4, prompts: [], promptTokens: 8 },
+      evaluate: { contextLength: 256, chunks: 2, benchTokens: 4, prompts: [], promptTokens: 8, questions: 0 },
     },
     // Any answer will do, and it has to be long enough for a test to end the host while it is given.
     smokeTest: { prompt: "What is the capital of France?", expect: ".", maxTokens: 24 },

@@ -55,12 +55,13 @@ export function hostRecipe(cpu: string): BuildRecipe {
       "llama-perplexity",
       "llama-bench",
       "llama-simple",
+      "llama-server",
       "pipress-server-flags",
       "pipress-vocabulary",
       "pipress-score",
       "pipress-quantizer",
     ],
-    cmakeArgs: [...commonArgs, include("builder.cmake"), "-DGGML_NATIVE=ON", "-DLLAMA_BUILD_SERVER=OFF"],
+    cmakeArgs: [...commonArgs, include("builder.cmake"), "-DGGML_NATIVE=ON"],
     machine: cpu,
   };
 }

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pipress.evaluation.questions import KINDS
+
 Manifest = dict[str, Any]
 
 # What is measured, in the order in which the model goes through it, then what it is compared with.
@@ -23,6 +25,8 @@ MEASURED = (
     "kldError",
     "topAgreement",
     "repetition",
+    "questions",
+    *(f"accuracy{kind}{error}" for kind in ("", *map(str.capitalize, KINDS)) for error in ("", "Error")),
     "tokensPerSecondBuilder",
     "loadSeconds",
     "peakRssBytes",

@@ -3,6 +3,7 @@
 from html import escape
 from typing import Any
 
+from pipress.evaluation.questions import KINDS as QUESTION_KINDS
 from pipress.report.plots import Point, curves, scatter, thinned
 from pipress.report.style import STYLE
 from pipress.units import format_bytes, format_duration
@@ -19,6 +20,7 @@ def render(report: Report) -> str:
         f'<p class="recommendation">{escape(report["recommendation"])}</p>\n' if report["recommendation"] else "",
         _verdicts(report),
         _section("Models", _models(report["models"]) + _answers(report["models"])),
+        _section("Questions answered", _questions(report["models"])),
         _section("Quality against size and speed", _plots(report["models"])),
         _section("Recovery", _loss_curve(report["recovery"])) if "recovery" in report else "",
         _section("Stages", _stages(report["stages"])),
@@ -60,6 +62,32 @@ def _models(models: list[Report]) -> str:
         ("tokens/s, Pi 4, predicted", lambda m: f"{m['predicted']['tokensPerSecond']:.3g}"),
         ("memory, host, predicted", lambda m: format_bytes(m["predicted"]["memoryBytes"])),
     ]
+    return _figures(models, columns)
+
+
+def _questions(models: list[Report]) -> str:
+    """Shares of questions answered right. Of small shares the errors are wide: they are told with each."""
+    asked = [model for model in models if "accuracy" in model]
+    if not asked:
+        return ""
+    kinds = [(kind, f"accuracy{kind.capitalize()}") for kind in QUESTION_KINDS]
+    columns = [
+        ("all", lambda m: _share(m, "accuracy")),
+        ("against base", lambda m: _share(m, "accuracyChange", "+")),
+        *((kind, lambda m, measure=measure: _share(m, measure)) for kind, measure in kinds),
+    ]
+    words = (
+        f"Share right of {asked[0]['questions']} questions, and its standard error. Against base: question by question."
+    )
+    return _figures(asked, columns) + f"<p><small>{words}</small></p>\n"
+
+
+def _share(model: Report, measure: str, sign: str = "") -> str:
+    return f"{model[measure]:{sign}.0%} ± {model[f'{measure}Error']:.0%}"
+
+
+def _figures(models: list[Report], columns: list[tuple[str, Any]]) -> str:
+    """A row for every model. columns: title, and what makes a cell of a model."""
     rows = [[_cell(value, model) for _, value in columns] for model in models]
     # A column that nobody has a figure for says nothing.
     used = [index for index in range(len(columns)) if any(row[index] != NOTHING for row in rows)]

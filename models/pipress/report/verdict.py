@@ -25,11 +25,13 @@ def verdicts(
     models: list[Model],
     fastest_unpruned: dict[str, Any] | None = None,
     differences: Mapping[str, Estimate] | None = None,
+    answered: Mapping[str, Estimate] | None = None,
 ) -> list[dict[str, str]]:
     """One verdict for every baseline: question, winner (`recipe`, `baseline`, `undecided` or `unknown`), sentence.
 
     fastest_unpruned: type and predicted tokensPerSecond of the fastest that could be had without pruning.
     differences: by name of a baseline's evaluation, the result's KL divergence less the baseline's, on the same tokens.
+    answered: likewise, the share of questions that the result answered right less the baseline's, on the same ones.
     """
     by_name = {model["name"]: model for model in models}
     recipe = by_name.get("evaluate")
@@ -51,7 +53,10 @@ def verdicts(
         winner, how = compare(recipe, by_name[name], (differences or {}).get(name))
         who = {"recipe": "this recipe wins", "baseline": f"{rival} wins", "undecided": "neither is clearly better"}
         sizes = f"{_described(recipe)} against {_described(by_name[name])}"
-        answers.append({"question": question, "winner": winner, "sentence": f"{when}, {who[winner]}: {how} ({sizes})."})
+        sentence = f"{when}, {who[winner]}: {how} ({sizes})."
+        if answered and name in answered:
+            sentence += f" {by_questions(recipe, by_name[name], answered[name])}"
+        answers.append({"question": question, "winner": winner, "sentence": sentence})
     return answers
 
 
@@ -99,6 +104,16 @@ def compare(recipe: Model, baseline: Model, difference: Estimate | None = None) 
     if abs(mine - other) < CLEAR * error:
         return "undecided", how
     return ("recipe" if mine < other else "baseline"), how
+
+
+def by_questions(recipe: Model, baseline: Model, difference: Estimate) -> str:
+    """What the questions say of two models, in one sentence: which answers more, where that is clear."""
+    shares = f"{recipe['accuracy']:.0%} against {baseline['accuracy']:.0%} right"
+    apart = f"apart by {abs(difference.value):.0%} ± {difference.error:.1%}"
+    if abs(difference.value) <= CLEAR * difference.error:
+        return f"The {recipe['questions']} questions do not tell them apart: {shares}, {apart}."
+    more = "more" if difference.value > 0 else "fewer"
+    return f"Of {recipe['questions']} questions this recipe answers {more}: {shares}, {apart}."
 
 
 def _outruns(recipe: Model | None, fastest: dict[str, Any] | None) -> bool:

@@ -11,7 +11,10 @@ import numpy as np
 
 from pipress.atomic import write_json
 from pipress.errors import StageError
+from pipress.evaluation.accuracy import ANSWERS, accuracy, save_answers
+from pipress.evaluation.asking import PARALLEL, ask
 from pipress.evaluation.generation import measure_loading, repetition
+from pipress.evaluation.questions import KINDS, chosen
 from pipress.evaluation.scores import SCORES, mean_of_rows, score_against, score_reference
 from pipress.gguf_file import generate
 from pipress.programs import run_program
@@ -19,7 +22,7 @@ from pipress.spec import Metrics, Spec
 from pipress.texts.rows import read_rows
 from pipress.tokenization import llama_encoder, read_vocabulary
 
-TOOLS = ("llama.cpp",)
+TOOLS = ("llama.cpp", "jsonschema")
 
 BENCH_REPETITIONS = 2
 ANSWER_CHARACTERS = 300
@@ -28,30 +31,32 @@ ROWS, LOGITS = "rows.npy", "logits.bin"
 
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
-    """Quality on the evaluation text, what the model says, and what it costs to load and run on this machine.
+    """Quality on the evaluation text, questions answered, and what it costs to load and run on this machine.
 
     Without the input `reference` this model becomes the reference: logits.bin keeps its log-probabilities (2 bytes for
     every word of the vocabulary and every counted token), rows.npy the tokens. With it, the model is compared with the
-    reference on the very same tokens. scores.npy has the figures of every token, evaluation.json the metrics and the
-    continuations in full.
+    reference on the very same tokens. scores.npy has the figures of every token, answers.json the questions and the
+    answers, evaluation.json the metrics and the continuations in full.
     """
     model, p = inputs["model"] / "model.gguf", spec.params
     metrics = _quality(spec, model, inputs, out)
     quality = f"perplexity {metrics['perplexity']:.2f}"
-    spec.report(0.8, f"{quality} · measuring speed")
+    if p["questions"] > 0:
+        metrics |= _answers(spec, model, quality, out)
+    spec.report(0.88, f"{quality} · measuring speed")
     metrics["fileBytes"] = model.stat().st_size
     metrics["tokensPerSecondBuilder"] = _speed(spec, model)
     loading = measure_loading(spec.llama_cpp_bin, model)
     metrics["loadSeconds"], metrics["peakRssBytes"] = loading.seconds, loading.peak_bytes
     if smoke_test := p.get("smokeTest"):
-        spec.report(0.88, f"{quality} · running the smoke test")
+        spec.report(0.92, f"{quality} · running the smoke test")
         prompt = chat_prompt(spec.llama_cpp_bin, model, smoke_test["prompt"])
         answer = generate(spec.llama_cpp_bin, model, prompt, smoke_test["maxTokens"])
         metrics["smokeTestAnswer"] = answer[:ANSWER_CHARACTERS]
         metrics["smokeTestMatches"] = re.search(smoke_test["expect"], answer) is not None
     continuations = {}
     for index, prompt in enumerate(p["prompts"]):
-        spec.report(0.92 + 0.08 * index / len(p["prompts"]), f"{quality} · continuing prompt {index + 1}")
+        spec.report(0.95 + 0.05 * index / len(p["prompts"]), f"{quality} · continuing prompt {index + 1}")
         continuations[prompt] = generate(spec.llama_cpp_bin, model, prompt, p["promptTokens"])
     if continuations:
         metrics["repetition"] = round(repetition(list(continuations.values())), 4)
@@ -75,7 +80,7 @@ def _quality(spec: Spec, model: Path, inputs: dict[str, Path], out: Path) -> Met
 
     def on_row(done: int) -> None:
         left = (time.monotonic() - began) / done * (len(rows) - done)
-        spec.report(0.02 + 0.78 * done / len(rows), f"perplexity, row {done}/{len(rows)}", left)
+        spec.report(0.02 + 0.58 * done / len(rows), f"perplexity, row {done}/{len(rows)}", left)
 
     spec.report(0.02, "loading the model")
     scores = score(spec.llama_cpp_bin, model, rows, logits, on_row)
@@ -91,6 +96,27 @@ def _quality(spec: Spec, model: Path, inputs: dict[str, Path], out: Path) -> Met
     kld, same = mean_of_rows(scores.kld), mean_of_rows(scores.same)
     metrics["kld"], metrics["kldError"] = round(kld.value, 6), round(kld.error, 6)
     metrics["topAgreement"], metrics["topAgreementError"] = round(same.value, 6), round(same.error, 6)
+    return metrics
+
+
+def _answers(spec: Spec, model: Path, quality: str, out: Path) -> Metrics:
+    """Share of the questions answered right, of all and of every kind."""
+    questions = chosen(spec.params["questions"])
+    spec.report(0.6, f"{quality} · questions, loading the model")
+    began = time.monotonic()
+
+    def on_answer(done: int) -> None:
+        # The first ones are answered side by side, and the model was loaded in their time.
+        left = (time.monotonic() - began) / done * (len(questions) - done) if done > PARALLEL else None
+        spec.report(0.6 + 0.28 * done / len(questions), f"{quality} · question {done}/{len(questions)}", left)
+
+    answers = ask(spec.llama_cpp_bin, model, questions, on_answer)
+    save_answers(answers, out / ANSWERS)
+    metrics: Metrics = {"questions": len(answers)}
+    for kind in ("", *KINDS):
+        share = accuracy([answer for answer in answers if kind in ("", answer.kind)])
+        name = f"accuracy{kind.capitalize()}"
+        metrics[name], metrics[f"{name}Error"] = round(share.value, 4), round(share.error, 4)
     return metrics
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from pipress.conftest import prose, write_texts
 from pipress.errors import StageError
+from pipress.evaluation.accuracy import accuracy, load_answers
 from pipress.quantization import search
 from pipress.quantization.llama_quantize import planned_types, quantize
 from pipress.quantization.source_model import SourceModel
@@ -181,7 +182,8 @@ def test_of_equal_baselines_the_better_type_is_taken() -> None:
 
 
 def evaluation(real_spec: Any, **params: Any) -> Spec:
-    given = {"contextLength": 128, "chunks": 3, "benchTokens": 4, "prompts": ["river stone"], "promptTokens": 8}
+    given = {"contextLength": 128, "chunks": 3, "questions": 0, "benchTokens": 4, "prompts": ["river stone"]}
+    given |= {"promptTokens": 8}
     return real_spec("evaluate", **{**given, **params})
 
 
@@ -191,14 +193,19 @@ def test_evaluations_are_compared_with_the_base_on_the_same_tokens(
     out, small = tmp_path / "base", tmp_path / "small"
     out.mkdir(), small.mkdir()
     smoke_test = {"prompt": "river", "expect": "", "maxTokens": 4}
-    base = evaluate.run(evaluation(real_spec, smokeTest=smoke_test), {"model": tiny_gguf, "datasets": texts}, out)
+    asking = evaluation(real_spec, smokeTest=smoke_test, questions=3)
+    base = evaluate.run(asking, {"model": tiny_gguf, "datasets": texts}, out)
     assert base["perplexityRows"] == 3 and base["smokeTestMatches"] is True and "kld" not in base
     assert base["logitsBytes"] == (out / "logits.bin").stat().st_size > 0
     assert base["peakRssBytes"] > 0 and base["loadSeconds"] > 0
     assert 0 <= base["repetition"] <= 1
+    answers = load_answers(out / "answers.json")
+    assert base["questions"] == len(answers) == 15 and base["accuracy"] == pytest.approx(accuracy(answers).value)
+    assert base["accuracyJsonError"] > base["accuracyError"] > 0
 
     inputs = {"model": tiny_gguf, "datasets": texts, "reference": out}
     itself = evaluate.run(evaluation(real_spec), inputs, small)
+    assert "accuracy" not in itself and not (small / "answers.json").exists()
     assert itself["kld"] == pytest.approx(0, abs=1e-4) and itself["topAgreement"] > 0.99
     assert itself["perplexity"] == pytest.approx(base["perplexity"], rel=1e-3)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pipress.errors import StageError
+from pipress.evaluation.accuracy import ANSWERS, Answer, accuracy, save_answers
 from pipress.evaluation.scores import SCORES, Estimate, Scores
 from pipress.report.learning_curve import describe_flattening
 from pipress.report.plots import Axis, Point, curves, frontier, scatter
@@ -278,3 +279,50 @@ def test_one_sentence_says_what_to_take() -> None:
         assert recommendation([recipe, other]).startswith("Take this recipe's release")
     # Row by row the same difference is clear.
     assert "instead" in recommendation([recipe, close], {"evaluate-baseline": Estimate(0.01, 0.001)})
+
+
+def asked(folder: Path, right: int, total: int = 90) -> Path:
+    """Adds the answers of a model that gets the first so many questions right to its evaluation."""
+    answers = [Answer("json", "easy", f"question {index}", "", index < right) for index in range(total)]
+    save_answers(answers, folder / ANSWERS)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    share = accuracy(answers)
+    figures = {"questions": total, "accuracy": share.value, "accuracyError": share.error, "accuracyJson": share.value}
+    manifest["metrics"] |= {**figures, "accuracyJsonError": share.error}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("right", "sentence"),
+    [
+        (30, "Of 90 questions this recipe answers fewer: 33% against 67% right, apart by 33% ± 5.0%."),
+        (57, "The 90 questions do not tell them apart: 63% against 67% right, apart by 3% ± 2.1%."),
+        (75, "Of 90 questions this recipe answers more: 83% against 67% right, apart by 17% ± 4.0%."),
+    ],
+)
+def test_questions_are_compared_pair_by_pair(
+    right: int, sentence: str, stage: Any, make_spec: Any, tmp_path: Path
+) -> None:
+    inputs = {
+        "evaluate-base": asked(stage("evaluate-base", BASE), 72),
+        "evaluate": asked(stage("evaluate", RECIPE), right),
+        "evaluate-baseline": asked(stage("evaluate-baseline", BASELINE), 60),
+    }
+    document, page = make_report(make_spec, tmp_path, inputs)
+    assert document["verdicts"][0]["sentence"].endswith(f"against 93.5 MB). {sentence}")
+    assert "questions" not in document["verdicts"][1]["sentence"], "of equal speed nothing was measured"
+    base, recipe, _ = document["models"]
+    assert recipe["accuracyChange"] == pytest.approx((right - 72) / 90, abs=1e-4) and recipe["accuracyChangeError"] > 0
+    assert "accuracyChange" not in base and "<td>80% ± 4%</td>" in page and ">against base</th>" in page
+    # Kinds that nobody was asked are no column.
+    assert ">json</th>" in page and ">copying</th>" not in page
+
+
+def test_other_questions_are_not_compared(stage: Any, make_spec: Any, tmp_path: Path) -> None:
+    inputs = {
+        "evaluate": asked(stage("evaluate", RECIPE), 30, 60),
+        "evaluate-baseline": asked(stage("evaluate-baseline", BASELINE), 60),
+    }
+    document, page = make_report(make_spec, tmp_path, inputs)
+    assert "question" not in document["verdicts"][0]["sentence"] and "Questions answered" in page

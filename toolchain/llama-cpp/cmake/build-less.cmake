@@ -58,17 +58,12 @@ function(pipress_build_less)
   pipress_group(llama core 6 ${sources})
   pipress_optimise(-O2 llama)
 
-  # Options, chat templates, JSON, HTTP: work per request or once. The builder's tools (built without the server) only
-  # read their options with it.
+  # Options, chat templates, JSON, HTTP: work per request or once.
   pipress_batch(llama-common 16 json.cpp jinja/value.cpp)
   pipress_batch(server-context 5)
   pipress_batch(llama-server-impl 5)
-  pipress_optimise(-O1 server-context llama-server-impl llama-quantize-impl llama-bench-impl)
-  if(LLAMA_BUILD_SERVER)
-    pipress_optimise(-O1 llama-common cpp-httplib)
-  else()
-    pipress_optimise(-O0 llama-common cpp-httplib)
-  endif()
+  pipress_optimise(
+    -O1 llama-common cpp-httplib server-context llama-server-impl llama-quantize-impl llama-bench-impl)
   # One function that builds the table of all options; -O3 takes 38 s over it, -O1 still 26 s.
   pipress_optimise_sources(llama-common -O0 arg.cpp)
 

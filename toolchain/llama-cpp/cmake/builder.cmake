@@ -52,6 +52,12 @@ function(pipress_flush_logs)
   endforeach()
 endfunction()
 
+# Its llama-server answers the questions of an evaluation, and no other tool does more with these than read its options.
+function(pipress_builder_less)
+  pipress_optimise(-O0 llama-common cpp-httplib server-context llama-server-impl mtmd)
+endfunction()
+
+cmake_language(DEFER CALL pipress_builder_less)
 cmake_language(DEFER CALL pipress_server_flags)
 cmake_language(DEFER CALL pipress_vocabulary)
 cmake_language(DEFER CALL pipress_score)
