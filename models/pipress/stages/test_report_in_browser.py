@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pipress.evaluation.questions import KINDS
 from pipress.stages import report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -128,6 +129,8 @@ def page(stage: Any, make_spec: Any, tmp_path: Path) -> Path:
         metrics = {
             **{"fileBytes": size, "perplexity": perplexity, "perplexityError": 1.7, **divergence},
             **{"peakRssBytes": 1.4 * size, "loadSeconds": 0.8, "tokensPerSecondBuilder": 41.2},
+            **{"questions": 45, "accuracy": 0.4, "accuracyError": 0.07},
+            **{f"accuracy{kind.capitalize()}": 0.4 for kind in KINDS},
             **{"smokeTestAnswer": "The capital of France is Paris, the largest city.", "smokeTestMatches": True},
         }
         inputs[name] = stage(name, metrics, made_by)
@@ -185,7 +188,7 @@ def test_the_report_is_readable(screen: str, browser: Browser, page: Path) -> No
     assert [plot["about"] for plot in seen["plots"]] == [
         "KL divergence against file size",
         "KL divergence against predicted speed",
-        "Loss of recovery by step",
+        "Loss of recovery",
     ]
     for plot in seen["plots"]:
         assert 250 < plot["width"] <= width and 150 < plot["height"] <= height, "all of it on the screen at once"
