@@ -69,7 +69,7 @@ def test_training_stops_when_the_held_out_loss_rises_and_keeps_the_best_weights(
     make_spec: Any, inputs: dict[str, Path], tmp_path: Path, monkeypatch: Any
 ) -> None:
     losses = iter([0.9, 0.5, 0.6, 0.7, 0.4])
-    monkeypatch.setattr(recover, "held_out_losses", lambda *_: torch.tensor([[next(losses), 1.0]]))
+    monkeypatch.setattr(recover, "held_out_losses", lambda *_: torch.tensor([[next(losses), 1.0]], dtype=torch.float64))
     (out := tmp_path / "out").mkdir()
     spec = make_spec("recover", **training(tokens=8 * 4 * 32, earlyStoppingPatience=2, validations=5))
     metrics = recover.run(spec, inputs, out)
@@ -78,7 +78,9 @@ def test_training_stops_when_the_held_out_loss_rises_and_keeps_the_best_weights(
     plain = recover.learning_rate
     monkeypatch.setattr(recover, "learning_rate", lambda step, steps, *rest: plain(step, 8, *rest))
     falling = iter([0.9, 0.5])
-    monkeypatch.setattr(recover, "held_out_losses", lambda *_: torch.tensor([[next(falling), 1.0]]))
+    monkeypatch.setattr(
+        recover, "held_out_losses", lambda *_: torch.tensor([[next(falling), 1.0]], dtype=torch.float64)
+    )
     monkeypatch.setattr(recover, "read_training_text", _longer(recover.read_training_text))
     for file in spec.checkpoint.iterdir():
         file.unlink()
@@ -98,7 +100,7 @@ def test_a_loss_that_is_no_number_ends_the_training(
 ) -> None:
     broken = (torch.tensor(float("nan"), requires_grad=True), 0.0, 0.0)
     monkeypatch.setattr(step_of_training, "student_loss", lambda *_: broken)
-    monkeypatch.setattr(recover, "held_out_losses", lambda *_: torch.ones(1, 2))
+    monkeypatch.setattr(recover, "held_out_losses", lambda *_: torch.ones(1, 2, dtype=torch.float64))
     with pytest.raises(StageError, match=r"no longer a number — lower recover\.learningRate"):
         recover.run(make_spec("recover", **training()), inputs, tmp_path)
 
