@@ -7,11 +7,7 @@ import { stackOutputs } from "./run-pulumi.ts";
 import { openStack, type StackOptions } from "./stack.ts";
 
 /** What `up` says of a fleet that can be talked to; nothing of it where there is no host. */
-interface Outputs {
-  baseUrl?: string;
-  baseUrls?: Record<string, string>;
-  apiKey?: string;
-}
+type Outputs = Partial<Endpoint> & { baseUrls?: Record<string, string> };
 
 /**
  * `./pipress chat [HOST]`: a conversation with the fleet, or with one host. Where standard input is no terminal, all of it is
@@ -21,8 +17,7 @@ export async function chat(
   host: string | undefined,
   options: StackOptions & { json?: true },
 ): Promise<number> {
-  const { fullName } = await openStack(options);
-  const endpoint = chooseEndpoint(await stackOutputs<Outputs>(fullName, "--show-secrets"), host);
+  const endpoint = await readEndpoint(options, host);
   const conversation = new Conversation(endpoint);
   const source = host ?? endpoint.baseUrl;
   if (process.stdin.isTTY && !options.json) await talk(conversation, source);
@@ -32,9 +27,13 @@ export async function chat(
 
 /** `./pipress key`: what a client has to send. */
 export async function key(options: StackOptions): Promise<number> {
-  const { fullName } = await openStack(options);
-  console.log(chooseEndpoint(await stackOutputs<Outputs>(fullName, "--show-secrets")).apiKey);
+  console.log((await readEndpoint(options)).apiKey);
   return 0;
+}
+
+async function readEndpoint(options: StackOptions, host?: string): Promise<Endpoint> {
+  const { fullName } = await openStack(options);
+  return chooseEndpoint(await stackOutputs<Outputs>(fullName, "--show-secrets"), host);
 }
 
 /** @throws UserError where the stack serves nothing, or has no such host */

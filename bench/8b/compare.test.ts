@@ -6,7 +6,7 @@ import { partsOf } from "./parts.ts";
 
 it("sets a part's figures beside what is predicted of them, and leaves out making the model", () => {
   const recipe = loadRecipe("llama-3.1-8b-pruned");
-  const [release] = partsOf(recipe, undefined);
+  const [release] = partsOf(recipe, loadRecipe("llama-3.1-8b"));
   if (release === undefined) throw new Error("the part is missing");
   const stage = { seconds: 60, peakRssBytes: 2e9, peakAnonymousBytes: 1e9, fileBytes: null, metrics: {} };
   const rows = compare(

@@ -1,10 +1,10 @@
 import { fileBytes } from "../../infra/prediction/file-size.ts";
 import { flopsOf } from "../../infra/prediction/machines.ts";
-import { predictRelease } from "../../infra/prediction/predict.ts";
+import { predictRelease, quantizationOf } from "../../infra/prediction/predict.ts";
 import { prunedShape } from "../../infra/prediction/pruned-shape.ts";
-import type { Quantization, QuantizeType } from "../../infra/prediction/quantize-types.ts";
 import { shapeOfFetched } from "../../infra/prediction/shape.ts";
 import { stageCost } from "../../infra/prediction/stage-costs.ts";
+import type { StageName } from "../../infra/stage/node.ts";
 import type { Machine } from "../results.ts";
 import { rowsOf, type Figures, type Row } from "../rows.ts";
 import { pruningOf, rowName, type Part } from "./parts.ts";
@@ -40,12 +40,19 @@ export function compare(
   const pruning = pruningOf(part);
   const after = pruning === undefined ? before : prunedShape(before, pruning);
   const flops = part.gpu ? flopsOf(machine.class) : undefined;
+  // Without an importance matrix: it decides no size of the types that these recipes name.
+  const toldOf = (stage: string) =>
+    quantizationOf(
+      { stage: stage as StageName, params: part.steps[stage] ?? {}, inputs: {} },
+      after,
+      new Map(),
+    );
   const besidePrediction = (name: string, figures: Figures, predicted: Figures): Row[] =>
     rowsOf(name, figures, { name: "prediction", figures: predicted });
   const rows = stages.flatMap(({ name: stage, metrics, ...measured }) => {
     const params = part.steps[stage];
     if (params === undefined) return [];
-    const quantization = quantizationOf(stage, params);
+    const quantization = toldOf(stage);
     const cost = stageCost(
       { stage, params, before: stage === "prune" ? before : after, after, quantization },
       { cores: machine.cores, ...(flops !== undefined && { flops }) },
@@ -67,22 +74,16 @@ export function compare(
       },
     );
   });
-  const quantized = quantizationOf("quantize", part.steps.quantize ?? {});
+  const quantized = toldOf("quantize");
   if (server === null || quantized === undefined) return rows;
   const { memoryBytes } = predictRelease(after, quantized, settings);
   return [
     ...rows,
     ...besidePrediction(
-      "llama-server",
+      `llama-server${part.note}`,
       { peak_rss_bytes: server.peakRssBytes },
       { peak_rss_bytes: memoryBytes },
     ),
-    ...rowsOf("llama-server ready, emulated", { seconds: server.secondsToReady }),
+    ...rowsOf(`llama-server ready, emulated${part.note}`, { seconds: server.secondsToReady }),
   ];
-}
-
-/** Types of the GGUF that a stage leaves; undefined where it leaves a folder of weights. */
-function quantizationOf(stage: string, { type }: Record<string, unknown>): Quantization | undefined {
-  if (stage !== "convert" && stage !== "quantize") return undefined;
-  return { type: String(type).toUpperCase() as QuantizeType, imatrix: false };
 }

@@ -13,6 +13,7 @@ import { parseOptions } from "./options.ts";
 import { partsOf, type Part } from "./parts.ts";
 
 const RECIPE = "llama-3.1-8b-pruned";
+const UNPRUNED_RECIPE = "llama-3.1-8b";
 /** Whose tokenizer is taken, filled up to the vocabulary's size: it comes from a package index. */
 const TOKENIZER_RECIPE = "smollm2-135m";
 
@@ -24,7 +25,8 @@ export async function main(args: string[]): Promise<number> {
   const options = parseOptions(args);
   await bootstrap({ purpose: "emulate" });
   const recipe = loadRecipe(RECIPE);
-  for (const part of partsOf(recipe, options.layers).filter(({ name }) => options.only.includes(name))) {
+  const parts = partsOf(recipe, loadRecipe(UNPRUNED_RECIPE), options.layers);
+  for (const part of parts.filter(({ name }) => options.only.includes(name))) {
     const task = JSON.stringify(taskOf(part, recipe.server.contextLength));
     if (options.task !== undefined) {
       writeFileSync(options.task, task);

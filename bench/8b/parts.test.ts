@@ -6,13 +6,14 @@ import { parseOptions } from "./options.ts";
 import { partNames, partsOf, pruningOf, rowName } from "./parts.ts";
 
 describe("partsOf", () => {
-  const parts = partsOf(loadRecipe("llama-3.1-8b-pruned"), undefined);
+  const parts = partsOf(loadRecipe("llama-3.1-8b-pruned"), loadRecipe("llama-3.1-8b"));
 
   it("takes the whole model through the recipe, and two layers of its true width through the rest", () => {
     expect(parts.map(({ name }) => name)).toEqual(partNames);
-    expect(parts.map(({ config }) => config.num_hidden_layers)).toEqual([32, 2, 2, 32]);
+    expect(parts.map(({ config }) => config.num_hidden_layers)).toEqual([32, 32, 2, 2, 32]);
     expect(parts.map(({ steps }) => Object.keys(steps))).toEqual([
       ["prune", "convert", "quantize"],
+      ["convert", "quantize"],
       ["prune"],
       ["awq"],
       ["prune", "recover"],
@@ -29,17 +30,19 @@ describe("partsOf", () => {
       const pruning = pruningOf(part);
       return pruning && prunedShape(shapeOfConfig(part.config), pruning).ffnSize;
     });
-    expect(widths).toEqual([11008, 11008, undefined, 11008]);
+    expect(widths).toEqual([11008, undefined, 11008, undefined, 11008]);
   });
 });
 
 describe("rowName", () => {
   it("says how was pruned", () => {
-    const parts = partsOf(loadRecipe("llama-3.1-8b-pruned"), undefined);
+    const parts = partsOf(loadRecipe("llama-3.1-8b-pruned"), loadRecipe("llama-3.1-8b"));
     expect(parts.flatMap((part) => Object.keys(part.steps).map((stage) => rowName(part, stage)))).toEqual([
       "prune by ffn-activation",
       "convert",
       "quantize",
+      "convert, unpruned",
+      "quantize, unpruned",
       "prune by ffn-second-order, refitted, 2 layers",
       "awq, 2 layers",
       "prune by ffn-second-order, refitted on a GPU",
@@ -50,7 +53,7 @@ describe("rowName", () => {
 
 describe("parseOptions", () => {
   it("takes every part that needs no GPU where it is told nothing", () => {
-    expect(parseOptions([])).toEqual({ only: ["release", "prune", "awq"] });
+    expect(parseOptions([])).toEqual({ only: ["release", "unpruned", "prune", "awq"] });
   });
 
   it("takes fewer layers for the recipe's stages alone", () => {

@@ -26,19 +26,21 @@ export interface Part {
   note: string;
 }
 
-export const partNames = ["release", "prune", "awq", "gpu"] as const;
+export const partNames = ["release", "unpruned", "prune", "awq", "gpu"] as const;
 export type PartName = (typeof partNames)[number];
 /** What is run where nothing is said: what needs no GPU. */
 export const usualParts = partNames.filter((name) => name !== "gpu");
 
 /**
- * `release`: the whole model, or so many `layers` of it, up to the file, pruned the quick way to the recipe's shape. `prune`:
- * the recipe's own pruning, on two layers. `awq`: what the recipe does not use and its users may, on two layers. `gpu`: the
- * recipe's pruning of the whole model and the first steps of its recovery.
+ * `release`: the whole model, or so many `layers` of it, up to the file, pruned the quick way to the recipe's shape.
+ * `unpruned`: the same up to the file of the recipe that does not prune. `prune`: the recipe's own pruning, on two layers.
+ * `awq`: what the recipe does not use and its users may, on two layers. `gpu`: the recipe's pruning of the whole model and the
+ * first steps of its recovery.
  *
  * @param recipe with the lines of config.json that sizes follow from
+ * @param unpruned of the same base
  */
-export function partsOf(recipe: Recipe, layers: number | undefined): Part[] {
+export function partsOf(recipe: Recipe, unpruned: Recipe, layers?: number): Part[] {
   const config = recipe.base.config as ModelConfig;
   const few = { ...config, num_hidden_layers: FEW_LAYERS };
   const { prune, convert, quantize, recover } = recipe.steps;
@@ -52,6 +54,12 @@ export function partsOf(recipe: Recipe, layers: number | undefined): Part[] {
       name: "release",
       config: { ...config, ...(layers !== undefined && { num_hidden_layers: layers }) },
       steps: { prune: { ...prune, ...QUICK }, convert: { ...convert }, quantize: { ...quantize } },
+    },
+    {
+      ...whole,
+      name: "unpruned",
+      steps: { convert: { ...unpruned.steps.convert }, quantize: { ...unpruned.steps.quantize } },
+      note: ", unpruned",
     },
     {
       ...twoLayers,

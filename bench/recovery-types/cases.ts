@@ -53,18 +53,12 @@ export interface Measured {
 }
 
 /** A model that can be quantized: its folder, the GGUF in full precision, and what matters in it. */
-interface Model {
-  folder: Step;
-  full: Step;
-  imatrix: Step;
-}
+type Model = Pick<Bench, "base" | "full" | "imatrix">;
 
 /** One type: what training that knows it leaves, beside the same type without, and the best type of no larger size. */
 export async function benchTypes(bench: Bench, type: string, tokens: number): Promise<Row[]> {
   const { runner, base, full, imatrix } = bench;
-  const unquantized: Model = { folder: base, full, imatrix };
-  const trained = trainAware(bench, stageName(type), unquantized, type, tokens);
-  const aware = await measureAware(bench, "aware", trained, imatrix, type);
+  const { trained, measured: aware } = await measureAware(bench, "aware", bench, type, tokens);
   if (aware === undefined) return [];
   const unpruned = [];
   for (const rival of [type, ...(RIVALS[type] ?? [])]) {
@@ -96,19 +90,15 @@ export async function benchPruned(
   plans: readonly PrunedPlan[],
   tokens: number,
 ): Promise<Row[]> {
-  const { base, full, imatrix } = bench;
-  const plain = await measure(bench, "unpruned", full, imatrix, type);
-  const whole: Model = { folder: base, full, imatrix };
-  const trained = trainAware(bench, stageName(type), whole, type, tokens);
-  const unpruned = await measureAware(bench, "unpruned, aware", trained, imatrix, type);
+  const plain = await measure(bench, "unpruned", bench.full, bench.imatrix, type);
+  const { measured: unpruned } = await measureAware(bench, "unpruned, aware", bench, type, tokens);
   if (plain === undefined || unpruned === undefined) return [];
   const pruned: Measured[] = [];
   for (const { pruningRatio, type: larger } of plans) {
     const { name, model, gguf } = prunedModel(bench, pruningRatio, METHOD);
-    const part: Model = { folder: model, full: gguf, imatrix: bench.importanceMatrix(name, gguf) };
-    const recovered = trainAware(bench, stageName(name, larger), part, larger, tokens);
+    const part: Model = { base: model, full: gguf, imatrix: bench.importanceMatrix(name, gguf) };
     const label = `pruned by ${percent(pruningRatio)}, aware`;
-    const measured = await measureAware(bench, label, recovered, part.imatrix, larger);
+    const { measured } = await measureAware(bench, label, part, larger, tokens);
     if (measured !== undefined && measured.bytes <= unpruned.bytes + METADATA_BYTES) pruned.push(measured);
   }
   const ours = best(pruned, "kld");
@@ -119,31 +109,22 @@ export async function benchPruned(
   ];
 }
 
-/** Training that knows the type, by the recipe's settings. */
-function trainAware(
+/** Training that knows the type, by the recipe's settings; and what it left, quantized by the importance it went by. */
+async function measureAware(
   bench: Bench,
   name: string,
-  { folder, full, imatrix }: Model,
+  { base, full, imatrix }: Model,
   type: string,
   tokens: number,
-): Step {
-  return recover(bench, name, folder, tokens, {
+): Promise<{ trained: Step; measured: Measured | undefined }> {
+  const step = stageName(words(name), type);
+  const trained = recover(bench, step, base, tokens, {
     // Quantized anew as often as held-back text is looked at: more of it would take i-quants longer than the training.
     settings: { ...JUDGED, validations: 5, refreshes: 4 },
     inputs: { converted: full, imatrix },
     added: { quantize: { type } },
   });
-}
-
-/** What was trained, quantized by the importance that its training went by. */
-function measureAware(
-  bench: Bench,
-  name: string,
-  trained: Step,
-  imatrix: Step,
-  type: string,
-): Promise<Measured | undefined> {
-  return measure(bench, name, bench.convert(stageName(words(name), type), trained), imatrix, type);
+  return { trained, measured: await measure(bench, name, bench.convert(step, trained), imatrix, type) };
 }
 
 /** A model in one type against the base; undefined where it cannot be had. */
@@ -163,9 +144,9 @@ async function measure(
   return { name: `${type}, ${name}`, kld: Number(kld), error: Number(kldError), bytes: Number(fileBytes) };
 }
 
-/** `pruned-by-9-aware` of `pruned by 9 %, aware`. */
+/** `pruned-by-18-5-aware` of `pruned by 18.5 %, aware`: what may stand in the name of a stage. */
 function words(name: string): string {
-  return name.replaceAll(/[^a-z0-9.]+/g, "-");
+  return name.replaceAll(/[^a-z0-9]+/g, "-");
 }
 
 /** Of a file, over the parameters of the unpruned model. */

@@ -149,7 +149,7 @@ const aliases: Record<string, Quantization["type"]> = { Q3_K: "Q3_K_M", Q4_K: "Q
  * What a stage tells llama-quantize; undefined for a stage that writes no GGUF. A search for the best mix is taken as the
  * best standard type, as is a baseline of the size of what it is compared with.
  */
-function quantizationOf(
+export function quantizationOf(
   { stage, params, inputs }: Pick<StageNode, "stage" | "params" | "inputs">,
   shape: ModelShape,
   models: ReadonlyMap<string, ReleasePrediction>,

@@ -185,7 +185,7 @@ function leftAfterAwareness({ type, aware, bitsPerWeight }: QuantizedTo): Nats {
   return { nats: Math.min(1, at(1)), error: at(2) };
 }
 
-/** On straight lines between what was measured; beyond the last the line goes on. */
+/** On straight lines between what was measured. */
 function pruningLoss({ method, refitted, removed, recovers }: PrunedBy): number {
   const known = refitted || controls.includes(method) ? refittedLoss[method] : undefined;
   const measured = known ?? unrefittedLoss;
@@ -195,7 +195,8 @@ function pruningLoss({ method, refitted, removed, recovers }: PrunedBy): number 
   return onLines([[0, 0], ...points], removed);
 }
 
-function onLines(points: readonly (readonly [x: number, y: number])[], x: number): number {
+/** On straight lines between points, in the order of their x; beyond the last the line goes on. */
+export function onLines(points: readonly (readonly [x: number, y: number])[], x: number): number {
   const upper = points.findIndex(([known]) => known >= x);
   const index = upper === -1 ? points.length - 1 : Math.max(1, upper);
   const [[x0, y0], [x1, y1]] = [points[index - 1] ?? [0, 0], points[index] ?? [1, 1]];

@@ -3,7 +3,7 @@ import { ownPlan } from "./best-plan.ts";
 import { families, type Family, type QuantizedScores } from "./families.ts";
 import { lossesOf, proposedTypes, type Plan } from "./plans.ts";
 import { configuredShape, predictRelease, type Prediction, type ReleasePrediction } from "./predict.ts";
-import { PRUNING_SPREAD, total, TYPE_SPREAD, type Loss } from "./quality.ts";
+import { onLines, PRUNING_SPREAD, total, TYPE_SPREAD, type Loss } from "./quality.ts";
 import type { QuantizeType } from "./quantize-types.ts";
 import type { ModelShape } from "./shape.ts";
 import { formatSpeed } from "./speed.ts";
@@ -129,8 +129,6 @@ function kept(nats: number, { unquantized, chance, byType }: QuantizedScores): n
       return [typeLoss(type as QuantizeType, true).nats, share] as const;
     })
     .sort(([a], [b]) => a - b);
-  const upper = points.findIndex(([known]) => known >= nats);
-  if (upper === -1) return points.at(-1)?.[1] ?? 0;
-  const [[x0, y0], [x1, y1]] = [points[upper - 1] ?? [0, 1], points[upper] ?? [1, 0]];
-  return y0 + ((nats - x0) * (y1 - y0)) / (x1 - x0);
+  const most = points.at(-1)?.[0] ?? 0; // beyond it nothing was measured
+  return onLines([[0, 1], ...points], Math.min(nats, most));
 }

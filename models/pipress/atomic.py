@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,15 @@ def write_json(path: Path, value: Any, synced: bool = True) -> None:
 
 
 def write_text(path: Path, text: str, synced: bool = True) -> None:
-    """Writes `text` beside `path`, then renames it into place. synced: as in `write_json`."""
+    """The same for a text as it is."""
+    write_pieces(path, [text], synced)
+
+
+def write_pieces(path: Path, pieces: Iterable[str], synced: bool = True) -> None:
+    """Writes pieces of text beside `path` as they come, then renames them into place. synced: as in `write_json`."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
+    with open(part, "w", encoding="utf-8") as file:
+        file.writelines(pieces)
     if synced:
         replace_synced(part, path)
     else:

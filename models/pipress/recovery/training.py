@@ -83,7 +83,8 @@ def held_out_losses(
         part, states = part.to(teacher_head.device), states.to(teacher_head.device)
         hidden = last_hidden(student, part, states.dtype)
         for row, own, other in zip(part, hidden, states, strict=True):
-            losses.append(_loss(student, row[None], own[None], other[None], teacher_head, distillation)[1:])
+            _, *figures = student_loss(student, row[None], other[None], teacher_head, distillation, hidden=own[None])
+            losses.append(figures)
     return torch.tensor(losses, dtype=torch.float64).view(len(ids), 2)
 
 
@@ -94,28 +95,14 @@ def student_loss(
     teacher_head: torch.Tensor,
     distillation: dict[str, Any],
     part: tuple[torch.Tensor, torch.Tensor] | None = None,
+    hidden: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, float, float]:
-    """Loss with its graph, KL and cross entropy of a batch; arguments as in `train_step`."""
-    hidden = last_hidden(student, ids, wanted.dtype)
-    return _loss(student, ids, hidden, wanted, teacher_head, distillation, part)
+    """Loss with its graph, KL and cross entropy of a batch; arguments as in `train_step`.
 
-
-def last_hidden(student: LlamaForCausalLM, ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """The student's hidden states before the output layer, (n, length, hidden) in `dtype`."""
-    with torch.autocast(ids.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-        return student.model(ids, use_cache=False).last_hidden_state.to(dtype)
-
-
-def _loss(
-    student: LlamaForCausalLM,
-    ids: torch.Tensor,
-    hidden: torch.Tensor,
-    wanted: torch.Tensor,
-    teacher_head: torch.Tensor,
-    distillation: dict[str, Any],
-    part: tuple[torch.Tensor, torch.Tensor] | None = None,
-) -> tuple[torch.Tensor, float, float]:
-    """hidden, wanted: of student and teacher, (n, length, hidden)."""
+    hidden: the student's own `last_hidden` of the batch, where it is known already.
+    """
+    if hidden is None:
+        hidden = last_hidden(student, ids, wanted.dtype)
     return distillation_loss(
         hidden[:, :-1].flatten(0, 1),
         student.lm_head.weight,
@@ -126,3 +113,9 @@ def _loss(
         distillation["klWeight"],
         part,
     )
+
+
+def last_hidden(student: LlamaForCausalLM, ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """The student's hidden states before the output layer, (n, length, hidden) in `dtype`."""
+    with torch.autocast(ids.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+        return student.model(ids, use_cache=False).last_hidden_state.to(dtype)

@@ -19,9 +19,9 @@ def describe_flattening(looks: list[dict[str, Any]]) -> str:
     """Whether the last part of the training gained more than the error of that figure, and since when none did.
 
     looks: at held-back text, with `tokens` trained on before it and the loss of its `rows`. Empty where there are too
-    few of either to tell, as in artifacts of older versions.
+    few of either to tell.
     """
-    if len(looks) < 2 or not all(len(look.get("rows", [])) > 1 for look in looks):
+    if len(looks) < 2 or not all(len(look["rows"]) > 1 for look in looks):
         return ""
     last = looks[-1]
     before = [look for look in looks if look["tokens"] <= (1 - LAST_SHARE) * last["tokens"]][-1]

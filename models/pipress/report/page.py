@@ -155,16 +155,14 @@ def _kind(model: Report) -> str:
 
 def _loss_curve(recovery: Report) -> str:
     looks = recovery["validation"]
-    # Artifacts of older versions count steps alone.
-    by_tokens = all("tokens" in look for look in looks) and looks[-1]["step"] > 0
-    scale = looks[-1]["tokens"] / looks[-1]["step"] / 1000 if by_tokens else 1
+    scale = looks[-1]["tokens"] / max(looks[-1]["step"], 1) / 1000
     training = thinned([(entry["step"] * scale, entry["kl"]) for entry in recovery["training"]])
     held_back = [(look["step"] * scale, look["kl"]) for look in looks]
     lines = [line for line in (("training", training), ("validation", held_back)) if line[1]]
     if not lines:
         return ""
-    x_title = "tokens trained on, thousands" if by_tokens else "step"
-    plot = curves(lines, x_title, "KL divergence from the teacher, nats per token", "Loss of recovery")
+    y_title = "KL divergence from the teacher, nats per token"
+    plot = curves(lines, "tokens trained on, thousands", y_title, "Loss of recovery")
     words = "Thin: training. Thick: held-back text, which recovery does not train on."
     flattening = f"<p>{escape(recovery['flattening'])}</p>\n" if "flattening" in recovery else ""
     return f'<div class="plots"><figure>{plot}<figcaption>{words}</figcaption></figure></div>\n{flattening}'

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from pipress.atomic import read_json, write_json, write_text
-from pipress.evaluation.accuracy import ANSWERS, load_answers, paired_difference
+from pipress.evaluation.accuracy import ANSWERS, Answer, load_answers, paired_difference
 from pipress.evaluation.scores import SCORES, Estimate, load_scores, mean_of_rows
 from pipress.report.figures import model_figures, stage_figures
 from pipress.report.learning_curve import describe_flattening
@@ -23,8 +23,13 @@ READS = ("loss.json", "license.json", SCORES, ANSWERS)
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """Its inputs are all stages of the recipe, by their names in the plan and in its order."""
     differences = _differences(inputs)
+    answers = {
+        name: load_answers(folder / ANSWERS)
+        for name, folder in inputs.items()
+        if name.startswith("evaluate") and (folder / ANSWERS).is_file()
+    }
     models = model_figures(spec.manifests, spec.params["predicted"])
-    for name, apart in _answered(inputs, "evaluate-base").items():
+    for name, apart in _answered(answers, "evaluate-base").items():
         model = next(model for model in models if model["name"] == name)
         model |= {"accuracyChange": round(-apart.value, 4), "accuracyChangeError": round(apart.error, 4)}
     report = {
@@ -32,7 +37,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         "stages": stage_figures(spec.manifests),
         "models": models,
         "recommendation": recommendation(models, differences),
-        "verdicts": verdicts(models, spec.params.get("fastestBaseline"), differences, _answered(inputs, "evaluate")),
+        "verdicts": verdicts(models, spec.params.get("fastestBaseline"), differences, _answered(answers, "evaluate")),
     }
     if "recover" in inputs and (curve := read_json(inputs["recover"] / "loss.json")) is not None:
         looks = [{name: look[name] for name in look if name != "rows"} for look in curve["validation"]]
@@ -63,13 +68,7 @@ def _differences(inputs: dict[str, Path]) -> dict[str, Estimate]:
     return {name: mean_of_rows(own - other) for name, other in divergences.items() if other.shape == own.shape}
 
 
-def _answered(inputs: dict[str, Path], own: str) -> dict[str, Estimate]:
+def _answered(answers: dict[str, list[Answer]], own: str) -> dict[str, Estimate]:
     """By how much the share of questions that one model answered right lies above each other's, by its evaluation."""
-    answers = {
-        name: load_answers(folder / ANSWERS)
-        for name, folder in inputs.items()
-        if name.startswith("evaluate") and (folder / ANSWERS).is_file()
-    }
-    mine = answers.pop(own, [])
-    pairs = {name: paired_difference(mine, other) for name, other in answers.items()}
+    pairs = {name: paired_difference(answers.get(own, []), other) for name, other in answers.items() if name != own}
     return {name: difference for name, difference in pairs.items() if difference is not None}

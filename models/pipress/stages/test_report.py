@@ -69,7 +69,10 @@ def test_a_recipe_without_baselines_is_not_said_to_be_worth_it(stage: Any, make_
 def test_the_whole_of_it(stage: Any, make_spec: Any, tmp_path: Path) -> None:
     curve = {
         "training": [{"step": 1, "kl": 0.6, "crossEntropy": 4.0}, {"step": 2, "kl": 0.5, "crossEntropy": 3.9}],
-        "validation": [{"step": 0, "kl": 0.6, "crossEntropy": 4.0}, {"step": 2, "kl": 0.5, "crossEntropy": 3.9}],
+        "validation": [
+            {"step": 0, "tokens": 0, "kl": 0.6, "crossEntropy": 4.0, "rows": [0.6]},
+            {"step": 2, "tokens": 1024, "kl": 0.5, "crossEntropy": 3.9, "rows": [0.5]},
+        ],
     }
     license = {"id": "llama3.1", "notice": "Copyright © Meta", "attribution": "Built with Llama"}
     inputs = {

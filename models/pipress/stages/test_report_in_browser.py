@@ -119,7 +119,10 @@ def page(stage: Any, make_spec: Any, tmp_path: Path) -> Path:
     steps = range(0, 40)
     curve = {
         "training": [{"step": step, "kl": 0.6 - 0.004 * step, "crossEntropy": 4.0} for step in steps],
-        "validation": [{"step": step, "kl": 0.58 - 0.003 * step, "crossEntropy": 4.0} for step in (0, 13, 26, 39)],
+        "validation": [
+            {"step": step, "tokens": 1024 * step, "kl": 0.58 - 0.003 * step, "crossEntropy": 4.0, "rows": [0.5]}
+            for step in (0, 13, 26, 39)
+        ],
     }
     license = {"id": "apache-2.0", "notice": "SmolLM2 is licensed under the Apache License 2.0.", "attribution": "–"}
     inputs, predicted = {"recover": stage("recover", {}, loss=curve)}, {}

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipress.atomic import replace_synced
+from pipress.atomic import write_pieces
 
 # Steps by the golden ratio's fraction: the first few of any number of points lie evenly (Knuth, The Art of Computer
 # Programming, 6.4, theorem S).
@@ -23,10 +23,7 @@ class Document:
 
 def write_documents(path: Path, documents: Iterable[Document]) -> None:
     """One line each; the file is there as a whole or not at all, because a killed run goes on from it."""
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(asdict(document), ensure_ascii=False) + "\n" for document in documents)
-    replace_synced(part, path)
+    write_pieces(path, (json.dumps(asdict(document), ensure_ascii=False) + "\n" for document in documents))
 
 
 def read_records(path: Path) -> list[Document]:
