@@ -63,7 +63,7 @@ describe("parseOptions", () => {
 
   it("names every mistake at once", () => {
     expect(() => parseOptions(["--only", "awk", "--layers", "1"])).toThrow(
-      /--only awk: .*"release"\|"prune".*\n.*--layers 1: .*>=2/,
+      /--only awk: .*"release"\|"unpruned".*\n.*--layers 1: .*>=2/,
     );
     expect(() => parseOptions(["--task", "a"])).toThrow(/--task: is of one part/);
     expect(() => parseOptions(["--fast"])).toThrow(/Unknown option '--fast'/);
