@@ -9,7 +9,7 @@ export async function runLinters(): Promise<Tally> {
   const scripts = await shellScripts();
   const results = await Promise.all(linters(scripts).map(runLinter));
   const passed = results.filter(Boolean).length;
-  return { passed, failed: results.length - passed };
+  return { passed, failed: results.length - passed, skipped: 0 };
 }
 
 async function runLinter({ name, command, args, cwd = repoRoot, env }: Linter): Promise<boolean> {

@@ -81,7 +81,7 @@ async function withReport(
   try {
     const report = join(folder, name);
     await suite(report);
-    return existsSync(report) ? read(readFileSync(report, "utf8")) : { passed: 0, failed: 1 };
+    return existsSync(report) ? read(readFileSync(report, "utf8")) : { passed: 0, failed: 1, skipped: 0 };
   } finally {
     rmSync(folder, { recursive: true });
   }
