@@ -24,7 +24,10 @@ const REPEAT_MS = 60_000;
  * `./pipress measure HOST`: runs llama-bench on a host with the model that it serves, and adds what that found to the stack's
  * file of measurements. Its status is 1 where nothing was added that was to be.
  */
-export async function measure(name: string, options: StackOptions & { yes?: true }): Promise<number> {
+export async function measure(
+  name: string,
+  options: StackOptions & { yes?: true; stock?: true },
+): Promise<number> {
   const { fullName, name: stack, config } = await openStack(options);
   const host = chooseHost(await hostsOf(config), name);
   const state = await readStackState(fullName);
@@ -32,7 +35,7 @@ export async function measure(name: string, options: StackOptions & { yes?: true
     console.error(message);
   };
   const log = { status: eachTask(print), warn: print };
-  const measurement = new HostMeasurement(host, state, readToolchain(), log);
+  const measurement = new HostMeasurement(host, state, readToolchain(), log, options.stock);
   const interrupts = new Interrupts();
   const subject = await measurement.look(interrupts.next());
   if (subject.running) print(`${name}: a measurement is at work there already; waiting for it`);

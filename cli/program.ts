@@ -81,6 +81,7 @@ export function buildProgram(onExit: (code: number) => void): Command {
     "runs llama-bench on a host, and predicts by what it finds",
     "measure pi-1",
   )
+    .option("--stock", "measure llama.cpp's own kernels too, beside those of the release: twice as long")
     .option("-y, --yes", "stop llama-server there without asking")
     .option(...askSudoPasswordOption)
     .action(runs(async () => (await import("./measure.ts")).measure));

@@ -20,6 +20,7 @@ options:
   prompt: {type: int, required: true, description: Tokens of the prompt.}
   generate: {type: int, required: true, description: Tokens of the answer.}
   repetitions: {type: int, required: true, description: How many times each is measured.}
+  stock: {type: bool, default: false, description: Whether the kernels of llama.cpp itself are measured too.}
   limit: {type: int, required: true, description: Seconds that llama-bench may take.}
 author: [pipress]
 """
@@ -60,6 +61,7 @@ def start(given: dict) -> None:
     command += [given["command"], given["bench"], "--limit", str(given["limit"])]
     for size in ("prompt", "generate", "repetitions"):
         command += [f"--{size}", str(given[size])]
+    command += ["--stock"] if given["stock"] else []
     outcome_path(Path(given["root"])).unlink(missing_ok=True)
     subprocess.run(command, check=True, capture_output=True, text=True)
 
@@ -76,6 +78,7 @@ def main() -> None:
             "prompt": numbers,
             "generate": numbers,
             "repetitions": numbers,
+            "stock": {"type": "bool", "default": False},
             "limit": numbers,
         },
         supports_check_mode=True,

@@ -13,7 +13,7 @@ const model = {
   ...multipliedWeights(llama8B, { type: "Q4_K_M", imatrix: false }),
 };
 const outcome: Outcome = {
-  ...{ model, threads: 4, build: 11434, prompt: 1.623, generation: 0.7 },
+  ...{ model, threads: 4, build: 11434, prompt: 1.623, generation: 0.7, stock: null },
   ...{ board: "Raspberry Pi 4 Model B Rev 1.4", governor: "ondemand", throttled: 0 },
   ...{ celsius: 61.3, megahertz: 1500 },
 };
@@ -42,6 +42,16 @@ describe("what is said", () => {
         "and the time it takes to load; the load balancer sends it nothing meanwhile",
     );
     expect(describeStop("pi-1", subject, undefined, false)).toMatch(/llama-server is stopped there$/);
+  });
+
+  it("of what llama.cpp's own kernels do there, where they were measured too", () => {
+    const [, , prompt, generation, ...rest] = describeOutcome("pi-1", {
+      ...outcome,
+      stock: { prompt: 0.8, generation: 0.72 },
+    }).split("\n");
+    expect(prompt).toMatch(/predicted .*; with llama\.cpp's own kernels 0\.80, 2\.03 times that$/);
+    expect(generation).toMatch(/own kernels 0\.72, 0\.97 times that$/);
+    expect(rest).toEqual(['  `server: { flags: ["--no-repack"] }` on that host takes llama.cpp\'s own']);
   });
 
   it("of what was measured, beside what is predicted", () => {
@@ -78,6 +88,15 @@ describe("a host", () => {
     const seconds = real.secondsFor({ running: false, model }) ?? 0;
     expect(seconds).toBeGreaterThan((3 * 512) / 1.675 + (2 * 128) / 0.765);
     expect(seconds).toBeLessThan((3 * 512) / 1.665 + (2 * 128) / 0.755);
+  });
+
+  it("is stopped for twice as long where llama.cpp's own kernels are measured too", () => {
+    const both = new HostMeasurement(
+      { name: "pi-1", machine, ...settings },
+      ...([state, toolchain, log, true] as const),
+    );
+    const subject = { running: false, model };
+    expect(both.secondsFor(subject)).toBe(2 * (real.secondsFor(subject) ?? 0));
   });
 
   it("is not predicted where it is emulated", () => {

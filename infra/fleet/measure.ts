@@ -55,6 +55,8 @@ export interface Outcome {
   /** Tokens per second. */
   prompt: number;
   generation: number;
+  /** The same with llama.cpp's own kernels, where they were measured too. */
+  stock: { prompt: number; generation: number } | null;
   board: string | null;
   governor: string | null;
   throttled: number | null;
@@ -67,12 +69,16 @@ export class HostMeasurement {
   readonly #sizes: Sizes;
   readonly #bench: ServedFile;
 
-  /** @param state ids of the stack, undefined before its first `up`, and of its virtual hosts by name */
+  /**
+   * @param state ids of the stack, undefined before its first `up`, and of its virtual hosts by name
+   * @param stock whether llama.cpp's own kernels are measured beside those of the release
+   */
   constructor(
     private readonly host: HostConfig,
     private readonly state: { stackId: string | undefined; virtualPis: ReadonlyMap<string, string> },
     { llamaCpp: { release } }: Toolchain,
     private readonly log: ResourceLog,
+    private readonly stock = false,
   ) {
     this.#sizes = this.isEmulated ? small : comparable;
     this.#bench = { ...release.files["llama-bench"], remedy: remedyFor("llama-server") };
@@ -98,10 +104,10 @@ export class HostMeasurement {
     if (model === undefined || this.isEmulated) return undefined;
     const { prompt, generate, repetitions } = this.#sizes;
     // llama-bench reads each prompt once more, to warm up.
-    return (
+    const seconds =
       ((repetitions + 1) * prompt) / predictedSpeeds.prompt(model).tokensPerSecond +
-      (repetitions * generate) / predictedSpeeds.generation(model).tokensPerSecond
-    );
+      (repetitions * generate) / predictedSpeeds.generation(model).tokensPerSecond;
+    return this.stock ? 2 * seconds : seconds;
   }
 
   /** Measures; the server is stopped meanwhile. Whatever ends this, the host starts it again. */
@@ -127,7 +133,7 @@ export class HostMeasurement {
     const vars = {
       ...(stackId !== undefined && { pipress_owner: { id: stackId } }),
       pipress_bench: { sha256, bytes },
-      pipress_measure: { ...this.#sizes, limit },
+      pipress_measure: { ...this.#sizes, stock: this.stock, limit },
     };
     const host = await reach(this.host, this.state.virtualPis);
     const secretVars = sudoVars(this.host.sudoPassword);
@@ -175,7 +181,7 @@ export function describeStop(
 
 /** What was measured, beside what is predicted for a Raspberry Pi 4, as lines. */
 export function describeOutcome(host: string, outcome: Outcome): string {
-  const { model, threads, build, board, governor, celsius, megahertz } = outcome;
+  const { model, threads, build, stock, board, governor, celsius, megahertz } = outcome;
   const conditions = [
     board ?? "a board that does not say what it is",
     `${threads} threads`,
@@ -186,11 +192,18 @@ export function describeOutcome(host: string, outcome: Outcome): string {
   ];
   const figure = (kind: "prompt" | "generation"): string =>
     `  ${kind.padEnd(10)}  ${formatSpeed(outcome[kind])} tokens/s; ` +
-    `predicted for a Raspberry Pi 4: ${formatSpeed(predictedSpeeds[kind](model).tokensPerSecond)}`;
+    `predicted for a Raspberry Pi 4: ${formatSpeed(predictedSpeeds[kind](model).tokensPerSecond)}` +
+    (stock === null
+      ? ""
+      : `; with llama.cpp's own kernels ${formatSpeed(stock[kind])}, ` +
+        `${(outcome[kind] / stock[kind]).toFixed(2)} times that`);
   return [
     `${host}: ${describeModel(model)}`,
     `  ${conditions.join(", ")}`,
     figure("prompt"),
     figure("generation"),
+    ...(stock !== null && stock.generation > outcome.generation
+      ? ['  `server: { flags: ["--no-repack"] }` on that host takes llama.cpp\'s own']
+      : []),
   ].join("\n");
 }

@@ -31,11 +31,13 @@ UNIT = "pipress-measure.service"
 
 
 class Sizes(NamedTuple):
-    """What is measured: tokens of a prompt and of an answer, and how many times each."""
+    """What is measured: tokens of a prompt and of an answer, how many times each, and whether stock kernels are too."""
 
     prompt: int
     generate: int
     repetitions: int
+    #: llama.cpp's own kernels, which the same program has: without repacked weights it uses those.
+    stock: bool = False
 
 
 class Board:
@@ -74,7 +76,7 @@ def outcome_path(root: Path) -> Path:
 
 
 def look(activation: Activation) -> dict[str, Any]:
-    """What a measurement would measure: `{release, threads, model}`. Changes nothing. Raises HostError where it could not."""
+    """What a measurement would measure: `{release, threads, repacks, model}`. Changes nothing. Raises HostError where it could not."""
     digest = activation.current()
     release = digest and activation.release(digest)
     if not digest or not release:
@@ -85,6 +87,7 @@ def look(activation: Activation) -> dict[str, Any]:
     return {
         "release": digest,
         "threads": release["settings"]["threads"],
+        "repacks": not {"-nr", "--no-repack"} & set(release["settings"].get("flags", [])),
         "model": describe_model(_model_of(activation)),
     }
 
@@ -118,12 +121,16 @@ def _measure(
         subject = look(activation)
         command = [str(bench), "--model", str(_model_of(activation)), "--threads", str(subject["threads"])]
         command += ["--n-prompt", str(sizes.prompt), "--n-gen", str(sizes.generate)]
+        kernels = {int(subject["repacks"]), *([0] if sizes.stock else [])}
+        command += ["--repack", ",".join(map(str, sorted(kernels)))]
         command += ["--repetitions", str(sizes.repetitions), "--output", "json"]
         board = Board()
         with activation.stopped():
             activation.note("measuring")
-            figures = _figures_of(_run(command, limit, board, user))
-    return {**subject, **figures, **board.summary()}
+            printed = _run(command, limit, board, user)
+    figures = _figures_of(printed, subject["repacks"])
+    stock = _figures_of(printed, False) if sizes.stock else None
+    return {**subject, **figures, "stock": stock, **board.summary()}
 
 
 def _run(command: list[str], limit: float, board: Board, user: str | None) -> str:
@@ -166,10 +173,10 @@ def _run(command: list[str], limit: float, board: Board, user: str | None) -> st
     return printed
 
 
-def _figures_of(printed: str) -> dict[str, Any]:
+def _figures_of(printed: str, repacks: bool) -> dict[str, Any]:
     """`{prompt, generation, build}` from llama-bench's JSON: tokens per second, averages of all repetitions."""
     try:
-        tests = json.loads(printed)
+        tests = [test for test in json.loads(printed) if test["repack"] == repacks]
         [prompt] = [test for test in tests if test["n_gen"] == 0]
         [generation] = [test for test in tests if test["n_prompt"] == 0]
         return {

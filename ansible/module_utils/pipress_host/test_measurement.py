@@ -23,8 +23,12 @@ from pipress_host.service import ServiceState
 
 SIZES = Sizes(prompt=512, generate=128, repetitions=2)
 TESTS = [
-    {"n_prompt": 512, "n_gen": 0, "avg_ts": 1.62345, "build_number": 11434},
-    {"n_prompt": 0, "n_gen": 128, "avg_ts": 0.7, "build_number": 11434},
+    {"repack": True, "n_prompt": 512, "n_gen": 0, "avg_ts": 1.62345, "build_number": 11434},
+    {"repack": True, "n_prompt": 0, "n_gen": 128, "avg_ts": 0.7, "build_number": 11434},
+]
+STOCK = [
+    {"repack": False, "n_prompt": 512, "n_gen": 0, "avg_ts": 0.5, "build_number": 11434},
+    {"repack": False, "n_prompt": 0, "n_gen": 128, "avg_ts": 0.6, "build_number": 11434},
 ]
 MODEL = {"name": "Tiny"}
 
@@ -107,7 +111,7 @@ def test_llama_bench_runs_while_the_server_is_stopped(host, bench, tmp_path):
     assert "pending.json" in entries
     assert arguments == (
         f"--model {host.root}/current/model.gguf --threads 3 --n-prompt 512 --n-gen 128 "
-        "--repetitions 2 --output json"
+        "--repack 1 --repetitions 2 --output json"
     )
     assert {
         key: outcome[key] for key in ("ok", "release", "model", "threads", "prompt", "generation", "build")
@@ -120,9 +124,27 @@ def test_llama_bench_runs_while_the_server_is_stopped(host, bench, tmp_path):
         "generation": 0.7,
         "build": 11434,
     }
+    assert outcome["stock"] is None
     assert read_json(outcome_path(host.root)) == outcome
     assert_serves_as_before(host)
     assert host.service.starts == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "kernels", "served"), [([], "0,1", 1.623), (["--no-repack"], "0", 0.5), (["-nr"], "0", 0.5)]
+)
+def test_llama_cpps_own_kernels_are_measured_beside_those_that_serve(
+    host, bench, tmp_path, flags, kernels, served
+):
+    path = host.root / "releases" / "one" / "release.json"
+    release = read_json(path)
+    release["settings"]["flags"] = flags
+    path.write_text(json.dumps(release))
+    program = bench(f"echo '{json.dumps(STOCK if flags else [*STOCK, *TESTS])}'")
+    outcome = measure(host, program, SIZES._replace(stock=True), 60, None)
+    assert f"--repack {kernels} " in (tmp_path / "found").read_text()
+    assert (outcome["prompt"], outcome["stock"]["prompt"]) == (served, 0.5)
+    assert outcome["stock"]["generation"] == 0.6
 
 
 @pytest.mark.parametrize(
