@@ -51,7 +51,7 @@ describe("what is said", () => {
     }).split("\n");
     expect(prompt).toMatch(/predicted .*; with llama\.cpp's own kernels 0\.80, 2\.03 times that$/);
     expect(generation).toMatch(/own kernels 0\.72, 0\.97 times that$/);
-    expect(rest).toEqual(['  `server: { flags: ["--no-repack"] }` on that host takes llama.cpp\'s own']);
+    expect(rest).toEqual(["  `server: { flags: { --no-repack: true } }` on that host takes llama.cpp's own"]);
   });
 
   it("of what was measured, beside what is predicted", () => {

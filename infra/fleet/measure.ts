@@ -203,7 +203,7 @@ export function describeOutcome(host: string, outcome: Outcome): string {
     figure("prompt"),
     figure("generation"),
     ...(stock !== null && stock.generation > outcome.generation
-      ? ['  `server: { flags: ["--no-repack"] }` on that host takes llama.cpp\'s own']
+      ? ["  `server: { flags: { --no-repack: true } }` on that host takes llama.cpp's own"]
       : []),
   ].join("\n");
 }

@@ -87,7 +87,7 @@ def look(activation: Activation) -> dict[str, Any]:
     return {
         "release": digest,
         "threads": release["settings"]["threads"],
-        "repacks": not {"-nr", "--no-repack"} & set(release["settings"].get("flags", [])),
+        "repacks": "--no-repack" not in release["settings"].get("flags", {}),
         "model": describe_model(_model_of(activation)),
     }
 

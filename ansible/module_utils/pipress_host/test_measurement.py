@@ -131,7 +131,7 @@ def test_llama_bench_runs_while_the_server_is_stopped(host, bench, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "kernels", "served"), [([], "0,1", 1.623), (["--no-repack"], "0", 0.5), (["-nr"], "0", 0.5)]
+    ("flags", "kernels", "served"), [({}, "0,1", 1.623), ({"--no-repack": True}, "0", 0.5)]
 )
 def test_llama_cpps_own_kernels_are_measured_beside_those_that_serve(
     host, bench, tmp_path, flags, kernels, served
