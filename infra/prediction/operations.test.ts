@@ -27,6 +27,24 @@ describe("pruneOperations", () => {
     const twice = { calibrationTokens: 8192 };
     expect(operations({ ...search, ...twice }) - operations(twice)).toBe(more(search));
   });
+
+  it("counts every candidate that a mix cuts, most of them on all of the text", () => {
+    const one = operations({ method: "ffn-second-order", reconstruct: true, calibrationTokens: 32768 });
+    const mix = operations({ method: "mixed", reconstruct: true, calibrationTokens: 32768 });
+    expect(mix / one).toBeGreaterThan(7);
+    expect(mix / one).toBeLessThan(10);
+    const few = { reconstruct: true, calibrationTokens: 2048 };
+    expect(operations({ method: "mixed", ...few }) / operations({ method: "ffn-second-order", ...few })).toBe(
+      13,
+    );
+  });
+
+  it("counts the walk that finds how wide each layer should be", () => {
+    const uniform = { method: "ffn-second-order", reconstruct: true, calibrationTokens: 8192 };
+    const ratio = operations({ ...uniform, ffnWidths: "per-layer" }) / operations(uniform);
+    expect(ratio).toBeGreaterThan(1.5);
+    expect(ratio).toBeLessThan(3.5);
+  });
 });
 
 describe("awqOperations", () => {

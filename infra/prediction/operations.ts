@@ -10,6 +10,16 @@ const INVERSE = 2 / 3;
 const HALVES = 2;
 const RIDGES = 3;
 const JUDGED_OUTPUTS = 128;
+/**
+ * What `mixed` cuts beside what it keeps (models/pipress/pruning/mixed.py): so many candidates on few tokens, and so many
+ * halves of the text for those that may be best. As counted at shares of 5 to 30 % of SmolLM2-135M and Llama 3.1 8B.
+ */
+const TRIALS = 6;
+const TRIAL_TOKENS = 3072;
+const FINAL_CUTS = 6;
+/** Tokens that judge what each layer costs, at most, and their share (models/pipress/pruning/widths.py). */
+const JUDGED_TOKENS = 2048;
+const JUDGED_SHARE = 1 / 5;
 
 /**
  * Floating-point operations of `prune`: what goes through the blocks, and where text decides more than scores, the linear
@@ -21,6 +31,35 @@ export function pruneOperations(
   after: ModelShape,
 ): number {
   const tokens = Number(params.calibrationTokens ?? 0);
+  const once = cutOperations(params, tokens, before, after);
+  if (params.method === "mixed")
+    return (
+      (1 + FINAL_CUTS) * once + TRIALS * cutOperations(params, Math.min(tokens, TRIAL_TOKENS), before, after)
+    );
+  return params.ffnWidths === "per-layer" ? once + widthOperations(tokens, before, after) : once;
+}
+
+/** A walk that cuts each layer alone, and takes what it did to the judging tokens through all that follow. */
+function widthOperations(tokens: number, before: ModelShape, after: ModelShape): number {
+  const judged = Math.min(JUDGED_SHARE * tokens, JUDGED_TOKENS);
+  const forward = PRODUCT * stackParameters(before) * (tokens + (judged * before.layers) / 2);
+  const gone = before.ffnSize - after.ffnSize;
+  const perLayer =
+    PRODUCT * PRODUCT * tokens * before.ffnSize ** 2 +
+    PRODUCT * (FACTOR + INVERSE) * before.ffnSize ** 3 +
+    PRODUCT * PRODUCT * removed(before.ffnSize, after.ffnSize) +
+    (FACTOR * gone + before.hiddenSize) * gone ** 2 +
+    refit(after.ffnSize, before.hiddenSize);
+  return forward + before.layers * perLayer;
+}
+
+/** One cut, with text of so many tokens. */
+function cutOperations(
+  params: Record<string, unknown>,
+  tokens: number,
+  before: ModelShape,
+  after: ModelShape,
+): number {
   const refits = params.reconstruct === true;
   const passes = refits ? 3 : 2; // measured and cut; where it is refitted the unpruned model goes along
   const heads = before.heads * before.headDim;

@@ -310,6 +310,10 @@ export interface Prune {
    */
   pruningRatio: number;
   /**
+   * `uniform`: the FFN is as wide in every layer. `per-layer`, with `ffn-second-order`: each layer is as wide as what it costs there says, as many channels in all. Such a model is written as llama.cpp's architecture `deci`.
+   */
+  ffnWidths: "uniform" | "per-layer";
+  /**
    * Tokens of calibration text that scores and fits are made on. Fewer than the FFN is wide leave the fit undetermined.
    */
   calibrationTokens: number;

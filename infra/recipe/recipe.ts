@@ -6,6 +6,7 @@ import { compileSchema } from "../../common/json-schema.ts";
 import { didYouMean, unknownKey } from "../../common/nearest.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import { repoRoot } from "../../common/paths.ts";
+import { pruneProblems } from "./prune-problems.ts";
 import { quantizeProblems } from "./quantize-problems.ts";
 import type { Recipe } from "./recipe.generated.ts";
 
@@ -29,7 +30,8 @@ export function loadRecipe(nameOrPath: string): Recipe {
   const validate = compileSchema("recipe");
   if (!validate(value)) throw new UserError(recipeProblems(validate.errors ?? [], basename(path)));
   const recipe = value as Recipe;
-  const problems = quantizeProblems(recipe.steps, basename(path));
+  const file = basename(path);
+  const problems = [...pruneProblems(recipe.steps, file), ...quantizeProblems(recipe.steps, file)];
   if (problems.length > 0) throw new UserError(problems);
   return recipe;
 }

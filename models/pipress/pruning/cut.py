@@ -44,20 +44,21 @@ def cut(
         layer = model.layer(index)
         between = unpruned
         if reconstruct:
-            between = _added(unpruned, model.attention, layer)
-            unpruned = _added(between, model.feed_forward, layer)
+            between = added(unpruned, model.attention, layer)
+            unpruned = added(between, model.feed_forward, layer)
         if index in plan.blocks:
             cut_attention(model, layer, plan, hidden[:n_fit], between, reconstruct)
-            hidden = _added(hidden, model.attention, layer)
-            cut_feed_forward(model, layer, plan, hidden[:n_fit], unpruned, reconstruct)
-            hidden = _added(hidden, model.feed_forward, layer)
+            hidden = added(hidden, model.attention, layer)
+            width = plan.shape.widths[plan.blocks.index(index)]
+            cut_feed_forward(model, layer, plan, width, hidden[:n_fit], unpruned, reconstruct)
+            hidden = added(hidden, model.feed_forward, layer)
             for name, tensor in layer.state_dict().items():
                 write(f"model.layers.{plan.blocks.index(index)}.{name}", tensor)
         report((index + 1) / n_layers)
     return hidden
 
 
-def _added(
+def added(
     hidden: torch.Tensor,
     half: Callable[[LlamaDecoderLayer, torch.Tensor], torch.Tensor],
     layer: LlamaDecoderLayer,
@@ -82,7 +83,7 @@ def cut_attention(
     fewer = plan.shape.kv_heads < before
     if not fewer and not reconstruct:
         return
-    halves = _halves(attention.o_proj, lambda part: model.heads(layer, part), hidden, wanted)
+    halves = halves_of(attention.o_proj, lambda part: model.heads(layer, part), hidden, wanted)
     weight = attention.o_proj.weight.T
     kept = torch.arange(before, device=model.device)
     if fewer:
@@ -99,30 +100,31 @@ def cut_feed_forward(
     model: StreamedLlama,
     layer: LlamaDecoderLayer,
     plan: Plan,
+    width: int,
     hidden: torch.Tensor,
     wanted: torch.Tensor,
     reconstruct: bool,
 ) -> None:
-    """Cuts the FFN of one layer to plan.shape.ffn channels, in place.
+    """Cuts the FFN of one layer to `width` channels, in place.
 
     hidden: the residual stream that the FFN sees. wanted: what it should be after it.
     """
     mlp = layer.mlp
-    fewer = plan.shape.ffn < model.config.intermediate_size
+    fewer = width < mlp.down_proj.in_features
     if not fewer and not reconstruct:
         return
-    halves = _halves(mlp.down_proj, lambda part: model.channels(layer, part), hidden, wanted)
+    halves = halves_of(mlp.down_proj, lambda part: model.channels(layer, part), hidden, wanted)
     weight = mlp.down_proj.weight.T
     kept = torch.arange(len(weight), device=model.device)
     if fewer:
         assert plan.channels is not None
-        kept = plan.channels(halves[0] + halves[1], mlp, plan.shape.ffn)
+        kept = plan.channels(halves[0] + halves[1], mlp, width)
         for linear in (mlp.gate_proj, mlp.up_proj):
             keep_rows(linear, kept)
     set_inputs(mlp.down_proj, refit(halves, weight, kept) if reconstruct else weight[kept])
 
 
-def _halves(
+def halves_of(
     linear: nn.Linear,
     inputs: Callable[[torch.Tensor], torch.Tensor],
     hidden: torch.Tensor,

@@ -4,7 +4,7 @@ Optimal Brain Surgeon (Hassibi and Stork, 1992) for one linear layer at a time: 
 the inputs J changes the output least if the remaining weights move by -H^-1[:, J] (H^-1[J, J])^-1 W[J], which costs
 tr(W[J]^T (H^-1[J, J])^-1 W[J]). SparseGPT (arXiv:2301.00774) prunes single weights so; ZipLM (Kurtic et al.,
 arXiv:2302.04089) whole FFN channels and attention heads, and OSSCAR (Meng et al., arXiv:2403.12983) poses it as one
-choice of channels. The update needs no bias and changes no shape, so the result still loads as a plain `llama`.
+choice of channels. The update needs no bias and changes no shape, so the result loads as it would without.
 
 Weights are (d_in, d_out) here: a linear layer's `weight` transposed.
 """
@@ -51,6 +51,18 @@ def removal_order(moments: Moments, weight: torch.Tensor, units: int, keep: int,
         inverse = inverse[kept][:, kept].addmm_(share, between.T, alpha=-1)
         alive = alive[staying]
     return torch.cat(order) if order else alive[:0]
+
+
+def removal_costs(moments: Moments, weight: torch.Tensor, order: torch.Tensor, ridge: float) -> torch.Tensor:
+    """What the layer's output loses when the first n inputs of `order` go and the others make up for them.
+
+    Of every n from 0 to len(order), as a sum over tokens and outputs of what is left of their squares, float64:
+    tr(W[J]^T (H^-1[J, J])^-1 W[J]), J being those n. One factorisation tells all of them, because a part of its
+    factor is the factor of a part.
+    """
+    inverse = torch.cholesky_inverse(_factor(moments.gram, ridge))[order][:, order].double()
+    rows = torch.linalg.solve_triangular(torch.linalg.cholesky(inverse), weight[order].double(), upper=False)
+    return torch.nn.functional.pad(rows.square().sum(dim=1).cumsum(0), (1, 0))
 
 
 def _cheapest(inverse: torch.Tensor, weight: torch.Tensor, size: int, count: int) -> torch.Tensor:

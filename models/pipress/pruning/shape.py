@@ -1,14 +1,15 @@
-"""A Llama's shape from its config.json, and which shapes llama.cpp's `llama` architecture loads. No weights, no torch.
+"""A Llama's shape from its config.json, and which shapes llama.cpp loads. No weights, no torch.
 
-llama.cpp takes layer 0's head counts and FFN size for every layer (src/models/llama.cpp), so a shape is uniform by
-construction: one FFN width, one number of heads, whole blocks.
+llama.cpp's architecture `llama` takes layer 0's head counts and FFN size for every layer (src/models/llama.cpp); its
+`deci` reads an FFN size of every layer and computes the same (src/models/deci.cpp). So a shape has one number of heads
+and whole blocks, and either one FFN width or one of every layer.
 """
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipress.errors import StageError
-from pipress.weights.files import AGAIN
+from pipress.weights.files import AGAIN, WIDTHS
 
 # Rows of a multiple of 256 take k-quants; 32 is the block of every other type of llama.cpp.
 K_QUANT_ROW = 256
@@ -21,7 +22,10 @@ NAMED = 3
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes that pruning may change, and those that parameters are counted by."""
+    """The sizes that pruning may change, and those that parameters are counted by.
+
+    ffn_widths: the FFN width of every layer where they differ, `ffn` being their mean; else empty.
+    """
 
     layers: int
     ffn: int
@@ -33,6 +37,12 @@ class Shape:
     tied: bool
     attention_bias: bool = False
     mlp_bias: bool = False
+    ffn_widths: tuple[int, ...] = ()
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """FFN width of every layer."""
+        return self.ffn_widths or (self.ffn,) * self.layers
 
     @property
     def group(self) -> int:
@@ -52,7 +62,7 @@ class Shape:
 
     @property
     def layer_parameters(self) -> int:
-        """Parameters of one decoder layer, its two norms included."""
+        """Parameters of one decoder layer, its two norms included: of the mean layer, where FFN widths differ."""
         biases = self.hidden * (self.attention_bias + self.mlp_bias)
         return self.ffn * self.channel_parameters + self.kv_heads * self.kv_group_parameters + 2 * self.hidden + biases
 
@@ -62,7 +72,7 @@ class Shape:
         embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
         return embeddings + self.layers * self.layer_parameters + self.hidden
 
-    def smaller(self, **sizes: int) -> "Shape":
+    def smaller(self, **sizes: Any) -> "Shape":
         """The same with other sizes; `kv_heads` takes its query heads along."""
         if "kv_heads" in sizes:
             sizes["heads"] = sizes["kv_heads"] * self.group
@@ -72,15 +82,15 @@ class Shape:
         """Shape of every tensor that a checkpoint of this shape holds, by Transformers' name."""
         q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
         named: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (self.vocabulary, self.hidden)}
-        for layer in range(self.layers):
+        for layer, ffn in enumerate(self.widths):
             linears = {
                 "self_attn.q_proj": (q, self.hidden),
                 "self_attn.k_proj": (kv, self.hidden),
                 "self_attn.v_proj": (kv, self.hidden),
                 "self_attn.o_proj": (self.hidden, q),
-                "mlp.gate_proj": (self.ffn, self.hidden),
-                "mlp.up_proj": (self.ffn, self.hidden),
-                "mlp.down_proj": (self.hidden, self.ffn),
+                "mlp.gate_proj": (ffn, self.hidden),
+                "mlp.up_proj": (ffn, self.hidden),
+                "mlp.down_proj": (self.hidden, ffn),
             }
             for name, size in linears.items():
                 named[f"model.layers.{layer}.{name}.weight"] = size
@@ -109,18 +119,23 @@ def shape_of(config: dict[str, Any]) -> Shape:
             tied=bool(config.get("tie_word_embeddings", False)),
             attention_bias=bool(config.get("attention_bias", False)),
             mlp_bias=bool(config.get("mlp_bias", False)),
+            ffn_widths=tuple(config.get(WIDTHS) or ()),
         )
     except KeyError as missing:
         raise StageError(f"config.json says nothing of {missing}", "fetch the model again") from None
 
 
 def problems_of(shape: Shape) -> list[str]:
-    """Why llama.cpp's `llama` architecture, or Transformers, would not load this shape; empty where they do."""
+    """Why llama.cpp or Transformers would not load this shape; empty where they do."""
     problems = []
     if shape.layers < FEWEST_LAYERS:
         problems.append(f"{shape.layers} blocks are left: at least {FEWEST_LAYERS} are needed")
-    if shape.ffn < BLOCK_ROW or shape.ffn % BLOCK_ROW:
-        problems.append(f"the FFN width {shape.ffn} is no multiple of {BLOCK_ROW}, the block of llama.cpp's types")
+    odd = sorted({width for width in shape.widths if width < BLOCK_ROW or width % BLOCK_ROW})
+    if odd:
+        named = ", ".join(map(str, odd))
+        problems.append(f"the FFN width {named} is no multiple of {BLOCK_ROW}, the block of llama.cpp's types")
+    if shape.ffn_widths and (len(shape.ffn_widths), sum(shape.ffn_widths)) != (shape.layers, shape.layers * shape.ffn):
+        problems.append(f"the FFN widths of {shape.layers} layers do not come to {shape.ffn} in the mean")
     if shape.kv_heads < 1:
         problems.append("no key-value head is left")
     elif shape.heads % shape.kv_heads:

@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig
 
 from pipress.pruning.conftest import Small
 from pipress.pruning.cut import cut
 from pipress.pruning.least_squares import refit
 from pipress.pruning.moments import Moments
 from pipress.pruning.plan import Plan
+from pipress.weights.files import WIDTHS
+from pipress.weights.llama import LlamaForCausalLM
 
 IDS = torch.randint(0, 50, (9, 16), generator=torch.Generator().manual_seed(1))
 CHANNELS, GROUPS = torch.tensor([j for j in range(64) if j % 2]), torch.tensor([0, 2])
@@ -37,6 +39,7 @@ def cut_model(
             **model.whole.config.to_dict(),
             "num_hidden_layers": shape.layers,
             "intermediate_size": shape.ffn,
+            WIDTHS: shape.ffn_widths,
             "num_attention_heads": shape.heads,
             "num_key_value_heads": shape.kv_heads,
             "head_dim": shape.head_dim,

@@ -27,7 +27,7 @@ class SourceModel:
             name: tensor for name, tensor in self.file.tensors.items() if is_quantized(name, tensor)
         }
         self.full_type = _common_type(path, self.weights)
-        self.layers = int(self.file.metadata["llama.block_count"])
+        self.layers = int(self.file.metadata[f"{self.file.metadata['general.architecture']}.block_count"])
         self.header_bytes = self._aligned(self.file.position + _added_bytes(self.file.metadata, imatrix))
 
     @property
@@ -58,7 +58,7 @@ def _common_type(path: Path, weights: dict[str, Tensor]) -> str:
 
 
 def is_quantized(name: str, tensor: Tensor) -> bool:
-    """llama-quantize's rule for the tensors of a `llama` model: matrices, but no norms."""
+    """llama-quantize's rule for the tensors of a `llama` or `deci` model: matrices, but no norms."""
     return len(tensor.shape) >= 2 and name.endswith("weight") and "_norm.weight" not in name
 
 

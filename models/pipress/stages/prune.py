@@ -1,5 +1,6 @@
 """prune: structural pruning, calibrated on text, one decoder layer in memory at a time."""
 
+import dataclasses
 import json
 import resource
 from pathlib import Path
@@ -19,10 +20,11 @@ from pipress.pruning import (
     random_choice,
 )
 from pipress.pruning.cut import cut
-from pipress.pruning.shape import Shape, check_tensors, shape_of
+from pipress.pruning.shape import Shape, check_shape, check_tensors, shape_of
+from pipress.pruning.widths import widths_of_layers
 from pipress.spec import Metrics, Spec
 from pipress.weights.calibration import read_calibration
-from pipress.weights.files import check_weights, read_config
+from pipress.weights.files import WIDTHS, check_weights, read_config
 from pipress.weights.folder import load_tokenizer, save_beside, stored_dtype
 from pipress.weights.shards import ShardReader, ShardWriter
 from pipress.weights.streamed import StreamedLlama
@@ -39,6 +41,8 @@ METHODS = {
     "random": random_choice,
     "magnitude": magnitude,
 }
+# The one whose costs say how wide each layer should be.
+PER_LAYER = "ffn-second-order"
 
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
@@ -47,6 +51,14 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     keep_freed_memory()
     config, method = read_config(source), METHODS[p["method"]]
     shape = shape_of(config)
+    if shape.ffn_widths:
+        raise StageError("the model's FFNs are of a width each: it is pruned already", "prune the model it came from")
+    per_layer = p["ffnWidths"] == "per-layer"
+    if per_layer and p["method"] != PER_LAYER:
+        raise StageError(
+            f"{p['method']} does not say how wide each layer should be",
+            f"take the method {PER_LAYER}, or leave ffnWidths out",
+        )
     # First of all: a plan that would not load is refused before anything runs.
     targets = method.targets(shape, p["pruningRatio"])
 
@@ -58,10 +70,14 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     sequences = read_calibration(inputs["datasets"], source, p)
     model = StreamedLlama(source)
 
-    spec.report(0.1, "looking for what can go")
-    plan = method.plan(
-        model, sequences, targets, lambda done: spec.report(0.1 + 0.4 * done, f"looking for what can go {done:.0%}")
-    )
+    def looking(done: float) -> None:
+        spec.report(0.1 + 0.4 * done, f"looking for what can go {done:.0%}")
+
+    looking(0)
+    plan = method.plan(model, sequences, targets, looking)
+    if per_layer:
+        widths = widths_of_layers(model, sequences, plan.shape, looking)
+        plan = dataclasses.replace(plan, shape=check_shape(plan.shape.smaller(ffn_widths=widths)))
 
     target, dtype = plan.shape, stored_dtype(source)
     with ShardWriter(out) as writer:
@@ -94,6 +110,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         "blocksRemoved": ", ".join(str(i) for i in range(shape.layers) if i not in plan.blocks),
         "ffnBefore": shape.ffn,
         "ffnAfter": target.ffn,
+        **({"ffnWidths": ", ".join(map(str, target.ffn_widths))} if target.ffn_widths else {}),
         "kvHeadsBefore": shape.kv_heads,
         "kvHeadsAfter": target.kv_heads,
         "calibrationTokens": sequences.numel(),
@@ -107,6 +124,7 @@ def save_config(config: dict[str, object], shape: Shape, out: Path) -> None:
         **config,
         "num_hidden_layers": shape.layers,
         "intermediate_size": shape.ffn,
+        **({WIDTHS: shape.ffn_widths} if shape.ffn_widths else {}),
         "num_attention_heads": shape.heads,
         "num_key_value_heads": shape.kv_heads,
         # Written out: with fewer heads it is no longer hidden size over heads.

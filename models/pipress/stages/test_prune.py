@@ -15,7 +15,8 @@ from pipress.errors import StageError
 from pipress.stages import prune
 from pipress.validation import check_params
 from pipress.weights import shards
-from pipress.weights.folder import check_loads
+from pipress.weights.files import WIDTHS
+from pipress.weights.folder import check_loads, load_model
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +145,32 @@ def test_a_model_of_another_architecture_is_refused(run: Any, tiny_model: Path, 
     )
     with pytest.raises(StageError, match="architecture Qwen2ForCausalLM — only the Llama architecture"):
         run(folder)
+
+
+def test_with_widths_of_its_own_a_layer_is_as_wide_as_it_should_be(run: Any, deep_model: Path) -> None:
+    metrics, out = run(deep_model, method="ffn-second-order", ffnWidths="per-layer")
+    config = json.loads((out / "config.json").read_text())
+    widths = config[WIDTHS]
+    assert len(widths) == 6 and len(set(widths)) > 1 and all(width % 32 == 0 for width in widths)
+    assert sum(widths) == 6 * config["intermediate_size"] == 6 * metrics["ffnAfter"] == 6 * 96
+    assert metrics["ffnWidths"] == ", ".join(map(str, widths))
+    assert (config["model_type"], config["architectures"]) == ("llama", ["LlamaForCausalLM"])
+    model = load_model(out, torch.float32)
+    assert [layer.mlp.down_proj.in_features for layer in model.model.layers] == widths
+    assert check_loads(out) == metrics["parametersAfter"]
+
+
+def test_widths_of_single_layers_are_refused_of_methods_that_do_not_say_them(
+    run: Any, deep_model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(StageError, match="mixed does not say how wide each layer should be"):
+        run(deep_model, tmp_path, method="mixed", ffnWidths="per-layer")
+
+
+def test_a_model_of_such_widths_is_not_pruned_again(run: Any, deep_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pruned"
+    folder.mkdir()
+    config = json.loads((deep_model / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, WIDTHS: [128, 64, 96, 96, 128, 64]}))
+    with pytest.raises(StageError, match="a width each: it is pruned already"):
+        run(folder, tmp_path)

@@ -13,6 +13,9 @@ import numpy as np
 from pipress.errors import StageError
 
 ARCHITECTURE = "LlamaForCausalLM"
+# Key of config.json for the FFN widths of all layers, where they differ; `intermediate_size` is their mean. A key of
+# its own: what else reads configs takes `intermediate_size` for one number.
+WIDTHS = "intermediate_size_per_layer"
 AGAIN = "the model is damaged: fetch or make it again"
 # Integer type of the same width, and the bits of the exponent: all set means infinite or not a number.
 EXPONENTS = {"F32": (np.uint32, 0x7F800000), "F16": (np.uint16, 0x7C00), "BF16": (np.uint16, 0x7F80)}

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from pipress.errors import StageError
@@ -12,6 +12,7 @@ from pipress.texts.rows import ENDS_OF_TEXT, Encoder
 from pipress.tokenization import RECORD
 from pipress.weights.files import AGAIN, check_weights, read_config
 from pipress.weights.license import carry_license
+from pipress.weights.llama import LlamaForCausalLM
 
 logging.disable_progress_bar()
 

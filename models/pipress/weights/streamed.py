@@ -11,6 +11,7 @@ from torch import nn
 from transformers import LlamaConfig
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMSNorm, LlamaRotaryEmbedding
 
+from pipress.weights.llama import config_of_layer
 from pipress.weights.shards import ShardReader
 
 # Tokens whose intermediate values are in memory at a time.
@@ -40,7 +41,7 @@ class StreamedLlama:
     def layer(self, index: int) -> LlamaDecoderLayer:
         """One decoder layer with its weights."""
         with torch.device("meta"):
-            layer = LlamaDecoderLayer(self.config, index).requires_grad_(False)
+            layer = LlamaDecoderLayer(config_of_layer(self.config, index), index).requires_grad_(False)
         prefix = f"model.layers.{index}."
         layer.load_state_dict({name: self.tensor(prefix + name) for name in layer.state_dict()}, assign=True)
         return layer.eval()
@@ -80,16 +81,35 @@ class StreamedLlama:
     @torch.no_grad()
     def losses(self, hidden: torch.Tensor, sequences: torch.Tensor) -> torch.Tensor:
         """Cross entropy of every next token, in nats: (n, length - 1)."""
+        logits_of = self._output()
+        rows = []
+        for states, ids in zip(hidden, sequences.to(self.device), strict=True):
+            rows.append(torch.nn.functional.cross_entropy(logits_of(states[:-1]), ids[1:], reduction="none"))
+        return torch.stack(rows)
+
+    @torch.no_grad()
+    def divergences(self, hidden: torch.Tensor, others: list[torch.Tensor]) -> torch.Tensor:
+        """KL divergence of what each of `others` predicts from what `hidden` does, in nats: (len(others)).
+
+        All are hidden states after the last layer, (n, length, hidden); the mean over tokens is taken.
+        """
+        logits_of = self._output()
+        sums = torch.zeros(len(others), dtype=torch.float64)
+        for row, states in enumerate(hidden):
+            wanted = logits_of(states).log_softmax(dim=-1)
+            for index, other in enumerate(others):
+                found = logits_of(other[row]).log_softmax(dim=-1)
+                sums[index] += (wanted.exp() * (wanted - found)).sum(dim=-1).mean().double().cpu()
+        return sums / len(hidden)
+
+    def _output(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Hidden states after the last layer, (..., hidden), to logits."""
         norm = LlamaRMSNorm(self.config.hidden_size, self.config.rms_norm_eps)
         norm.weight = nn.Parameter(self.shards.load("model.norm.weight").float(), requires_grad=False)
         norm = norm.to(self.device)
         name = "lm_head.weight" if "lm_head.weight" in self.shards else "model.embed_tokens.weight"
         head = self.tensor(name)
-        rows = []
-        for states, ids in zip(hidden, sequences.to(self.device), strict=True):
-            logits = norm(states[:-1]) @ head.T
-            rows.append(torch.nn.functional.cross_entropy(logits, ids[1:], reduction="none"))
-        return torch.stack(rows)
+        return lambda states: norm(states) @ head.T
 
 
 def batches(hidden: torch.Tensor) -> Iterator[torch.Tensor]:
