@@ -14,6 +14,7 @@ describe("building a small project with the real cmake and ninja", () => {
     label: "small",
     targets: ["hello"],
     cmakeArgs: [],
+    ownFolders: {},
     machine: "any",
   };
   let folder: string;
