@@ -44,6 +44,11 @@ const Kernel * kernel_of(ggml_type type) {
         case GGML_TYPE_Q4_K:   return &with_blocks_of_256<Q4_K>;
         case GGML_TYPE_Q5_K:   return &with_blocks_of_256<Q5_K>;
         case GGML_TYPE_Q6_K:   return &with_blocks_of_256<Q6_K>;
+        case GGML_TYPE_IQ2_XXS: return &with_blocks_of_256<IQ2_XXS>;
+        case GGML_TYPE_IQ2_XS:  return &with_blocks_of_256<IQ2_XS>;
+        case GGML_TYPE_IQ2_S:   return &with_blocks_of_256<IQ2_S>;
+        case GGML_TYPE_IQ3_XXS: return &with_blocks_of_256<IQ3_XXS>;
+        case GGML_TYPE_IQ3_S:   return &with_blocks_of_256<IQ3_S>;
         case GGML_TYPE_IQ4_XS: return &with_blocks_of_256<IQ4_XS>;
         default:               return nullptr;
     }

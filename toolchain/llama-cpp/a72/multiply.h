@@ -1,7 +1,7 @@
 // Four interleaved rows of a weight matrix times N = 1 to 4 columns of activations.
 #pragma once
 
-#include "types.h"
+#include "grids.h"
 
 namespace pipress {
 
@@ -31,19 +31,20 @@ void multiply_32(int blocks, const void * weights, const void * const * columns,
         a[c]    = (const block_q8_0 *) columns[c];
         sums[c] = vdupq_n_f32(0);
     }
-    for (int b = 0; b < blocks; b++) {
+    for (int b = 0; b < blocks; b++, w++) {
         for (size_t line = 0; line < sizeof(*w); line += 64) {
-            __builtin_prefetch((const char *) &w[b] + PREFETCH + line);
+            __builtin_prefetch((const char *) w + PREFETCH + line);
         }
-        const float32x4_t scales = halves(w[b].d);
+        const float32x4_t scales = halves(w->d);
         int8x16_t ws[2][ROWS];
         for (int row = 0; row < ROWS; row++) {
-            Type::weights(w[b], row, ws[0][row], ws[1][row]);
+            Type::weights(*w, row, ws[0][row], ws[1][row]);
         }
         for (int c = 0; c < N; c++) {
-            const int8x16_t qs[2] = { vld1q_s8(a[c][b].qs), vld1q_s8(a[c][b].qs + 16) };
+            const int8x16_t qs[2] = { vld1q_s8(a[c]->qs), vld1q_s8(a[c]->qs + 16) };
             const int32x4_t products = dot<Type::LARGEST>(ws, qs);
-            sums[c] = vfmaq_f32(sums[c], vcvtq_f32_s32(products), vmulq_n_f32(scales, half(a[c][b].d)));
+            sums[c] = vfmaq_f32(sums[c], vcvtq_f32_s32(products), vmulq_n_f32(scales, half(a[c]->d)));
+            a[c]++;
         }
     }
     for (int c = 0; c < N; c++) {
@@ -84,6 +85,7 @@ void multiply_256(int blocks, const void * weights, const void * const * columns
         } else {
             Type::scales(w[b], scales);
         }
+        const Source<Type> source(w[b]);
         float32x4_t partial[N];
         for (int c = 0; c < N; c++) {
             partial[c] = vdupq_n_f32(0);
@@ -96,7 +98,7 @@ void multiply_256(int blocks, const void * weights, const void * const * columns
             for (int g = 0; g < GROUPS; g++) {
 #pragma GCC unroll 4
                 for (int row = 0; row < ROWS; row++) {
-                    ws[g][row] = Type::weights(w[b], n * GROUPS + g, row);
+                    ws[g][row] = Type::weights(source.from, n * GROUPS + g, row);
                 }
             }
             const float32x4_t scale = vcvtq_f32_s32(vmovl_s16(scales[n]));
@@ -108,7 +110,7 @@ void multiply_256(int blocks, const void * weights, const void * const * columns
                 partial[c] = vfmaq_f32(partial[c], vcvtq_f32_s32(dot<Type::LARGEST>(ws, qs)), scale);
             }
         }
-        const float32x4_t d = halves(w[b].d);
+        const float32x4_t d = halves(w[b].d) * Source<Type>::FACTOR;
         for (int c = 0; c < N; c++) {
             sums[c] = vfmaq_n_f32(sums[c], partial[c] * d, a[c][b].d);
         }
