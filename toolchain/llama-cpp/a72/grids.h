@@ -12,9 +12,9 @@ namespace pipress {
 
 #define ALWAYS inline __attribute__((always_inline))
 
-// A block of four rows after the look-up: [group of 16][row][weight], and in each byte the signs of 8 groups.
+// A block of four rows after the look-up: the 256 values of a row, and in each byte the signs of 8 groups of 16.
 struct LookedUp {
-    uint8_t values[16][ROWS][16];
+    uint8_t values[ROWS][256];
     uint8_t signs[2][ROWS][16];
 };
 
@@ -26,17 +26,19 @@ template <class Entry, int BITS> struct Indices {
 
     ALWAYS void look_up(const Entry * grid, LookedUp & to) const {
         for (int n = 0; n < COUNT / 8; n++) {
+#pragma GCC unroll 4
             for (int row = 0; row < ROWS; row++) {
                 uint64_t front, back; // the first and the last eight bytes
                 memcpy(&front, bytes[n][row], 8);
                 memcpy(&back, bytes[n][row] + BITS - 8, 8);
+                Entry entries[8];
 #pragma GCC unroll 8
                 for (int i = 0; i < 8; i++) {
-                    const int      bit   = i * BITS;
-                    const uint64_t word  = bit + BITS <= 64 ? front >> bit : back >> (bit - 8 * (BITS - 8));
-                    const int      first = (n * 8 + i) * sizeof(Entry); // weight
-                    memcpy(&to.values[first / 16][row][first % 16], &grid[word & ((1 << BITS) - 1)], sizeof(Entry));
+                    const int      bit  = i * BITS;
+                    const uint64_t word = bit + BITS <= 64 ? front >> bit : back >> (bit - 8 * (BITS - 8));
+                    entries[i] = grid[word & ((1 << BITS) - 1)];
                 }
+                memcpy(to.values[row] + n * sizeof(entries), entries, sizeof(entries));
             }
         }
     }
@@ -59,9 +61,10 @@ template <int STORED> struct Signs {
         for (int vector = 0; vector < 2; vector++) {
             for (int row = 0; row < ROWS; row++) {
                 for (int half = 0; half < 2; half++) {
-                    uint64_t signs = 0;
-                    memcpy(&signs, bytes[vector][row][half], STORED);
+                    uint64_t signs;
+                    memcpy(&signs, bytes[vector][row][half] + STORED - 8, 8);
                     if constexpr (STORED == 7) {
+                        signs >>= 8; // what was read before the seven bytes
                         uint64_t parity = signs ^ signs >> 32;
                         parity ^= parity >> 16;
                         signs |= (parity ^ parity >> 8) << 56;
@@ -118,7 +121,7 @@ template <class Upstream, class Entry, int BITS, int STORED_SIGNS, int SCALES> s
     static ALWAYS int8x16_t weights(const LookedUp & from, int group, int row) {
         const uint8x16_t bit      = vdupq_n_u8(1 << group % 8);
         const uint8x16_t negative = vtstq_u8(vld1q_u8(from.signs[group / 8][row]), bit);
-        return vreinterpretq_s8_u8((vld1q_u8(from.values[group][row]) ^ negative) - negative);
+        return vreinterpretq_s8_u8((vld1q_u8(from.values[row] + group * 16) ^ negative) - negative);
     }
 
     static ALWAYS void scales(const Block & block, int16x4_t (&scales)[SCALES]) { block.scales.get(scales); }
