@@ -7,14 +7,11 @@ import { UserError } from "../../common/user-error.ts";
 import { findOnPath } from "../../toolchain/bootstrap/find-on-path.ts";
 import { bootstrap } from "../../toolchain/bootstrap/index.ts";
 import { missingPackagesError } from "../../toolchain/bootstrap/system-packages.ts";
-import { compilePiProgram, piProgramsMissing } from "../../toolchain/llama-cpp/pi-program.ts";
+import { compilePiProgram, kernelTypes, piProgramsMissing } from "../../toolchain/llama-cpp/pi-program.ts";
 import { list, readOptions } from "../options.ts";
 import { writeResults } from "../results.ts";
 import { resultsTable, type Row, rowsOf } from "../rows.ts";
 import { cyclesOf, type Disassembly, disassemble, traceFunction } from "./trace.ts";
-
-/** The types that have a kernel of ours: `kernel_of` in toolchain/llama-cpp/a72/kernels.cpp. */
-const TYPES = ["q4_0", "q8_0", "iq4_nl", "q2_K", "q3_K", "q4_K", "q5_K", "q6_K", "iq4_xs"];
 
 /** Length of a row: long enough that what a kernel does once a row counts little, as in a model. */
 const VALUES = 4096;
@@ -30,7 +27,7 @@ const USES = { prompt: 4, generation: 1 };
  * Instructions are counted under emulation; cycles are what llvm-mca's model of the core makes of these very instructions.
  */
 export async function main(args: string[]): Promise<number> {
-  const { types } = readOptions("bench:a72", { types: list(z.enum(TYPES)).default(TYPES) }, args);
+  const { types } = readOptions("bench:a72", { types: list(z.enum(kernelTypes)).default(kernelTypes) }, args);
   await bootstrap({ purpose: "test" });
   requireTools();
   const folder = mkdtempSync(join(tmpdir(), "pipress-a72-"));
@@ -40,7 +37,10 @@ export async function main(args: string[]): Promise<number> {
     await compilePiProgram(cacheDir(), join(repoRoot, "bench", "a72", "kernel-call.cpp"), program);
     const code = await disassemble(program);
     for (const type of types) {
-      const figures = { name: "llama.cpp", figures: await measureKernel(program, code, type, "llama.cpp", 1) };
+      const figures = {
+        name: "llama.cpp",
+        figures: await measureKernel(program, code, type, "llama.cpp", 1),
+      };
       for (const [use, columns] of Object.entries(USES)) {
         const ours = await measureKernel(program, code, type, "ours", columns);
         rows.push(...rowsOf(`${use} ${type.toUpperCase()}`, ours, figures));

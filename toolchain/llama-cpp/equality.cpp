@@ -15,7 +15,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <random>
-#include <string>
 #include <vector>
 
 ggml_backend_buffer_type_t ggml_backend_cpu_repack_buffer_type();
@@ -26,16 +25,15 @@ constexpr double TOLERANCE = 1e-6;
 
 std::mt19937 chance(1);
 
-enum class Weights { RANDOM, LARGEST, ZERO };
-enum class Columns { RANDOM, LARGEST, ZERO };
+// What a matrix is made of. FILLED has the same byte all over, but for some random bytes here and there: where they hit a
+// scale, all weights of a group are the largest or the smallest of their type.
+enum Weights { RANDOM = -1, ZERO = -2, FILLED = 0 }; // FILLED and above: the byte
 
-// Blocks of random bits, with scales that are numbers: a half's exponent must not be all ones.
-std::vector<char> blocks(ggml_type type, int64_t values, int64_t rows, Weights kind) {
+enum class Values { RANDOM, LARGEST, LARGEST_OF_BOTH_SIGNS, ZERO };
+
+std::vector<char> blocks(ggml_type type, int64_t values, int64_t rows, int kind) {
     std::vector<char> bytes(rows * ggml_row_size(type, values));
-    for (char & byte : bytes) {
-        byte = kind == Weights::RANDOM ? chance() : kind == Weights::LARGEST ? 0xff : 0;
-    }
-    // Where a block has its halves: at its start, but for some types at its end.
+    // Where a block has its halves: at its start, but for some types at its end. They have to be numbers.
     const size_t size = ggml_type_size(type);
     const size_t half = sizeof(ggml_fp16_t);
     std::vector<size_t> scales;
@@ -48,8 +46,13 @@ std::vector<char> blocks(ggml_type type, int64_t values, int64_t rows, Weights k
         default:             scales = { 0 }; break;
     }
     for (size_t block = 0; block < bytes.size(); block += size) {
+        const size_t first = chance() % size, last = first + 24;
+        for (size_t i = 0; i < size; i++) {
+            const bool is_random = kind == RANDOM || (kind >= FILLED && i >= first && i < last);
+            bytes[block + i] = is_random ? chance() : kind >= FILLED ? kind : 0;
+        }
         for (const size_t at : scales) {
-            const float       d = kind == Weights::ZERO ? 0 : std::uniform_real_distribution<float>(-0.1f, 0.1f)(chance);
+            const float       d = kind == ZERO ? 0 : std::uniform_real_distribution<float>(-0.1f, 0.1f)(chance);
             const ggml_fp16_t h = ggml_fp32_to_fp16(d);
             memcpy(&bytes[block + at], &h, half);
         }
@@ -57,11 +60,16 @@ std::vector<char> blocks(ggml_type type, int64_t values, int64_t rows, Weights k
     return bytes;
 }
 
-std::vector<float> floats(int64_t count, Columns kind) {
+std::vector<float> floats(int64_t count, Values kind) {
     std::vector<float> values(count);
     for (float & value : values) {
         const float random = std::normal_distribution<float>()(chance);
-        value = kind == Columns::RANDOM ? random : kind == Columns::LARGEST ? std::copysign(3.0f, random) : 0;
+        switch (kind) {
+            case Values::RANDOM:                value = random; break;
+            case Values::LARGEST:               value = 3; break;
+            case Values::LARGEST_OF_BOTH_SIGNS: value = std::copysign(3.0f, random); break;
+            case Values::ZERO:                  value = 0; break;
+        }
     }
     return values;
 }
@@ -109,45 +117,47 @@ double difference(ggml_type type, int64_t values, int64_t rows, int64_t columns,
     return worst;
 }
 
-bool is_equal(ggml_backend_t backend, ggml_type type) {
-    struct Shape {
-        int64_t blocks, rows, columns;
-        Weights weights;
-        Columns kind;
-    };
-    std::vector<Shape> shapes;
+struct Case {
+    int64_t blocks, rows, columns;
+    int     weights = RANDOM;
+    Values  values  = Values::RANDOM;
+};
+
+std::vector<Case> cases() {
+    std::vector<Case> all;
     for (int64_t columns = 1; columns <= 9; columns++) {
-        shapes.push_back({ 3, 8, columns, Weights::RANDOM, Columns::RANDOM });
+        all.push_back({ 3, 8, columns });
     }
     for (int64_t rows : { 1, 3, 4, 5, 7, 36 }) {
-        shapes.push_back({ 1, rows, 1, Weights::RANDOM, Columns::RANDOM });
-        shapes.push_back({ 2, rows, 6, Weights::RANDOM, Columns::LARGEST });
+        all.push_back({ 1, rows, 1 });
+        all.push_back({ 2, rows, 6, RANDOM, Values::LARGEST_OF_BOTH_SIGNS });
     }
-    shapes.push_back({ 9, 12, 35, Weights::RANDOM, Columns::RANDOM });
-    for (int64_t columns : { 1, 4 }) {
-        for (Weights weights : { Weights::RANDOM, Weights::LARGEST, Weights::ZERO }) {
-            for (Columns kind : { Columns::RANDOM, Columns::LARGEST, Columns::ZERO }) {
-                shapes.push_back({ 2, 4, columns, weights, kind });
-            }
+    all.push_back({ 9, 12, 35 });
+    for (int weights : { int(ZERO), int(RANDOM), 0x00, 0x7f, 0x80, 0xff }) {
+        for (Values values : { Values::RANDOM, Values::LARGEST, Values::LARGEST_OF_BOTH_SIGNS, Values::ZERO }) {
+            all.push_back({ 3, 8, 5, weights, values });
         }
     }
+    return all;
+}
+
+bool is_equal(ggml_backend_t backend, ggml_type type) {
     double worst = 0;
-    for (const Shape & s : shapes) {
-        const int64_t values = s.blocks * ggml_blck_size(type);
-        const auto w = blocks(type, values, s.rows, s.weights);
-        const auto a = floats(values * s.columns, s.kind);
-        const auto ours =
-            product(backend, ggml_backend_cpu_repack_buffer_type(), type, values, s.rows, s.columns, w, a);
-        const auto theirs = product(backend, ggml_backend_cpu_buffer_type(), type, values, s.rows, s.columns, w, a);
-        const double apart = difference(type, values, s.rows, s.columns, w, a, ours, theirs);
+    for (const Case & c : cases()) {
+        const int64_t values = c.blocks * ggml_blck_size(type);
+        const auto w = blocks(type, values, c.rows, c.weights);
+        const auto a = floats(values * c.columns, c.values);
+        const auto ours = product(backend, ggml_backend_cpu_repack_buffer_type(), type, values, c.rows, c.columns, w, a);
+        const auto theirs = product(backend, ggml_backend_cpu_buffer_type(), type, values, c.rows, c.columns, w, a);
+        const double apart = difference(type, values, c.rows, c.columns, w, a, ours, theirs);
         if (apart > TOLERANCE) {
-            printf("%s: %d rows of %d values, %d columns, weights %d, columns %d: apart by %g\n", ggml_type_name(type),
-                   int(s.rows), int(values), int(s.columns), int(s.weights), int(s.kind), apart);
+            printf("%s: %d rows of %d values, %d columns, weights %d, columns' values %d: apart by %g\n",
+                   ggml_type_name(type), int(c.rows), int(values), int(c.columns), c.weights, int(c.values), apart);
             return false;
         }
         worst = std::max(worst, apart);
     }
-    printf("%s: %d products, apart by %g at most\n", ggml_type_name(type), int(shapes.size()), worst);
+    printf("%s: %d products, apart by %g at most\n", ggml_type_name(type), int(cases().size()), worst);
     return true;
 }
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cacheDir, repoRoot } from "../../common/paths.ts";
-import { compilePiProgram, emulated, piProgramsMissing } from "./pi-program.ts";
+import { compilePiProgram, emulated, kernelTypes, piProgramsMissing } from "./pi-program.ts";
 
 const missing = piProgramsMissing(cacheDir());
 
@@ -19,7 +19,7 @@ describe.skipIf(missing)(`our kernels, emulated${missing ? ` (skipped: ${missing
   }, 300_000);
   afterAll(() => rm(folder, { recursive: true }));
 
-  it.each(["q4_0", "q8_0", "iq4_nl", "q2_K", "q3_K", "q4_K", "q5_K", "q6_K", "iq4_xs"])(
+  it.each(kernelTypes)(
     "multiply %s as upstream's do, for all shapes and extremes",
     async (type) => {
       const [emulator, ...args] = emulated;

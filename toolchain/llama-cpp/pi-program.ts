@@ -8,6 +8,12 @@ import { homeDir, sourcePath } from "./source.ts";
 const compiler = "aarch64-linux-gnu-g++";
 const emulator = "qemu-aarch64";
 
+/** The types that have a kernel of ours, as ggml calls them: `kernel_of` in a72/kernels.cpp. */
+export const kernelTypes = [
+  ...["q4_0", "q8_0", "q2_K", "q3_K", "q4_K", "q5_K", "q6_K"],
+  ...["iq4_nl", "iq4_xs", "iq3_s", "iq3_xxs", "iq2_s", "iq2_xs", "iq2_xxs"],
+];
+
 /** Libraries of the Pi's build that a program needs; each comes before those it needs itself. */
 const libraries = ["ggml.a", "ggml-cpu.a", "ggml-base.a"];
 

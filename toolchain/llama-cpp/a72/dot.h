@@ -14,7 +14,7 @@ constexpr int LARGEST_ACTIVATION = 127;
 // The sums of `VECTORS` x 16 products, for four rows at once: w[i][row] times a[i].
 // LARGEST is the largest weight's absolute value. It decides how many products an int16 holds for certain.
 template <int LARGEST, int VECTORS>
-inline __attribute__((always_inline)) int32x4_t dot(const int8x16_t (&w)[VECTORS][ROWS], const int8x16_t (&a)[VECTORS]) {
+int32x4_t dot(const int8x16_t (&w)[VECTORS][ROWS], const int8x16_t (&a)[VECTORS]) {
     constexpr int FIT = INT16_MAX / (LARGEST * LARGEST_ACTIVATION);
     constexpr int CHAIN = FIT < 2 * VECTORS ? 2 : 2 * VECTORS; // products in a lane
     static_assert(FIT >= 2, "two products have to fit");

@@ -15,14 +15,14 @@ template <int BITS> struct Plane {
     uint8_t bytes[16 / GROUPS][ROWS][16];
 
     // The bits of 16 weights, moved to bit TO of each byte. Neighbours stay in the other bits: mask what matters.
-    template <int TO> inline __attribute__((always_inline)) uint8x16_t at(int group, int row) const {
+    template <int TO> uint8x16_t at(int group, int row) const {
         const uint8x16_t vector = vld1q_u8(bytes[group / GROUPS][row]);
         const int from = group % GROUPS * BITS;
         return from >= TO ? vector >> (from - TO) : vector << (TO - from);
     }
 
     // The bits of 16 weights as numbers.
-    inline __attribute__((always_inline)) uint8x16_t get(int group, int row) const {
+    uint8x16_t get(int group, int row) const {
         const bool topmost = group % GROUPS == GROUPS - 1; // then the shift leaves zeros above
         return topmost ? at<0>(group, row) : at<0>(group, row) & vdupq_n_u8((1 << BITS) - 1);
     }
@@ -46,7 +46,7 @@ template <int BITS> struct Plane {
 struct Sixes {
     uint8_t bytes[3][16];
 
-    inline __attribute__((always_inline)) void get(uint8x16_t (&numbers)[4]) const {
+    void get(uint8x16_t (&numbers)[4]) const {
         const uint8x16_t a = vld1q_u8(bytes[0]), b = vld1q_u8(bytes[1]), c = vld1q_u8(bytes[2]);
         const uint8x16_t low = vdupq_n_u8(63);
         numbers[0] = a & low;

@@ -10,8 +10,6 @@
 
 namespace pipress {
 
-#define ALWAYS inline __attribute__((always_inline))
-
 // A block of four rows after the look-up: the 256 values of a row, and in each byte the signs of 8 groups of 16.
 struct LookedUp {
     uint8_t values[ROWS][256];
@@ -24,7 +22,7 @@ template <class Entry, int BITS> struct Indices {
 
     uint8_t bytes[COUNT / 8][ROWS][BITS];
 
-    ALWAYS void look_up(const Entry * grid, LookedUp & to) const {
+    void look_up(const Entry * grid, LookedUp & to) const {
         for (int n = 0; n < COUNT / 8; n++) {
 #pragma GCC unroll 4
             for (int row = 0; row < ROWS; row++) {
@@ -43,11 +41,17 @@ template <class Entry, int BITS> struct Indices {
         }
     }
 
-    void put(int row, int index, int number) {
-        uint8_t * packed = bytes[index / 8][row];
-        for (int bit = 0; bit < BITS; bit++) {
-            const int at = index % 8 * BITS + bit;
-            packed[at / 8] = (packed[at / 8] & ~(1 << at % 8)) | (number >> bit & 1) << at % 8;
+    void put(int row, const uint16_t (&numbers)[COUNT]) {
+        for (int n = 0; n < COUNT / 8; n++) {
+            uint64_t front = 0, back = 0;
+            for (int i = 0; i < 8; i++) {
+                const int      bit    = i * BITS, to_back = bit - 8 * (BITS - 8);
+                const uint64_t number = numbers[n * 8 + i];
+                front |= bit < 64 ? number << bit : 0;
+                back |= to_back >= 0 ? number << to_back : number >> -to_back;
+            }
+            memcpy(bytes[n][row] + BITS - 8, &back, 8);
+            memcpy(bytes[n][row], &front, 8);
         }
     }
 };
@@ -57,7 +61,7 @@ template <class Entry, int BITS> struct Indices {
 template <int STORED> struct Signs {
     uint8_t bytes[2][ROWS][2][STORED];
 
-    ALWAYS void look_up(LookedUp & to) const {
+    void look_up(LookedUp & to) const {
         for (int vector = 0; vector < 2; vector++) {
             for (int row = 0; row < ROWS; row++) {
                 for (int half = 0; half < 2; half++) {
@@ -75,12 +79,18 @@ template <int STORED> struct Signs {
         }
     }
 
-    // The signs of weights 8 n to 8 n + 7, the first in the lowest bit.
-    void put(int row, int n, int signs) {
-        for (int i = 0; i < STORED; i++) {
-            uint8_t & byte = bytes[n / 16][row][n % 2][i];
-            const int bit  = n / 2 % 8;
-            byte = (byte & ~(1 << bit)) | (signs >> i & 1) << bit;
+    // A byte has the signs of eight weights, the first in the lowest bit.
+    void put(int row, const uint8_t (&signs)[32]) {
+        uint64_t words[2][2] = {}; // as look_up() makes them
+        for (int n = 0; n < 32; n++) {
+            const uint64_t apart = signs[n] * 0x0101010101010101 & 0x8040201008040201; // bit i in byte i
+            const uint64_t ones  = (apart + 0x7f7f7f7f7f7f7f7f) >> 7 & 0x0101010101010101;
+            words[n / 16][n % 2] |= ones << n / 2 % 8;
+        }
+        for (int vector = 0; vector < 2; vector++) {
+            for (int half = 0; half < 2; half++) {
+                memcpy(bytes[vector][row][half], &words[vector][half], STORED);
+            }
         }
     }
 };
@@ -89,7 +99,7 @@ template <int STORED> struct Signs {
 template <int COUNT> struct Nibbles {
     uint8_t bytes[COUNT * ROWS / 2];
 
-    ALWAYS void get(int16x4_t (&scales)[COUNT]) const {
+    void get(int16x4_t (&scales)[COUNT]) const {
         for (int at = 0; at < COUNT / 2; at += 4) {
             const uint8x16_t nibbles = vld1q_u8(bytes + 4 * at);
             const uint8x16_t one     = vdupq_n_u8(1);
@@ -118,13 +128,13 @@ template <class Upstream, class Entry, int BITS, int STORED_SIGNS, int SCALES> s
     static constexpr int  GROUPS   = 16 / SCALES;
     static constexpr bool HAS_MINS = false;
 
-    static ALWAYS int8x16_t weights(const LookedUp & from, int group, int row) {
+    static int8x16_t weights(const LookedUp & from, int group, int row) {
         const uint8x16_t bit      = vdupq_n_u8(1 << group % 8);
         const uint8x16_t negative = vtstq_u8(vld1q_u8(from.signs[group / 8][row]), bit);
         return vreinterpretq_s8_u8((vld1q_u8(from.values[row] + group * 16) ^ negative) - negative);
     }
 
-    static ALWAYS void scales(const Block & block, int16x4_t (&scales)[SCALES]) { block.scales.get(scales); }
+    static void scales(const Block & block, int16x4_t (&scales)[SCALES]) { block.scales.get(scales); }
 };
 
 struct IQ2_XXS : Grid<block_iq2_xxs, uint64_t, 8, 7, 8> {
@@ -133,16 +143,20 @@ struct IQ2_XXS : Grid<block_iq2_xxs, uint64_t, 8, 7, 8> {
     static constexpr auto  GRID    = iq2xxs_grid;
 
     static void interleave(const Row & from, int row, Block & to) {
-        to.d[row] = from.d;
+        uint16_t indices[32];
+        uint8_t  signs[32];
         for (int n = 0; n < 8; n++) { // 32 weights: four indices, four times seven signs, a scale
             uint32_t words[2];
             memcpy(words, from.qs + 4 * n, sizeof(words));
             to.scales.put(row, n, words[1] >> 28);
             for (int i = 0; i < 4; i++) {
-                to.indices.put(row, 4 * n + i, words[0] >> 8 * i & 255);
-                to.signs.put(row, 4 * n + i, words[1] >> 7 * i & 127);
+                indices[4 * n + i] = words[0] >> 8 * i & 255;
+                signs[4 * n + i]   = words[1] >> 7 * i & 127;
             }
         }
+        to.d[row] = from.d;
+        to.indices.put(row, indices);
+        to.signs.put(row, signs);
     }
 };
 
@@ -152,14 +166,18 @@ struct IQ2_XS : Grid<block_iq2_xs, uint64_t, 9, 7, 16> {
     static constexpr auto  GRID    = iq2xs_grid;
 
     static void interleave(const Row & from, int row, Block & to) {
-        to.d[row] = from.d;
+        uint16_t indices[32];
+        uint8_t  signs[32];
         for (int n = 0; n < 32; n++) { // 8 weights
-            to.indices.put(row, n, from.qs[n] & 511);
-            to.signs.put(row, n, from.qs[n] >> 9);
+            indices[n] = from.qs[n] & 511;
+            signs[n]   = from.qs[n] >> 9;
         }
         for (int n = 0; n < 16; n++) {
             to.scales.put(row, n, from.scales[n / 2] >> n % 2 * 4);
         }
+        to.d[row] = from.d;
+        to.indices.put(row, indices);
+        to.signs.put(row, signs);
     }
 };
 
@@ -169,14 +187,18 @@ struct IQ2_S : Grid<block_iq2_s, uint64_t, 10, 8, 16> {
     static constexpr auto  GRID    = iq2s_grid;
 
     static void interleave(const Row & from, int row, Block & to) {
-        to.d[row] = from.d;
+        uint16_t indices[32];
+        uint8_t  signs[32];
         for (int n = 0; n < 32; n++) { // 8 weights
-            to.indices.put(row, n, from.qs[n] | (from.qh[n / 4] >> n % 4 * 2 & 3) << 8);
-            to.signs.put(row, n, from.qs[32 + n]);
+            indices[n] = from.qs[n] | (from.qh[n / 4] >> n % 4 * 2 & 3) << 8;
+            signs[n]   = from.qs[32 + n];
         }
         for (int n = 0; n < 16; n++) {
             to.scales.put(row, n, from.scales[n / 2] >> n % 2 * 4);
         }
+        to.d[row] = from.d;
+        to.indices.put(row, indices);
+        to.signs.put(row, signs);
     }
 };
 
@@ -186,18 +208,22 @@ struct IQ3_XXS : Grid<block_iq3_xxs, uint32_t, 8, 7, 8> {
     static constexpr auto  GRID    = iq3xxs_grid;
 
     static void interleave(const Row & from, int row, Block & to) {
-        to.d[row] = from.d;
+        uint16_t indices[64];
+        uint8_t  signs[32];
         for (int n = 0; n < 64; n++) { // 4 weights
-            to.indices.put(row, n, from.qs[n]);
+            indices[n] = from.qs[n];
         }
-        for (int n = 0; n < 8; n++) { // 32 weights
+        for (int n = 0; n < 8; n++) { // 32 weights: four times seven signs, a scale
             uint32_t word;
             memcpy(&word, from.qs + 64 + 4 * n, sizeof(word));
             to.scales.put(row, n, word >> 28);
             for (int i = 0; i < 4; i++) {
-                to.signs.put(row, 4 * n + i, word >> 7 * i & 127);
+                signs[4 * n + i] = word >> 7 * i & 127;
             }
         }
+        to.d[row] = from.d;
+        to.indices.put(row, indices);
+        to.signs.put(row, signs);
     }
 };
 
@@ -207,16 +233,18 @@ struct IQ3_S : Grid<block_iq3_s, uint32_t, 9, 8, 8> {
     static constexpr auto  GRID    = iq3s_grid;
 
     static void interleave(const Row & from, int row, Block & to) {
-        to.d[row] = from.d;
+        uint16_t indices[64];
+        uint8_t  signs[32];
         for (int n = 0; n < 64; n++) { // 4 weights
-            to.indices.put(row, n, from.qs[n] | (from.qh[n / 8] >> n % 8 & 1) << 8);
+            indices[n] = from.qs[n] | (from.qh[n / 8] >> n % 8 & 1) << 8;
         }
-        for (int n = 0; n < 32; n++) { // 8 weights
-            to.signs.put(row, n, from.signs[n]);
-        }
+        memcpy(signs, from.signs, sizeof(signs));
         for (int n = 0; n < 8; n++) {
             to.scales.put(row, n, from.scales[n / 2] >> n % 2 * 4);
         }
+        to.d[row] = from.d;
+        to.indices.put(row, indices);
+        to.signs.put(row, signs);
     }
 };
 
@@ -225,19 +253,17 @@ template <class Type, class = void> struct Source {
     const typename Type::Block & from;
     static constexpr float FACTOR = 1;
 
-    ALWAYS explicit Source(const typename Type::Block & block) : from(block) {}
+    explicit Source(const typename Type::Block & block) : from(block) {}
 };
 
 template <class Type> struct Source<Type, decltype((void) Type::GRID)> {
     LookedUp from;
     static constexpr float FACTOR = Type::FACTOR;
 
-    ALWAYS explicit Source(const typename Type::Block & block) {
+    explicit Source(const typename Type::Block & block) {
         block.indices.look_up(Type::GRID, from);
         block.signs.look_up(from);
     }
 };
-
-#undef ALWAYS
 
 } // namespace pipress

@@ -10,7 +10,7 @@ namespace pipress {
 
 namespace {
 
-template <class Type> void interleave(int blocks, const void * rows, void * to) {
+template <class Type> [[gnu::flatten]] void interleave(int blocks, const void * rows, void * to) {
     const auto * from = (const typename Type::Row *) rows;
     auto *       w    = (typename Type::Block *) to;
     for (int b = 0; b < blocks; b++) {

@@ -22,7 +22,7 @@ inline float half(ggml_half d) {
 
 // For weights and activations in blocks of 32 with a scale each. results[column] gets the four rows.
 template <class Type, int N>
-void multiply_32(int blocks, const void * weights, const void * const * columns, float (*results)[ROWS]) {
+[[gnu::flatten]] void multiply_32(int blocks, const void * weights, const void * const * columns, float (*results)[ROWS]) {
     static_assert(sizeof(typename Type::Block) == ROWS * sizeof(typename Type::Row), "as large as upstream's");
     const auto * w = (const typename Type::Block *) weights;
     const block_q8_0 * a[N];
@@ -54,7 +54,7 @@ void multiply_32(int blocks, const void * weights, const void * const * columns,
 
 // For weights in blocks of 256 with a scale for each 16 or 32 of them, and a scale of these scales.
 template <class Type, int N>
-void multiply_256(int blocks, const void * weights, const void * const * columns, float (*results)[ROWS]) {
+[[gnu::flatten]] void multiply_256(int blocks, const void * weights, const void * const * columns, float (*results)[ROWS]) {
     static_assert(sizeof(typename Type::Block) == ROWS * sizeof(typename Type::Row), "as large as upstream's");
     constexpr int GROUPS = Type::GROUPS, SCALES = 16 / GROUPS;
     const auto * w = (const typename Type::Block *) weights;

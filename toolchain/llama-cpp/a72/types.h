@@ -21,8 +21,6 @@
 
 namespace pipress {
 
-#define ALWAYS inline __attribute__((always_inline))
-
 // ---- blocks of 32 weights, multiplied with activations in Q8_0 ----
 
 struct Q4_0 {
@@ -41,7 +39,7 @@ struct Q4_0 {
         }
     }
 
-    static ALWAYS void weights(const Block & block, int row, int8x16_t & first, int8x16_t & second) {
+    static void weights(const Block & block, int row, int8x16_t & first, int8x16_t & second) {
         const int8x16_t nibbles = vld1q_s8((const int8_t *) block.qs[row]);
         first  = (nibbles << 4) >> 4;
         second = nibbles >> 4;
@@ -62,7 +60,7 @@ struct Q8_0 {
         memcpy(to.qs[row], from.qs, sizeof(from.qs));
     }
 
-    static ALWAYS void weights(const Block & block, int row, int8x16_t & first, int8x16_t & second) {
+    static void weights(const Block & block, int row, int8x16_t & first, int8x16_t & second) {
         first  = vld1q_s8(block.qs[row]);
         second = vld1q_s8(block.qs[row] + 16);
     }
@@ -85,7 +83,7 @@ struct IQ4_NL {
         memcpy(to.qs[row], from.qs, sizeof(from.qs));
     }
 
-    static ALWAYS void weights(const Block & block, int row, int8x16_t & first, int8x16_t & second) {
+    static void weights(const Block & block, int row, int8x16_t & first, int8x16_t & second) {
         const int8x16_t  values  = vld1q_s8(IQ4_VALUES);
         const uint8x16_t nibbles = vld1q_u8(block.qs[row]);
         first  = vqtbl1q_s8(values, nibbles & vdupq_n_u8(15));
@@ -99,7 +97,7 @@ struct IQ4_NL {
 using Numbers = uint8_t[16][16];
 
 // Four int8 or uint8 of each of 16 scales, as int16: [scale] = the four rows.
-ALWAYS void widen(uint8x16_t from, int16x4_t * to) {
+void widen(uint8x16_t from, int16x4_t * to) {
     const int16x8_t low  = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(from)));
     const int16x8_t high = vreinterpretq_s16_u16(vmovl_high_u8(from));
     to[0] = vget_low_s16(low);
@@ -108,7 +106,7 @@ ALWAYS void widen(uint8x16_t from, int16x4_t * to) {
     to[3] = vget_high_s16(high);
 }
 
-ALWAYS void widen(int8x16_t from, int16x4_t * to) {
+void widen(int8x16_t from, int16x4_t * to) {
     const int16x8_t low  = vmovl_s8(vget_low_s8(from));
     const int16x8_t high = vmovl_high_s8(from);
     to[0] = vget_low_s16(low);
@@ -117,7 +115,7 @@ ALWAYS void widen(int8x16_t from, int16x4_t * to) {
     to[3] = vget_high_s16(high);
 }
 
-ALWAYS int8x16_t minus(uint8x16_t numbers, int offset) {
+inline int8x16_t minus(uint8x16_t numbers, int offset) {
     return vreinterpretq_s8_u8(numbers - vdupq_n_u8(offset));
 }
 
@@ -162,11 +160,11 @@ struct Q4_K {
         to.low.put(row, numbers);
     }
 
-    static ALWAYS int8x16_t weights(const Block & block, int group, int row) {
+    static int8x16_t weights(const Block & block, int group, int row) {
         return vreinterpretq_s8_u8(block.low.get(group, row));
     }
 
-    static ALWAYS void scales(const Block & block, int16x4_t (&scales)[8], int16x4_t (&mins)[8]) {
+    static void scales(const Block & block, int16x4_t (&scales)[8], int16x4_t (&mins)[8]) {
         uint8x16_t sixes[4];
         block.sixes.get(sixes);
         widen(sixes[0], scales);
@@ -209,11 +207,11 @@ struct Q5_K {
         to.high.put(row, numbers, 4);
     }
 
-    static ALWAYS int8x16_t weights(const Block & block, int group, int row) {
+    static int8x16_t weights(const Block & block, int group, int row) {
         return vreinterpretq_s8_u8(vbslq_u8(vdupq_n_u8(16), block.high.at<4>(group, row), block.low.get(group, row)));
     }
 
-    static ALWAYS void scales(const Block & block, int16x4_t (&scales)[8], int16x4_t (&mins)[8]) {
+    static void scales(const Block & block, int16x4_t (&scales)[8], int16x4_t (&mins)[8]) {
         uint8x16_t sixes[4];
         block.sixes.get(sixes);
         widen(sixes[0], scales);
@@ -253,11 +251,11 @@ struct Q6_K {
         to.high.put(row, numbers, 4);
     }
 
-    static ALWAYS int8x16_t weights(const Block & block, int group, int row) {
+    static int8x16_t weights(const Block & block, int group, int row) {
         return minus(vbslq_u8(vdupq_n_u8(48), block.high.at<4>(group, row), block.low.get(group, row)), 32);
     }
 
-    static ALWAYS void scales(const Block & block, int16x4_t (&scales)[16]) {
+    static void scales(const Block & block, int16x4_t (&scales)[16]) {
         for (int n = 0; n < 16; n += 4) {
             widen(vld1q_s8(block.scales[n]), scales + n);
         }
@@ -295,11 +293,11 @@ struct Q3_K {
         to.high.put(row, numbers, 2);
     }
 
-    static ALWAYS int8x16_t weights(const Block & block, int group, int row) {
+    static int8x16_t weights(const Block & block, int group, int row) {
         return minus(vbslq_u8(vdupq_n_u8(4), block.high.at<2>(group, row), block.low.get(group, row)), 4);
     }
 
-    static ALWAYS void scales(const Block & block, int16x4_t (&scales)[16]) {
+    static void scales(const Block & block, int16x4_t (&scales)[16]) {
         uint8x16_t sixes[4];
         block.sixes.get(sixes);
         for (int n = 0; n < 4; n++) {
@@ -334,11 +332,11 @@ struct Q2_K {
         to.low.put(row, numbers);
     }
 
-    static ALWAYS int8x16_t weights(const Block & block, int group, int row) {
+    static int8x16_t weights(const Block & block, int group, int row) {
         return vreinterpretq_s8_u8(block.low.get(group, row));
     }
 
-    static ALWAYS void scales(const Block & block, int16x4_t (&scales)[16], int16x4_t (&mins)[16]) {
+    static void scales(const Block & block, int16x4_t (&scales)[16], int16x4_t (&mins)[16]) {
         for (int n = 0; n < 16; n += 4) {
             const uint8x16_t nibbles = vld1q_u8(block.nibbles[n]);
             widen(nibbles & vdupq_n_u8(15), scales + n);
@@ -376,11 +374,11 @@ struct IQ4_XS {
         to.low.put(row, numbers);
     }
 
-    static ALWAYS int8x16_t weights(const Block & block, int group, int row) {
+    static int8x16_t weights(const Block & block, int group, int row) {
         return vqtbl1q_s8(vld1q_s8(IQ4_VALUES), block.low.get(group, row));
     }
 
-    static ALWAYS void scales(const Block & block, int16x4_t (&scales)[8]) {
+    static void scales(const Block & block, int16x4_t (&scales)[8]) {
         const uint8x8_t  high = vld1_u8(block.scales_high);
         const uint8x16_t low  = vld1q_u8(block.scales_low);
         const uint8x16_t bits = vdupq_n_u8(48);
@@ -394,7 +392,5 @@ struct IQ4_XS {
         byte = (byte & ~mask) | (number << at & mask);
     }
 };
-
-#undef ALWAYS
 
 } // namespace pipress
