@@ -38,6 +38,7 @@ int32x4_t dot(const int8x16_t (&w)[VECTORS][ROWS], const int8x16_t (&a)[VECTORS]
                 lanes[row] = vmlal_high_s8(lanes[row], w[i][row], a[i]);
             }
         }
+        // Each addition of neighbours (ADDP) brings two rows into one vector, and twice as many products into a lane.
         if constexpr (FIT >= 4 * CHAIN) {
             const int16x8_t quarters = vpaddq_s16(vpaddq_s16(lanes[0], lanes[1]), vpaddq_s16(lanes[2], lanes[3]));
             return vpaddlq_s16(quarters);

@@ -7,6 +7,9 @@
 
 namespace pipress {
 
+// A number for each of a row's 256 weights: [group of 16].
+using Numbers = uint8x16_t[16];
+
 // BITS bits of each of 256 weights in four rows. A vector holds the same bits of 16 weights of a row; 8 / BITS groups of
 // 16 weights share its bytes, the first in the lowest bits.
 template <int BITS> struct Plane {
@@ -27,16 +30,14 @@ template <int BITS> struct Plane {
         return topmost ? at<0>(group, row) : at<0>(group, row) & vdupq_n_u8((1 << BITS) - 1);
     }
 
-    // Takes the bits from `from` up of a row's 256 numbers.
-    void put(int row, const uint8_t (&numbers)[16][16], int from = 0) {
-        for (int vector = 0; vector < 16 / GROUPS; vector++) {
-            for (int i = 0; i < 16; i++) {
-                uint8_t byte = 0;
-                for (int g = 0; g < GROUPS; g++) {
-                    byte |= (numbers[vector * GROUPS + g][i] >> from & ((1 << BITS) - 1)) << g * BITS;
-                }
-                bytes[vector][row][i] = byte;
-            }
+    // Takes the lowest bits of a row's numbers; others are left out.
+    void put(int row, const Numbers & numbers) {
+        const uint8x16_t low = vdupq_n_u8((1 << BITS) - 1);
+#pragma GCC unroll 16
+        for (int group = 0; group < 16; group++) {
+            const uint8x16_t bits   = (numbers[group] & low) << group % GROUPS * BITS;
+            uint8_t * const  vector = bytes[group / GROUPS][row];
+            vst1q_u8(vector, group % GROUPS == 0 ? bits : vld1q_u8(vector) | bits);
         }
     }
 };

@@ -1,4 +1,6 @@
-// Four interleaved rows of a weight matrix times N = 1 to 4 columns of activations.
+// Four interleaved rows of a weight matrix times N = 1 to 4 columns of activations. Weights are unpacked once for all
+// columns, and a column's activations are loaded once for four rows. All types share these loops; `flatten` puts what is
+// theirs (types.h, grids.h) into them.
 #pragma once
 
 #include "grids.h"
@@ -70,9 +72,10 @@ template <class Type, int N>
             int16x4_t mins[SCALES];
             Type::scales(w[b], scales, mins);
             const float32x4_t dmin = halves(w[b].dmin);
+            // What a min takes away from each of a group's products adds up to the min times the sum of the activations.
             for (int c = 0; c < N; c++) {
                 int16x8_t bsums[2] = { vld1q_s16(a[c][b].bsums), vld1q_s16(a[c][b].bsums + 8) };
-                if constexpr (GROUPS == 2) {
+                if constexpr (GROUPS == 2) { // a min for two groups
                     bsums[0] = vpaddq_s16(bsums[0], bsums[1]);
                 }
                 int32x4_t offset = vdupq_n_s32(0);
@@ -86,7 +89,7 @@ template <class Type, int N>
             Type::scales(w[b], scales);
         }
         const Source<Type> source(w[b]);
-        float32x4_t partial[N];
+        float32x4_t partial[N]; // with the scales of groups, without those of the block
         for (int c = 0; c < N; c++) {
             partial[c] = vdupq_n_f32(0);
         }

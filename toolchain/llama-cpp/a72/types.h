@@ -93,8 +93,10 @@ struct IQ4_NL {
 
 // ---- blocks of 256 weights, multiplied with activations in Q8_K ----
 
-// The numbers of a row's 256 weights before scales and offsets: [group of 16][weight].
-using Numbers = uint8_t[16][16];
+// 16 bytes, from bit `shift` up.
+inline uint8x16_t shifted(const uint8_t * bytes, int shift) {
+    return vld1q_u8(bytes) >> shift;
+}
 
 // Four int8 or uint8 of each of 16 scales, as int16: [scale] = the four rows.
 void widen(uint8x16_t from, int16x4_t * to) {
@@ -151,13 +153,12 @@ struct Q4_K {
             scale_and_min(from.scales, n, sixes[n], sixes[8 + n]);
         }
         to.sixes.put(row, sixes);
-        Numbers numbers;
+        Numbers low;
+#pragma GCC unroll 16
         for (int g = 0; g < 16; g++) {
-            for (int i = 0; i < 16; i++) {
-                numbers[g][i] = from.qs[g / 4 * 32 + g % 2 * 16 + i] >> g % 4 / 2 * 4 & 15;
-            }
+            low[g] = shifted(from.qs + g / 4 * 32 + g % 2 * 16, g % 4 / 2 * 4);
         }
-        to.low.put(row, numbers);
+        to.low.put(row, low);
     }
 
     static int8x16_t weights(const Block & block, int group, int row) {
@@ -196,15 +197,14 @@ struct Q5_K {
             scale_and_min(from.scales, n, sixes[n], sixes[8 + n]);
         }
         to.sixes.put(row, sixes);
-        Numbers numbers;
+        Numbers low, high;
+#pragma GCC unroll 16
         for (int g = 0; g < 16; g++) {
-            for (int i = 0; i < 16; i++) {
-                const int at = g % 2 * 16 + i;
-                numbers[g][i] = (from.qs[g / 4 * 32 + at] >> g % 4 / 2 * 4 & 15) | (from.qh[at] >> g / 2 & 1) << 4;
-            }
+            low[g]  = shifted(from.qs + g / 4 * 32 + g % 2 * 16, g % 4 / 2 * 4);
+            high[g] = shifted(from.qh + g % 2 * 16, g / 2);
         }
-        to.low.put(row, numbers);
-        to.high.put(row, numbers, 4);
+        to.low.put(row, low);
+        to.high.put(row, high);
     }
 
     static int8x16_t weights(const Block & block, int group, int row) {
@@ -236,19 +236,16 @@ struct Q6_K {
 
     static void interleave(const Row & from, int row, Block & to) {
         to.d[row] = from.d;
-        Numbers numbers;
+        Numbers low, high;
+#pragma GCC unroll 16
         for (int g = 0; g < 16; g++) {
-            to.scales[g][row] = from.scales[g];
             const int half = g / 8, quarter = g % 8 / 2; // of the block, of its half: 32 weights
-            for (int i = 0; i < 16; i++) {
-                const int at   = g % 2 * 16 + i;
-                const int low  = from.ql[half * 64 + quarter % 2 * 32 + at] >> quarter / 2 * 4 & 15;
-                const int high = from.qh[half * 32 + at] >> quarter * 2 & 3;
-                numbers[g][i]  = low | high << 4;
-            }
+            to.scales[g][row] = from.scales[g];
+            low[g]  = shifted(from.ql + half * 64 + quarter % 2 * 32 + g % 2 * 16, quarter / 2 * 4);
+            high[g] = shifted(from.qh + half * 32 + g % 2 * 16, quarter * 2);
         }
-        to.low.put(row, numbers);
-        to.high.put(row, numbers, 4);
+        to.low.put(row, low);
+        to.high.put(row, high);
     }
 
     static int8x16_t weights(const Block & block, int group, int row) {
@@ -282,15 +279,14 @@ struct Q3_K {
             sixes[n] = (from.scales[n % 8] >> n / 8 * 4 & 15) | (from.scales[8 + n % 4] >> n / 4 * 2 & 3) << 4;
         }
         to.sixes.put(row, sixes);
-        Numbers numbers;
+        Numbers low, high;
+#pragma GCC unroll 16
         for (int g = 0; g < 16; g++) {
-            for (int i = 0; i < 16; i++) {
-                const int at  = g % 2 * 16 + i;
-                numbers[g][i] = (from.qs[g / 8 * 32 + at] >> g % 8 / 2 * 2 & 3) | (from.hmask[at] >> g / 2 & 1) << 2;
-            }
+            low[g]  = shifted(from.qs + g / 8 * 32 + g % 2 * 16, g % 8 / 2 * 2);
+            high[g] = shifted(from.hmask + g % 2 * 16, g / 2);
         }
-        to.low.put(row, numbers);
-        to.high.put(row, numbers, 2);
+        to.low.put(row, low);
+        to.high.put(row, high);
     }
 
     static int8x16_t weights(const Block & block, int group, int row) {
@@ -322,14 +318,13 @@ struct Q2_K {
     static void interleave(const Row & from, int row, Block & to) {
         to.d[row]    = from.d;
         to.dmin[row] = from.dmin;
-        Numbers numbers;
+        Numbers low;
+#pragma GCC unroll 16
         for (int g = 0; g < 16; g++) {
             to.nibbles[g][row] = from.scales[g];
-            for (int i = 0; i < 16; i++) {
-                numbers[g][i] = from.qs[g / 8 * 32 + g % 2 * 16 + i] >> g % 8 / 2 * 2 & 3;
-            }
+            low[g] = shifted(from.qs + g / 8 * 32 + g % 2 * 16, g % 8 / 2 * 2);
         }
-        to.low.put(row, numbers);
+        to.low.put(row, low);
     }
 
     static int8x16_t weights(const Block & block, int group, int row) {
@@ -365,13 +360,12 @@ struct IQ4_XS {
             put(to.scales_low[at % 16], from.scales_l[n / 2] >> n % 2 * 4, 4, at / 16 * 4);
             put(to.scales_high[at % 8], from.scales_h >> n * 2, 2, at / 8 * 2);
         }
-        Numbers numbers;
+        Numbers low;
+#pragma GCC unroll 16
         for (int g = 0; g < 16; g++) {
-            for (int i = 0; i < 16; i++) {
-                numbers[g][i] = from.qs[g / 2 * 16 + i] >> g % 2 * 4 & 15;
-            }
+            low[g] = shifted(from.qs + g / 2 * 16, g % 2 * 4);
         }
-        to.low.put(row, numbers);
+        to.low.put(row, low);
     }
 
     static int8x16_t weights(const Block & block, int group, int row) {
