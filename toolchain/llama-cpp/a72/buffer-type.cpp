@@ -61,7 +61,8 @@ struct Multiplication {
         }
         for (int64_t c = 0; c < n_columns; c++) {
             const float * values = (const float *) at(source, c) + first * block;
-            from_float(values, columns + c * column_size + ggml_row_size(kernel.activations, first * block), (last - first) * block);
+            char *        to     = columns + c * column_size + ggml_row_size(kernel.activations, first * block);
+            from_float(values, to, (last - first) * block);
         }
     }
 
@@ -92,7 +93,8 @@ struct Multiplication {
         const ggml_vec_dot_t vec_dot = ggml_get_type_traits_cpu(weights->type)->vec_dot;
         for (int64_t c = 0; c < n_columns; c++) {
             for (int64_t row = first; row < weights->ne[1]; row++) {
-                vec_dot(weights->ne[0], (float *) at(product, c) + row, 0, row_of(row), 0, columns + c * column_size, 0, 1);
+                float * result = (float *) at(product, c) + row;
+                vec_dot(weights->ne[0], result, 0, row_of(row), 0, columns + c * column_size, 0, 1);
             }
         }
     }
@@ -102,8 +104,9 @@ struct Multiplication {
 
     // Column `c` of all, counted over the dimensions above the first.
     static char * at(const ggml_tensor * tensor, int64_t c) {
-        const int64_t c1 = c % tensor->ne[1], c2 = c / tensor->ne[1] % tensor->ne[2], c3 = c / (tensor->ne[1] * tensor->ne[2]);
-        return (char *) tensor->data + c1 * tensor->nb[1] + c2 * tensor->nb[2] + c3 * tensor->nb[3];
+        const int64_t * ne = tensor->ne;
+        const size_t *  nb = tensor->nb;
+        return (char *) tensor->data + c % ne[1] * nb[1] + c / ne[1] % ne[2] * nb[2] + c / (ne[1] * ne[2]) * nb[3];
     }
 };
 
@@ -116,11 +119,12 @@ class Traits : public ggml::cpu::tensor_traits {
 
     bool compute_forward(ggml_compute_params * params, ggml_tensor * op) override {
         const ggml_tensor *  weights = op->src[0];
-        const Multiplication work    = { *pipress::kernel_of(weights->type), weights, op->src[1], op, (char *) params->wdata };
+        const Kernel &       kernel  = *pipress::kernel_of(weights->type);
+        const Multiplication work    = { kernel, weights, op->src[1], op, (char *) params->wdata };
 
         work.quantize(params->ith, params->nth);
         if (params->ith == 0) {
-            ggml_threadpool_chunk_set(params->threadpool, params->nth); // each thread begins with the chunk of its number
+            ggml_threadpool_chunk_set(params->threadpool, params->nth); // a thread begins with the chunk of its number
         }
         ggml_barrier(params->threadpool);
 
@@ -156,7 +160,8 @@ class ExtraBufferType : public ggml::cpu::extra_buffer_type {
     }
 
     ggml::cpu::tensor_traits * get_tensor_traits(const ggml_tensor * op) override {
-        return op->op == GGML_OP_MUL_MAT && is_ours(op->src[0]) ? (ggml::cpu::tensor_traits *) op->src[0]->extra : nullptr;
+        const bool is_product = op->op == GGML_OP_MUL_MAT && is_ours(op->src[0]);
+        return is_product ? (ggml::cpu::tensor_traits *) op->src[0]->extra : nullptr;
     }
 
     static bool is_ours(const ggml_tensor * tensor) {

@@ -23,7 +23,8 @@ int32x4_t dot(const int8x16_t (&w)[VECTORS][ROWS], const int8x16_t (&a)[VECTORS]
         int32x4_t sums[ROWS];
         for (int row = 0; row < ROWS; row++) {
             for (int i = 0; i < VECTORS; i++) {
-                const int16x8_t pair = vmlal_high_s8(vmull_s8(vget_low_s8(w[i][row]), vget_low_s8(a[i])), w[i][row], a[i]);
+                const int16x8_t front = vmull_s8(vget_low_s8(w[i][row]), vget_low_s8(a[i]));
+                const int16x8_t pair  = vmlal_high_s8(front, w[i][row], a[i]);
                 sums[row] = i == 0 ? vpaddlq_s16(pair) : vpadalq_s16(sums[row], pair);
             }
         }

@@ -103,8 +103,8 @@ template <int COUNT> struct Nibbles {
         for (int at = 0; at < COUNT / 2; at += 4) {
             const uint8x16_t nibbles = vld1q_u8(bytes + 4 * at);
             const uint8x16_t one     = vdupq_n_u8(1);
-            widen(((nibbles & vdupq_n_u8(15)) << 1) | one, scales + at);
-            widen(((nibbles >> 4) << 1) | one, scales + COUNT / 2 + at);
+            widen(vreinterpretq_s8_u8(((nibbles & vdupq_n_u8(15)) << 1) | one), scales + at);
+            widen(vreinterpretq_s8_u8(((nibbles >> 4) << 1) | one), scales + COUNT / 2 + at);
         }
     }
 

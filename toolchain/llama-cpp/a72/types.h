@@ -7,9 +7,9 @@
 //   LARGEST        the largest absolute value of a weight as int8
 //   GROUPS         of 16 weights that share a scale: 1 or 2
 //   interleave()   fills one of the four rows of a block
-//   weights()      16 weights of a row
-//   scales()       of four rows at a time, for each GROUPS x 16 weights
-//   mins()         only where HAS_MINS: what is subtracted from each weight, likewise
+//   weights()      16 weights of a row, or both groups of a block of 32
+//   scales()       of four rows at a time, for each GROUPS x 16 weights; where HAS_MINS also what is subtracted from each
+//                  weight, likewise
 #pragma once
 
 #include "fields.h"
@@ -98,37 +98,37 @@ inline uint8x16_t shifted(const uint8_t * bytes, int shift) {
     return vld1q_u8(bytes) >> shift;
 }
 
-// Four int8 or uint8 of each of 16 scales, as int16: [scale] = the four rows.
-void widen(uint8x16_t from, int16x4_t * to) {
-    const int16x8_t low  = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(from)));
-    const int16x8_t high = vreinterpretq_s16_u16(vmovl_high_u8(from));
-    to[0] = vget_low_s16(low);
-    to[1] = vget_high_s16(low);
-    to[2] = vget_low_s16(high);
-    to[3] = vget_high_s16(high);
-}
-
-void widen(int8x16_t from, int16x4_t * to) {
-    const int16x8_t low  = vmovl_s8(vget_low_s8(from));
-    const int16x8_t high = vmovl_high_s8(from);
-    to[0] = vget_low_s16(low);
-    to[1] = vget_high_s16(low);
-    to[2] = vget_low_s16(high);
-    to[3] = vget_high_s16(high);
+// Four scales of four rows each, as int16: [scale] = the four rows.
+inline void widen(int8x16_t from, int16x4_t * to) {
+    const int16x8_t front = vmovl_s8(vget_low_s8(from)), back = vmovl_high_s8(from);
+    to[0] = vget_low_s16(front);
+    to[1] = vget_high_s16(front);
+    to[2] = vget_low_s16(back);
+    to[3] = vget_high_s16(back);
 }
 
 inline int8x16_t minus(uint8x16_t numbers, int offset) {
     return vreinterpretq_s8_u8(numbers - vdupq_n_u8(offset));
 }
 
-// Scale and min of Q4_K and Q5_K, number `n` of 8 (get_scale_min_k4 in ggml-quants.c).
-inline void scale_and_min(const uint8_t * packed, int n, uint8_t & scale, uint8_t & min) {
-    if (n < 4) {
-        scale = packed[n] & 63;
-        min   = packed[n + 4] & 63;
-    } else {
-        scale = (packed[n + 4] & 15) | (packed[n - 4] >> 6) << 4;
-        min   = (packed[n + 4] >> 4) | (packed[n] >> 6) << 4;
+// 8 scales and 8 mins of a row, as Q4_K and Q5_K pack them (get_scale_min_k4 in ggml-quants.c).
+inline void put_scales_and_mins(const uint8_t (&packed)[12], int row, Sixes & to) {
+    uint8_t numbers[16];
+    for (int n = 0; n < 4; n++) {
+        numbers[n]      = packed[n] & 63;
+        numbers[8 + n]  = packed[4 + n] & 63;
+        numbers[4 + n]  = (packed[8 + n] & 15) | (packed[n] >> 6) << 4;
+        numbers[12 + n] = (packed[8 + n] >> 4) | (packed[4 + n] >> 6) << 4;
+    }
+    to.put(row, numbers);
+}
+
+inline void get_scales_and_mins(const Sixes & from, int16x4_t (&scales)[8], int16x4_t (&mins)[8]) {
+    uint8x16_t numbers[4];
+    from.get(numbers);
+    for (int half = 0; half < 2; half++) {
+        widen(vreinterpretq_s8_u8(numbers[half]), scales + 4 * half);
+        widen(vreinterpretq_s8_u8(numbers[2 + half]), mins + 4 * half);
     }
 }
 
@@ -148,11 +148,7 @@ struct Q4_K {
     static void interleave(const Row & from, int row, Block & to) {
         to.d[row]    = from.d;
         to.dmin[row] = from.dmin;
-        uint8_t sixes[16];
-        for (int n = 0; n < 8; n++) {
-            scale_and_min(from.scales, n, sixes[n], sixes[8 + n]);
-        }
-        to.sixes.put(row, sixes);
+        put_scales_and_mins(from.scales, row, to.sixes);
         Numbers low;
 #pragma GCC unroll 16
         for (int g = 0; g < 16; g++) {
@@ -166,12 +162,7 @@ struct Q4_K {
     }
 
     static void scales(const Block & block, int16x4_t (&scales)[8], int16x4_t (&mins)[8]) {
-        uint8x16_t sixes[4];
-        block.sixes.get(sixes);
-        widen(sixes[0], scales);
-        widen(sixes[1], scales + 4);
-        widen(sixes[2], mins);
-        widen(sixes[3], mins + 4);
+        get_scales_and_mins(block.sixes, scales, mins);
     }
 };
 
@@ -192,11 +183,7 @@ struct Q5_K {
     static void interleave(const Row & from, int row, Block & to) {
         to.d[row]    = from.d;
         to.dmin[row] = from.dmin;
-        uint8_t sixes[16];
-        for (int n = 0; n < 8; n++) {
-            scale_and_min(from.scales, n, sixes[n], sixes[8 + n]);
-        }
-        to.sixes.put(row, sixes);
+        put_scales_and_mins(from.scales, row, to.sixes);
         Numbers low, high;
 #pragma GCC unroll 16
         for (int g = 0; g < 16; g++) {
@@ -212,12 +199,7 @@ struct Q5_K {
     }
 
     static void scales(const Block & block, int16x4_t (&scales)[8], int16x4_t (&mins)[8]) {
-        uint8x16_t sixes[4];
-        block.sixes.get(sixes);
-        widen(sixes[0], scales);
-        widen(sixes[1], scales + 4);
-        widen(sixes[2], mins);
-        widen(sixes[3], mins + 4);
+        get_scales_and_mins(block.sixes, scales, mins);
     }
 };
 
@@ -334,8 +316,8 @@ struct Q2_K {
     static void scales(const Block & block, int16x4_t (&scales)[16], int16x4_t (&mins)[16]) {
         for (int n = 0; n < 16; n += 4) {
             const uint8x16_t nibbles = vld1q_u8(block.nibbles[n]);
-            widen(nibbles & vdupq_n_u8(15), scales + n);
-            widen(nibbles >> 4, mins + n);
+            widen(vreinterpretq_s8_u8(nibbles & vdupq_n_u8(15)), scales + n);
+            widen(vreinterpretq_s8_u8(nibbles >> 4), mins + n);
         }
     }
 };
