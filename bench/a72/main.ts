@@ -28,7 +28,7 @@ const USES = { prompt: 4, generation: 1 };
  */
 export async function main(args: string[]): Promise<number> {
   const { types } = readOptions("bench:a72", { types: list(z.enum(kernelTypes)).default(kernelTypes) }, args);
-  await bootstrap({ purpose: "test" });
+  await bootstrap({ purpose: "run" });
   requireTools();
   const folder = mkdtempSync(join(tmpdir(), "pipress-a72-"));
   const program = join(folder, "kernel-call");
