@@ -25,6 +25,7 @@ const MODULES = {
   "test:cloud": ["tests/checks/test.ts", "cloud"],
   "test:mutation": ["tests/mutation/main.ts"],
   "bench:8b": ["bench/8b/main.ts"],
+  "bench:a72": ["bench/a72/main.ts"],
   "bench:compression": ["bench/compression/main.ts"],
   "bench:fleet": ["bench/fleet/main.ts"],
   "bench:recovery-types": ["bench/recovery-types/main.ts"],

@@ -95,6 +95,7 @@ export const benchTables: Record<string, () => string> = {
       ["ratio", "kld", "ratio"],
       ["±", "kld_ratio_error"],
     ]),
+  a72: kernelsTable,
   mutation: () => byCase("mutation", "code", /^(.*)$/, [["noticed", "killed_share"]]),
   board: () => boardTable(/^(Q8_0|Q6_K|Q5_K_M|Q4_K_M|Q4_K_S|Q4_0|Q3_K_M|Q3_K_S|IQ3_M)$/),
   "board-short": () => boardTable(/^Q[34]_K_S$/),
@@ -161,7 +162,7 @@ function byCase(source: string, label: string, cases: RegExp, columns: Column[])
 }
 
 function runsTable(): string {
-  const lines = ["8b", "fleet", "up", "store", "compression", "recovery-types", "mutation"].flatMap(
+  const lines = ["8b", "a72", "fleet", "up", "store", "compression", "recovery-types", "mutation"].flatMap(
     (bench) => {
       const command = bench === "mutation" ? "test:mutation" : `bench:${bench}`;
       const runs = readResults(bench).map(({ section, date, commit, machine }) => [
@@ -208,6 +209,25 @@ function withLowestBold(cells: string[]): string[] {
   const numbers = cells.map((cell) => parseFloat(cell.replaceAll(",", "")));
   const lowest = Math.min(...numbers.filter((number) => !Number.isNaN(number)));
   return cells.map((cell, index) => (numbers[index] === lowest ? cell.replace(/^\S+/, "**$&**") : cell));
+}
+
+/** Cycles of a Cortex-A72 per weight and column, by type of the weights. */
+function kernelsTable(): string {
+  const rows = rowsOf("a72");
+  if (rows.length === 0) return "Not measured yet.";
+  const types = rows.flatMap(({ case: name }) => /^prompt (.*)$/.exec(name)?.[1] ?? []);
+  return table(
+    ["type", "llama.cpp", "prompt", "ratio", "generation", "ratio"],
+    [...new Set(types)].map((type) => [
+      type,
+      text(rows, `prompt ${type}`, "cycles_per_weight", "baselineValue"),
+      ...["prompt", "generation"].flatMap((use) =>
+        (["value", "ratio"] as const).map((field) =>
+          text(rows, `${use} ${type}`, "cycles_per_weight", field),
+        ),
+      ),
+    ]),
+  );
 }
 
 /** Rows of llama-bench on somebody's Raspberry Pi 4B: prompts of 512 tokens, 128 generated ones. */

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -14,6 +14,7 @@ describe("building a small project with the real cmake and ninja", () => {
     label: "small",
     targets: ["hello"],
     cmakeArgs: [],
+    ownFolders: {},
     machine: "any",
   };
   let folder: string;
@@ -50,6 +51,18 @@ describe("building a small project with the real cmake and ninja", () => {
     await build(run, recipe, folder, join(folder, "out"));
     expect((await stat(join(bin, "hello"))).mtimeMs).toBe(before.mtimeMs);
     expect(lines).not.toContain("small: configuring");
+  });
+
+  it("reads its own copy of our files", async () => {
+    const own = join(folder, "ours");
+    await mkdir(own);
+    await writeFile(join(own, "more.cmake"), 'message(STATUS "read from ${CMAKE_CURRENT_LIST_DIR}")\n');
+    await writeFile(join(folder, "hello.c"), "int main(void) { return 0; }\n");
+    const include = "-DCMAKE_PROJECT_small_INCLUDE=@ours@/more.cmake";
+    const withFiles = { ...recipe, cmakeArgs: [include], ownFolders: { "@ours@": own } };
+    await build(run, withFiles, folder, join(folder, "out"));
+    const log = await readFile(join(folder, "out", "configure.log"), "utf8");
+    expect(log).toContain(`read from ${join(folder, "out", "ours")}`);
   });
 
   it("turns a compile error into one line with the log's path", async () => {

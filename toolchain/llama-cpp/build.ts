@@ -1,9 +1,9 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { basename, delimiter, dirname, join } from "node:path";
 import { writeStamp } from "../bootstrap/files.ts";
 import { ask, runTool } from "../bootstrap/process.ts";
-import { type BuildRecipe, cmakeFolder, cmakePlaceholder, recipeDigest } from "./recipe.ts";
+import { type BuildRecipe, recipeDigest } from "./recipe.ts";
 import type { Run } from "./source.ts";
 
 /** Largest resident size of one compiler process here, with a margin: batches of llama.cpp's own sources take 0.65 GB. */
@@ -34,11 +34,9 @@ async function configure(run: Run, recipe: BuildRecipe, sourceDir: string, build
   rmSync(buildDir, { recursive: true, force: true });
   mkdirSync(buildDir, { recursive: true });
   run.progress(`${recipe.label}: configuring`);
-  const cmakeCopy = join(buildDir, "cmake");
-  cpSync(cmakeFolder, cmakeCopy, { recursive: true });
+  const options = copyOwnFolders(recipe, buildDir);
   // Paths of the builder stay out of the programs: the same source gives the same bytes anywhere.
   const flags = `-pipe -ffile-prefix-map=${sourceDir}=llama.cpp -ffile-prefix-map=${buildDir}=build`;
-  const options = recipe.cmakeArgs.map((argument) => argument.replace(cmakePlaceholder, cmakeCopy));
   await runTool({
     ...buildTool(run, recipe, { CFLAGS: flags, CXXFLAGS: flags }),
     command: "cmake",
@@ -46,6 +44,17 @@ async function configure(run: Run, recipe: BuildRecipe, sourceDir: string, build
     logFile: join(buildDir, "configure.log"),
   });
   writeStamp(stamp, digest);
+}
+
+/** @returns the arguments of cmake, with the paths of the copies */
+function copyOwnFolders(recipe: BuildRecipe, buildDir: string): string[] {
+  let options = [...recipe.cmakeArgs];
+  for (const [placeholder, folder] of Object.entries(recipe.ownFolders)) {
+    const copy = join(buildDir, basename(folder));
+    cpSync(folder, copy, { recursive: true });
+    options = options.map((option) => option.replace(placeholder, copy));
+  }
+  return options;
 }
 
 async function compile(run: Run, recipe: BuildRecipe, buildDir: string): Promise<void> {

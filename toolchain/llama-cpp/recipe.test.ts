@@ -2,7 +2,15 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { llamaCppPin, securityFloor } from "./pin.ts";
-import { cmakeFolder, cpuIdentity, hostRecipe, piRecipe, recipeDigest } from "./recipe.ts";
+import {
+  type BuildRecipe,
+  cmakeFolder,
+  cpuIdentity,
+  hostRecipe,
+  kernelFolder,
+  piRecipe,
+  recipeDigest,
+} from "./recipe.ts";
 
 describe("the recipe for the Pi", () => {
   const recipe = piRecipe();
@@ -40,6 +48,18 @@ it.each(["common", "cortex-a72"])(
 describe("a cached build", () => {
   it("is not trusted on another CPU", () => {
     expect(recipeDigest(hostRecipe("cpu with avx512"))).not.toBe(recipeDigest(hostRecipe("cpu without")));
+  });
+
+  it("is made anew for changed kernels where it has them: for the Pi", () => {
+    const withoutKernels = (recipe: BuildRecipe): BuildRecipe => ({
+      ...recipe,
+      ownFolders: Object.fromEntries(
+        Object.entries(recipe.ownFolders).filter(([, folder]) => folder !== kernelFolder),
+      ),
+    });
+    const host = hostRecipe("cpu");
+    expect(recipeDigest(withoutKernels(host))).toBe(recipeDigest(host));
+    expect(recipeDigest(withoutKernels(piRecipe()))).not.toBe(recipeDigest(piRecipe()));
   });
 
   it("knows where the clone lies only through a placeholder", () => {

@@ -7,8 +7,14 @@ import { llamaCppPin } from "./pin.ts";
 /** Folder of our own CMake files, read beside upstream's unchanged sources. */
 export const cmakeFolder = join(repoRoot, "toolchain", "llama-cpp", "cmake");
 
+/** Folder of our own kernels for a CPU without dotprod, which the Pi's build has in place of a file of upstream's. */
+export const kernelFolder = join(repoRoot, "toolchain", "llama-cpp", "a72");
+
 /** Stands in `cmakeArgs` for the build's own copy of `cmakeFolder`, so that a build outlives a moved clone. */
 export const cmakePlaceholder = "@cmake@";
+
+/** The same for `kernelFolder`. */
+const kernelPlaceholder = "@a72@";
 
 /** One way of building the pinned source: pure data, so that tests and digests can look at it. */
 export interface BuildRecipe {
@@ -18,8 +24,10 @@ export interface BuildRecipe {
   label: string;
   /** Ninja targets; nothing else of the tree is compiled. */
   targets: readonly string[];
-  /** Arguments of `cmake`, without source and build folder; may hold `cmakePlaceholder`. */
+  /** Arguments of `cmake`, without source and build folder; may hold a placeholder of `ownFolders`. */
   cmakeArgs: readonly string[];
+  /** Folders of our own files that the build reads, by their placeholders. */
+  ownFolders: Readonly<Record<string, string>>;
   /** What besides the arguments decides the result, e.g. the builder's CPU. */
   machine: string;
 }
@@ -37,8 +45,8 @@ const commonArgs = [
   `-DLLAMA_BUILD_COMMIT=sdist.${llamaCppPin.sha256.slice(0, 9)}`,
 ];
 
-/** @param file of `cmakeFolder`, read right after upstream's project() call */
-const include = (file: string) => `-DCMAKE_PROJECT_llama.cpp_INCLUDE=${cmakePlaceholder}/${file}`;
+/** @param file is read right after upstream's project() call */
+const include = (file: string) => `-DCMAKE_PROJECT_llama.cpp_INCLUDE=${file}`;
 
 /**
  * Tools the stages run on the builder, compiled for exactly this CPU.
@@ -61,7 +69,8 @@ export function hostRecipe(cpu: string): BuildRecipe {
       "pipress-score",
       "pipress-quantizer",
     ],
-    cmakeArgs: [...commonArgs, include("builder.cmake"), "-DGGML_NATIVE=ON"],
+    cmakeArgs: [...commonArgs, include(`${cmakePlaceholder}/builder.cmake`), "-DGGML_NATIVE=ON"],
+    ownFolders: { [cmakePlaceholder]: cmakeFolder },
     machine: cpu,
   };
 }
@@ -75,11 +84,12 @@ export function piRecipe(): BuildRecipe {
     cmakeArgs: [
       ...commonArgs,
       ...options("cortex-a72"),
-      include("build-less.cmake"),
+      include(`${kernelPlaceholder}/a72.cmake`),
       `-DCMAKE_TOOLCHAIN_FILE=${cmakePlaceholder}/aarch64-a72.cmake`,
       // Makes cmake look for archives only: FindOpenMP would put libgomp.so on the line of a static program.
       "-DGGML_STATIC=ON",
     ],
+    ownFolders: { [cmakePlaceholder]: cmakeFolder, [kernelPlaceholder]: kernelFolder },
     machine: "cortex-a72",
   };
 }
@@ -88,7 +98,9 @@ export function piRecipe(): BuildRecipe {
 export function recipeDigest(recipe: BuildRecipe): string {
   return sha256(
     JSON.stringify([llamaCppPin.sha256, recipe.targets, recipe.cmakeArgs, recipe.machine]),
-    ...filesBelow(cmakeFolder).map((file) => readFileSync(file)),
+    ...Object.values(recipe.ownFolders)
+      .flatMap(filesBelow)
+      .map((file) => readFileSync(file)),
   );
 }
 
