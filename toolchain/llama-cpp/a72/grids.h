@@ -108,9 +108,10 @@ template <int COUNT> struct Nibbles {
         }
     }
 
-    void put(int row, int n, int number) {
-        uint8_t & byte = bytes[n % (COUNT / 2) * ROWS + row];
-        byte = n < COUNT / 2 ? (byte & 0xf0) | (number & 15) : (byte & 15) | (number & 15) << 4;
+    void put(int row, const uint8_t (&numbers)[COUNT]) {
+        for (int n = 0; n < COUNT / 2; n++) {
+            bytes[n * ROWS + row] = (numbers[n] & 15) | numbers[COUNT / 2 + n] << 4;
+        }
     }
 };
 
@@ -120,7 +121,28 @@ template <class Entry, int BITS, int STORED_SIGNS, int SCALES> struct GridBlock 
     Nibbles<SCALES>      scales;
     Indices<Entry, BITS> indices;
     Signs<STORED_SIGNS>  signs;
+
+    // What a row has beside the scale of its block.
+    struct Unpacked {
+        uint8_t  scales[SCALES];
+        uint16_t indices[Indices<Entry, BITS>::COUNT];
+        uint8_t  signs[32]; // a byte for eight weights
+    };
+
+    void put(int row, ggml_half scale, const Unpacked & from) {
+        d[row] = scale;
+        scales.put(row, from.scales);
+        indices.put(row, from.indices);
+        signs.put(row, from.signs);
+    }
 };
+
+// The nibbles of bytes, the lower of each first.
+template <int COUNT> inline void unpack_nibbles(const uint8_t * bytes, uint8_t (&numbers)[COUNT]) {
+    for (int n = 0; n < COUNT; n++) {
+        numbers[n] = bytes[n / 2] >> n % 2 * 4 & 15;
+    }
+}
 
 template <class Upstream, class Entry, int BITS, int STORED_SIGNS, int SCALES> struct Grid {
     using Row   = Upstream;
@@ -143,20 +165,17 @@ struct IQ2_XXS : Grid<block_iq2_xxs, uint64_t, 8, 7, 8> {
     static constexpr auto  GRID    = iq2xxs_grid;
 
     static void interleave(const Row & from, int row, Block & to) {
-        uint16_t indices[32];
-        uint8_t  signs[32];
+        Block::Unpacked unpacked;
         for (int n = 0; n < 8; n++) { // 32 weights: four indices, four times seven signs, a scale
             uint32_t words[2];
             memcpy(words, from.qs + 4 * n, sizeof(words));
-            to.scales.put(row, n, words[1] >> 28);
+            unpacked.scales[n] = words[1] >> 28;
             for (int i = 0; i < 4; i++) {
-                indices[4 * n + i] = words[0] >> 8 * i & 255;
-                signs[4 * n + i]   = words[1] >> 7 * i & 127;
+                unpacked.indices[4 * n + i] = words[0] >> 8 * i & 255;
+                unpacked.signs[4 * n + i]   = words[1] >> 7 * i & 127;
             }
         }
-        to.d[row] = from.d;
-        to.indices.put(row, indices);
-        to.signs.put(row, signs);
+        to.put(row, from.d, unpacked);
     }
 };
 
@@ -166,18 +185,13 @@ struct IQ2_XS : Grid<block_iq2_xs, uint64_t, 9, 7, 16> {
     static constexpr auto  GRID    = iq2xs_grid;
 
     static void interleave(const Row & from, int row, Block & to) {
-        uint16_t indices[32];
-        uint8_t  signs[32];
+        Block::Unpacked unpacked;
         for (int n = 0; n < 32; n++) { // 8 weights
-            indices[n] = from.qs[n] & 511;
-            signs[n]   = from.qs[n] >> 9;
+            unpacked.indices[n] = from.qs[n] & 511;
+            unpacked.signs[n]   = from.qs[n] >> 9;
         }
-        for (int n = 0; n < 16; n++) {
-            to.scales.put(row, n, from.scales[n / 2] >> n % 2 * 4);
-        }
-        to.d[row] = from.d;
-        to.indices.put(row, indices);
-        to.signs.put(row, signs);
+        unpack_nibbles(from.scales, unpacked.scales);
+        to.put(row, from.d, unpacked);
     }
 };
 
@@ -187,18 +201,13 @@ struct IQ2_S : Grid<block_iq2_s, uint64_t, 10, 8, 16> {
     static constexpr auto  GRID    = iq2s_grid;
 
     static void interleave(const Row & from, int row, Block & to) {
-        uint16_t indices[32];
-        uint8_t  signs[32];
+        Block::Unpacked unpacked;
         for (int n = 0; n < 32; n++) { // 8 weights
-            indices[n] = from.qs[n] | (from.qh[n / 4] >> n % 4 * 2 & 3) << 8;
-            signs[n]   = from.qs[32 + n];
+            unpacked.indices[n] = from.qs[n] | (from.qh[n / 4] >> n % 4 * 2 & 3) << 8;
+            unpacked.signs[n]   = from.qs[32 + n];
         }
-        for (int n = 0; n < 16; n++) {
-            to.scales.put(row, n, from.scales[n / 2] >> n % 2 * 4);
-        }
-        to.d[row] = from.d;
-        to.indices.put(row, indices);
-        to.signs.put(row, signs);
+        unpack_nibbles(from.scales, unpacked.scales);
+        to.put(row, from.d, unpacked);
     }
 };
 
@@ -208,22 +217,19 @@ struct IQ3_XXS : Grid<block_iq3_xxs, uint32_t, 8, 7, 8> {
     static constexpr auto  GRID    = iq3xxs_grid;
 
     static void interleave(const Row & from, int row, Block & to) {
-        uint16_t indices[64];
-        uint8_t  signs[32];
+        Block::Unpacked unpacked;
         for (int n = 0; n < 64; n++) { // 4 weights
-            indices[n] = from.qs[n];
+            unpacked.indices[n] = from.qs[n];
         }
         for (int n = 0; n < 8; n++) { // 32 weights: four times seven signs, a scale
             uint32_t word;
             memcpy(&word, from.qs + 64 + 4 * n, sizeof(word));
-            to.scales.put(row, n, word >> 28);
+            unpacked.scales[n] = word >> 28;
             for (int i = 0; i < 4; i++) {
-                signs[4 * n + i] = word >> 7 * i & 127;
+                unpacked.signs[4 * n + i] = word >> 7 * i & 127;
             }
         }
-        to.d[row] = from.d;
-        to.indices.put(row, indices);
-        to.signs.put(row, signs);
+        to.put(row, from.d, unpacked);
     }
 };
 
@@ -233,18 +239,13 @@ struct IQ3_S : Grid<block_iq3_s, uint32_t, 9, 8, 8> {
     static constexpr auto  GRID    = iq3s_grid;
 
     static void interleave(const Row & from, int row, Block & to) {
-        uint16_t indices[64];
-        uint8_t  signs[32];
+        Block::Unpacked unpacked;
         for (int n = 0; n < 64; n++) { // 4 weights
-            indices[n] = from.qs[n] | (from.qh[n / 8] >> n % 8 & 1) << 8;
+            unpacked.indices[n] = from.qs[n] | (from.qh[n / 8] >> n % 8 & 1) << 8;
         }
-        memcpy(signs, from.signs, sizeof(signs));
-        for (int n = 0; n < 8; n++) {
-            to.scales.put(row, n, from.scales[n / 2] >> n % 2 * 4);
-        }
-        to.d[row] = from.d;
-        to.indices.put(row, indices);
-        to.signs.put(row, signs);
+        memcpy(unpacked.signs, from.signs, sizeof(from.signs));
+        unpack_nibbles(from.scales, unpacked.scales);
+        to.put(row, from.d, unpacked);
     }
 };
 

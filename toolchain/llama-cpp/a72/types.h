@@ -23,19 +23,28 @@ namespace pipress {
 
 // ---- blocks of 32 weights, multiplied with activations in Q8_0 ----
 
-struct Q4_0 {
-    using Row = block_q4_0;
-    static constexpr int LARGEST = 8;
+// A scale and the numbers of each row, one row after the other.
+template <class Upstream> struct BlocksOf32 {
+    using Row = Upstream;
 
     struct Block {
         ggml_half d[ROWS];
-        uint8_t   qs[ROWS][16];
+        decltype(Row::qs) qs[ROWS];
     };
 
     static void interleave(const Row & from, int row, Block & to) {
         to.d[row] = from.d;
-        for (int i = 0; i < 16; i++) {
-            to.qs[row][i] = from.qs[i] ^ 0x88; // a nibble minus 8 in two's complement: the sign comes by shifting
+        memcpy(to.qs[row], from.qs, sizeof(from.qs));
+    }
+};
+
+struct Q4_0 : BlocksOf32<block_q4_0> {
+    static constexpr int LARGEST = 8;
+
+    static void interleave(const Row & from, int row, Block & to) {
+        BlocksOf32::interleave(from, row, to);
+        for (uint8_t & nibbles : to.qs[row]) {
+            nibbles ^= 0x88; // a nibble minus 8 in two's complement: the sign comes by shifting
         }
     }
 
@@ -46,19 +55,8 @@ struct Q4_0 {
     }
 };
 
-struct Q8_0 {
-    using Row = block_q8_0;
+struct Q8_0 : BlocksOf32<block_q8_0> {
     static constexpr int LARGEST = 128;
-
-    struct Block {
-        ggml_half d[ROWS];
-        int8_t    qs[ROWS][32];
-    };
-
-    static void interleave(const Row & from, int row, Block & to) {
-        to.d[row] = from.d;
-        memcpy(to.qs[row], from.qs, sizeof(from.qs));
-    }
 
     static void weights(const Block & block, int row, int8x16_t & first, int8x16_t & second) {
         first  = vld1q_s8(block.qs[row]);
@@ -69,19 +67,8 @@ struct Q8_0 {
 // The numbers that IQ4_NL and IQ4_XS have for the nibbles 0..15.
 constexpr int8_t IQ4_VALUES[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 };
 
-struct IQ4_NL {
-    using Row = block_iq4_nl;
+struct IQ4_NL : BlocksOf32<block_iq4_nl> {
     static constexpr int LARGEST = 127;
-
-    struct Block {
-        ggml_half d[ROWS];
-        uint8_t   qs[ROWS][16];
-    };
-
-    static void interleave(const Row & from, int row, Block & to) {
-        to.d[row] = from.d;
-        memcpy(to.qs[row], from.qs, sizeof(from.qs));
-    }
 
     static void weights(const Block & block, int row, int8x16_t & first, int8x16_t & second) {
         const int8x16_t  values  = vld1q_s8(IQ4_VALUES);
