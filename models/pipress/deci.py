@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-WIDTHS = (
-    "intermediate_size_per_layer"  # as `weights/files.py` has it: the converter's process sees none of this package
-)
+# As `weights/files.py` has it: the converter's process sees none of this package.
+WIDTHS = "intermediate_size_per_layer"
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from pipress.pruning.cut import cut
 from pipress.pruning.plan import Plan
 from pipress.pruning.shape import Shape, shape_of
 from pipress.texts.rows import spread
+from pipress.weights.calibration import check_enough
 from pipress.weights.streamed import Report, StreamedLlama
 
 # Tokens that a candidate of the search is fitted on, and judged by.
@@ -49,14 +50,10 @@ def targets(shape: Shape, share: float) -> list[Shape]:
 
 def plan(model: StreamedLlama, sequences: torch.Tensor, targets: list[Shape], report: Report) -> Plan:
     """Searches the combinations. Prints the loss of each that was tried. Raises StageError for text of one sequence."""
-    if len(sequences) < 2:
-        raise StageError(
-            f"the calibration text has fewer than {2 * sequences.shape[1]} tokens",
-            "take more text for datasets.calibration",
-        )
+    check_enough(sequences, 2, sequences.shape[1])
     whole = shape_of(model.config.to_dict())
     influence = block_influence.score(model, sequences, lambda done: report(SEARCH * done))
-    base = losses_of(model, sequences)
+    base = model.losses(model.last_states(sequences), sequences).cpu()  # (n, length - 1)
 
     def plan_for(shape: Shape) -> Plan:
         blocks = tuple(sorted(influence.topk(shape.layers).indices.tolist()))
@@ -99,14 +96,6 @@ def plan(model: StreamedLlama, sequences: torch.Tensor, targets: list[Shape], re
         )
 
     return plan_for(best_of(entrants, judge))
-
-
-def losses_of(model: StreamedLlama, sequences: torch.Tensor) -> torch.Tensor:
-    """Loss of every next token under the unpruned model, in nats: (n, length - 1)."""
-    hidden = model.embed(sequences)
-    for index in range(model.config.num_hidden_layers):
-        hidden = model.forward(model.layer(index), hidden)
-    return model.losses(hidden, sequences).cpu()
 
 
 def trial_sample(sequences: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

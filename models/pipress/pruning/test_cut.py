@@ -42,10 +42,7 @@ def build(tmp_path: Path) -> Callable[[Change], tuple[StreamedLlama, torch.Tenso
             change(whole)
         whole.save_pretrained(tmp_path)
         model = StreamedLlama(tmp_path, CPU)
-        hidden = model.embed(IDS)
-        for index in range(5):
-            hidden = model.forward(model.layer(index), hidden)
-        return model, hidden
+        return model, model.last_states(IDS)
 
     return make
 

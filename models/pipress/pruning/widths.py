@@ -12,13 +12,13 @@ than half of that width.
 import torch
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
-from pipress.errors import StageError
 from pipress.pruning import ffn_second_order
 from pipress.pruning.cut import added, cut_feed_forward, halves_of
 from pipress.pruning.least_squares import RIDGE, removal_costs, removal_order
 from pipress.pruning.moments import TINY
 from pipress.pruning.plan import Plan
 from pipress.pruning.shape import BLOCK_ROW, K_QUANT_ROW, Shape
+from pipress.weights.calibration import check_enough
 from pipress.weights.streamed import Report, StreamedLlama
 
 # Of the sequences, every so-manyth is for judging: as many tokens at most, which are kept once for every layer.
@@ -33,11 +33,7 @@ def widths_of_layers(model: StreamedLlama, sequences: torch.Tensor, target: Shap
 
     sequences: (n, length) token ids. report: called with the share done. Raises StageError for text of one sequence.
     """
-    if len(sequences) < 2:
-        raise StageError(
-            f"the calibration text has fewer than {2 * sequences.shape[1]} tokens",
-            "take more text for datasets.calibration",
-        )
+    check_enough(sequences, 2, sequences.shape[1])
     fit, judged = split(sequences)
     whole, n_fit = model.config.intermediate_size, len(fit)
     step = K_QUANT_ROW if target.ffn % K_QUANT_ROW == whole % K_QUANT_ROW == 0 else BLOCK_ROW

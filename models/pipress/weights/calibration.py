@@ -1,5 +1,6 @@
 """The calibration text as a model folder's own tokenizer cuts it."""
 
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,13 @@ def read_calibration(datasets: Path, model: Path, p: dict[str, Any]) -> torch.Te
     length = p["sequenceLength"]
     count = max(1, p["calibrationTokens"] // length)
     rows = read_rows(datasets / "calibration.jsonl", load_encoder(model), length, count)
-    if len(rows) == 0:
-        raise StageError(
-            f"the calibration text has fewer than {length} tokens", "take more text for datasets.calibration"
-        )
+    check_enough(rows, 1, length)
     return torch.from_numpy(rows)
+
+
+def check_enough(rows: Sized, least: int, length: int) -> None:
+    """Raises StageError where the calibration text gives fewer rows, of `length` tokens each, than `least`."""
+    if len(rows) < least:
+        raise StageError(
+            f"the calibration text has fewer than {least * length} tokens", "take more text for datasets.calibration"
+        )

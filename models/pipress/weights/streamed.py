@@ -46,6 +46,14 @@ class StreamedLlama:
         layer.load_state_dict({name: self.tensor(prefix + name) for name in layer.state_dict()}, assign=True)
         return layer.eval()
 
+    @torch.no_grad()
+    def last_states(self, sequences: torch.Tensor) -> torch.Tensor:
+        """Hidden states after the last layer: (n, length) token ids -> (n, length, hidden)."""
+        hidden = self.embed(sequences)
+        for index in range(self.config.num_hidden_layers):
+            hidden = self.forward(self.layer(index), hidden)
+        return hidden
+
     def positions(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Rotary cosine and sine for sequences of this length."""
         return self.rotary(hidden, torch.arange(hidden.shape[1], device=self.device)[None])
