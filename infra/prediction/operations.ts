@@ -20,6 +20,8 @@ const FINAL_CUTS = 6;
 /** Tokens that judge what each layer costs, at most, and their share (models/pipress/pruning/widths.py). */
 const JUDGED_TOKENS = 2048;
 const JUDGED_SHARE = 1 / 5;
+/** The narrowest that a layer may get, of the mean. */
+const LEAST_WIDTH = 0.5;
 
 /**
  * Floating-point operations of `prune`: what goes through the blocks, and where text decides more than scores, the linear
@@ -43,13 +45,15 @@ export function pruneOperations(
 function widthOperations(tokens: number, before: ModelShape, after: ModelShape): number {
   const judged = Math.min(JUDGED_SHARE * tokens, JUDGED_TOKENS);
   const forward = PRODUCT * stackParameters(before) * (tokens + (judged * before.layers) / 2);
-  const gone = before.ffnSize - after.ffnSize;
+  const least = LEAST_WIDTH * after.ffnSize;
+  const gone = before.ffnSize - least;
   const perLayer =
-    PRODUCT * PRODUCT * tokens * before.ffnSize ** 2 +
+    PRODUCT * tokens * before.ffnSize ** 2 +
     PRODUCT * (FACTOR + INVERSE) * before.ffnSize ** 3 +
-    PRODUCT * PRODUCT * removed(before.ffnSize, after.ffnSize) +
+    PRODUCT * removed(before.ffnSize, least) +
     (FACTOR * gone + before.hiddenSize) * gone ** 2 +
-    refit(after.ffnSize, before.hiddenSize);
+    refit(after.ffnSize, before.hiddenSize) +
+    PRODUCT * judged * before.vocabulary * before.hiddenSize;
   return forward + before.layers * perLayer;
 }
 

@@ -53,11 +53,16 @@ function runPytest(folders: readonly string[], env: Record<string, string>): Pro
       "-p",
       "no:cacheprovider",
       "--import-mode=importlib",
+      "--numprocesses=auto",
+      // What a file makes for its tests is made once.
+      "--dist=loadfile",
       `--junitxml=${report}`,
     ];
     await run(python, [...args, ...folders], {
       PYTHONPATH: join(repoRoot, "models"),
       PYTHONDONTWRITEBYTECODE: "",
+      // Workers share the cores; threads that wait leave theirs to others.
+      OMP_WAIT_POLICY: "PASSIVE",
       ...env,
     });
   });

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import http.server
-import os
+import random
 import socketserver
 import threading
 import time
@@ -18,7 +18,7 @@ from pipress_host.errors import HostError
 from pipress_host.peers import make_server
 from pipress_host.store import Source, Wanted, fetch, stamp
 
-CONTENT = os.urandom(3_000_000)
+CONTENT = random.Random(1).randbytes(3_000_000)
 WANTED = Wanted(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "model")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
-from transformers.models.llama.modeling_llama import LlamaDecoderLayer
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaMLP
 
 from pipress.pruning.least_squares import inputs_of, refit
 from pipress.pruning.moments import Moments
@@ -114,14 +114,19 @@ def cut_feed_forward(
     if not fewer and not reconstruct:
         return
     halves = halves_of(mlp.down_proj, lambda part: model.channels(layer, part), hidden, wanted)
-    weight = mlp.down_proj.weight.T
-    kept = torch.arange(len(weight), device=model.device)
+    kept = torch.arange(mlp.down_proj.in_features, device=model.device)
     if fewer:
         assert plan.channels is not None
         kept = plan.channels(halves[0] + halves[1], mlp, width)
-        for linear in (mlp.gate_proj, mlp.up_proj):
-            keep_rows(linear, kept)
-    set_inputs(mlp.down_proj, refit(halves, weight, kept) if reconstruct else weight[kept])
+    keep_channels(mlp, kept, halves if reconstruct else None)
+
+
+def keep_channels(mlp: LlamaMLP, kept: torch.Tensor, halves: tuple[Moments, Moments] | None) -> None:
+    """Keeps these channels of an FFN, in place; refits what they add up to where moments of two halves are given."""
+    weight = mlp.down_proj.weight.T
+    for linear in (mlp.gate_proj, mlp.up_proj):
+        keep_rows(linear, kept)
+    set_inputs(mlp.down_proj, weight[kept] if halves is None else refit(halves, weight, kept))
 
 
 def halves_of(

@@ -12,11 +12,9 @@ than half of that width.
 import torch
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
-from pipress.pruning import ffn_second_order
-from pipress.pruning.cut import added, cut_feed_forward, halves_of
+from pipress.pruning.cut import added, halves_of, keep_channels
 from pipress.pruning.least_squares import RIDGE, removal_costs, removal_order
 from pipress.pruning.moments import TINY
-from pipress.pruning.plan import Plan
 from pipress.pruning.shape import BLOCK_ROW, K_QUANT_ROW, Shape
 from pipress.weights.calibration import check_enough
 from pipress.weights.streamed import Report, StreamedLlama
@@ -38,7 +36,6 @@ def widths_of_layers(model: StreamedLlama, sequences: torch.Tensor, target: Shap
     whole, n_fit = model.config.intermediate_size, len(fit)
     step = K_QUANT_ROW if target.ffn % K_QUANT_ROW == whole % K_QUANT_ROW == 0 else BLOCK_ROW
     least = max(step, int(LEAST * target.ffn) // step * step)
-    plan = Plan(target, blocks=tuple(range(target.layers)), channels=ffn_second_order.choose)
     hidden = model.embed(torch.cat([fit, judged]))
     alone: list[torch.Tensor] = []
     curves = []
@@ -47,8 +44,7 @@ def widths_of_layers(model: StreamedLlama, sequences: torch.Tensor, target: Shap
         alone = [model.forward(layer, states) for states in alone]
         between = added(hidden, model.attention, layer)
         hidden = added(between, model.feed_forward, layer)
-        curves.append(costs_of(model, layer, between[:n_fit], hidden[:n_fit], least)[::step].cpu())
-        cut_feed_forward(model, layer, plan, target.ffn, between[:n_fit], hidden[:n_fit], True)
+        curves.append(cut_alone(model, layer, between[:n_fit], hidden[:n_fit], target.ffn, least)[::step].cpu())
         alone.append(added(between[n_fit:], model.feed_forward, layer))
         report((index + 1) / target.layers)
     costs, removed = torch.stack(curves), (whole - target.ffn) // step
@@ -68,17 +64,23 @@ def split(sequences: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return sequences[~judged], sequences[judged]
 
 
-def costs_of(
-    model: StreamedLlama, layer: LlamaDecoderLayer, hidden: torch.Tensor, wanted: torch.Tensor, least: int
+def cut_alone(
+    model: StreamedLlama, layer: LlamaDecoderLayer, hidden: torch.Tensor, wanted: torch.Tensor, width: int, least: int
 ) -> torch.Tensor:
-    """What an FFN's output loses by 0, 1, 2, ... fewer channels, down to `least`: (channels - least + 1).
+    """Cuts the FFN of a layer to `width` channels, in place, and refits it.
 
-    hidden: the residual stream that the FFN sees. wanted: what it is after it.
+    hidden: the residual stream that the FFN sees. wanted: what it is after it. Returns what the FFN's output loses by
+    0, 1, 2, ... fewer channels, down to `least`: (channels - least + 1).
     """
-    halves = halves_of(layer.mlp.down_proj, lambda part: model.channels(layer, part), hidden, wanted)
-    moments, weight = halves[0] + halves[1], layer.mlp.down_proj.weight.T
+    mlp = layer.mlp
+    halves = halves_of(mlp.down_proj, lambda part: model.channels(layer, part), hidden, wanted)
+    moments, weight = halves[0] + halves[1], mlp.down_proj.weight.T
     order = removal_order(moments, weight, len(weight), least, RIDGE)
-    return removal_costs(moments, weight, order, RIDGE)
+    costs = removal_costs(moments, weight, order, RIDGE)
+    kept = torch.ones(len(weight), dtype=torch.bool, device=weight.device)
+    kept[order[: len(weight) - width]] = False
+    keep_channels(mlp, kept.nonzero().squeeze(1), halves)
+    return costs
 
 
 def allocate(costs: torch.Tensor, budget: int) -> list[int]:
