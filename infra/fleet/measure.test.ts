@@ -15,9 +15,16 @@ const model = {
 const outcome: Outcome = {
   ...{ model, threads: 4, build: 11434, prompt: 1.623, generation: 0.7, stock: null },
   ...{ board: "Raspberry Pi 4 Model B Rev 1.4", governor: "ondemand", throttled: 0 },
-  ...{ celsius: 61.3, megahertz: 1500 },
+  ...{ celsius: 61.3, megahertz: 1500, firmware: "2024-08-30" },
 };
-const untold = { board: null, governor: null, throttled: null, celsius: null, megahertz: null };
+const untold = {
+  board: null,
+  firmware: null,
+  governor: null,
+  throttled: null,
+  celsius: null,
+  megahertz: null,
+};
 
 describe("rowOf", () => {
   it("makes a row that is read as what was measured", () => {
@@ -57,7 +64,7 @@ describe("what is said", () => {
   it("of what was measured, beside what is predicted", () => {
     expect(describeOutcome("pi-1", outcome).split("\n")).toEqual([
       "pi-1: Llama 3.1 8B (Q4_K_M, 4.92 GB)",
-      "  Raspberry Pi 4 Model B Rev 1.4, 4 threads, llama.cpp b11434, at most 61 °C, 1500 MHz, governor ondemand",
+      "  Raspberry Pi 4 Model B Rev 1.4, firmware of 2024-08-30, 4 threads, llama.cpp b11434, at most 61 °C, 1500 MHz, governor ondemand",
       "  prompt      1.62 tokens/s; predicted for a Raspberry Pi 4: 1.67",
       "  generation  0.70 tokens/s; predicted for a Raspberry Pi 4: 0.76",
     ]);

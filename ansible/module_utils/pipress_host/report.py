@@ -13,6 +13,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,19 @@ def throttled() -> int | None:
             return None
     try:
         return int(shown, 16)
+    except ValueError:
+        return None
+
+
+def firmware() -> str | None:
+    """The day on which the board's firmware was built, as ISO 8601; None where nothing tells. SDRAM timing is its work."""
+    if shutil.which("vcgencmd") is None:
+        return None
+    command = ["vcgencmd", "version"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10).stdout
+    try:
+        # `Aug 30 2024 19:17:39`, then a copyright and a commit.
+        return datetime.strptime(answer.partition("\n")[0].strip(), "%b %d %Y %H:%M:%S").date().isoformat()
     except ValueError:
         return None
 

@@ -19,6 +19,7 @@ from pipress_host.report import (
     available_bytes,
     celsius,
     counts_memory,
+    firmware,
     listener_of,
     overlay_root,
     read_report,
@@ -174,6 +175,27 @@ def test_without_the_kernels_view_the_firmware_is_asked(pi, tmp_path, programs, 
     programs.add("vcgencmd", f"echo '{answer}'; exit 1")
     assert throttled() == flags
     assert programs.told == ["vcgencmd get_throttled"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "day"),
+    [
+        (
+            "Aug 30 2024 19:17:39 \nCopyright (c) 2012 Broadcom\nversion 2808975b (clean) (release) (start)",
+            "2024-08-30",
+        ),
+        ("VCHI initialization failed", None),
+        ("", None),
+    ],
+)
+def test_firmware_is_told_by_the_day_it_was_built(pi, programs, answer, day):
+    programs.add("vcgencmd", f"printf '%s\\n' '{answer}'")
+    assert firmware() == day
+    assert programs.told == ["vcgencmd version"]
+
+
+def test_a_board_without_firmware_has_no_day_of_it(pi):
+    assert firmware() is None
 
 
 def stand(tmp_path, pid, socket_inode, unit):

@@ -20,4 +20,5 @@ export const measuredRow: MeasuredRow = {
   throttled: 0,
   governor: "ondemand",
   megahertz: 1500,
+  firmware: "2024-08-30",
 };
