@@ -15,11 +15,11 @@ const model = {
 const outcome: Outcome = {
   ...{ model, threads: 4, build: 11434, prompt: 1.623, generation: 0.7, stock: null },
   ...{ board: "Raspberry Pi 4 Model B Rev 1.4", governor: "ondemand", throttled: 0 },
-  ...{ celsius: 61.3, megahertz: 1500, firmware: "2024-08-30" },
+  ...{ celsius: 61.3, megahertz: 1500, bootloader: "2024-08-30" },
 };
 const untold = {
   board: null,
-  firmware: null,
+  bootloader: null,
   governor: null,
   throttled: null,
   celsius: null,
@@ -64,7 +64,7 @@ describe("what is said", () => {
   it("of what was measured, beside what is predicted", () => {
     expect(describeOutcome("pi-1", outcome).split("\n")).toEqual([
       "pi-1: Llama 3.1 8B (Q4_K_M, 4.92 GB)",
-      "  Raspberry Pi 4 Model B Rev 1.4, firmware of 2024-08-30, 4 threads, llama.cpp b11434, at most 61 °C, 1500 MHz, governor ondemand",
+      "  Raspberry Pi 4 Model B Rev 1.4, bootloader of 2024-08-30, 4 threads, llama.cpp b11434, at most 61 °C, 1500 MHz, governor ondemand",
       "  prompt      1.62 tokens/s; predicted for a Raspberry Pi 4: 1.67",
       "  generation  0.70 tokens/s; predicted for a Raspberry Pi 4: 0.76",
     ]);

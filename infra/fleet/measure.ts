@@ -59,7 +59,7 @@ export interface Outcome {
   stock: { prompt: number; generation: number } | null;
   board: string | null;
   /** When it was built. */
-  firmware: string | null;
+  bootloader: string | null;
   governor: string | null;
   throttled: number | null;
   celsius: number | null;
@@ -156,7 +156,7 @@ export function rowOf(host: string, outcome: Outcome, date: Date): MeasuredRow {
     throttled: outcome.throttled ?? undefined,
     governor: outcome.governor ?? undefined,
     megahertz: outcome.megahertz ?? undefined,
-    firmware: outcome.firmware ?? undefined,
+    bootloader: outcome.bootloader ?? undefined,
   };
 }
 
@@ -184,10 +184,10 @@ export function describeStop(
 
 /** What was measured, beside what is predicted for a Raspberry Pi 4, as lines. */
 export function describeOutcome(host: string, outcome: Outcome): string {
-  const { model, threads, build, stock, board, firmware, governor, celsius, megahertz } = outcome;
+  const { model, threads, build, stock, board, bootloader, governor, celsius, megahertz } = outcome;
   const conditions = [
     board ?? "a board that does not say what it is",
-    ...(firmware === null ? [] : [`firmware of ${firmware}`]),
+    ...(bootloader === null ? [] : [`bootloader of ${bootloader}`]),
     `${threads} threads`,
     `llama.cpp b${build}`,
     ...(celsius === null ? [] : [`at most ${celsius.toFixed(0)} °C`]),

@@ -11,7 +11,7 @@ describe("a row of the file", () => {
 
   it("leaves out what the board does not tell", () => {
     const untold = { celsius: undefined, throttled: undefined, governor: undefined };
-    const also = { megahertz: undefined, firmware: undefined };
+    const also = { megahertz: undefined, bootloader: undefined };
     const row = { ...measuredRow, ...untold, ...also };
     expect(formatRow(row)).toMatch(/,,,,,\n$/);
     expect(parseRows(measuredHead + formatRow(row), file)).toEqual([row]);

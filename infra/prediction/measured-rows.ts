@@ -27,8 +27,8 @@ export interface MeasuredRow {
   celsius?: number | undefined;
   /** The firmware's flags that were seen meanwhile; undefined where there is no such firmware. */
   throttled?: number | undefined;
-  /** The day on which its firmware was built. */
-  firmware?: string | undefined;
+  /** The day on which its bootloader was built. */
+  bootloader?: string | undefined;
   /** Of the CPU's clock. */
   governor?: string | undefined;
   /** The median that was seen. */
@@ -45,7 +45,7 @@ export interface MeasuredHost {
 const columns = [
   ...["host", "date", "board", "model", "type", "parameters", "file_bytes", "threads", "build"],
   ...["pp512", "tg128", "layers", "attention_width", "blocks", "output"],
-  ...["celsius", "throttled", "governor", "megahertz", "firmware"],
+  ...["celsius", "throttled", "governor", "megahertz", "bootloader"],
 ] as const;
 
 /** The boards that speeds are predicted for: the 4B, and what has the same processor. */
@@ -61,7 +61,7 @@ export function formatRow({ weights, ...row }: MeasuredRow): string {
     ...[row.build, row.prompt, row.generation, weights.layers, weights.attentionWidth],
     ...[formatWeights(weights.blocks), formatWeights(weights.output), row.celsius],
     ...[row.throttled === undefined ? undefined : hex(row.throttled), row.governor, row.megahertz],
-    row.firmware,
+    row.bootloader,
   ];
   return `${cells.map((cell) => String(cell ?? "").replace(/[",\s]+/g, " ")).join(",")}\n`;
 }
@@ -120,7 +120,7 @@ function rowOf(cell: (name: (typeof columns)[number]) => string): MeasuredRow {
     throttled: optional("throttled"),
     governor: cell("governor") || undefined,
     megahertz: optional("megahertz"),
-    firmware: cell("firmware") || undefined,
+    bootloader: cell("bootloader") || undefined,
   };
 }
 

@@ -13,9 +13,14 @@ TOO_HOT = 80.0
 WARM = 70.0
 
 
+#: Bootloaders from this day on spread the Pi 4's memory over the banks of its SDRAM (rpi-eeprom, firmware-2711:
+#: "Enable banklow and so NUMA by default").
+SPREADS_BANKS = "2024-12-07"
+
+
 def judge_board(facts: dict[str, Any]) -> list[Finding]:
     """All findings about power, heat and card."""
-    return [*_power(facts), *_heat(facts), *_governor(facts), *_card(facts)]
+    return [*_power(facts), *_heat(facts), *_governor(facts), *_bootloader(facts), *_card(facts)]
 
 
 def _power(facts: dict[str, Any]) -> list[Finding]:
@@ -55,6 +60,16 @@ def _governor(facts: dict[str, Any]) -> list[Finding]:
         return []
     what = f"the CPU governor is `{facts['governor']}`"
     return [Finding(what, "`performance` or `ondemand` answers faster", error=False)]
+
+
+def _bootloader(facts: dict[str, Any]) -> list[Finding]:
+    built = facts["bootloader"]
+    if built is None or built >= SPREADS_BANKS:
+        return []
+    what = (
+        f"the bootloader is of {built}: one of {SPREADS_BANKS} or later sets the memory up to be read faster"
+    )
+    return [Finding(what, "`sudo rpi-eeprom-update -a`, and start it again", error=False)]
 
 
 def _card(facts: dict[str, Any]) -> list[Finding]:

@@ -21,7 +21,7 @@ from .errors import HostError
 from .files import read_json, write_json
 from .gguf import describe_model
 from .health_check import HealthCheckFailed
-from .report import board_model, celsius, firmware, governor, megahertz, throttled
+from .report import board_model, bootloader, celsius, governor, megahertz, throttled
 from .throttling import flags_now, flags_since_boot
 
 #: Seconds between two looks at the board: each takes a moment from what is measured.
@@ -60,10 +60,10 @@ class Board:
         self._megahertz += [] if clock is None else [clock]
 
     def summary(self) -> dict[str, Any]:
-        """`{board, firmware, governor, throttled, celsius, megahertz}`, None for what this board does not tell."""
+        """`{board, bootloader, governor, throttled, celsius, megahertz}`, None for what this board does not tell."""
         return {
             "board": board_model(),
-            "firmware": firmware(),
+            "bootloader": bootloader(),
             "governor": governor(),
             "throttled": self._flags,
             "celsius": max(self._celsius, default=None),

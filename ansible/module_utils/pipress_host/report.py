@@ -13,7 +13,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ def read_report(root: Path, wanted: Iterable[Wanted], port: int, unit: str) -> d
         "python": platform.python_version(),
         "cpuParts": _cpu_parts(Path("/proc/cpuinfo")),
         "model": board_model(),
+        "bootloader": bootloader(),
         "memoryBytes": _memory_bytes(),
         "memoryCgroup": counts_memory(),
         "diskFreeBytes": _free_bytes(root),
@@ -171,17 +172,15 @@ def throttled() -> int | None:
         return None
 
 
-def firmware() -> str | None:
-    """The day on which the board's firmware was built, as ISO 8601; None where nothing tells. SDRAM timing is its work."""
-    if shutil.which("vcgencmd") is None:
-        return None
-    command = ["vcgencmd", "version"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10).stdout
+def bootloader() -> str | None:
+    """The day on which the board's bootloader was built, as ISO 8601; None where nothing tells. It sets the memory up."""
     try:
-        # `Aug 30 2024 19:17:39`, then a copyright and a commit.
-        return datetime.strptime(answer.partition("\n")[0].strip(), "%b %d %Y %H:%M:%S").date().isoformat()
-    except ValueError:
+        stamp = Path("/proc/device-tree/chosen/bootloader/build-timestamp").read_bytes()
+    except OSError:
         return None
+    # A big-endian cell of the device tree: seconds since 1970.
+    seconds = int.from_bytes(stamp, "big")
+    return datetime.fromtimestamp(seconds, timezone.utc).date().isoformat() if seconds else None
 
 
 def _clock_synchronised() -> bool:

@@ -303,7 +303,7 @@ def test_what_the_board_did_meanwhile_is_told(monkeypatch):
     monkeypatch.setattr(measurement, "celsius", iter([50.0, 61.5, 58.0]).__next__)
     monkeypatch.setattr(measurement, "megahertz", iter([600.0, 1500.0, 1500.0]).__next__)
     monkeypatch.setattr(measurement, "board_model", lambda: "Raspberry Pi 4 Model B Rev 1.4")
-    monkeypatch.setattr(measurement, "firmware", lambda: "2024-08-30")
+    monkeypatch.setattr(measurement, "bootloader", lambda: "2024-08-30")
     monkeypatch.setattr(measurement, "governor", lambda: "ondemand")
     board = Board()
     for _ in range(3):
@@ -311,7 +311,7 @@ def test_what_the_board_did_meanwhile_is_told(monkeypatch):
     # Capped since before it began is not its own; capped at a look, throttled and too hot between two looks, is.
     assert board.summary() == {
         "board": "Raspberry Pi 4 Model B Rev 1.4",
-        "firmware": "2024-08-30",
+        "bootloader": "2024-08-30",
         "governor": "ondemand",
         "throttled": 0x2 | 0x4 | 0x8,
         "celsius": 61.5,
@@ -320,7 +320,7 @@ def test_what_the_board_did_meanwhile_is_told(monkeypatch):
 
 
 def test_a_board_without_firmware_tells_what_it_can(monkeypatch):
-    for name in ("throttled", "celsius", "megahertz", "board_model", "firmware", "governor"):
+    for name in ("throttled", "celsius", "megahertz", "board_model", "bootloader", "governor"):
         monkeypatch.setattr(measurement, name, lambda: None)
     board = Board()
     board.look()

@@ -20,6 +20,7 @@ GOOD = {
     "pointerBits": 64,
     "cpuParts": ["0xd08"],
     "model": "Raspberry Pi 4 Model B Rev 1.4",
+    "bootloader": "2025-02-11",
     "memoryBytes": 4_000_000_000,
     "memoryCgroup": True,
     "diskFreeBytes": 10_000_000_000,
@@ -147,6 +148,7 @@ def test_a_kernel_that_the_rollout_itself_prepares_is_no_warning():
         ({"model": "Raspberry Pi 5 Model B Rev 1.0", "cpuParts": ["0xd0b"]}, "not a Raspberry Pi 4"),
         ({"memoryCgroup": False}, "cgroup_enable=memory"),
         ({"throttled": 0x10000}, "has seen under-voltage since boot"),
+        ({"bootloader": "2024-04-15"}, "the bootloader is of 2024-04-15"),
         ({"governor": "powersave"}, "the CPU governor is `powersave`"),
         ({"swap": ["/var/swap"]}, "swap is on (/var/swap)"),
         ({"separateVar": True}, "another file system"),
@@ -258,6 +260,13 @@ def test_a_condition_that_holds_now_is_not_told_as_past_too():
 )
 def test_a_governor_that_keeps_the_clock_low_is_a_warning(governor, found):
     assert kinds({"governor": governor}) == found
+
+
+@pytest.mark.parametrize(
+    ("built", "found"), [("2024-12-06", [False]), ("2024-12-07", []), ("2026-05-17", []), (None, [])]
+)
+def test_a_bootloader_that_reads_memory_slowly_is_a_warning(built, found):
+    assert kinds({"bootloader": built}) == found
 
 
 def test_every_file_system_with_errors_is_named_and_the_last_error_of_a_disk():

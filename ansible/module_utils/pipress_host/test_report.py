@@ -17,9 +17,9 @@ import pytest
 from pipress_host import report
 from pipress_host.report import (
     available_bytes,
+    bootloader,
     celsius,
     counts_memory,
-    firmware,
     listener_of,
     overlay_root,
     read_report,
@@ -177,25 +177,13 @@ def test_without_the_kernels_view_the_firmware_is_asked(pi, tmp_path, programs, 
     assert programs.told == ["vcgencmd get_throttled"]
 
 
-@pytest.mark.parametrize(
-    ("answer", "day"),
-    [
-        (
-            "Aug 30 2024 19:17:39 \nCopyright (c) 2012 Broadcom\nversion 2808975b (clean) (release) (start)",
-            "2024-08-30",
-        ),
-        ("VCHI initialization failed", None),
-        ("", None),
-    ],
-)
-def test_firmware_is_told_by_the_day_it_was_built(pi, programs, answer, day):
-    programs.add("vcgencmd", f"printf '%s\\n' '{answer}'")
-    assert firmware() == day
-    assert programs.told == ["vcgencmd version"]
-
-
-def test_a_board_without_firmware_has_no_day_of_it(pi):
-    assert firmware() is None
+def test_a_bootloader_is_told_by_the_day_it_was_built(pi, tmp_path):
+    assert bootloader() is None
+    pi("/proc/device-tree/chosen/bootloader/build-timestamp", "\0\0\0\0")
+    assert bootloader() is None
+    cell = tmp_path / "proc/device-tree/chosen/bootloader/build-timestamp"
+    cell.write_bytes(bytes.fromhex("67535a80"))
+    assert bootloader() == facts()["bootloader"] == "2024-12-06"
 
 
 def stand(tmp_path, pid, socket_inode, unit):

@@ -20,5 +20,5 @@ export const measuredRow: MeasuredRow = {
   throttled: 0,
   governor: "ondemand",
   megahertz: 1500,
-  firmware: "2024-08-30",
+  bootloader: "2024-08-30",
 };
