@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { refittedLoss } from "../../infra/prediction/quality.ts";
+import { leftByWidths, refittedLoss } from "../../infra/prediction/quality.ts";
 import { readResults } from "../results.ts";
 
 describe("the loss that prediction expects of pruning", () => {
@@ -21,5 +21,20 @@ describe("the loss that prediction expects of pruning", () => {
         .sort(([a = 0], [b = 0]) => a - b);
     const methods = Object.keys(refittedLoss);
     expect(refittedLoss).toEqual(Object.fromEntries(methods.map((method) => [method, measured(method)])));
+  });
+
+  it("is less by what widths of their own leave of it", () => {
+    const rows = readResults("compression").flatMap((run) => (run.section === "ffn-widths" ? run.rows : []));
+    const ratio = (share: string, step: string): number =>
+      rows.find(({ case: name, metric }) => name === `${share}, ${step}, per layer` && metric === "kld")
+        ?.ratio ?? NaN;
+    const shares = [...new Set(rows.map((row) => row.case.split(",")[0] ?? ""))];
+    const ofParameters = (share: string): number | undefined =>
+      refittedLoss["ffn-second-order"]?.find(
+        ([removed]) => `${String(Math.round(100 * removed))} %` === share,
+      )?.[0];
+    expect(leftByWidths).toEqual(
+      shares.map((share) => [ofParameters(share), ratio(share, "pruned"), ratio(share, "recovered")]),
+    );
   });
 });

@@ -7,6 +7,7 @@ import { readToolchain } from "../../toolchain/toolchain.ts";
 import { writeResults } from "../results.ts";
 import { resultsTable, type Row } from "../rows.ts";
 import { Bench } from "./bench.ts";
+import { benchFfnWidths } from "./ffn-widths.ts";
 import { benchMinutes } from "./minutes.ts";
 import { benchMixedPrecision } from "./mixed-precision.ts";
 import { parseOptions, type Options, type Section } from "./options.ts";
@@ -21,6 +22,7 @@ const RECIPE = "smollm2-135m";
 const benches: Record<Section, (bench: Bench, options: Options) => Promise<Row[]>> = {
   pruning: benchPruning,
   recovery: benchRecovery,
+  "ffn-widths": benchFfnWidths,
   minutes: benchMinutes,
   quantization: benchQuantization,
   "mixed-precision": benchMixedPrecision,
@@ -49,6 +51,6 @@ export async function main(args: string[]): Promise<number> {
 /** What decides, beside the code, whether two runs of a section can be compared. */
 function settingsOf(section: Section, { chunks, tokens, minutes }: Options): Record<string, number> {
   if (section === "speed") return {};
-  if (section === "recovery") return { chunks, tokens };
+  if (section === "recovery" || section === "ffn-widths") return { chunks, tokens };
   return section === "minutes" ? { chunks, minutes } : { chunks };
 }

@@ -20,7 +20,7 @@ const PROBE = 4096;
  */
 export async function benchMinutes(bench: Bench, options: Options): Promise<Row[]> {
   const { runner, base } = bench;
-  const pruned = prunedModel(bench, SHARE, METHOD, ALL_TOKENS);
+  const pruned = prunedModel(bench, SHARE, METHOD, { calibrationTokens: ALL_TOKENS });
   const train = (name: string, model: Step, tokens: number) => recover(bench, name, model, tokens);
 
   log("minutes: how fast this machine trains");

@@ -6,7 +6,7 @@ const parse = (...args: string[]) => parseOptions(args);
 describe("parseOptions", () => {
   it("measures everything where it is told nothing", () => {
     expect(parse()).toMatchObject({
-      only: ["pruning", "recovery", "minutes", "quantization", "mixed-precision", "speed"],
+      only: ["pruning", "recovery", "ffn-widths", "minutes", "quantization", "mixed-precision", "speed"],
       ratios: [0.05, 0.1, 0.2, 0.3],
       minutes: 10,
     });

@@ -5,6 +5,7 @@ import { METHODS } from "./methods.ts";
 export const sections = [
   "pruning",
   "recovery",
+  "ffn-widths",
   "minutes",
   "quantization",
   "mixed-precision",

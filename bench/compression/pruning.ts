@@ -22,15 +22,22 @@ export interface Pruned {
   gguf: Step;
 }
 
+/** How a pruning differs from what all methods are compared by. */
+interface Wishes {
+  calibrationTokens?: number;
+  ffnWidths?: "uniform" | "per-layer";
+}
+
 /** One method at one ratio. Nothing runs yet. */
 export function prunedModel(
   bench: Bench,
   pruningRatio: number,
   method: string,
-  calibrationTokens = CALIBRATION.calibrationTokens,
+  { calibrationTokens = CALIBRATION.calibrationTokens, ffnWidths = "uniform" }: Wishes = {},
 ): Pruned {
   const { runner, base, full, imatrix, mixed } = bench;
-  const name = `${method}-${String(Math.round(100 * pruningRatio))}`;
+  const widths = ffnWidths === "uniform" ? "" : `-${ffnWidths}`;
+  const name = `${method}-${String(Math.round(100 * pruningRatio))}${widths}`;
   if (method === "prune-layers") {
     const params = { pruningRatio, type: "F16" };
     const model = runner.peer(name, method, params, { base, model: full, imatrix });
@@ -43,7 +50,7 @@ export function prunedModel(
   const reconstruct = !(method in PEERS);
   const model =
     importance === undefined
-      ? runner.stage(`prune-${name}`, "prune", { method, reconstruct, ...params }, inputs)
+      ? runner.stage(`prune-${name}`, "prune", { method, ffnWidths, reconstruct, ...params }, inputs)
       : runner.peer(name, "torch-pruning", { importance, ...params }, inputs);
   return { name, method, model, gguf: bench.convert(name, model) };
 }

@@ -71,6 +71,13 @@ export const benchTables: Record<string, () => string> = {
     ),
   pruning: () => methodsTable("pruning"),
   recovery: () => methodsTable("recovery"),
+  "ffn-widths": () =>
+    byCase("compression/ffn-widths", "removed", /^(.*), per layer$/, [
+      ["one width", "kld", "baselineValue"],
+      ["a width per layer", "kld"],
+      ["±", "kld_error"],
+      ["ratio", "kld", "ratio"],
+    ]),
   minutes: () =>
     byCase("compression/minutes", "", /^10 %, 10 minutes, (.*)$/, [
       ["perplexity", "perplexity"],

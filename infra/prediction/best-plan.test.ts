@@ -26,11 +26,11 @@ describe("compareWithBest", () => {
   it("knows nothing better within the limits than what it proposes for them", () => {
     const proposed = comparison(recipe);
     expect(proposed).toMatch(
-      /prune: \{ method: angular-distance, pruningRatio: 0.02 \}, recover.quantizationAware: true, quantize.type: Q3_K_M/,
+      /prune: \{ method: ffn-second-order, ffnWidths: per-layer, pruningRatio: 0.03 \}, recover.quantizationAware: true, quantize.type: Q3_K_M/,
     );
     const steps = {
       ...recipe.steps,
-      prune: { ...prune, method: "angular-distance", pruningRatio: 0.02 },
+      prune: { ...prune, method: "ffn-second-order", ffnWidths: "per-layer", pruningRatio: 0.03 },
       recover: { ...recipe.steps.recover, quantizationAware: true },
       quantize: { ...quantize, type: "Q3_K_M" },
     };

@@ -144,7 +144,7 @@ describe("checkLimits", () => {
       "r: limits.minTokensPerSecond: a Pi 4 will generate about 0.80 tokens/s, fewer than 0.9 (a model, not a measurement)",
     );
     expect(messages[0]).toContain(
-      "prune: { method: angular-distance, pruningRatio: 0.02 }, quantize.type: Q3_K_M",
+      "prune: { method: ffn-second-order, ffnWidths: per-layer, pruningRatio: 0.03 }, quantize.type: Q3_K_M",
     );
   });
 

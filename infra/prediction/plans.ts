@@ -1,5 +1,6 @@
 import { formatBytes } from "../../common/units.ts";
 import { UserError } from "../../common/user-error.ts";
+import { perLayerMethod } from "../recipe/prune-problems.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { BoardSpeeds } from "./board-speeds.ts";
 import { serverMemory, type CacheSettings } from "./memory.ts";
@@ -75,7 +76,12 @@ export function frameOf(
  * Methods that are proposed. What `mixed` finds has a shape, and with it a size and a speed, that nobody knows before it has
  * searched.
  */
-const proposed = measuredMethods.filter((method) => method !== "mixed" && !controls.includes(method));
+const proposed: readonly Omit<Pruning, "pruningRatio">[] = [
+  ...measuredMethods
+    .filter((method) => method !== "mixed" && !controls.includes(method))
+    .map((method) => ({ method })),
+  { method: perLayerMethod, ffnWidths: "per-layer" },
+];
 /** Shares that are tried, in steps of 1 %. What more costs was not measured; a smaller model is the better way there. */
 const shares = Array.from({ length: 100 * MEASURED_SHARE }, (_, index) => (index + 1) / 100);
 
@@ -136,7 +142,16 @@ function isKnownToLoseLess(plan: Plan, own: Plan): boolean {
 /** Standard error of the difference between two plans' expected losses, in nats per token. */
 export function errorBetween(one: Plan, other: Plan): number {
   const differing = one.aware === other.aware ? differingShare(one, other) : 1;
-  return differenceError(one.loss, other.loss, differing, one.pruning?.method === other.pruning?.method);
+  return differenceError(one.loss, other.loss, differing, isSameWay(one.pruning, other.pruning));
+}
+
+function isPerLayer(pruning: Pruning | undefined): boolean {
+  return pruning?.ffnWidths === "per-layer";
+}
+
+/** Whether two differ in nothing but how much they remove. */
+function isSameWay(one: Pruning | undefined, other: Pruning | undefined): boolean {
+  return one?.method === other?.method && isPerLayer(one) === isPerLayer(other);
 }
 
 /** Share of the weights that two plans store in different types; all of them, where the shapes differ in tensors. */
@@ -196,7 +211,10 @@ export function lossesOf(base: ModelShape, recovers: boolean): (plan: Omit<Plan,
     bits.set(type, bitsPerWeight);
     const removed = 1 - parameterCount(shape) / parameters;
     const refitted = pruning?.reconstruct !== false;
-    const pruned = pruning && { method: pruning.method, refitted, removed, recovers };
+    const pruned = pruning && {
+      ...{ method: pruning.method, perLayer: isPerLayer(pruning) },
+      ...{ refitted, removed, recovers },
+    };
     const loss = expectedLoss({ type, imatrix, aware, bitsPerWeight, parameters }, pruned);
     return { ...plan, loss: withOverrides(loss, plan) };
   };
@@ -229,15 +247,15 @@ function candidateShapes(base: ModelShape): { shape: ModelShape; prunings: (Prun
   const candidates = new Map([
     [JSON.stringify(base), { shape: base, prunings: [undefined] as (Pruning | undefined)[] }],
   ]);
-  for (const method of proposed)
+  for (const how of proposed)
     for (const pruningRatio of shares) {
-      const pruning = { method, pruningRatio };
+      const pruning = { ...how, pruningRatio };
       const shape = shapeAfter(base, pruning);
       if (shape === undefined) continue;
       const key = JSON.stringify(shape);
       const { prunings } = candidates.get(key) ?? { prunings: [] };
       // The first share of several that come to the same.
-      if (!prunings.some((known) => known?.method === method))
+      if (!prunings.some((known) => isSameWay(known, pruning)))
         candidates.set(key, { shape, prunings: [...prunings, pruning] });
     }
   return [...candidates.values()];
@@ -254,10 +272,11 @@ function shapeAfter(base: ModelShape, pruning: Pruning): ModelShape | undefined 
 
 /** A plan in the words of a recipe, and what it is predicted to cost. */
 export function describeCandidate({ quantization, pruning, aware, release }: CandidatePlan): string {
+  const widths = isPerLayer(pruning) ? ", ffnWidths: per-layer" : "";
   const prune =
     pruning === undefined
       ? "no pruning"
-      : `prune: { method: ${pruning.method}, pruningRatio: ${pruning.pruningRatio} }`;
+      : `prune: { method: ${pruning.method}${widths}, pruningRatio: ${pruning.pruningRatio} }`;
   const recover = aware ? ", recover.quantizationAware: true" : "";
   return (
     `${prune}${recover}, quantize.type: ${quantization.type} ` +

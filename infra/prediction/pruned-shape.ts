@@ -5,6 +5,7 @@ import { attentionParameters, blockParameters, parameterCount, type ModelShape }
 export interface Pruning {
   method: string;
   pruningRatio: number;
+  ffnWidths?: "uniform" | "per-layer";
 }
 
 /** As in models/pipress/pruning: rows that take k-quants, rows that take any type, and how near. */

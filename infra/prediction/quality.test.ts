@@ -1,11 +1,24 @@
 import { describe, expect, it } from "vitest";
-import { differenceError, expectedLoss, total, type Loss, type QuantizedTo } from "./quality.ts";
+import {
+  differenceError,
+  expectedLoss,
+  leftByWidths,
+  total,
+  type Loss,
+  type QuantizedTo,
+} from "./quality.ts";
 import { published } from "./type-losses.ts";
 
 const q8: QuantizedTo = { type: "Q8_0", imatrix: true, aware: false, bitsPerWeight: 8.5, parameters: 8.03e9 };
 
 describe("expectedLoss", () => {
-  const pruned = { method: "ffn-second-order", refitted: true, removed: 0.16, recovers: true };
+  const pruned = {
+    method: "ffn-second-order",
+    refitted: true,
+    removed: 0.16,
+    recovers: true,
+    perLayer: false,
+  };
 
   it("is the type's, where nothing is pruned, and more of a smaller model", () => {
     const [nats, error] = published.Q4_K_M?.imatrix ?? [];
@@ -30,6 +43,8 @@ describe("expectedLoss", () => {
     const loss = total(expectedLoss(q8, pruned));
     expect(total(expectedLoss(q8, { ...pruned, recovers: false }))).toBeGreaterThan(loss);
     expect(total(expectedLoss(q8, { ...pruned, refitted: false }))).toBeGreaterThan(1.3 * loss);
+    const perLayer = total(expectedLoss(q8, { ...pruned, perLayer: true }));
+    expect(perLayer / loss).toBeCloseTo(leftByWidths[0]?.[2] ?? NaN, 1);
     expect(total(expectedLoss(q8, { ...pruned, method: "magnitude" }))).toBeGreaterThan(4);
   });
 

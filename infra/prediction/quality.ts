@@ -68,6 +68,12 @@ export const controls: readonly string[] = ["random", "magnitude"];
 /** The largest share that it is known for. */
 export const MEASURED_SHARE = 0.3;
 
+/**
+ * What widths that differ between layers leave of the loss of one width, by the share removed: `npm run bench:compression --
+ * --only ffn-widths`, in KL divergence from the base, under conditions of its own, so that only their ratio is taken.
+ */
+export const leftByWidths: readonly Point[] = [[0.099, 0.6435, 0.6842]];
+
 /** What short recovery with teacher KL leaves of the loss where nothing was refitted: 0.215 of 0.318. */
 const LEFT_AFTER_RECOVERY = 0.68;
 /** The same without a refit: FFN width by activation. */
@@ -83,6 +89,8 @@ const unrefittedLoss: readonly Point[] = (
 /** How a model is pruned, as far as its loss follows from that. */
 export interface PrunedBy {
   method: string;
+  /** FFN widths differ between layers. */
+  perLayer: boolean;
   refitted: boolean;
   /** Share of the parameters. */
   removed: number;
@@ -186,13 +194,22 @@ function leftAfterAwareness({ type, aware, bitsPerWeight }: QuantizedTo): Nats {
 }
 
 /** On straight lines between what was measured. */
-function pruningLoss({ method, refitted, removed, recovers }: PrunedBy): number {
+function pruningLoss({ method, perLayer, refitted, removed, recovers }: PrunedBy): number {
   const known = refitted || controls.includes(method) ? refittedLoss[method] : undefined;
   const measured = known ?? unrefittedLoss;
   const points = measured.map(
     ([share, pruned, recovered]) => [share, recovers ? recovered : pruned] as const,
   );
-  return onLines([[0, 0], ...points], removed);
+  return onLines([[0, 0], ...points], removed) * (perLayer ? leftAt(removed, recovers) : 1);
+}
+
+/** On straight lines between what was measured; outside, the nearest factor stays. */
+function leftAt(removed: number, recovers: boolean): number {
+  const points = leftByWidths.map(([at, pruned, recovered]) => [at, recovers ? recovered : pruned] as const);
+  const known = points.map(([at]) => at);
+  return points.length === 1
+    ? (points[0]?.[1] ?? 1)
+    : onLines(points, Math.min(Math.max(removed, Math.min(...known)), Math.max(...known)));
 }
 
 /** On straight lines between points, in the order of their x; beyond the last the line goes on. */

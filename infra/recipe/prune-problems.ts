@@ -2,7 +2,7 @@ import type { Problem } from "../../common/user-error.ts";
 import type { Recipe } from "./recipe.generated.ts";
 
 /** The method whose costs say how wide each layer should be. */
-const perLayerMethod = "ffn-second-order";
+export const perLayerMethod = "ffn-second-order";
 
 /** What the schema cannot say in plain words of a recipe's pruning. */
 export function pruneProblems({ prune }: Recipe["steps"], file: string): Problem[] {

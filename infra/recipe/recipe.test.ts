@@ -63,9 +63,7 @@ describe("loadRecipe", () => {
     expect(quantizing("{ type: Q4_0, tensorTypes: { ffn_middle: Q8_0 } }")).toEqual([
       "mine.yaml: steps.quantize.tensorTypes.ffn_middle: matches no tensor of a Llama",
     ]);
-    expect(
-      problems(dev.replace("method: ffn-second-order", "method: mixed\n    ffnWidths: per-layer")),
-    ).toEqual([
+    expect(problems(dev.replace("method: ffn-second-order", "method: mixed"))).toEqual([
       "mine.yaml: steps.prune.ffnWidths: the method mixed does not say how wide each layer should be",
     ]);
   });
