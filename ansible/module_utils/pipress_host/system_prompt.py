@@ -188,7 +188,9 @@ class _Likeliest(NamedTuple):
 
 
 def _likeliest(server: Server, text: str) -> _Likeliest:
-    body = {"prompt": text, "n_predict": 1, "n_probs": TOLD, "temperature": 0, "id_slot": 0, "cache_prompt": True}
+    # Probabilities are told of a token that is text: the end of an answer, or half a character, is none. They are those
+    # before the grammar.
+    body = {"prompt": text, "n_predict": 1, "n_probs": TOLD, "id_slot": 0, "grammar": "root ::= [a-zA-Z ]+"}
     # Where nothing is reused, the whole text is read.
     answer = server.post("/completion", body, len(text))
     try:

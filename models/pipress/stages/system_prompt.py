@@ -37,7 +37,8 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     with tempfile.TemporaryDirectory(dir=out) as folder:
         spec.report(0.05, "loading the model")
         arguments = [*p["arguments"], "--slot-save-path", folder]
-        with serving(spec.llama_cpp_bin, model, 1, context, arguments) as server:
+        # A state is restored by a server of as many slots.
+        with serving(spec.llama_cpp_bin, model, p["parallel"], context, arguments) as server:
             tokens = prompt_tokens(server, p["prompt"])
             if len(tokens) + LEFT_TOKENS > context:
                 raise StageError(
@@ -101,7 +102,7 @@ def _rendered(server: Server, system: list[dict[str, str]], question: str) -> st
 
 
 def _read(server: Server, tokens: list[int]) -> None:
-    body = {"prompt": tokens, "n_predict": 0, "temperature": 0, "cache_prompt": True}
+    body = {"prompt": tokens, "n_predict": 0, "id_slot": 0}
     _post(server, "/completion", body)
 
 
