@@ -32,9 +32,8 @@ export function systemPromptStages(servers: readonly ServerSettings[]): SystemPr
       const params = { prompt, ...stateParams(server) };
       const content = digestOf(params);
       if (byContent.has(content)) continue;
-      const alike = [...byContent.values()].filter((other) => other.name.startsWith(`system-prompt-${name}`));
-      const suffix = alike.length === 0 ? "" : `-${alike.length + 1}`;
-      byContent.set(content, { name: `system-prompt-${name}${suffix}`, params });
+      const taken = new Set([...byContent.values()].map((other) => other.name));
+      byContent.set(content, { name: freeName(`system-prompt-${name}`, taken), params });
     }
   return {
     stages: [...byContent.values()],
@@ -44,6 +43,11 @@ export function systemPromptStages(servers: readonly ServerSettings[]): SystemPr
       return stage.name;
     },
   };
+}
+
+function freeName(name: string, taken: ReadonlySet<string>, count = 1): string {
+  const tried = count === 1 ? name : `${name}-${count}`;
+  return taken.has(tried) ? freeName(name, taken, count + 1) : tried;
 }
 
 /** Every stage of a stack, those that its hosts' settings ask for included. */
