@@ -21,9 +21,9 @@ from ansible.module_utils.pipress_host.system_prompt import check_system_prompts
 ANSIBLE = Path(__file__).resolve().parent
 sys.path.append(str(ANSIBLE.parent / "models"))
 
-from pipress.conftest import llama_cpp_bin, tiny_gguf  # noqa: E402, F401
-from pipress.spec import Spec  # noqa: E402
-from pipress.stages import system_prompt  # noqa: E402
+from pipress.conftest import llama_cpp_bin, tiny_gguf  # noqa: F401
+from pipress.spec import Spec
+from pipress.stages import system_prompt
 
 CONTEXT = 512
 DESK, POET = "You are the help desk of a library. " * 3, "Speak in rhymes, never in prose, and be brief. " * 2
@@ -53,7 +53,9 @@ class Host:
         (self.folder / f"{name}.state").symlink_to(state)
         digest = hashlib.sha256(state.read_bytes()).hexdigest()
         size = state.stat().st_size
-        self.prompts.append({"name": name, "prompt": prompt, "tokens": tokens, "sha256": digest, "bytes": size})
+        self.prompts.append(
+            {"name": name, "prompt": prompt, "tokens": tokens, "sha256": digest, "bytes": size}
+        )
 
     @property
     def release(self) -> dict[str, Any]:
@@ -135,6 +137,12 @@ def test_without_it_the_system_prompt_is_read(desk):
         assert desk.reused(DESK, "Open today?") == 0
 
 
+def test_what_two_requests_have_in_common_is_read_once_with_or_without_a_state(host):
+    with host.serving():
+        assert host.reused(POET, "Open today?") == 0
+        assert host.reused(POET, "Who wrote Faust?") > len(POET)
+
+
 def test_it_survives_other_conversations(desk):
     with desk.serving():
         desk.restore()
@@ -208,7 +216,7 @@ def test_a_state_is_compared_with_the_prompt_and_served_after_that(desk):
     with desk.serving():
         found = desk.check()
         tokens = desk.prompts[0]["tokens"]
-        assert found == {"systemPrompts": [{"name": "desk", "tokens": tokens, "difference": 0.0}]}
+        assert found == {"systemPrompts": [{"name": "desk", "tokens": tokens, "kld": 0.0}]}
         assert desk.reused(DESK, "Open today?") == tokens
         desk.prompts = []
         assert desk.check() == {}

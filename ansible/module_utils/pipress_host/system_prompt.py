@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import math
 import secrets
 import time
 from collections.abc import Iterator
@@ -27,10 +28,10 @@ from .sizes import size_text
 
 #: Seconds that a token of a system prompt may take to be read; an 8B on a Raspberry Pi 4 needs 0.6.
 TOKEN_SECONDS = 5
-#: Tokens whose log probabilities are compared, the likeliest, and of how many llama-server is asked for them.
-COMPARED, TOLD = 10, 100
-#: Log probabilities of a restored state and of a recomputed one may differ by so much, in nats: see docs/decisions/0021.
-TOLERANCE = 0.5
+#: Tokens, the likeliest, whose probabilities are compared.
+COMPARED = 100
+#: KL divergence from the prompt itself that a restored state may have, in nats: see docs/decisions/0021.
+TOLERANCE = 0.05
 
 
 #: Seconds after which nobody reads a state any more.
@@ -62,9 +63,7 @@ class Server(NamedTuple):
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"}
         timeout = self.timeout + tokens * TOKEN_SECONDS
         try:
-            status, answer = request(
-                self.port, "POST", path, json.dumps(body).encode(), headers, timeout
-            )
+            status, answer = request(self.port, "POST", path, json.dumps(body).encode(), headers, timeout)
             document = json.loads(answer)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Refused(f"llama-server does not answer {path}: {error}") from error
@@ -124,7 +123,7 @@ def check_system_prompts(
 ) -> dict[str, Any]:
     """Compares what the model thinks behind each restored state with what it thinks when it has read the prompt itself.
 
-    Returns `{systemPrompts: [{name, tokens, difference?, problem?}]}`, nothing for a release without system prompts. Raises
+    Returns `{systemPrompts: [{name, tokens, kld?, problem?}]}`, nothing for a release without system prompts. Raises
     HealthCheckFailed where a state is not that of the prompt.
     """
     prompts = system_prompts_of(release)
@@ -135,15 +134,15 @@ def check_system_prompts(
     for prompt in prompts:
         note(f"comparing the state of the system prompt {prompt['name']} with the prompt itself")
         problem = restore(server, root, folder, prompt, note)
-        found = {"problem": problem} if problem else {"difference": _difference(server, prompt, release)}
+        found = {"problem": problem} if problem else {"kld": _divergence(server, prompt, release)}
         seen.append({"name": prompt["name"], "tokens": prompt["tokens"], **found})
     # Served is what the release carries, not what was read for the comparison.
     restore_system_prompts(root, folder, release, key, lambda step: None)
     return {"systemPrompts": seen}
 
 
-def _difference(server: Server, prompt: dict[str, Any], release: dict[str, Any]) -> float:
-    """Largest difference of log probability among the likeliest tokens of an answer, in nats."""
+def _divergence(server: Server, prompt: dict[str, Any], release: dict[str, Any]) -> float:
+    """KL divergence of what the model thinks behind the restored state from what it thinks behind the prompt."""
     name, tokens = prompt["name"], prompt["tokens"]
     try:
         question = _rendered(server, prompt["prompt"], release["smokeTest"]["prompt"])
@@ -159,23 +158,24 @@ def _difference(server: Server, prompt: dict[str, Any], release: dict[str, Any])
         raise HealthCheckFailed(
             f"the state of the system prompt {name} has {tokens} tokens, but a request begins with only {reused} of them"
         )
-    difference = difference_of(restored.tokens, read.tokens)
-    if difference > TOLERANCE:
+    kld = divergence(restored.tokens, read.tokens)
+    if kld > TOLERANCE:
         raise HealthCheckFailed(
-            f"behind the state of the system prompt {name} log probabilities are {difference:.2f} nats from those behind "
-            f"the prompt itself, more than {TOLERANCE}: the state is not this model's"
+            f"what the model thinks behind the state of the system prompt {name} is {kld:.2f} nats from what it thinks "
+            f"behind the prompt itself, more than {TOLERANCE}: the state is not this model's"
         )
-    return round(difference, 4)
+    return round(kld, 5)
 
 
-def difference_of(restored: dict[int, float], read: dict[int, float]) -> float:
-    """Largest difference of log probability over the likeliest tokens of `read`, in nats.
+def divergence(restored: dict[int, float], read: dict[int, float]) -> float:
+    """KL divergence of `restored` from `read`, log probabilities by token, in nats; tokens that neither names are one more.
 
     A token that `restored` does not name is at most as likely as the least that it names.
     """
     least = min(restored.values())
-    likeliest = sorted(read, key=read.__getitem__, reverse=True)[:COMPARED]
-    return max(abs(read[token] - restored.get(token, least)) for token in likeliest)
+    pairs = [(math.exp(value), math.exp(restored.get(token, least))) for token, value in read.items()]
+    rest = [max(1 - sum(values), 1e-9) for values in zip(*pairs)]
+    return max(0.0, sum(p * math.log(p / max(q, 1e-30)) for p, q in [*pairs, (rest[0], rest[1])]))
 
 
 class _Likeliest(NamedTuple):
@@ -190,7 +190,13 @@ class _Likeliest(NamedTuple):
 def _likeliest(server: Server, text: str) -> _Likeliest:
     # Probabilities are told of a token that is text: the end of an answer, or half a character, is none. They are those
     # before the grammar.
-    body = {"prompt": text, "n_predict": 1, "n_probs": TOLD, "id_slot": 0, "grammar": "root ::= [a-zA-Z ]+"}
+    body = {
+        "prompt": text,
+        "n_predict": 1,
+        "n_probs": COMPARED,
+        "id_slot": 0,
+        "grammar": "root ::= [a-zA-Z ]+",
+    }
     # Where nothing is reused, the whole text is read.
     answer = server.post("/completion", body, len(text))
     try:
