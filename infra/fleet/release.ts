@@ -55,9 +55,10 @@ export function makeRelease(parts: Omit<Release, "digest" | "unit">, unit = unit
 
 /** Settings without what a release has as states. */
 export function withoutSystemPrompts(settings: ServerSettings): Omit<ServerSettings, "systemPrompt"> {
-  return Object.fromEntries(
-    Object.entries(settings).filter(([name]) => name !== "systemPrompt"),
-  ) as Omit<ServerSettings, "systemPrompt">;
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => name !== "systemPrompt")) as Omit<
+    ServerSettings,
+    "systemPrompt"
+  >;
 }
 
 function unitDigest(): string {

@@ -318,7 +318,9 @@ class Activation:
         if not digest or not release or not system_prompts_of(release):
             return
         check = self._health_check_of(digest)
-        wait_until_healthy(check.port, check.start_timeout, self.service)
+        # A server that has crashed before is waited for as well: it is loading again.
+        if not becomes_healthy(check.port, check.start_timeout, self.service):
+            raise HealthCheckFailed("llama-server does not get ready: its system prompts are not restored")
         key = self.keys.read_text().split()[0]
         restore_system_prompts(self.root, self._release(digest), release, key, self.note)
 
