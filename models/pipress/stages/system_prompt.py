@@ -8,9 +8,8 @@ import http.client
 import json
 import tempfile
 import time
-from os.path import commonprefix
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from pipress.errors import StageError
@@ -29,6 +28,8 @@ TIMEOUT_SECONDS = 7200
 # Ways in which templates write today's date in front of a system prompt.
 DATES = ("%d %b %Y", "%d %B %Y", "%B %d, %Y", "%b %d, %Y", "%Y-%m-%d")
 
+Items = TypeVar("Items", str, list[int])
+
 
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """Leaves system-prompt.state, which llama-server restores into a slot: tokens, keys and values."""
@@ -42,8 +43,8 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
             tokens = prompt_tokens(server, p["prompt"])
             if len(tokens) + LEFT_TOKENS > context:
                 raise StageError(
-                    f"the system prompt has {len(tokens)} tokens as the chat template puts it, and of {context} tokens of "
-                    f"context {LEFT_TOKENS} have to be left for question and answer",
+                    f"the system prompt has {len(tokens)} tokens as the chat template puts it, and of {context} tokens "
+                    f"of context {LEFT_TOKENS} have to be left for question and answer",
                     "shorten server.systemPrompt, or raise server.contextLength",
                 )
             spec.report(0.1, f"reading {len(tokens)} tokens")
@@ -73,7 +74,7 @@ def prompt_tokens(server: Server, prompt: str) -> list[int]:
         [_rendered(server, system, question) for question in QUESTIONS]
         for system in ([{"role": "system", "content": prompt}], [])
     )
-    begins = commonprefix(with_it)
+    begins = _common(*with_it)
     if not begins or prompt.strip() not in begins:
         raise StageError(
             "the model's chat template has no place for a system prompt at the start of a conversation",
@@ -88,7 +89,13 @@ def prompt_tokens(server: Server, prompt: str) -> list[int]:
         )
     # Whole texts are cut into tokens: where the part in common ends, a token may reach over it.
     ids = [_post(server, "/tokenize", _as_prompt(text))["tokens"] for text in with_it]
-    return commonprefix(ids)
+    return _common(*ids)
+
+
+def _common(one: Items, other: Items) -> Items:
+    """What both begin with."""
+    differ = (index for index, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return one[: next(differ, min(len(one), len(other)))]
 
 
 def _as_prompt(text: str) -> dict[str, Any]:
