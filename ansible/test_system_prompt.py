@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import subprocess
@@ -16,7 +17,11 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.pipress_host.health_check import HealthCheckFailed, request
-from ansible.module_utils.pipress_host.system_prompt import check_system_prompts, restore_system_prompts
+from ansible.module_utils.pipress_host.system_prompt import (
+    check_system_prompts,
+    divergence,
+    restore_system_prompts,
+)
 
 ANSIBLE = Path(__file__).resolve().parent
 sys.path.append(str(ANSIBLE.parent / "models"))
@@ -249,3 +254,14 @@ def test_where_nothing_answers_that_is_the_problem(desk):
     desk.port = 9
     (problem,) = desk.restore()
     assert "does not answer" in problem
+
+
+def test_the_divergence_is_that_of_what_both_think_of_every_token():
+    even, odd = {1: math.log(0.5), 2: math.log(0.5)}, {1: math.log(0.25), 2: math.log(0.75)}
+    assert divergence(even, even) == 0
+    assert divergence(odd, even) == pytest.approx(0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75))
+    # What one of them does not name is as likely as the least it names; what neither names counts as one token.
+    assert divergence({1: math.log(0.5)}, {2: math.log(0.5)}) == pytest.approx(0)
+    assert divergence({1: math.log(0.1)}, {1: math.log(0.5)}) == pytest.approx(
+        0.5 * math.log(0.5 / 0.1) + 0.5 * math.log(0.5 / 0.9)
+    )
