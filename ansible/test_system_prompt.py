@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.pipress_host import system_prompt as system_prompt_module
 from ansible.module_utils.pipress_host.health_check import HealthCheckFailed, request
 from ansible.module_utils.pipress_host.system_prompt import (
     check_system_prompts,
@@ -225,6 +226,24 @@ def test_a_state_is_compared_with_the_prompt_and_served_after_that(desk):
         assert desk.reused(DESK, "Open today?") == tokens
         desk.prompts = []
         assert desk.check() == {}
+
+
+def test_a_client_that_asks_meanwhile_does_not_fail_the_check(desk, monkeypatch):
+    asked = []
+    ask = system_prompt_module._likeliest
+
+    def between(server: Any, text: str) -> Any:
+        # Twice: before the question behind the state, and before the one behind the prompt.
+        asked.append(text)
+        if len(asked) in (1, 3):
+            desk.reused(POET, "A poem, please.", 8)
+        return ask(server, text)
+
+    monkeypatch.setattr(system_prompt_module, "_likeliest", between)
+    # Without a cache of prompts the client's takes the place.
+    with desk.serving("--cache-ram", "0"):
+        assert desk.check()["systemPrompts"][0]["kld"] == 0.0
+    assert len(asked) == 4
 
 
 def test_the_state_of_another_prompt_fails_the_check(desk):
