@@ -70,6 +70,19 @@ def test_a_template_under_which_a_state_would_be_of_no_use_is_refused(
         read(real_spec, tiny_gguf, tmp_path, arguments=["--chat-template", template])
 
 
+def test_a_template_that_takes_its_date_from_outside_has_a_state_for_every_day(
+    real_spec: Any, tiny_gguf: Path, tmp_path: Path
+) -> None:
+    # As Llama 3.2's, and how hosts start the server.
+    date = "{% if date_string is not defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}"
+    template = date + "{{ date_string }}{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+    arguments = ["--chat-template", template]
+    with pytest.raises(StageError, match="puts today's date"):
+        read(real_spec, tiny_gguf, tmp_path / "today", arguments=arguments)
+    fixed = [*arguments, "--chat-template-kwargs", '{"date_string":"26 Jul 2024"}']
+    assert read(real_spec, tiny_gguf, tmp_path / "fixed", arguments=fixed)["tokens"] > len(PROMPT) // 2
+
+
 def test_what_llama_server_says_against_it_is_told(real_spec: Any, tiny_gguf: Path, tmp_path: Path) -> None:
     spec = real_spec("system-prompt", **params(arguments=["--no-such-option"]))
     with pytest.raises(StageError, match="no-such-option"):
