@@ -4,6 +4,7 @@ import { makePrivateFolder } from "../common/private-folder.ts";
 import { loadFleet } from "../infra/config/fleet.ts";
 import type { HostConfig } from "../infra/config/hosts.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
+import { checkSystemPrompts } from "../infra/config/system-prompts.ts";
 import { resolveServer } from "../infra/config/server-settings.ts";
 import { UserError } from "../common/user-error.ts";
 import { sudoVars } from "../infra/ansible/sudo-password.ts";
@@ -27,6 +28,7 @@ import { planRecipe } from "../infra/prediction/forecast.ts";
 import { distinctSettings } from "../infra/prediction/host-settings.ts";
 import { checkLimits } from "../infra/prediction/limits.ts";
 import { speedOnAws } from "../infra/prediction/machines.ts";
+import { systemPromptStages } from "../infra/fleet/system-prompts.ts";
 import { boardSpeeds, measuredFile } from "../infra/prediction/measured-file.ts";
 import { checkCost, planCost } from "../infra/prediction/plan-cost.ts";
 import { predict } from "../infra/prediction/predict.ts";
@@ -74,8 +76,9 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
   if (recipe === undefined || fleet === undefined) return { findings: found, stopsUp: true };
 
   const store = await attempt(found, () => openStore(config.store));
-  const plan = (store && (await attempt(found, () => planRecipe(recipe, store, toolchain)))) ?? [];
   const server = resolveServer(recipe.server, config.server);
+  const { stages } = systemPromptStages([server, ...fleet.map((host) => host.server)]);
+  const plan = (store && (await attempt(found, () => planRecipe(recipe, store, toolchain, stages)))) ?? [];
   const { aws, ssh } = config.builder ?? {};
   const measured = await attempt(found, () => boardSpeeds(stack.name, fleet));
   const warnings = measured?.warnings ?? [];
@@ -92,6 +95,7 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
         toolchain.llamaCpp.version,
       ),
     () => checkPorts(config, fleet),
+    () => checkSystemPrompts(config, fleet, recipe),
     () => prediction && checkLimits(recipe, prediction, distinctSettings(fleet, server)),
     () => aws && checkCost(planCost(plan, prediction?.stages, aws), aws),
   ])

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { JobQueues } from "../infra/builder/aws/job-queues.ts";
 import { instanceFor } from "../infra/stage/instance-for.ts";
 import { UserError } from "../common/user-error.ts";
-import { planRecipe } from "../infra/prediction/forecast.ts";
+import { planStack } from "../infra/fleet/system-prompts.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { parseJobs } from "../infra/fleet/status.ts";
 import { openStore } from "../infra/store/open-store.ts";
@@ -17,7 +17,9 @@ const FOLLOW_MS = 5000;
 export async function logs(stageName: string, options: StackOptions): Promise<number> {
   const stack = await openStack(options);
   const { config } = stack;
-  const stages = await planRecipe(loadRecipe(config.recipe), await openStore(config.store), readToolchain());
+  const store = await openStore(config.store);
+  const recipe = loadRecipe(config.recipe);
+  const stages = await planStack({ config, recipe, store, toolchain: readToolchain() });
   const stage = stages.find(({ name }) => name === stageName);
   if (stage === undefined)
     throw new UserError({

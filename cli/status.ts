@@ -1,5 +1,5 @@
 import { UserError } from "../common/user-error.ts";
-import { planRecipe } from "../infra/prediction/forecast.ts";
+import { planStack } from "../infra/fleet/system-prompts.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import type { Report } from "../infra/fleet/report.ts";
 import { formatStatus, parseJobs } from "../infra/fleet/status.ts";
@@ -16,7 +16,7 @@ export async function status(options: StackOptions): Promise<number> {
   const store = await openStore(config.store);
   const queues = config.builder?.aws && (await openJobQueues(stack));
   const [stages, jobs, report, instances] = await Promise.all([
-    planRecipe(loadRecipe(config.recipe), store, readToolchain()),
+    planStack({ config, recipe: loadRecipe(config.recipe), store, toolchain: readToolchain() }),
     queues === undefined ? jobsOf(config) : byShortKey(await queues.lines()),
     lastReport(fullName),
     queues?.instances(),

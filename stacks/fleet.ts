@@ -6,6 +6,7 @@ import type { JobResult } from "../infra/stage/job.ts";
 import { loadFleet } from "../infra/config/fleet.ts";
 import { parseStackConfig } from "../infra/config/load.ts";
 import { resolveServer, type ServerSettings } from "../infra/config/server-settings.ts";
+import { checkSystemPrompts, systemPromptsOf } from "../infra/config/system-prompts.ts";
 import { makeEndpoint } from "../infra/fleet/endpoint.ts";
 import { checkAllowFrom, describeClearText } from "../infra/fleet/exposure.ts";
 import { makeHost } from "../infra/fleet/host.ts";
@@ -21,10 +22,11 @@ import { distinctSettings } from "../infra/prediction/host-settings.ts";
 import { longestAnswer } from "../infra/prediction/answer-time.ts";
 import { checkLimits, contextWarnings } from "../infra/prediction/limits.ts";
 import { boardSpeeds, measuredFile } from "../infra/prediction/measured-file.ts";
-import { memoryMax } from "../infra/prediction/memory.ts";
+import { memoryMax, promptCacheBytes } from "../infra/prediction/memory.ts";
 import { loadRecipe } from "../infra/recipe/recipe.ts";
 import { makeRelease } from "../infra/fleet/release.ts";
 import { checkFleetFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
+import { stateFile, systemPromptStages, systemPromptStates } from "../infra/fleet/system-prompts.ts";
 import { hostFigures, modelFigures, type Report } from "../infra/fleet/report.ts";
 import { Rollout, type RolloutArgs } from "../infra/fleet/rollout/rollout.ts";
 import { Secret } from "../infra/provider/secret.ts";
@@ -46,6 +48,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const knownFlags = readKnownFlags(llamaCpp.release.dir);
   checkFleetFlags(config, fleet, knownFlags, llamaCpp.version);
   checkPorts(config, fleet);
+  checkSystemPrompts(config, fleet, recipe);
   checkSudoPasswords(config);
   checkAllowFrom(config, fleet);
   const clearText = describeClearText(config, fleet);
@@ -53,8 +56,9 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const storeName = config.store ?? defaultStore;
   const store = await openStore(storeName);
 
-  const plan = await planRecipe(recipe, store, toolchain);
   const server = resolveServer(recipe.server, config.server);
+  const { stages, stageOf } = systemPromptStages([server, ...fleet.map((host) => host.server)]);
+  const plan = await planRecipe(recipe, store, toolchain, stages);
   const aws = config.builder?.aws;
   const { boards, warnings } = boardSpeeds(pulumi.getStack(), fleet);
   for (const warning of warnings) await pulumi.log.warn(`${measuredFile(pulumi.getStack())}: ${warning}`);
@@ -87,18 +91,27 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const quantized = resultOf(results, "quantize");
   const modelFile = "model.gguf";
 
+  const statesOf = (settings: ServerSettings) =>
+    systemPromptStates(settings, stageOf, (stage) => resultOf(results, stage));
   const releaseWith = (settings: ServerSettings) =>
-    pulumi.all([resultOf(results, "fetch"), quantized]).apply(([fetched, { files }]) => {
-      const model = fileOf(files, modelFile);
-      return makeRelease({
-        name: recipe.name,
-        model,
-        server: fileOf(toolchain.llamaCpp.release.files, "llama-server"),
-        settings,
-        memoryMax: memoryMax(releaseShape(fetched, plan), model.bytes, settings),
-        smokeTest: recipe.smokeTest,
+    pulumi
+      .all([resultOf(results, "fetch"), quantized, statesOf(settings)])
+      .apply(([fetched, { files }, states]) => {
+        const model = fileOf(files, modelFile);
+        const shape = releaseShape(fetched, plan);
+        return makeRelease({
+          name: recipe.name,
+          model,
+          server: fileOf(toolchain.llamaCpp.release.files, "llama-server"),
+          settings,
+          ...(states.length > 0 && {
+            systemPrompts: states,
+            cacheRamMiB: promptCacheBytes(shape, settings) / 2 ** 20,
+          }),
+          memoryMax: memoryMax(shape, model.bytes, settings),
+          smokeTest: recipe.smokeTest,
+        });
       });
-    });
   const apiKey = new Secret("api-key", { bytes: 32 });
   const machines = fleet.flatMap((host) => ("machine" in host ? host.machine : []));
   const args: RolloutArgs = {
@@ -108,6 +121,15 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     steps: config.rollout,
     releaseOf: (host) => releaseWith(host.server),
     modelFile: { store: storeName, key: keyOf(plan, "quantize"), file: modelFile },
+    stateFiles: ({ server: settings }) =>
+      systemPromptsOf(settings).map((prompt) => {
+        const stage = stageOf(prompt, settings);
+        const source = { store: storeName, key: keyOf(plan, stage), file: stateFile };
+        return resultOf(results, stage).apply(({ files }) => {
+          const { sha256, bytes } = fileOf(files, stateFile);
+          return { sha256, bytes, source };
+        });
+      }),
     apiKey: apiKey.value,
     monitoring: config.monitoring,
     ...(config.endpoint && { endpoint: config.endpoint }),

@@ -50,6 +50,25 @@ export const sudoPassword = z
     "What `sudo` asks the user for; a secret, set with `config set --secret --path`. Without it the environment's PIPRESS_SUDO_PASSWORD is taken.",
   );
 
+const promptText = z.string().regex(/\S/, "must not be empty");
+
+/** One, or several by name; the nearest level's takes the place of all others. */
+const systemPrompt = chosen<string | { name: string; prompt: string }[]>((value) =>
+  Array.isArray(value) ? namedPrompts : promptText,
+);
+
+const namedPrompts = z
+  .array(
+    strict({
+      name: z
+        .string()
+        .regex(/^[a-z][a-z0-9-]{0,31}$/, "must be 1 to 32 lower-case letters, digits or dashes")
+        .describe("Lower-case letters, digits and dashes."),
+      prompt: promptText.describe("The text."),
+    }),
+  )
+  .min(1, "must name a system prompt");
+
 export const serverSchema = strict({
   port: port
     .min(1024, "must be 1024 or higher: llama-server has no right to a lower port")
@@ -79,6 +98,11 @@ export const serverSchema = strict({
       description: "Further options of llama-server by their long names; the pinned build has to know them.",
       example: '{ "--batch-size": 256, "--no-warmup": true }',
     }),
+  systemPrompt: systemPrompt.optional().meta({
+    description:
+      "A system prompt, or several by name, whose KV state the release carries: a request that begins with it starts right behind it.",
+    example: '[{ "name": "desk", "prompt": "You are the help desk of a library." }]',
+  }),
   allowFrom: allowFrom.meta({
     description:
       "Addresses and networks that may reach what runs on the host, beside itself and the load balancer; with `[]` nobody else.",
@@ -195,6 +219,7 @@ const endpointHost = chosen<string | z.infer<typeof endpointOwnHost>>((value) =>
 export const choices = new Map<z.core.$ZodType, readonly z.ZodType[]>([
   [hostSchema, [sshHost, virtualHost]],
   [endpointHost, [endpointName, endpointOwnHost]],
+  [systemPrompt, [promptText, namedPrompts]],
 ]);
 
 /** One address for clients in front of the fleet. */

@@ -2,7 +2,10 @@ import type { Recipe } from "../recipe/recipe.ts";
 import type { ServerConfig } from "./host-schema.ts";
 
 /** Settings of llama-server on one host; without `allowFrom` it answers anybody. */
-export type ServerSettings = Required<Omit<ServerConfig, "allowFrom">> & Pick<ServerConfig, "allowFrom">;
+export type ServerSettings = Required<Omit<ServerConfig, Left>> & Pick<ServerConfig, Left>;
+
+/** What may be left out. */
+type Left = "allowFrom" | "systemPrompt";
 
 /** Further options of llama-server by their long names; `true` for one that takes no value. */
 export type ServerFlags = ServerSettings["flags"];

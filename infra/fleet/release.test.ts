@@ -23,6 +23,17 @@ describe("makeRelease", () => {
     expect(makeRelease(changed as never).digest).not.toBe(makeRelease(parts).digest);
   });
 
+  it("carries system prompts as states, by digest, and not among the settings", () => {
+    const state = { name: "main", prompt: "p", sha256: "cc", bytes: 3, tokens: 4 };
+    const settings = { ...parts.settings, systemPrompt: "p" };
+    const release = makeRelease({ ...parts, settings, systemPrompts: [state], cacheRamMiB: 90 });
+    expect(release.settings).toEqual(parts.settings);
+    expect(release.systemPrompts).toEqual([state]);
+    const another = makeRelease({ ...parts, systemPrompts: [{ ...state, sha256: "dd" }], cacheRamMiB: 90 });
+    expect(another.digest).not.toBe(release.digest);
+    expect(makeRelease(parts).digest).not.toBe(release.digest);
+  });
+
   it("changes with what the unit is rendered from", () => {
     expect(makeRelease(parts, "another unit").digest).not.toBe(makeRelease(parts).digest);
     expect(makeRelease(parts).unit).toMatch(/^[0-9a-f]{64}$/);

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { repoRoot } from "../../common/paths.ts";
 import type { ServerSettings } from "../config/server-settings.ts";
+import type { SystemPrompt } from "../config/system-prompts.ts";
 import type { SmokeTest } from "../recipe/recipe.generated.ts";
 import { digestOf } from "../stage/canonical.ts";
 import type { FileDigest } from "../store/manifest.ts";
@@ -13,12 +14,22 @@ export interface Release {
   name: string;
   model: FileDigest;
   server: FileDigest;
-  settings: ServerSettings;
+  settings: Omit<ServerSettings, "systemPrompt">;
+  /** System prompts with their KV states, in the order of their settings; left out where there are none. */
+  systemPrompts?: readonly SystemPromptState[];
+  /** What llama-server may keep of earlier prompts (`--cache-ram`), in MiB; left out for nothing. */
+  cacheRamMiB?: number;
   /** Memory that the service may take, in bytes. */
   memoryMax: number;
   smokeTest: SmokeTest;
   /** Digest of what unit and health check are rendered from, beside the above. */
   unit: string;
+}
+
+/** A system prompt as a host gets it. */
+export interface SystemPromptState extends SystemPrompt, FileDigest {
+  /** Tokens that the model has read. */
+  tokens: number;
 }
 
 /**
@@ -33,9 +44,21 @@ const rendered = [
 
 /** Puts a release together; equal parts give an equal digest, wherever they lie on this machine. */
 export function makeRelease(parts: Omit<Release, "digest" | "unit">, unit = unitDigest()): Release {
-  const files = { model: digestAndSize(parts.model), server: digestAndSize(parts.server) };
+  const files = {
+    model: digestAndSize(parts.model),
+    server: digestAndSize(parts.server),
+    settings: withoutSystemPrompts(parts.settings),
+  };
   const content = { ...parts, ...files, unit };
   return { digest: digestOf(content), ...content };
+}
+
+/** Settings without what a release has as states. */
+export function withoutSystemPrompts(settings: ServerSettings): Omit<ServerSettings, "systemPrompt"> {
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => name !== "systemPrompt")) as Omit<
+    ServerSettings,
+    "systemPrompt"
+  >;
 }
 
 function unitDigest(): string {

@@ -30,7 +30,18 @@ export interface ServerResults {
   tokensPerSecondBefore?: number;
   loadSeconds: number;
   answer: string;
+  systemPrompts?: SystemPromptFigures[];
   warnings?: string[];
+}
+
+/** A system prompt as a host's health check found it. */
+export interface SystemPromptFigures {
+  name: string;
+  tokens: number;
+  /** From what the model thinks behind the prompt that the host has read itself, in nats; absent where the state was not taken. */
+  kld?: number;
+  /** Why it was not. */
+  problem?: string;
 }
 
 /** The release on one host, as far as its last play reported. */
@@ -59,13 +70,15 @@ export function hostFigures(
   results: Partial<ServerResults>,
   outcome: PlaybookOutcome,
 ): HostFigures {
-  const { release, tokensPerSecond, tokensPerSecondBefore, loadSeconds, answer, warnings = [] } = results;
+  const { release, tokensPerSecond, tokensPerSecondBefore, loadSeconds, answer } = results;
+  const { systemPrompts, warnings = [] } = results;
   const served = { release, tokensPerSecond, tokensPerSecondBefore, loadSeconds, answer };
   const { status, reason = "" } = outcome;
   return {
     host,
     baseUrl,
     ...served,
+    ...(systemPrompts && { systemPrompts }),
     warnings,
     problem: status === "done" ? undefined : `${status}: ${reason}`,
   };

@@ -34,6 +34,18 @@ describe("formatSummary", () => {
     expect(text).toMatch(/quantized +96\.0 MB +36 % +33\.30 +0\.40 +0\.211/);
   });
 
+  it("says how far restored system prompts are from the prompts themselves", () => {
+    const { report } = outputs;
+    const systemPrompts = [
+      { name: "desk", tokens: 412, kld: 0.0031 },
+      { name: "poet", tokens: 80, problem: "damaged" },
+    ];
+    const hosts = report.hosts.map((host) => ({ ...host, systemPrompts }));
+    const text = formatSummary({ ...outputs, report: { ...report, hosts } });
+    expect(text).toContain(", system prompt desk restored (412 tokens, KL divergence 0.0031)\n");
+    expect(text).not.toContain("poet");
+  });
+
   it("says how long each stage took, how fast each host is, and how to call it", () => {
     const text = formatSummary(outputs);
     expect(text).toMatch(/recover +3 min 05 s +0123456789ab/);

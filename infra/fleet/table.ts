@@ -27,10 +27,14 @@ report    ${reportUrl}`;
 
 function hostLines(figures: HostFigures): string {
   const { host, tokensPerSecond, tokensPerSecondBefore: was, loadSeconds, warnings, problem } = figures;
+  const { systemPrompts = [] } = figures;
   const before = was === undefined ? "" : ` (${was.toFixed(1)} before)`;
   const speed = tokensPerSecond === undefined ? [] : [`${tokensPerSecond.toFixed(1)} tokens/s${before}`];
   const ready = loadSeconds === undefined ? [] : [`ready ${loadSeconds.toFixed(0)} s after start`];
-  const measured = [...speed, ...ready].join(", ") || "no figures";
+  const restored = systemPrompts.flatMap(({ name, tokens, kld }) =>
+    kld === undefined ? [] : [`system prompt ${name} restored (${tokens} tokens, KL divergence ${kld})`],
+  );
+  const measured = [...speed, ...ready, ...restored].join(", ") || "no figures";
   const notes = [...(problem === undefined ? [] : [problem]), ...warnings];
   return `${host}: ${measured}${notes.map((note) => `\n  note: ${note}`).join("")}`;
 }

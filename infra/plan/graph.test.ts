@@ -31,6 +31,18 @@ const edges = (steps: Steps): string[] =>
   );
 
 describe("stageGraph", () => {
+  it("reads system prompts with the release's model, and the report does not wait for them", () => {
+    const params = { prompt: "p" };
+    const nodes = stageGraph(recipe, { systemPrompts: [{ name: "system-prompt-main", params }] });
+    expect(nodes.at(-1)).toEqual({
+      name: "system-prompt-main",
+      stage: "system-prompt",
+      params,
+      inputs: { model: "quantize" },
+    });
+    expect(nodes.slice(0, -1)).toEqual(stageGraph(recipe));
+  });
+
   it("measures the model at every point of its way, and lists each stage after its inputs", () => {
     expect(edges({})).toEqual([
       "fetch <-",

@@ -20,17 +20,26 @@ export interface GraphOptions {
   equalSpeedType?: string | undefined;
   /** Parameters of the stage `report` but for the recipe's name; `$defs.report` of recipe.schema.json. */
   reportParams?: Record<string, unknown>;
+  /** System prompts that the release's model reads: name of the stage, and its parameters. */
+  systemPrompts?: readonly { name: string; params: Record<string, unknown> }[];
 }
 
 /**
  * Lays out a recipe's stages in an order in which each comes after its inputs. Steps that the recipe leaves out are
- * skipped, and what would have used their result uses what came before them. The last is the report on them all.
+ * skipped, and what would have used their result uses what came before them. Then comes the report on them all, and what
+ * the hosts' settings ask of the release's model.
  */
 export function stageGraph(recipe: Recipe, options: GraphOptions = {}): StageNode[] {
   const nodes = measuredStages(recipe, options);
   const params = { recipe: recipe.name, predicted: {}, ...options.reportParams };
   const inputs = Object.fromEntries(nodes.map(({ name }) => [name, name]));
-  return [...nodes, { name: "report", stage: "report", params, inputs }];
+  const read = (options.systemPrompts ?? []).map(({ name, params: prompt }): StageNode => ({
+    name,
+    stage: "system-prompt",
+    params: prompt,
+    inputs: { model: "quantize" },
+  }));
+  return [...nodes, { name: "report", stage: "report", params, inputs }, ...read];
 }
 
 function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): StageNode[] {

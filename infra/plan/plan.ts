@@ -1,6 +1,7 @@
 import type { Toolchain } from "../../toolchain/toolchain.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { readStageCode } from "../stage/code.ts";
+import type { StageNode } from "../stage/node.ts";
 import { stageKey } from "../stage/key.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import { selectPins, toolPins } from "../stage/tools.ts";
@@ -31,10 +32,11 @@ export async function planStages(
     return { ...rest, key, inputKeys, toolVersions };
   });
   const needed = upstreamOf(planned, "quantize");
+  const isNeeded = ({ name, stage }: StageNode): boolean => needed.has(name) || stage === "system-prompt";
   return Promise.all(
     planned.map(async (stage) => ({
       ...stage,
-      forRelease: needed.has(stage.name),
+      forRelease: isNeeded(stage),
       artifact: await store.manifest(stage.key),
     })),
   );

@@ -102,6 +102,13 @@ describe("describeRelease", () => {
     ]);
   });
 
+  it("counts what is kept of prompts where there is a system prompt, and says so", () => {
+    const { hosts } = alike(4096, "pi-0");
+    expect(memoryOf([{ server: { contextLength: 4096, systemPrompt: "You are a desk." }, hosts }])).toEqual([
+      "  memory  5.73 GB on a host, with 4096 tokens of context, prompts kept for the next request",
+    ]);
+  });
+
   it("says how much of the context each of several requests has", () => {
     const { hosts } = alike(4096, "pi-0");
     expect(memoryOf([{ server: { contextLength: 4096, parallel: 4 }, hosts }])).toEqual([

@@ -11,9 +11,17 @@ import { typeLoss } from "./type-losses.ts";
 import type { QuantizeType } from "./quantize-types.ts";
 import type { ModelShape } from "./shape.ts";
 
-/** Every stage of a recipe with its key, laid out with what is predicted of it. Runs nothing. */
-export function planRecipe(recipe: Recipe, store: Store, toolchain: Toolchain): Promise<PlannedStage[]> {
-  return planStages(recipe, graphOptions(recipe), store, toolchain);
+/**
+ * Every stage of a recipe with its key, laid out with what is predicted of it. Runs nothing.
+ * @param systemPrompts stages that the hosts' settings ask for
+ */
+export function planRecipe(
+  recipe: Recipe,
+  store: Store,
+  toolchain: Toolchain,
+  systemPrompts: GraphOptions["systemPrompts"] = [],
+): Promise<PlannedStage[]> {
+  return planStages(recipe, { ...graphOptions(recipe), systemPrompts }, store, toolchain);
 }
 
 /**

@@ -3,7 +3,7 @@ import type { ServerSettings } from "../config/server-settings.ts";
 import type { CacheSettings } from "./memory.ts";
 
 /** What a prediction tells apart of llama-server's settings. */
-export type PredictedSettings = CacheSettings & Partial<Pick<ServerSettings, "parallel">>;
+export type PredictedSettings = CacheSettings;
 
 /** Hosts whose llama-servers take the same memory for a release, and share their context among as many requests. */
 export interface HostsAlike {
@@ -28,9 +28,13 @@ export function distinctSettings(fleet: readonly HostConfig[], stack: ServerSett
   const groups = new Map<string, { server: PredictedSettings; hosts: HostMemory[] }>();
   for (const host of fleet) {
     const { name, where, server } = host;
-    const { contextLength, cacheType, parallel } = server;
-    const key = `${contextLength} ${cacheType} ${parallel}`;
-    const group = groups.get(key) ?? { server: { contextLength, cacheType, parallel }, hosts: [] };
+    const { contextLength, cacheType, parallel, systemPrompt } = server;
+    const prompts = systemPrompt === undefined ? {} : { systemPrompt };
+    const key = `${contextLength} ${cacheType} ${parallel} ${JSON.stringify(systemPrompt)}`;
+    const group = groups.get(key) ?? {
+      server: { contextLength, cacheType, parallel, ...prompts },
+      hosts: [],
+    };
     group.hosts.push({ name, where, ...("virtual" in host && { memoryBytes: host.virtual.memory }) });
     groups.set(key, group);
   }

@@ -123,10 +123,11 @@ export function describeSettings(
   hosts: readonly HostMemory[],
   all: readonly HostsAlike[],
 ): string {
-  const { contextLength, cacheType = "f16", parallel = 1 } = server;
+  const { contextLength, cacheType = "f16", parallel = 1, systemPrompt } = server;
+  const kept = systemPrompt === undefined ? "" : ", prompts kept for the next request";
   const cache = cacheType === "f16" ? "" : ` in a ${cacheType} cache`;
   const share = parallel === 1 ? "" : `, ${contextOfEach(server)} for each of ${parallel} requests`;
-  return `on ${hostNames(hosts, all)}, with ${contextLength} tokens of context${cache}${share}`;
+  return `on ${hostNames(hosts, all)}, with ${contextLength} tokens of context${cache}${share}${kept}`;
 }
 
 /** Tokens of context that one request has: llama-server divides its context among those that it serves at a time. */

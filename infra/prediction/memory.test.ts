@@ -1,6 +1,30 @@
 import { describe, expect, it } from "vitest";
-import { memoryMax, serverMemory } from "./memory.ts";
+import { memoryMax, promptCacheBytes, serverMemory } from "./memory.ts";
 import { llama2With7B, llama8B, smolLM2 } from "./testing/shapes.ts";
+
+describe("promptCacheBytes", () => {
+  const server = { contextLength: 4096, systemPrompt: "You are a desk." };
+
+  it("keeps nothing without a system prompt", () => {
+    expect(promptCacheBytes(llama8B, { contextLength: 4096 })).toBe(0);
+    expect(promptCacheBytes(llama8B, { contextLength: 4096, systemPrompt: [] })).toBe(0);
+  });
+
+  it("has room for two contexts of a request, and one more for each further prompt", () => {
+    const context = 4096 * 128 * 1024;
+    expect(promptCacheBytes(llama8B, server)).toBe(2 * context);
+    expect(promptCacheBytes(llama8B, { ...server, systemPrompt: [1, 2, 3] })).toBe(4 * context);
+    expect(promptCacheBytes(llama8B, { ...server, parallel: 4 })).toBe(context / 2);
+    expect(promptCacheBytes(llama8B, { ...server, cacheType: "q8_0" })).toBe((2 * context * 17) / 32);
+  });
+
+  it("is a part of the service's memory, in whole MiB", () => {
+    const without = { contextLength: server.contextLength };
+    const kept = promptCacheBytes(smolLM2, server);
+    expect(kept % 2 ** 20).toBe(0);
+    expect(serverMemory(smolLM2, 1e8, server) - serverMemory(smolLM2, 1e8, without)).toBe(kept);
+  });
+});
 
 describe("serverMemory", () => {
   const pruned = { ...smolLM2, ffnSize: 1280 };

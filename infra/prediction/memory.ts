@@ -22,6 +22,8 @@ const PROCESS_BYTES = 15e6;
 /** What the tokenizer takes as hash tables in memory, over what it takes in the file. */
 const TOKENIZER_FACTOR = 10;
 
+const MIB = 2 ** 20;
+
 /** What a service may take beyond the prediction: requests at work, and what the prediction is off by. */
 const ROOM_BYTES = 512 * 2 ** 20;
 /** Memory that the system of a host needs; the role `preflight` asks for as much. */
@@ -35,6 +37,10 @@ export interface CacheSettings {
   contextLength: number;
   /** Type of the KV cache (`--cache-type-k` and `-v`). @default "f16" */
   cacheType?: string;
+  /** Requests that share the context. @default 1 */
+  parallel?: number;
+  /** One, or several. */
+  systemPrompt?: string | readonly unknown[] | undefined;
 }
 
 /**
@@ -45,6 +51,7 @@ export function serverMemory(shape: ModelShape, fileBytes: number, server: Cache
   return (
     fileBytes +
     cacheBytes(shape, server) +
+    promptCacheBytes(shape, server) +
     bufferBytes(shape, server.contextLength) +
     shape.tokenizerBytes * TOKENIZER_FACTOR +
     PROCESS_BYTES
@@ -54,6 +61,19 @@ export function serverMemory(shape: ModelShape, fileBytes: number, server: Cache
 /** Memory that the service of a release may take, in bytes: `MemoryMax` of its unit. */
 export function memoryMax(shape: ModelShape, fileBytes: number, server: CacheSettings): number {
   return Math.ceil(serverMemory(shape, fileBytes, server)) + ROOM_BYTES;
+}
+
+/**
+ * What llama-server may keep of prompts that it has read before (`--cache-ram`), in bytes; nothing without a system prompt.
+ * Another conversation takes a slot over: then the one with the system prompt has to be kept, and the other one when the
+ * next comes, each of them as long as the context of a request. Further system prompts are kept there from the start.
+ */
+export function promptCacheBytes(shape: ModelShape, server: CacheSettings): number {
+  const { systemPrompt = [], parallel = 1, contextLength } = server;
+  const prompts = typeof systemPrompt === "string" ? 1 : systemPrompt.length;
+  if (prompts === 0) return 0;
+  const one = cacheBytes(shape, { ...server, contextLength: Math.floor(contextLength / parallel) });
+  return Math.ceil(((prompts + 1) * one) / MIB) * MIB;
 }
 
 /** Keys and values of every layer and token. */

@@ -21,6 +21,16 @@ describe("stageCost", () => {
     expect(quantizing({ validations: 4, refreshes: 2 })).toBeCloseTo(5);
   });
 
+  it("counts the tokens of a system prompt, and what they take in the cache", () => {
+    const params = { prompt: "four".repeat(400) };
+    const cost = stageCost(
+      { stage: "system-prompt", params, before: llama8B, after: llama8B, quantization: undefined },
+      { cores: 2 },
+    );
+    expect(cost.bytes).toBe(400 * 128 * 1024);
+    expect(cost.seconds).toBeGreaterThan(seconds("system-prompt", { prompt: "four" }, { cores: 2 }));
+  });
+
   it("counts a GPU's answers by how often a token is drawn, not by their operations", () => {
     const answers = (tokens: number, speed: Speed): number =>
       seconds("add-chats", { tokens }, speed) - seconds("add-chats", { tokens: 0 }, speed);

@@ -55,6 +55,9 @@ const FORWARD = 2;
 const QUESTION_KINDS = 5;
 const QUESTION_TOKENS = 50;
 
+/** Of English text, about. */
+const CHARACTERS_PER_TOKEN = 4;
+
 /** How fast a builder is. */
 export interface Speed {
   cores: number;
@@ -115,6 +118,11 @@ export function stageCost(
       const asked = QUESTION_KINDS * number("questions") * QUESTION_TOKENS;
       const tokens = number("chunks") * number("contextLength") + asked;
       return { seconds: inLlama((FORWARD * multiplied * tokens) / flops), bytes: 0 };
+    }
+    case "system-prompt": {
+      const tokens = String(params.prompt).length / CHARACTERS_PER_TOKEN;
+      const state = STORED_BYTES * 2 * after.layers * after.kvHeads * after.headDim * tokens;
+      return { seconds: inLlama((FORWARD * multiplied * tokens) / flops), bytes: Math.round(state) };
     }
     case "report":
       return { seconds: 2, bytes: 0 };

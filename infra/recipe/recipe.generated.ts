@@ -651,4 +651,19 @@ export interface Server {
    * Generation speed below which a host's health check fails and the release is rolled back.
    */
   minTokensPerSecond: number;
+  /**
+   * A system prompt, or several by name, whose KV state the release carries: a request that begins with it starts right behind it.
+   */
+  systemPrompt?:
+    | string
+    | {
+        /**
+         * Lower-case letters, digits and dashes.
+         */
+        name: string;
+        /**
+         * The text.
+         */
+        prompt: string;
+      }[];
 }

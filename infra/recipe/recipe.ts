@@ -52,7 +52,7 @@ function recipePath(nameOrPath: string): string {
 function recipeProblems(errors: readonly ErrorObject[], file: string): Problem[] {
   // What `$comment` says of alternatives is clearer than each one's complaints.
   const explained = errors.filter(
-    ({ keyword, parentSchema }) => keyword === "oneOf" && parentSchema?.$comment,
+    ({ keyword, parentSchema }) => ["oneOf", "anyOf"].includes(keyword) && parentSchema?.$comment,
   );
   const rest = errors.filter(
     ({ keyword, schemaPath }) =>

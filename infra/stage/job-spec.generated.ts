@@ -16,7 +16,8 @@ export interface JobSpec {
     | "quantize"
     | "baseline"
     | "evaluate"
-    | "report";
+    | "report"
+    | "system-prompt";
   /**
    * Its instance in the plan, shown in progress and errors.
    */

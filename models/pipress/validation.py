@@ -22,6 +22,7 @@ STAGE_PARAMS = {
     "quantize": "quantize",
     "baseline": "baseline",
     "report": "report",
+    "system-prompt": "system-prompt",
 }
 # Stages that the plan tells another part of the recipe too: an evaluation runs the smoke test, recovery may know how
 # the release will be quantized.

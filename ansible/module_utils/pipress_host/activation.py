@@ -39,6 +39,7 @@ from .health_check import (
     wait_until_healthy,
 )
 from .store import stamp_of
+from .system_prompt import check_system_prompts, restore_system_prompts, system_prompts_of
 
 #: Seconds for which nothing that was just fetched or staged is pruned.
 PRUNE_AGE = 3600
@@ -143,7 +144,8 @@ class Activation:
     def activate(self, digest: str) -> dict[str, Any]:
         """Makes `digest` serve, or puts back what served before; returns and keeps the verdict.
 
-        The verdict is `{ok, release, reason, tokensPerSecond, loadSeconds, answer, serving, replaced?, fingerprint, at}`;
+        The verdict is `{ok, release, reason, tokensPerSecond, loadSeconds, answer, systemPrompts?, serving, replaced?,
+        fingerprint, at}`;
         `serving` is what the host serves afterwards (None: nothing), `replaced` what it served before, and how fast.
         """
         return self._activate(digest, self._fallback_of(digest))
@@ -305,7 +307,22 @@ class Activation:
         check = self._health_check_of(digest)
         key = self.keys.read_text().split()[0]
         self._switch_to(digest)
-        return run_health_check(check, key, self.service, self.note)
+        found = run_health_check(check, key, self.service, self.note)
+        folder, release = self._release(digest), self.release(digest) or {}
+        return {**found, **check_system_prompts(self.root, folder, release, key, self.note)}
+
+    def restore_system_prompts(self) -> None:
+        """Waits until the server is ready and gives it the system prompts of its release. Raises HealthCheckFailed."""
+        digest = self.current()
+        release = digest and self.release(digest)
+        if not digest or not release or not system_prompts_of(release):
+            return
+        check = self._health_check_of(digest)
+        # A server that has crashed before is waited for as well: it is loading again.
+        if not becomes_healthy(check.port, check.start_timeout, self.service):
+            raise HealthCheckFailed("llama-server does not get ready: its system prompts are not restored")
+        key = self.keys.read_text().split()[0]
+        restore_system_prompts(self.root, self._release(digest), release, key, self.note)
 
     def _switch_to(self, digest: str) -> None:
         self.note(f"switching to {digest[:12]}")

@@ -121,7 +121,7 @@ def becomes_healthy(port: int, timeout: float, service: Service) -> bool:
 def health_of(port: int, timeout: float) -> int | None:
     """Status of /health: 200 ready, 503 loading; None where there is no answer."""
     try:
-        return _request(port, "GET", "/health", None, {}, timeout)[0]
+        return request(port, "GET", "/health", None, {}, timeout)[0]
     except (OSError, http.client.HTTPException):
         return None
 
@@ -130,7 +130,7 @@ def requests_at_work(port: int, api_key: str) -> int | None:
     """Requests that the server works on or has waiting; None where it does not say."""
     headers = {"Authorization": f"Bearer {api_key}"}
     try:
-        status, body = _request(port, "GET", "/metrics", None, headers, 30)
+        status, body = request(port, "GET", "/metrics", None, headers, 30)
     except (OSError, http.client.HTTPException):
         return None
     counts = re.findall(rb"^llamacpp:requests_(?:processing|deferred) ([0-9.]+)", body, re.MULTILINE)
@@ -217,16 +217,17 @@ def _chat(check: HealthCheck, api_key: str | None) -> tuple[int, bytes]:
         headers["Authorization"] = f"Bearer {api_key}"
     body = json.dumps(question).encode()
     try:
-        return _request(check.port, "POST", "/v1/chat/completions", body, headers, check.answer_timeout)
+        return request(check.port, "POST", "/v1/chat/completions", body, headers, check.answer_timeout)
     except (OSError, http.client.HTTPException) as error:
         raise HealthCheckFailed(
             f"a chat completion got no answer within {check.answer_timeout:.0f} seconds: {error}"
         ) from error
 
 
-def _request(
+def request(
     port: int, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout: float
 ) -> tuple[int, bytes]:
+    """Status and body of what the server on this host answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request(method, path, body=body, headers=headers)

@@ -1,6 +1,6 @@
 """Command lines of what runs on the host without a controller.
 
-`activate DIGEST --id ID`, `--back`, `--settle` or `--watch`, and `measure BENCH`.
+`activate DIGEST --id ID`, `--back`, `--settle`, `--prompts` or `--watch`, and `measure BENCH`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .activation import Activation
 from .detached import outcome_path
 from .errors import HostError
 from .files import write_json
+from .health_check import HealthCheckFailed
 from .measurement import Sizes, measure
 from .service import SystemdService
 from .tools import prune_tools
@@ -35,14 +36,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--id", help="name under which the outcome is kept")
     parser.add_argument("--back", action="store_true", help="go back to the release before")
     parser.add_argument("--settle", action="store_true", help="end an activation that was cut off")
+    parser.add_argument("--prompts", action="store_true", help="restore the release's system prompts")
     parser.add_argument("--watch", action="store_true", help="watch over the service until this is stopped")
     options = parser.parse_args(arguments)
-    if [bool(options.digest), options.back, options.settle, options.watch].count(True) != 1:
-        parser.error("give one of a digest, --back, --settle and --watch")
+    verbs = [bool(options.digest), options.back, options.settle, options.prompts, options.watch]
+    if verbs.count(True) != 1:
+        parser.error("give one of a digest, --back, --settle, --prompts and --watch")
 
     activation = Activation(ROOT, KEYS, SystemdService(UNIT), note=_note)
     if options.watch:
         watch(activation, _note)
+    if options.prompts:
+        return _restore(activation)
     try:
         with activation.locked():
             if options.settle:
@@ -62,6 +67,16 @@ def main(arguments: list[str] | None = None) -> int:
     if not verdict["ok"]:
         return 1
     prune_tools(TOOLS)
+    return 0
+
+
+def _restore(activation: Activation) -> int:
+    """Beside whatever is at work: an activation restores them too, and waits for nobody."""
+    try:
+        activation.restore_system_prompts()
+    except HealthCheckFailed as problem:
+        _note(str(problem))
+        return 1
     return 0
 
 

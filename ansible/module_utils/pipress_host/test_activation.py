@@ -534,3 +534,51 @@ def test_a_host_of_the_version_before_moves_over_and_can_go_back(host):
     assert host.reason_to_activate("one-bbbb") == "the host serves one"
     assert host.activate("one-bbbb")["ok"]
     assert host.go_back()["serving"] == "one"
+
+
+def test_a_release_whose_system_prompt_is_not_that_of_its_state_goes_back(host, monkeypatch):
+    stage(host, "one", answer="Paris")
+    host.activate("one")
+    stage(host, "two", answer="Paris")
+    asked = []
+
+    def check(root, folder, release, key, note):
+        asked.append((root, folder.name, key))
+        raise health_check.HealthCheckFailed("the state is not this model's")
+
+    monkeypatch.setattr(activation_module, "check_system_prompts", check)
+    verdict = host.activate("two")
+    assert (verdict["ok"], verdict["reason"], verdict["serving"]) == (
+        False,
+        "the state is not this model's",
+        "one",
+    )
+    assert asked == [(host.root, "two", "key-1")]
+
+
+def test_the_verdict_tells_how_system_prompts_were_found(host, monkeypatch):
+    stage(host, "one", answer="Paris")
+    found = {"systemPrompts": [{"name": "desk", "tokens": 4, "kld": 0.001}]}
+    monkeypatch.setattr(activation_module, "check_system_prompts", lambda *given: found)
+    assert host.activate("one").items() >= found.items()
+
+
+def test_system_prompts_are_restored_once_the_server_is_ready(host, monkeypatch):
+    restored = []
+    monkeypatch.setattr(
+        activation_module, "restore_system_prompts", lambda *given: restored.append(given[1].name)
+    )
+    host.restore_system_prompts()
+    stage(host, "one", answer="Paris", loading=3)
+    host.activate("one")
+    host.restore_system_prompts()
+    assert restored == [], "there is nothing to restore in this release"
+    path = host.root / "releases" / "one" / "release.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "systemPrompts": [{"name": "desk"}]}))
+    host.service.restart()
+    host.restore_system_prompts()
+    assert restored == ["one"]
+    host.service.stop()
+    with pytest.raises(health_check.HealthCheckFailed, match="does not get ready"):
+        monkeypatch.setattr(health_check, "SILENCE", 0)
+        host.restore_system_prompts()

@@ -11,6 +11,7 @@ import pytest
 
 from pipress_host import main as program
 from pipress_host.errors import HostError
+from pipress_host.health_check import HealthCheckFailed
 
 GOOD = {"ok": True, "release": "one"}
 BAD = {"ok": False, "release": "one"}
@@ -45,6 +46,12 @@ class Releases:
 
     def settle(self):
         return self._answer("settle")
+
+    def restore_system_prompts(self):
+        assert not self.is_locked
+        self.asked.append(("prompts",))
+        if isinstance(self.verdict, Exception):
+            raise self.verdict
 
 
 @pytest.fixture
@@ -128,3 +135,11 @@ def test_watching_looks_after_the_service_without_holding_the_lock(releases, mon
     with pytest.raises(KeyboardInterrupt):
         program.main(["--watch"])
     assert releases.asked == []
+
+
+def test_system_prompts_are_restored_beside_whatever_is_at_work(releases, capsys):
+    assert program.main(["--prompts"]) == 0
+    assert releases.asked == [("prompts",)]
+    releases.verdict = HealthCheckFailed("llama-server does not get ready")
+    assert program.main(["--prompts"]) == 1
+    assert capsys.readouterr().err == "llama-server does not get ready\n"

@@ -5,7 +5,7 @@ import type { PlannedStage } from "../../stage/planned.ts";
 import type { FileDigest } from "../../store/manifest.ts";
 import type { Toolchain } from "../../../toolchain/toolchain.ts";
 import type { Host } from "../host.ts";
-import type { Release } from "../release.ts";
+import { withoutSystemPrompts, type Release } from "../release.ts";
 import { sourceFile } from "../rollout/release-files.ts";
 
 /** What a host is judged by: the parts of a release that decide whether it has room for it. */
@@ -36,7 +36,7 @@ export function expectRelease(
       bytes: llamaCpp.release.files["llama-server"].bytes,
     },
     memoryMax: prediction === undefined ? 0 : memoryMax(prediction.shape, model.bytes, settings),
-    settings,
+    settings: withoutSystemPrompts(settings),
   };
 }
 

@@ -13,7 +13,7 @@ import { rollOutInWaves, type WavePosition } from "./in-waves.ts";
 import { choosePeers, peerPort } from "./peers.ts";
 import { Playbook } from "./playbook.ts";
 import type { PlaybookArgs } from "./playbook-resource.ts";
-import { serverFile, sourceFile } from "./release-files.ts";
+import { serverFile, sourceFile, type ReleaseFile } from "./release-files.ts";
 
 /** Inputs of a rollout. */
 export interface RolloutArgs {
@@ -28,6 +28,8 @@ export interface RolloutArgs {
   releaseOf: (host: Host) => pulumi.Output<Release>;
   /** Where the release's model is; a play that needs it fetches it. */
   modelFile: pulumi.Input<ArtifactFile>;
+  /** The states of a host's system prompts, and where they are; none where it has none. */
+  stateFiles?: (host: Host) => readonly pulumi.Input<ReleaseFile>[];
   apiKey: pulumi.Output<string>;
   /** Whether hosts get the node exporter and the facts of their board. */
   monitoring: boolean;
@@ -103,7 +105,7 @@ type SwitchOrStage = Pick<PlaybookArgs, "playbook" | "removal" | "leftBehind"> &
 /** What staging and switching have in common. */
 function playbookArgs(
   host: Host,
-  { hosts, owner, releaseOf, modelFile, monitoring, endpoint, toolchain, steps }: RolloutArgs,
+  { hosts, owner, releaseOf, modelFile, stateFiles, monitoring, endpoint, toolchain, steps }: RolloutArgs,
   { served, index }: WavePosition<Host>,
 ): Omit<PlaybookArgs, "playbook" | "contentDigest"> {
   const release = releaseOf(host);
@@ -130,6 +132,7 @@ function playbookArgs(
     files: [
       pulumi.output(host.build === "onDevice" ? source : serverFile(toolchain)),
       release.model.apply((model) => pulumi.output({ ...model, source: modelFile })),
+      ...(stateFiles?.(host) ?? []),
     ],
     failures: "report",
     unreachable: host.unreachable,

@@ -6,7 +6,7 @@ import re
 import secrets
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,17 +28,20 @@ class Server:
 
 
 @contextmanager
-def serving(llama_cpp_bin: Path, model: Path, parallel: int, context: int) -> Iterator[Server]:
+def serving(
+    llama_cpp_bin: Path, model: Path, parallel: int, context: int, more: Sequence[str] = ()
+) -> Iterator[Server]:
     """Runs llama-server with a model until the block is left, however it is left; it ends with this process, too.
 
-    parallel: requests answered at once. context: tokens for each of them, prompt and answer.
+    parallel: requests answered at once. context: tokens for each of them, prompt and answer. more: further arguments.
     Raises StageError when it does not load the model, or has ended before it was asked to.
     """
     key = secrets.token_urlsafe(24)
     command = [llama_cpp_bin / "llama-server", "--model", model, "--host", "127.0.0.1", "--port", "0"]
     command += ["--parallel", str(parallel), "--ctx-size", str(parallel * context), "--cache-ram", "0"]
     command += ["--threads", str(len(os.sched_getaffinity(0))), "--gpu-layers", "0"]
-    process = _Process([*command, "--no-ui", "--no-slots", "--no-warmup", "--offline"], {"LLAMA_API_KEY": key})
+    command += ["--no-ui", "--no-slots", "--no-warmup", "--offline", *more]
+    process = _Process(command, {"LLAMA_API_KEY": key})
     try:
         process.start()
         process.listens.wait()
