@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { JobQueues } from "../infra/builder/aws/job-queues.ts";
+import type { HostConfig } from "../infra/config/hosts.ts";
 import { instanceFor } from "../infra/stage/instance-for.ts";
 import { UserError } from "../common/user-error.ts";
 import { planStack } from "../infra/fleet/system-prompts.ts";
@@ -8,14 +9,29 @@ import { parseJobs } from "../infra/fleet/status.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
 import { openJobQueues, runJobs } from "./jobs.ts";
-import { openStack, type StackOptions } from "./stack.ts";
+import { showJournal } from "./ssh.ts";
+import { hostsOf, openStack, type StackOptions } from "./stack.ts";
 
 /** An instance uploads its job's log every twenty seconds. */
 const FOLLOW_MS = 5000;
 
-/** `./pipress logs STAGE`: a stage's log, followed while its job is at work, wherever that is. */
-export async function logs(stageName: string, options: StackOptions): Promise<number> {
+/**
+ * `./pipress logs HOST`: what its llama-server writes. `./pipress logs STAGE`: a stage's log, followed while its job is at work,
+ * wherever that is.
+ */
+export async function logs(name: string, options: StackOptions & { follow?: true }): Promise<number> {
   const stack = await openStack(options);
+  const hosts = await hostsOf(stack.config);
+  const host = hosts.find((other) => other.name === name);
+  if (host !== undefined) return showJournal(stack.fullName, host, options.follow === true);
+  return stageLog(name, stack, hosts);
+}
+
+async function stageLog(
+  stageName: string,
+  stack: Awaited<ReturnType<typeof openStack>>,
+  hosts: readonly HostConfig[],
+): Promise<number> {
   const { config } = stack;
   const store = await openStore(config.store);
   const recipe = loadRecipe(config.recipe);
@@ -24,8 +40,8 @@ export async function logs(stageName: string, options: StackOptions): Promise<nu
   if (stage === undefined)
     throw new UserError({
       where: "logs",
-      what: `the recipe has no stage "${stageName}"`,
-      remedy: `one of: ${stages.map(({ name }) => name).join(", ")}`,
+      what: `the stack has no host and no stage "${stageName}"`,
+      remedy: `one of: ${[...hosts, ...stages].map(({ name }) => name).join(", ")}`,
     });
   const { name, key } = stage;
   if (config.builder?.aws !== undefined && instanceFor(stage) !== undefined)

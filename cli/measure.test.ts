@@ -93,7 +93,7 @@ describe("measure", () => {
 
   it("takes one host", async () => {
     await expect(measure("attic", { yes: true })).rejects.toThrow(
-      "attic: is a group of 2 hosts, and one is measured at a time — one of: pi-1, pi-2",
+      "attic: is a group of 2 hosts, and this is for one at a time — one of: pi-1, pi-2",
     );
     await expect(measure("pi-3", { yes: true })).rejects.toThrow(
       /the stack has no host and no group of this name/,

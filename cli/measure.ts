@@ -1,5 +1,4 @@
 import { UserError } from "../common/user-error.ts";
-import type { HostConfig } from "../infra/config/hosts.ts";
 import {
   describeOutcome,
   describeStop,
@@ -8,7 +7,7 @@ import {
   type Outcome,
   type Subject,
 } from "../infra/fleet/measure.ts";
-import { chooseHosts } from "../infra/fleet/rollout/rollback.ts";
+import { chooseHost } from "../infra/fleet/rollout/rollback.ts";
 import { addMeasured, measuredFile } from "../infra/prediction/measured-file.ts";
 import { whyUnusable } from "../infra/prediction/measured-rows.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
@@ -63,18 +62,6 @@ export async function measure(
   addMeasured(stack, row);
   console.log(`added to ${measuredFile(stack)}, by which \`./pipress preview\` predicts from now on`);
   return 0;
-}
-
-/** @throws UserError where it is the name of no host */
-function chooseHost(fleet: readonly HostConfig[], name: string): HostConfig {
-  const [host, ...others] = chooseHosts(fleet, name);
-  if (host !== undefined && others.length === 0) return host;
-  const names = fleet.filter(({ group }) => group === name).map((member) => member.name);
-  throw new UserError({
-    where: name,
-    what: `is a group of ${names.length} hosts, and one is measured at a time`,
-    remedy: `one of: ${names.join(", ")}`,
-  });
 }
 
 /** Measures. At Ctrl-C the host stops measuring and serves again; at another one it does so by itself. */

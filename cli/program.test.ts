@@ -39,7 +39,7 @@ it("has the verbs that README names", () => {
     ...["up", "preview", "refresh", "destroy", "doctor", "status", "logs"],
     ...["jobs", "jobs ls", "jobs logs", "jobs stop"],
     ...["store", "store ls", "store gc", "store rm"],
-    ...["chat", "key", "rollback", "measure", "metrics", "pulumi", "env"],
+    ...["chat", "key", "ssh", "rollback", "measure", "metrics", "pulumi", "env"],
   ]);
 });
 
@@ -62,7 +62,7 @@ it.each([
   [["status", "--stak", "home"], "pipress: unknown option '--stak' — did you mean --stack?\n"],
   [["store", "lss"], "pipress: unknown command 'lss' — did you mean ls?\n"],
   [["frobnicate"], "pipress: unknown command 'frobnicate' — see ./pipress --help\n"],
-  [["logs"], "pipress: missing required argument 'stage' — see ./pipress logs --help\n"],
+  [["logs"], "pipress: missing required argument 'host-or-stage' — see ./pipress logs --help\n"],
   [["up", "dev"], 'pipress: up takes no "dev" — other options of pulumi go behind --\n'],
   [["up", "--paralel", "4"], "pipress: unknown option '--paralel' — other options of pulumi go behind --\n"],
   [

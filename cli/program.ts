@@ -34,9 +34,9 @@ export function buildProgram(onExit: (code: number) => void): Command {
   addVerb(program, "status", "shows stages, jobs, hosts and costs", "status --stack home").action(
     runs(async () => (await import("./status.ts")).status),
   );
-  addVerb(program, "logs <stage>", "follows a stage's log, wherever it runs", "logs quantize").action(
-    runs(async () => (await import("./logs.ts")).logs),
-  );
+  addVerb(program, "logs <host-or-stage>", "shows a host's journal, or follows a stage's log", "logs pi-1")
+    .option("-f, --follow", "go on with the journal until Ctrl-C")
+    .action(runs(async () => (await import("./logs.ts")).logs));
 
   const jobs = program.command("jobs").description("looks at the jobs of stages where they run");
   addVerb(jobs, "ls", "lists jobs", "jobs ls").action(runs(async () => (await import("./jobs.ts")).list));
@@ -72,6 +72,9 @@ export function buildProgram(onExit: (code: number) => void): Command {
   addVerb(program, "key", "prints the key that clients send", "key --stack home").action(
     runs(async () => (await import("./chat.ts")).key),
   );
+  addVerb(program, "ssh <host> [command...]", "opens a shell on a host, or runs a command there", "ssh pi-1")
+    .passThroughOptions()
+    .action(runs(async () => (await import("./ssh.ts")).ssh));
   addVerb(program, "rollback <host-or-group>", "takes hosts back to the release before", "rollback pi-2")
     .option(...askSudoPasswordOption)
     .action(runs(async () => (await import("./rollback.ts")).rollback));

@@ -46,6 +46,17 @@ describe.skipIf(sshdMissing)("a session", { timeout: 60_000 }, () => {
     });
   });
 
+  it("attaches to a command there, and has its status", async () => {
+    const attach = (machine: Machine, command: string) =>
+      Session.use(machine, (session) => session.attach(command));
+    expect(await attach(target.host, "exit 7")).toBe(7);
+    // The command's own 255 is no lost connection, and one that begins with a dash no option of ssh.
+    expect(await attach(target.host, "exit 255")).toBe(255);
+    expect(await attach(target.host, "-V 2>/dev/null")).toBe(2);
+    const stranger = { ...target.host, hostKey: gate.host.hostKey };
+    await expect(attach(stranger, "true")).rejects.toThrow(/pi-0: .*key/);
+  });
+
   it("goes over a bastion, each of the two with a key of its own", async () => {
     const machine = { ...target.host, bastion: bastion() };
     expect(await run(machine, "echo $0 >/dev/null; cat", "x")).toMatchObject({ kind: "ended", stdout: "x" });

@@ -1,4 +1,5 @@
-import { access, constants, readFile, rm } from "node:fs/promises";
+import { access, constants as modes, readFile, rm } from "node:fs/promises";
+import { constants } from "node:os";
 import { execa } from "execa";
 import { makePrivateFolder } from "../../common/private-folder.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -27,6 +28,8 @@ export interface RunOptions {
 
 /** ssh's own exit status for everything that is not the command's. */
 export const sshFailed = 255;
+/** What ssh says when the server has accepted a key. */
+const authenticated = /^Authenticated to /m;
 
 /** ssh to one machine: its host key verified, and no setting of the user's own ssh configuration in the way. */
 export class Session {
@@ -77,7 +80,7 @@ export class Session {
     });
     if (result.exitCode === undefined || result.exitCode === sshFailed) {
       const { own } = await this.messages();
-      const wasConnected = /^Authenticated to /m.test(own);
+      const wasConnected = authenticated.test(own);
       return { kind: "lost", failure: await this.failure(), wasConnected };
     }
     if (show) return { kind: "ended", code: result.exitCode, stdout: "" };
@@ -87,11 +90,28 @@ export class Session {
     return { kind: "ended", code: result.exitCode, stdout: stdout.replace(/\n$/, "") };
   }
 
-  /** Arguments of ssh. @param options of its own @param command what it runs there */
-  sshArguments(options: readonly string[], command: string): string[] {
+  /**
+   * Runs a command there on the standard streams of this process, at a terminal where this one has one.
+   * @param command for the user's login shell; without one, that shell itself
+   * @returns its exit status, as a shell tells it
+   * @throws UserError where the connection is not made
+   */
+  async attach(command?: string): Promise<number> {
+    await this.forgetMessages();
+    const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
+    const args = this.sshArguments([isTerminal ? "-t" : "-T"], command);
+    const { exitCode, signal } = await execa("ssh", args, { stdio: "inherit", reject: false });
+    if (exitCode === sshFailed && !authenticated.test((await this.messages()).own))
+      throw await this.failure();
+    return exitCode ?? 128 + (signal === undefined ? 0 : constants.signals[signal]);
+  }
+
+  /** Arguments of ssh. @param options of its own @param command what it runs there; without one, the login shell */
+  sshArguments(options: readonly string[], command?: string): string[] {
     // VERBOSE: the log says when the server has accepted the key, which tells a refused connection from a lost one.
     const settings = ["-F", this.files.config, "-E", this.files.log, "-o", "LogLevel=VERBOSE"];
-    return [...settings, ...options, this.machine.name, command];
+    // Behind the dashes nothing is an option of ssh, whatever it begins with.
+    return [...settings, ...options, "--", this.machine.name, ...(command === undefined ? [] : [command])];
   }
 
   /** Why the last connection was not made, or ended. @param messages where something else than ssh says so */
@@ -111,9 +131,9 @@ export class Session {
       messages = "";
       for await (const line of ssh.iterable({ from: "stderr" })) {
         messages += `${line}\n`;
-        if (line.startsWith("Authenticated to ")) ssh.kill();
+        if (authenticated.test(line)) ssh.kill();
       }
-      if (/^Authenticated to /m.test(messages)) return undefined;
+      if (authenticated.test(messages)) return undefined;
     }
     return this.failure({ own: "", bastion: messages });
   }
@@ -140,7 +160,7 @@ async function checkKeyFiles(machine: Machine): Promise<void> {
   ];
   for (const { where, file } of hops) {
     if (file === undefined) continue;
-    await access(expandHome(file), constants.R_OK).catch(() => {
+    await access(expandHome(file), modes.R_OK).catch(() => {
       throw new UserError({
         where,
         what: `the private key ${file} cannot be read`,

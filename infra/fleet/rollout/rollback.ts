@@ -24,6 +24,18 @@ export function chooseHosts(fleet: readonly HostConfig[], name: string): HostCon
   });
 }
 
+/** The host of that name, or the only one of that group. @throws UserError where there is none, or more than one */
+export function chooseHost(fleet: readonly HostConfig[], name: string): HostConfig {
+  const [host, ...others] = chooseHosts(fleet, name);
+  if (host !== undefined && others.length === 0) return host;
+  const names = fleet.filter(({ group }) => group === name).map((member) => member.name);
+  throw new UserError({
+    where: name,
+    what: `is a group of ${names.length} hosts, and this is for one at a time`,
+    remedy: `one of: ${names.join(", ")}`,
+  });
+}
+
 /**
  * Takes hosts back to the release before the one that they serve; each decides by its own health check.
  * @param stackId whose hosts they are to be; undefined before the stack's first `up`
