@@ -165,8 +165,8 @@ describe("a play that is cancelled", () => {
   /** Cancels a play that has begun. @param traps what the script does about signals */
   async function cancel(traps: string, reason?: unknown, wait = 0) {
     const abort = new AbortController();
-    // Begun only with the sleep that a trap ends: one that it did not know of would keep the output open.
-    standIn(`${traps}\nsleep 60 &\necho > ${written("begun")}; wait; wait; wait; exit 9`);
+    // Begun only once the sleep can be ended: just forked it still has the traps, and a signal would be lost on it.
+    standIn(`${traps}\n(echo > ${written("begun")}; exec sleep 60) &\nwait; wait; wait; exit 9`);
     const running = outcomes(["a"], {}, abort.signal);
     await untilThere("begun");
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
