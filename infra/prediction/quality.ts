@@ -72,7 +72,10 @@ export const MEASURED_SHARE = 0.3;
  * What widths that differ between layers leave of the loss of one width, by the share removed: `npm run bench:compression --
  * --only ffn-widths`, in KL divergence from the base, under conditions of its own, so that only their ratio is taken.
  */
-export const leftByWidths: readonly Point[] = [[0.099, 0.6435, 0.6842]];
+export const leftByWidths: readonly Point[] = [
+  [0.099, 0.6435, 0.6842],
+  [0.197, 0.7939, 0.8111],
+];
 
 /** What short recovery with teacher KL leaves of the loss where nothing was refitted: 0.215 of 0.318. */
 const LEFT_AFTER_RECOVERY = 0.68;
@@ -207,9 +210,7 @@ function pruningLoss({ method, perLayer, refitted, removed, recovers }: PrunedBy
 function leftAt(removed: number, recovers: boolean): number {
   const points = leftByWidths.map(([at, pruned, recovered]) => [at, recovers ? recovered : pruned] as const);
   const known = points.map(([at]) => at);
-  return points.length === 1
-    ? (points[0]?.[1] ?? 1)
-    : onLines(points, Math.min(Math.max(removed, Math.min(...known)), Math.max(...known)));
+  return onLines(points, Math.min(Math.max(removed, Math.min(...known)), Math.max(...known)));
 }
 
 /** On straight lines between points, in the order of their x; beyond the last the line goes on. */
