@@ -15,10 +15,10 @@ type Outputs = Partial<Endpoint> & { baseUrls?: Record<string, string> };
  */
 export async function chat(
   host: string | undefined,
-  options: StackOptions & { json?: true },
+  options: StackOptions & { json?: true; maxTokens?: number },
 ): Promise<number> {
   const endpoint = await readEndpoint(options, host);
-  const conversation = new Conversation(endpoint);
+  const conversation = new Conversation(endpoint, options.maxTokens);
   const source = host ?? endpoint.baseUrl;
   if (process.stdin.isTTY && !options.json) await talk(conversation, source);
   else await answerOnce(conversation, source, options.json === true);

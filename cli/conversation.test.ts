@@ -17,7 +17,7 @@ afterEach(() => {
 });
 
 /** A stand-in for llama-server, whose own answers tests/e2e sees. */
-async function standIn(handler: Handler): Promise<Conversation> {
+async function standIn(handler: Handler, maxTokens?: number): Promise<Conversation> {
   const server = createServer((request, response) => {
     void text(request).then((body) => {
       handler(response, JSON.parse(body) as never, request);
@@ -29,7 +29,7 @@ async function standIn(handler: Handler): Promise<Conversation> {
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  return new Conversation({ baseUrl: `http://127.0.0.1:${port}/v1`, apiKey: "k3y" });
+  return new Conversation({ baseUrl: `http://127.0.0.1:${port}/v1`, apiKey: "k3y" }, maxTokens);
 }
 
 function begin(response: ServerResponse, ...pieces: string[]): void {
@@ -70,6 +70,19 @@ describe("a conversation", () => {
     });
     expect(heard).toEqual([[4, 9], "Par", "is"]);
     expect(asked).toMatchObject([{ messages: [{ role: "user", content: "Where?" }], key: "Bearer k3y" }]);
+  });
+
+  it("asks for no longer an answer than is wanted", async () => {
+    const asked: object[] = [];
+    const handler: Handler = (response, body) => {
+      asked.push(body);
+      begin(response, "A");
+      end(response);
+    };
+    await (await standIn(handler, 12)).ask("1", {}, never);
+    await (await standIn(handler)).ask("1", {}, never);
+    expect(asked[0]).toMatchObject({ max_tokens: 12 });
+    expect(asked[1]).not.toHaveProperty("max_tokens");
   });
 
   it("asks in the light of what was said, until it begins anew", async () => {

@@ -49,7 +49,11 @@ export class Conversation {
   private readonly client: OpenAI;
   private messages: { role: "user" | "assistant"; content: string }[] = [];
 
-  constructor(private readonly endpoint: Endpoint) {
+  /** @param maxTokens of an answer; without it an answer ends where the model, or the context, does */
+  constructor(
+    private readonly endpoint: Endpoint,
+    private readonly maxTokens?: number,
+  ) {
     const { baseUrl: baseURL, apiKey } = endpoint;
     this.client = new OpenAI({ baseURL, apiKey, timeout: TIMEOUT_MS, maxRetries: 1 });
   }
@@ -72,7 +76,13 @@ export class Conversation {
     let isWhole = false;
     try {
       // llama-server has one model, whatever it is called.
-      const request = { model: "pipress", messages, stream: true as const, return_progress: true };
+      const request = {
+        model: "pipress",
+        messages,
+        stream: true as const,
+        return_progress: true,
+        ...(this.maxTokens !== undefined && { max_tokens: this.maxTokens }),
+      };
       const { data, response } = await this.client.chat.completions
         .create(request, { signal })
         .withResponse();

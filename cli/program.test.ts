@@ -66,6 +66,10 @@ it.each([
   [["up", "dev"], 'pipress: up takes no "dev" — other options of pulumi go behind --\n'],
   [["up", "--paralel", "4"], "pipress: unknown option '--paralel' — other options of pulumi go behind --\n"],
   [
+    ["chat", "--max-tokens", "few"],
+    "pipress: option '-n, --max-tokens <count>' argument 'few' is invalid. It is no whole number above 0 — see ./pipress chat --help\n",
+  ],
+  [
     ["store", "rm", "1", "2"],
     "pipress: too many arguments for 'rm'. Expected 1 argument but got 2 — see ./pipress store rm --help\n",
   ],

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { InvalidArgumentError, type Command } from "commander";
 import { askSudoPassword, askSudoPasswordOption } from "./ask-sudo-password.ts";
 import { addOperation, addVerb, emptyProgram, stackOption, withExample } from "./command-line.ts";
 
@@ -68,6 +68,7 @@ export function buildProgram(onExit: (code: number) => void): Command {
 
   addVerb(program, "chat [host]", "talks with the fleet, or with one host", "chat pi-1")
     .option("-j, --json", "read one question from standard input, print answer and figures as JSON")
+    .option("-n, --max-tokens <count>", "end an answer after so many tokens", tokenCount)
     .action(runs(async () => (await import("./chat.ts")).chat));
   addVerb(program, "key", "prints the key that clients send", "key --stack home").action(
     runs(async () => (await import("./chat.ts")).key),
@@ -105,4 +106,10 @@ export function buildProgram(onExit: (code: number) => void): Command {
     .description("prints what makes plain `pulumi` work in a shell")
     .action(runs(async () => (await import("./env.ts")).env));
   return program;
+}
+
+function tokenCount(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count > 0) return count;
+  throw new InvalidArgumentError("It is no whole number above 0.");
 }
