@@ -113,11 +113,13 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
         });
       });
   const apiKey = new Secret("api-key", { bytes: 32 });
-  const machines = fleet.flatMap((host) => ("machine" in host ? host.machine : []));
   const args: RolloutArgs = {
     hosts,
     owner,
-    renamed: renamedHosts(machines, await hostsOfLastUp()),
+    renamed: renamedHosts(
+      fleet.map((host) => ("machine" in host ? host.machine : { name: host.name })),
+      await hostsOfLastUp(),
+    ),
     steps: config.rollout,
     releaseOf: (host) => releaseWith(host.server),
     modelFile: { store: storeName, key: keyOf(plan, "quantize"), file: modelFile },

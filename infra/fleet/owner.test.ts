@@ -24,3 +24,8 @@ test("a name that another board has now is no former name, nor is that of a host
   ];
   expect(renamedHosts(swapped, before)).toEqual(new Map());
 });
+
+test("the name of a virtual host is no former name, whatever key another host has", () => {
+  const now = [{ name: "pi-0" }, { name: "absent", hostKey: "a" }];
+  expect(renamedHosts(now, before)).toEqual(new Map());
+});

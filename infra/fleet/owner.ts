@@ -21,10 +21,11 @@ export function ownerVars(owner: StackOwner, name: string) {
 
 /**
  * What hosts were called at the last `up` that came to its end, by what they are called now: a board is known by its host key.
- * Hosts that kept their names, and boards whose former name another one has now, are left out.
+ * Hosts that kept their names, and boards whose former name another one has now, are left out. A virtual host has a name, and
+ * no key yet.
  */
 export function renamedHosts(
-  now: readonly Pick<Machine, "name" | "hostKey">[],
+  now: readonly { name: string; hostKey?: string }[],
   before: Readonly<Record<string, Pick<Machine, "hostKey">>>,
 ): Map<string, string> {
   const names = new Set(now.map(({ name }) => name));
@@ -35,7 +36,7 @@ export function renamedHosts(
   );
   return new Map(
     now.flatMap(({ name, hostKey }) => {
-      const was = name in before ? undefined : former.get(hostKey);
+      const was = name in before || hostKey === undefined ? undefined : former.get(hostKey);
       return was === undefined ? [] : [[name, was]];
     }),
   );
