@@ -213,7 +213,7 @@ class Activation:
 
     def require_idle(self, release: dict[str, Any]) -> None:
         """Raises HostError where the server works on requests: none is cut off for the sake of a figure."""
-        requests = requests_at_work(release["settings"]["port"], self.keys.read_text().split()[0])
+        requests = requests_at_work(release["settings"]["port"], self._key())
         if requests:
             raise HostError(
                 f"llama-server works on {requests} {'request' if requests == 1 else 'requests'}",
@@ -297,7 +297,7 @@ class Activation:
         if timeout <= 0 or not served or self.service.state().active != "active":
             return
         self.note("draining")
-        key = self.keys.read_text().split()[0]
+        key = self._key()
         until = time.monotonic() + timeout
         time.sleep(min(DRAIN_NOTICE, timeout))
         while requests_at_work(served["settings"]["port"], key) and time.monotonic() < until:
@@ -305,7 +305,7 @@ class Activation:
 
     def _switch_and_ask(self, digest: str) -> dict[str, Any]:
         check = self._health_check_of(digest)
-        key = self.keys.read_text().split()[0]
+        key = self._key()
         self._switch_to(digest)
         found = run_health_check(check, key, self.service, self.note)
         folder, release = self._release(digest), self.release(digest) or {}
@@ -321,8 +321,12 @@ class Activation:
         # A server that has crashed before is waited for as well: it is loading again.
         if not becomes_healthy(check.port, check.start_timeout, self.service):
             raise HealthCheckFailed("llama-server does not get ready: its system prompts are not restored")
-        key = self.keys.read_text().split()[0]
+        key = self._key()
         restore_system_prompts(self.root, self._release(digest), release, key, self.note)
+
+    def _key(self) -> str:
+        """One that the server takes."""
+        return self.keys.read_text().split()[0]
 
     def _switch_to(self, digest: str) -> None:
         self.note(f"switching to {digest[:12]}")

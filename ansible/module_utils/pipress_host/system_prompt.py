@@ -35,8 +35,6 @@ COMPARED = 100
 TRIES = 3
 #: KL divergence from the prompt itself that a restored state may have, in nats: see docs/decisions/0021.
 TOLERANCE = 0.05
-
-
 #: Seconds after which nobody reads a state any more.
 LEFT_SECONDS = 3600
 
@@ -113,9 +111,9 @@ def restore(
     except Refused as refused:
         problem = f"the state of the system prompt {name} was not taken, and the prompt read anew: {refused}"
         note(problem)
-        messages = [{"role": "system", "content": prompt["prompt"]}, {"role": "user", "content": "Hello"}]
+        body = {"messages": _conversation(prompt["prompt"], "Hello"), "max_tokens": 1}
         with contextlib.suppress(Refused):
-            server.post("/v1/chat/completions", {"messages": messages, "max_tokens": 1}, tokens)
+            server.post("/v1/chat/completions", body, tokens)
         return problem
     note(f"restored the {tokens} tokens of the system prompt {name}")
     return None
@@ -224,8 +222,11 @@ def _likeliest(server: Server, text: str) -> _Likeliest:
 
 
 def _rendered(server: Server, system: str, question: str) -> str:
-    messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
-    return str(server.post("/apply-template", {"messages": messages})["prompt"])
+    return str(server.post("/apply-template", {"messages": _conversation(system, question)})["prompt"])
+
+
+def _conversation(system: str, question: str) -> list[dict[str, str]]:
+    return [{"role": "system", "content": system}, {"role": "user", "content": question}]
 
 
 def _tokens_of(server: Server, prompt: dict[str, Any]) -> list[int]:

@@ -5,12 +5,10 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from pipress.errors import StageError
 from pipress.evaluation.accuracy import Answer
 from pipress.evaluation.questions import KINDS, Question
-from pipress.evaluation.server import Server, serving
+from pipress.evaluation.server import Server, post, refusal, serving
 
 # Weights are read once for all of them, which is most of the work of a token.
 PARALLEL = 8
@@ -68,17 +66,12 @@ def _completions(server: Server, kind: str, prompts: list[str]) -> Iterator[dict
 
 def _checked(document: dict[str, Any]) -> dict[str, Any]:
     if "content" not in document:
-        reason = document.get("error", document)
-        reason = reason.get("message", reason) if isinstance(reason, dict) else reason
-        raise StageError(f"llama-server refuses a question: {reason}", "the log has its output")
+        raise refusal("a question", document)
     return document
 
 
 def _post(server: Server, path: str, body: dict[str, Any]) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=TIMEOUT_SECONDS)
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {server.key}", "Connection": "close"}
-    connection.request("POST", path, json.dumps(body).encode(), headers)
-    response = connection.getresponse()
+    response = post(server, path, body, TIMEOUT_SECONDS)
     if response.status != http.HTTPStatus.OK:
         with response:
             _checked(json.load(response))

@@ -1,6 +1,7 @@
 """llama-server on this machine, for as long as something asks it: what a host runs, chat template and all."""
 
 import http.client
+import json
 import os
 import re
 import secrets
@@ -10,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from pipress.errors import StageError
 from pipress.programs import run_program
@@ -25,6 +28,24 @@ class Server:
 
     url: str
     key: str
+
+
+def post(server: Server, path: str, body: dict[str, Any], timeout: float) -> http.client.HTTPResponse:
+    """What the server answers, whatever its status; it is read, and closed, by the caller.
+
+    timeout: seconds without a byte. Raises OSError or HTTPException, of which `serving` makes a StageError.
+    """
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=timeout)
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {server.key}", "Connection": "close"}
+    connection.request("POST", path, json.dumps(body).encode(), headers)
+    return connection.getresponse()
+
+
+def refusal(refused: str, document: dict[str, Any]) -> StageError:
+    """The server's own words for why it refuses something."""
+    reason = document.get("error", document)
+    reason = reason.get("message", reason) if isinstance(reason, dict) else reason
+    return StageError(f"llama-server refuses {refused}: {reason}", "the log has its output")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import torch
 from transformers.models.llama.modeling_llama import LlamaMLP
 
 from pipress.pruning.ffn_activation import targets
-from pipress.pruning.least_squares import RIDGE, removal_order
+from pipress.pruning.least_squares import RIDGE, removal_order, units_left
 from pipress.pruning.moments import Moments
 from pipress.pruning.plan import Plan
 from pipress.pruning.shape import Shape
@@ -29,6 +29,4 @@ def choose(moments: Moments, mlp: LlamaMLP, width: int) -> torch.Tensor:
     """The `width` channels to keep, sorted."""
     channels = mlp.down_proj.in_features
     gone = removal_order(moments, mlp.down_proj.weight.T, channels, width, RIDGE)
-    keep = torch.ones(channels, dtype=torch.bool, device=gone.device)
-    keep[gone] = False
-    return keep.nonzero().squeeze(1)
+    return units_left(channels, gone)

@@ -41,9 +41,8 @@ def removal_order(moments: Moments, weight: torch.Tensor, units: int, keep: int,
     while len(alive) > keep:
         gone = _cheapest(inverse, weight, size, min(step, len(alive) - keep))
         order.append(alive[gone])
-        staying = torch.ones(len(alive), dtype=torch.bool, device=weight.device)
-        staying[gone] = False
-        lost, kept = inputs_of(gone, size), inputs_of(staying.nonzero().squeeze(1), size)
+        staying = units_left(len(alive), gone)
+        lost, kept = inputs_of(gone, size), inputs_of(staying, size)
         between = inverse[kept][:, lost]
         # (kept, lost) (lost, lost)^-1
         share = torch.linalg.solve(inverse[lost][:, lost], between, left=False)
@@ -154,6 +153,13 @@ def _best_shares(quadratic: torch.Tensor, linear: torch.Tensor) -> tuple[list[fl
     shares = torch.cartesian_prod(steps, steps)
     loss = ((shares @ quadratic) * shares).sum(dim=1) - 2 * shares @ linear
     return shares[loss.argmin()].tolist(), loss.min().item()
+
+
+def units_left(units: int, gone: torch.Tensor) -> torch.Tensor:
+    """Those of so many units that are not among `gone`, sorted."""
+    left = torch.ones(units, dtype=torch.bool, device=gone.device)
+    left[gone] = False
+    return left.nonzero().squeeze(1)
 
 
 def inputs_of(units: torch.Tensor, size: int) -> torch.Tensor:

@@ -13,7 +13,7 @@ import torch
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from pipress.pruning.cut import added, halves_of, keep_channels
-from pipress.pruning.least_squares import RIDGE, removal_costs, removal_order
+from pipress.pruning.least_squares import RIDGE, removal_costs, removal_order, units_left
 from pipress.pruning.moments import TINY
 from pipress.pruning.shape import BLOCK_ROW, K_QUANT_ROW, Shape
 from pipress.weights.calibration import check_enough
@@ -77,9 +77,7 @@ def cut_alone(
     moments, weight = halves[0] + halves[1], mlp.down_proj.weight.T
     order = removal_order(moments, weight, len(weight), least, RIDGE)
     costs = removal_costs(moments, weight, order, RIDGE)
-    kept = torch.ones(len(weight), dtype=torch.bool, device=weight.device)
-    kept[order[: len(weight) - width]] = False
-    keep_channels(mlp, kept.nonzero().squeeze(1), halves)
+    keep_channels(mlp, units_left(len(weight), order[: len(weight) - width]), halves)
     return costs
 
 

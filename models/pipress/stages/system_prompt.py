@@ -4,16 +4,15 @@ The very model reads it through llama-server and its chat template, under the se
 keys and values of the tokens that every conversation with this system prompt begins with.
 """
 
-import http.client
+import http
 import json
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from pipress.errors import StageError
-from pipress.evaluation.server import Server, serving
+from pipress.evaluation.server import Server, post, refusal, serving
 from pipress.spec import Metrics, Spec
 
 TOOLS = ("llama.cpp",)
@@ -114,13 +113,8 @@ def _read(server: Server, tokens: list[int]) -> None:
 
 
 def _post(server: Server, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=TIMEOUT_SECONDS)
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {server.key}", "Connection": "close"}
-    connection.request("POST", path, json.dumps(body).encode(), headers)
-    with connection.getresponse() as response:
+    with post(server, path, body, TIMEOUT_SECONDS) as response:
         document = json.load(response)
     if response.status != http.HTTPStatus.OK:
-        reason = document.get("error", document)
-        reason = reason.get("message", reason) if isinstance(reason, dict) else reason
-        raise StageError(f"llama-server refuses {path.partition('?')[0]}: {reason}", "the log has its output")
+        raise refusal(path.partition("?")[0], document)
     return document
