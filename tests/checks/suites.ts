@@ -39,11 +39,18 @@ export function runPytestCloud(): Promise<Tally> {
 
 /** Python unit tests: the files beside the code. Ansible changes what Python itself does, which PyTorch does not bear. */
 export async function runPytestUnits(): Promise<Tally> {
-  const models = await runPytest(["models", "toolchain"], {});
-  return sum([models, await runPytest(["ansible"], {})]);
+  const models = await runPytestOnAllCores("models", "toolchain");
+  return sum([models, await runPytestOnAllCores("ansible")]);
 }
 
-function runPytest(folders: readonly string[], env: Record<string, string>): Promise<Tally> {
+function runPytestOnAllCores(...folders: string[]): Promise<Tally> {
+  // What a file makes for its tests is made once.
+  const workers = ["--numprocesses=auto", "--dist=loadfile"];
+  // Workers share the cores; threads that wait leave theirs to others.
+  return runPytest([...workers, ...folders], { OMP_WAIT_POLICY: "PASSIVE" });
+}
+
+function runPytest(what: readonly string[], env: Record<string, string>): Promise<Tally> {
   const { python } = pythonEnvironment(cacheDir());
   return withReport("pytest.xml", tallyJUnit, async (report) => {
     const args = [
@@ -53,16 +60,11 @@ function runPytest(folders: readonly string[], env: Record<string, string>): Pro
       "-p",
       "no:cacheprovider",
       "--import-mode=importlib",
-      "--numprocesses=auto",
-      // What a file makes for its tests is made once.
-      "--dist=loadfile",
       `--junitxml=${report}`,
     ];
-    await run(python, [...args, ...folders], {
+    await run(python, [...args, ...what], {
       PYTHONPATH: join(repoRoot, "models"),
       PYTHONDONTWRITEBYTECODE: "",
-      // Workers share the cores; threads that wait leave theirs to others.
-      OMP_WAIT_POLICY: "PASSIVE",
       ...env,
     });
   });
