@@ -21,7 +21,7 @@ import {
 } from "../infra/fleet/preflight/look.ts";
 import { formatFindings } from "../infra/fleet/preflight/table.ts";
 import { checkPorts } from "../infra/fleet/ports.ts";
-import { reach } from "../infra/fleet/rollout/rollback.ts";
+import { reach } from "../infra/fleet/choose-hosts.ts";
 import { failuresAllowed } from "../infra/fleet/rollout/waves.ts";
 import { checkFleetFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
 import { planRecipe } from "../infra/prediction/forecast.ts";

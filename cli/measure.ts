@@ -7,7 +7,7 @@ import {
   type Outcome,
   type Subject,
 } from "../infra/fleet/measure.ts";
-import { chooseHost } from "../infra/fleet/rollout/rollback.ts";
+import { chooseHost } from "../infra/fleet/choose-hosts.ts";
 import { addMeasured, measuredFile } from "../infra/prediction/measured-file.ts";
 import { whyUnusable } from "../infra/prediction/measured-rows.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";

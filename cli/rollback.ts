@@ -1,4 +1,5 @@
-import { chooseHosts, rollBack } from "../infra/fleet/rollout/rollback.ts";
+import { chooseHosts } from "../infra/fleet/choose-hosts.ts";
+import { rollBack } from "../infra/fleet/rollout/rollback.ts";
 import { Interrupts } from "./interrupts.ts";
 import { readStackState } from "./stack-state.ts";
 import { hostsOf, openStack, type StackOptions } from "./stack.ts";

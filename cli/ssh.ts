@@ -1,6 +1,6 @@
 import { quote } from "../common/shell.ts";
 import type { HostConfig } from "../infra/config/hosts.ts";
-import { chooseHost, reach } from "../infra/fleet/rollout/rollback.ts";
+import { chooseHost, reach } from "../infra/fleet/choose-hosts.ts";
 import { underSh } from "../infra/ssh/remote-shell.ts";
 import { Session } from "../infra/ssh/session.ts";
 import { Interrupts } from "./interrupts.ts";

@@ -34,6 +34,7 @@ import { StackId } from "../infra/provider/stack-id.ts";
 import { speedOnAws } from "../infra/prediction/machines.ts";
 import { checkSudoPasswords } from "../infra/fleet/sudo-passwords.ts";
 import { Stage } from "../infra/stage/stage.ts";
+import { fileOf } from "../infra/store/manifest.ts";
 import { defaultStore, openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
 
@@ -205,10 +206,4 @@ function keyOf(plan: readonly PlannedStage[], name: string): string {
   const stage = plan.find((planned) => planned.name === name);
   if (stage === undefined) throw new Error(`the plan has no stage "${name}"`);
   return stage.key;
-}
-
-function fileOf<File>(files: Readonly<Record<string, File>>, name: string): File {
-  const file = files[name];
-  if (file === undefined) throw new Error(`the artifact has no file ${name}`);
-  return file;
 }

@@ -22,10 +22,13 @@ export interface Pruned {
   gguf: Step;
 }
 
+/** One FFN width for all layers, or one for each. */
+export type FfnWidths = "uniform" | "per-layer";
+
 /** How a pruning differs from what all methods are compared by. */
 interface Wishes {
   calibrationTokens?: number;
-  ffnWidths?: "uniform" | "per-layer";
+  ffnWidths?: FfnWidths;
 }
 
 /** One method at one ratio. Nothing runs yet. */

@@ -11,7 +11,7 @@ import { formatSpeed } from "../prediction/speed.ts";
 import type { MultipliedWeights } from "../prediction/weights.ts";
 import { remedyFor } from "./rollout/release-files.ts";
 import { runOnHost } from "./rollout/playbook-resource.ts";
-import { reach } from "./rollout/rollback.ts";
+import { reach } from "./choose-hosts.ts";
 
 /** How much llama-bench does: tokens of a prompt and of an answer, and how many times each. */
 interface Sizes {

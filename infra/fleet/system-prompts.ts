@@ -9,6 +9,7 @@ import type { Recipe } from "../recipe/recipe.ts";
 import { digestOf } from "../stage/canonical.ts";
 import type { JobResult } from "../stage/job.ts";
 import type { PlannedStage } from "../stage/planned.ts";
+import { fileOf } from "../store/manifest.ts";
 import type { Store } from "../store/store.ts";
 import type { Toolchain } from "../../toolchain/toolchain.ts";
 import type { SystemPromptState } from "./release.ts";
@@ -76,9 +77,8 @@ export function systemPromptStates(
   return pulumi.all(
     systemPromptsOf(settings).map((prompt) =>
       resultOf(stageOf(prompt, settings)).apply(({ files, metrics }): SystemPromptState => {
-        const file = files[stateFile];
-        if (file === undefined) throw new Error(`the artifact has no file ${stateFile}`);
-        return { ...prompt, tokens: Number(metrics.tokens), sha256: file.sha256, bytes: file.bytes };
+        const { sha256, bytes } = fileOf(files, stateFile);
+        return { ...prompt, tokens: Number(metrics.tokens), sha256, bytes };
       }),
     ),
   );

@@ -1,7 +1,7 @@
 import { formatBytes, parseBytes } from "../../common/units.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import type { Recipe } from "../recipe/recipe.ts";
-import type { HostMemory, HostsAlike, PredictedSettings } from "./host-settings.ts";
+import type { HostMemory, HostsAlike } from "./host-settings.ts";
 import { describeBasis } from "./board-speeds.ts";
 import { memoryMax, RESERVE_BYTES, serverMemory, SYSTEM_BYTES, type CacheSettings } from "./memory.ts";
 import { bestPlan, describeCandidate, frameOf, type Limits } from "./plans.ts";
@@ -119,7 +119,7 @@ function tooLarge(
 
 /** Settings as a message tells them from those of other hosts: `on pi-1, pi-2, with 4096 tokens of context`. */
 export function describeSettings(
-  server: PredictedSettings,
+  server: CacheSettings,
   hosts: readonly HostMemory[],
   all: readonly HostsAlike[],
 ): string {
@@ -131,7 +131,7 @@ export function describeSettings(
 }
 
 /** Tokens of context that one request has: llama-server divides its context among those that it serves at a time. */
-function contextOfEach({ contextLength, parallel = 1 }: PredictedSettings): number {
+function contextOfEach({ contextLength, parallel = 1 }: CacheSettings): number {
   return Math.floor(contextLength / parallel);
 }
 

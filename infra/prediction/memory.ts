@@ -25,9 +25,9 @@ const TOKENIZER_FACTOR = 10;
 const MIB = 2 ** 20;
 
 /** What a service may take beyond the prediction: requests at work, and what the prediction is off by. */
-const ROOM_BYTES = 512 * 2 ** 20;
+const ROOM_BYTES = 512 * MIB;
 /** Memory that the system of a host needs; the role `preflight` asks for as much. */
-export const SYSTEM_BYTES = 512 * 2 ** 20;
+export const SYSTEM_BYTES = 512 * MIB;
 /** Memory that a host must have beside what llama-server is predicted to take. */
 export const RESERVE_BYTES = ROOM_BYTES + SYSTEM_BYTES;
 
@@ -79,8 +79,12 @@ export function promptCacheBytes(shape: ModelShape, server: CacheSettings): numb
 /** Keys and values of every layer and token. */
 function cacheBytes(shape: ModelShape, { contextLength, cacheType = "f16" }: CacheSettings): number {
   const tokens = Math.ceil(contextLength / CACHE_TOKENS) * CACHE_TOKENS;
-  const values = 2 * shape.layers * shape.kvHeads * shape.headDim * tokens;
-  return storedBytes(cacheType.toUpperCase() as BlockType, values);
+  return storedBytes(cacheType.toUpperCase() as BlockType, cachedValues(shape, tokens));
+}
+
+/** Numbers in the KV cache of so many tokens. */
+export function cachedValues({ layers, kvHeads, headDim }: ModelShape, tokens: number): number {
+  return 2 * layers * kvHeads * headDim * tokens;
 }
 
 /** Activations and attention mask of one piece of a prompt, and the logits of one token. */

@@ -212,8 +212,11 @@ export function lossesOf(base: ModelShape, recovers: boolean): (plan: Omit<Plan,
     const removed = 1 - parameterCount(shape) / parameters;
     const refitted = pruning?.reconstruct !== false;
     const pruned = pruning && {
-      ...{ method: pruning.method, perLayer: isPerLayer(pruning) },
-      ...{ refitted, removed, recovers },
+      method: pruning.method,
+      perLayer: isPerLayer(pruning),
+      refitted,
+      removed,
+      recovers,
     };
     const loss = expectedLoss({ type, imatrix, aware, bitsPerWeight, parameters }, pruned);
     return { ...plan, loss: withOverrides(loss, plan) };

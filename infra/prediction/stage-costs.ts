@@ -1,4 +1,5 @@
 import { fileBytes } from "./file-size.ts";
+import { cachedValues } from "./memory.ts";
 import { awqOperations, pruneOperations, recoverOperations } from "./operations.ts";
 import type { Quantization } from "./quantize-types.ts";
 import { multipliedParameters, parameterCount, type ModelShape } from "./shape.ts";
@@ -121,8 +122,8 @@ export function stageCost(
     }
     case "system-prompt": {
       const tokens = String(params.prompt).length / CHARACTERS_PER_TOKEN;
-      const state = STORED_BYTES * 2 * after.layers * after.kvHeads * after.headDim * tokens;
-      return { seconds: inLlama((FORWARD * multiplied * tokens) / flops), bytes: Math.round(state) };
+      const bytes = Math.round(STORED_BYTES * cachedValues(after, tokens));
+      return { seconds: inLlama((FORWARD * multiplied * tokens) / flops), bytes };
     }
     case "report":
       return { seconds: 2, bytes: 0 };

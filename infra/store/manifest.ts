@@ -7,6 +7,13 @@ export type { Manifest };
 /** A file of an artifact: its SHA-256 in hex and its size. */
 export type FileDigest = Manifest["files"][string];
 
+/** One of an artifact's files, which the plan says that it has. */
+export function fileOf<File>(files: Readonly<Record<string, File>>, name: string): File {
+  const file = files[name];
+  if (file === undefined) throw new Error(`the artifact has no file ${name}`);
+  return file;
+}
+
 let validateManifest: ReturnType<typeof compileSchema> | undefined;
 
 /**

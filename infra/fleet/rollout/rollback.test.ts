@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { HostConfig } from "../../config/hosts.ts";
-import { chooseHosts, rollBack } from "./rollback.ts";
+import { rollBack } from "./rollback.ts";
 import { settings } from "../../config/testing/settings.ts";
 
 function host(name: string, group?: string): HostConfig {
@@ -13,21 +13,6 @@ function host(name: string, group?: string): HostConfig {
 }
 
 const fleet = [host("pi-1", "attic"), host("pi-2", "attic"), host("attic-3")];
-
-describe("chooseHosts", () => {
-  test("takes one host by its name, or all of a group", () => {
-    expect(chooseHosts(fleet, "pi-2").map(({ name }) => name)).toEqual(["pi-2"]);
-    expect(chooseHosts(fleet, "attic").map(({ name }) => name)).toEqual(["pi-1", "pi-2"]);
-  });
-
-  test("names the nearest host or group for one that is not there", () => {
-    expect(() => chooseHosts(fleet, "atic")).toThrow(
-      'atic: the stack has no host and no group of this name — did you mean "attic"?',
-    );
-    expect(() => chooseHosts(fleet, "zzzzzzzz")).toThrow("one of: pi-1, attic, pi-2, attic-3");
-    expect(() => chooseHosts([], "pi-1")).toThrow("pi-1: the stack has no hosts");
-  });
-});
 
 test("a host that does not answer says so and keeps no other from going back", async () => {
   const log = { status: () => undefined, warn: () => undefined };
