@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { HostConfig } from "../../config/hosts.ts";
 import { rollBack } from "./rollback.ts";
 import { settings } from "../../config/testing/settings.ts";
