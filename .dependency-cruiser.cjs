@@ -9,6 +9,7 @@ const layers = [
   "infra/ssh",
   "infra/store",
   "infra/recipe",
+  "infra/model",
   "infra/config",
   "infra/stage",
   "infra/plan",

@@ -24,7 +24,7 @@ import { checkPorts } from "../infra/fleet/ports.ts";
 import { reach } from "../infra/fleet/choose-hosts.ts";
 import { failuresAllowed } from "../infra/fleet/rollout/waves.ts";
 import { checkFleetFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
-import { planRecipe } from "../infra/prediction/forecast.ts";
+import { planModel } from "../infra/prediction/forecast.ts";
 import { distinctSettings } from "../infra/prediction/host-settings.ts";
 import { checkLimits } from "../infra/prediction/limits.ts";
 import { speedOnAws } from "../infra/prediction/machines.ts";
@@ -32,7 +32,7 @@ import { systemPromptStages } from "../infra/fleet/system-prompts.ts";
 import { boardSpeeds, measuredFile } from "../infra/prediction/measured-file.ts";
 import { checkCost, planCost } from "../infra/prediction/plan-cost.ts";
 import { predict } from "../infra/prediction/predict.ts";
-import { loadRecipe } from "../infra/recipe/recipe.ts";
+import { loadModel } from "../infra/model/model.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { read } from "../infra/virtual-pi/resource.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
@@ -71,21 +71,21 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
   const { config } = stack;
   await attempt(found, () => checkStack(stack));
   const toolchain = readToolchain();
-  const recipe = await attempt(found, () => loadRecipe(config.recipe));
-  const fleet = recipe && (await attempt(found, () => loadFleet(config, toolchain.ansiblePlaybook, recipe)));
-  if (recipe === undefined || fleet === undefined) return { findings: found, stopsUp: true };
+  const model = await attempt(found, () => loadModel(config));
+  const fleet = model && (await attempt(found, () => loadFleet(config, toolchain.ansiblePlaybook, model)));
+  if (model === undefined || fleet === undefined) return { findings: found, stopsUp: true };
 
   const store = await attempt(found, () => openStore(config.store));
-  const server = resolveServer(recipe.server, config.server);
+  const server = resolveServer(model.server, config.server);
   const { stages } = systemPromptStages([server, ...fleet.map((host) => host.server)]);
-  const plan = (store && (await attempt(found, () => planRecipe(recipe, store, toolchain, stages)))) ?? [];
+  const plan = (store && (await attempt(found, () => planModel(model, store, toolchain, stages)))) ?? [];
   const { aws, ssh } = config.builder ?? {};
   const measured = await attempt(found, () => boardSpeeds(stack.name, fleet));
   const warnings = measured?.warnings ?? [];
   found.push(
     ...warnings.map((what): Finding => ({ level: "warning", where: measuredFile(stack.name), what })),
   );
-  const prediction = predict(recipe, plan, server, aws && speedOnAws(aws), measured?.boards);
+  const prediction = predict(model, plan, server, aws && speedOnAws(aws), measured?.boards);
   for (const check of [
     () =>
       checkFleetFlags(
@@ -95,8 +95,8 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
         toolchain.llamaCpp.version,
       ),
     () => checkPorts(config, fleet),
-    () => checkSystemPrompts(config, fleet, recipe),
-    () => prediction && checkLimits(recipe, prediction, distinctSettings(fleet, server)),
+    () => checkSystemPrompts(config, fleet, model),
+    () => prediction && checkLimits(model, prediction, distinctSettings(fleet, server)),
     () => aws && checkCost(planCost(plan, prediction?.stages, aws), aws),
   ])
     await attempt(found, check);

@@ -4,7 +4,7 @@ import type { HostConfig } from "../infra/config/hosts.ts";
 import { instanceFor } from "../infra/stage/instance-for.ts";
 import { UserError } from "../common/user-error.ts";
 import { planStack } from "../infra/fleet/system-prompts.ts";
-import { loadRecipe } from "../infra/recipe/recipe.ts";
+import { loadModel } from "../infra/model/model.ts";
 import { parseJobs } from "../infra/fleet/status.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
@@ -34,8 +34,8 @@ async function stageLog(
 ): Promise<number> {
   const { config } = stack;
   const store = await openStore(config.store);
-  const recipe = loadRecipe(config.recipe);
-  const stages = await planStack({ config, recipe, store, toolchain: readToolchain() });
+  const model = loadModel(config);
+  const stages = await planStack({ config, model, store, toolchain: readToolchain() });
   const stage = stages.find(({ name }) => name === stageName);
   if (stage === undefined)
     throw new UserError({

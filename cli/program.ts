@@ -1,4 +1,5 @@
 import { InvalidArgumentError, type Command } from "commander";
+import { parseBytes } from "../common/units.ts";
 import { askSudoPassword, askSudoPasswordOption } from "./ask-sudo-password.ts";
 import { addOperation, addVerb, emptyProgram, stackOption, withExample } from "./command-line.ts";
 
@@ -37,6 +38,13 @@ export function buildProgram(onExit: (code: number) => void): Command {
   addVerb(program, "logs <host-or-stage>", "shows a host's journal, or follows a stage's log", "logs pi-1")
     .option("-f, --follow", "go on with the journal until Ctrl-C")
     .action(runs(async () => (await import("./logs.ts")).logs));
+
+  withExample(program.command("models"), "./pipress models --memory 4GB --speed 3")
+    .description("lists what a Raspberry Pi 4 can run, with predicted speed and memory")
+    .option("-m, --memory <size>", "memory of the board, e.g. 4GB", boardMemory)
+    .option("-s, --speed <tokens>", "least tokens per second", speed)
+    .option("-j, --json", "print them as JSON")
+    .action(runs(async () => (await import("./models.ts")).models));
 
   const jobs = program.command("jobs").description("looks at the jobs of stages where they run");
   addVerb(jobs, "ls", "lists jobs", "jobs ls").action(runs(async () => (await import("./jobs.ts")).list));
@@ -106,6 +114,19 @@ export function buildProgram(onExit: (code: number) => void): Command {
     .description("prints what makes plain `pulumi` work in a shell")
     .action(runs(async () => (await import("./env.ts")).env));
   return program;
+}
+
+/** Boards are sold by powers of two: 4GB, 4 GB and 4 GiB are the same. */
+function boardMemory(text: string): number {
+  const bytes = parseBytes(text.trim().replace(/^(\d+)\s*(?:GB|GiB|G)?$/i, "$1 GiB"));
+  if (bytes !== undefined && bytes > 0) return bytes;
+  throw new InvalidArgumentError("Write it as 4GB.");
+}
+
+function speed(text: string): number {
+  const tokensPerSecond = Number(text);
+  if (tokensPerSecond > 0) return tokensPerSecond;
+  throw new InvalidArgumentError("It is no number above 0.");
 }
 
 function tokenCount(text: string): number {

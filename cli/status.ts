@@ -1,6 +1,6 @@
 import { UserError } from "../common/user-error.ts";
 import { planStack } from "../infra/fleet/system-prompts.ts";
-import { loadRecipe } from "../infra/recipe/recipe.ts";
+import { describeModel, loadModel } from "../infra/model/model.ts";
 import type { Report } from "../infra/fleet/report.ts";
 import { formatStatus, parseJobs } from "../infra/fleet/status.ts";
 import { openStore } from "../infra/store/open-store.ts";
@@ -13,10 +13,11 @@ import { openStack, type StackOptions } from "./stack.ts";
 export async function status(options: StackOptions): Promise<number> {
   const stack = await openStack(options);
   const { fullName, name, config } = stack;
+  const model = loadModel(config);
   const store = await openStore(config.store);
   const queues = config.builder?.aws && (await openJobQueues(stack));
   const [stages, jobs, report, instances] = await Promise.all([
-    planStack({ config, recipe: loadRecipe(config.recipe), store, toolchain: readToolchain() }),
+    planStack({ config, model, store, toolchain: readToolchain() }),
     queues === undefined ? jobsOf(config) : byShortKey(await queues.lines()),
     lastReport(fullName),
     queues?.instances(),
@@ -26,7 +27,7 @@ export async function status(options: StackOptions): Promise<number> {
   console.log(
     formatStatus({
       stack: name,
-      recipe: config.recipe,
+      model: describeModel(model),
       store: store.url,
       builder,
       stages,

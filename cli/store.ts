@@ -1,10 +1,9 @@
-import { readdirSync } from "node:fs";
-import { basename, join } from "node:path";
 import { formatBytes } from "../common/units.ts";
 import { UserError } from "../common/user-error.ts";
-import { repoRoot } from "../common/paths.ts";
-import { planRecipe } from "../infra/prediction/forecast.ts";
-import { loadRecipe } from "../infra/recipe/recipe.ts";
+import { recipeNames } from "../infra/recipe/recipe.ts";
+import { planModel } from "../infra/prediction/forecast.ts";
+import { describeModel, loadModel, type NamedModel } from "../infra/model/model.ts";
+import { parseNamedModel } from "../infra/config/load.ts";
 import { addUser, judge, keysIn, type JudgedItem, type Users } from "../infra/store/garbage.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import type { Store } from "../infra/store/store.ts";
@@ -79,16 +78,16 @@ function sizeOf(items: readonly JudgedItem[]): string {
   return formatBytes(items.reduce((sum, { bytes }) => sum + bytes, 0));
 }
 
-/** Who uses which key: every recipe in `models/recipes/`, every recipe a stack names, and every stack's state. */
+/** Who uses which key: every recipe in `models/recipes/`, every recipe or model a stack names, and every stack's state. */
 async function findUsers(store: Store): Promise<Users> {
   const users = new Map<string, string[]>();
   const toolchain = readToolchain();
-  for (const recipe of await recipesInUse()) {
-    const plan = await planRecipe(loadRecipe(recipe), store, toolchain);
+  for (const model of (await modelsInUse()).map(loadModel)) {
+    const plan = await planModel(model, store, toolchain);
     addUser(
       users,
       plan.map(({ key }) => key),
-      `recipe ${basename(recipe, ".yaml")}`,
+      describeModel(model),
     );
   }
   const stacks = await pulumiJson<{ name: string }[]>(["stack", "ls", "--all", "--json"]);
@@ -102,10 +101,19 @@ async function findUsers(store: Store): Promise<Users> {
 }
 
 /** Also of stacks that this backend does not know. */
-async function recipesInUse(): Promise<Set<string>> {
-  const own = readdirSync(join(repoRoot, "models", "recipes")).map((file) => basename(file, ".yaml"));
-  const ofStacks = namesOfStackFiles().map((stack) => readStackValue("pipress:recipe", { stack }));
-  return new Set([...own, ...(await Promise.all(ofStacks)).filter((recipe) => recipe !== undefined)]);
+async function modelsInUse(): Promise<NamedModel[]> {
+  const own = recipeNames();
+  const stacks = namesOfStackFiles();
+  const ofStacks = await Promise.all(
+    stacks.map(async (stack) =>
+      parseNamedModel({
+        recipe: await readStackValue("pipress:recipe", { stack }),
+        model: await readStackValue("pipress:model", { stack }),
+      }),
+    ),
+  );
+  const others = ofStacks.filter(({ recipe, model }) => model !== undefined || !own.includes(recipe ?? ""));
+  return [...own.map((recipe) => ({ recipe })), ...others];
 }
 
 /** `696dc03ed1d0  quantize   96.4 MB  2026-11-23  recipe smollm2-135m`. */

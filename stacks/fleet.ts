@@ -15,15 +15,16 @@ import { expectRelease } from "../infra/fleet/preflight/expected-release.ts";
 import { isLong, makePreflight } from "../infra/fleet/preflight/preflight.ts";
 import { checkPorts, furtherPorts } from "../infra/fleet/ports.ts";
 import type { PlannedStage } from "../infra/stage/planned.ts";
-import { planRecipe } from "../infra/prediction/forecast.ts";
+import { planModel } from "../infra/prediction/forecast.ts";
 import { describePlan, describeRelease } from "../infra/prediction/describe.ts";
-import { predict, releaseShape } from "../infra/prediction/predict.ts";
+import { predict, predictFetched } from "../infra/prediction/predict.ts";
 import { distinctSettings } from "../infra/prediction/host-settings.ts";
 import { longestAnswer } from "../infra/prediction/answer-time.ts";
 import { checkLimits, contextWarnings } from "../infra/prediction/limits.ts";
 import { boardSpeeds, measuredFile } from "../infra/prediction/measured-file.ts";
 import { memoryMax, promptCacheBytes } from "../infra/prediction/memory.ts";
-import { loadRecipe } from "../infra/recipe/recipe.ts";
+import { describeModel, isRecipe, loadModel } from "../infra/model/model.ts";
+import { releaseStage } from "../infra/plan/graph.ts";
 import { makeRelease } from "../infra/fleet/release.ts";
 import { checkFleetFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
 import { stateFile, systemPromptStages, systemPromptStates } from "../infra/fleet/system-prompts.ts";
@@ -38,18 +39,18 @@ import { fileOf } from "../infra/store/manifest.ts";
 import { defaultStore, openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
 
-/** A model compressed by its recipe, and the hosts that serve it. */
+/** A model, compressed by its recipe or ready, and the hosts that serve it. */
 export async function fleetStack(): Promise<Record<string, unknown>> {
   const config = parseStackConfig(pulumi.runtime.allConfig());
   const stackId = new StackId("stack-id");
-  const recipe = loadRecipe(config.recipe);
+  const model = loadModel(config);
   const toolchain = readToolchain();
-  const fleet = await loadFleet(config, toolchain.ansiblePlaybook, recipe);
+  const fleet = await loadFleet(config, toolchain.ansiblePlaybook, model);
   const { llamaCpp } = toolchain;
   const knownFlags = readKnownFlags(llamaCpp.release.dir);
   checkFleetFlags(config, fleet, knownFlags, llamaCpp.version);
   checkPorts(config, fleet);
-  checkSystemPrompts(config, fleet, recipe);
+  checkSystemPrompts(config, fleet, model);
   checkSudoPasswords(config);
   checkAllowFrom(config, fleet);
   const clearText = describeClearText(config, fleet);
@@ -57,21 +58,21 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const storeName = config.store ?? defaultStore;
   const store = await openStore(storeName);
 
-  const server = resolveServer(recipe.server, config.server);
+  const server = resolveServer(model.server, config.server);
   const { stages, stageOf } = systemPromptStages([server, ...fleet.map((host) => host.server)]);
-  const plan = await planRecipe(recipe, store, toolchain, stages);
+  const plan = await planModel(model, store, toolchain, stages);
   const aws = config.builder?.aws;
   const { boards, warnings } = boardSpeeds(pulumi.getStack(), fleet);
   for (const warning of warnings) await pulumi.log.warn(`${measuredFile(pulumi.getStack())}: ${warning}`);
-  const prediction = predict(recipe, plan, server, aws && speedOnAws(aws), boards);
+  const prediction = predict(model, plan, server, aws && speedOnAws(aws), boards);
   await pulumi.log.info(describePlan(plan, prediction?.stages));
   if (config.builder === undefined && plan.some(({ artifact }) => artifact === undefined))
     for (const lack of await store.probe()) await pulumi.log.warn(`${store.url} ${lack}`);
   const settings = distinctSettings(fleet, server);
-  await pulumi.log.info(describeRelease(recipe, prediction, settings));
+  await pulumi.log.info(describeRelease(model, prediction, settings));
   if (prediction) {
-    checkLimits(recipe, prediction, settings);
-    for (const warning of contextWarnings(recipe, prediction, settings)) await pulumi.log.warn(warning);
+    checkLimits(model, prediction, settings);
+    for (const warning of contextWarnings(model, prediction, settings)) await pulumi.log.warn(warning);
   }
 
   const huggingFaceToken = secretToken(config.huggingFaceToken);
@@ -89,28 +90,29 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const preflight = makePreflight({ hosts, plan, expected, config, owner, toolchain });
   const after = (stage: PlannedStage) => (preflight && isLong(stage, prediction) ? [preflight] : []);
   const results = await declareStages(plan, builder, storeName, after);
-  const quantized = resultOf(results, "quantize");
+  const fetched = resultOf(results, "fetch");
+  const released = releaseStage(plan);
   const modelFile = "model.gguf";
 
   const statesOf = (settings: ServerSettings) =>
     systemPromptStates(settings, stageOf, (stage) => resultOf(results, stage));
   const releaseWith = (settings: ServerSettings) =>
     pulumi
-      .all([resultOf(results, "fetch"), quantized, statesOf(settings)])
-      .apply(([fetched, { files }, states]) => {
-        const model = fileOf(files, modelFile);
-        const shape = releaseShape(fetched, plan);
+      .all([fetched, resultOf(results, released), statesOf(settings)])
+      .apply(([base, { files }, states]) => {
+        const file = fileOf(files, modelFile);
+        const { shape } = predictFetched(model, plan, base, settings);
         return makeRelease({
-          name: recipe.name,
-          model,
+          name: model.name,
+          model: file,
           server: fileOf(toolchain.llamaCpp.release.files, "llama-server"),
           settings,
           ...(states.length > 0 && {
             systemPrompts: states,
             cacheRamMiB: promptCacheBytes(shape, settings) / 2 ** 20,
           }),
-          memoryMax: memoryMax(shape, model.bytes, settings),
-          smokeTest: recipe.smokeTest,
+          memoryMax: memoryMax(shape, file.bytes, settings),
+          smokeTest: model.smokeTest,
         });
       });
   const apiKey = new Secret("api-key", { bytes: 32 });
@@ -123,7 +125,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     ),
     steps: config.rollout,
     releaseOf: (host) => releaseWith(host.server),
-    modelFile: { store: storeName, key: keyOf(plan, "quantize"), file: modelFile },
+    modelFile: { store: storeName, key: keyOf(plan, released), file: modelFile },
     stateFiles: ({ server: settings }) =>
       systemPromptsOf(settings).map((prompt) => {
         const stage = stageOf(prompt, settings);
@@ -139,10 +141,15 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     toolchain,
   };
   // It was named by the recipe once; with another recipe its hosts would have been taken for new ones.
-  const rollout = new Rollout("fleet", args, [recipe.name]);
+  const rollout = new Rollout("fleet", args, [model.name]);
 
-  const answerSeconds = resultOf(results, "fetch").apply((fetched) =>
-    Math.max(0, ...hosts.map((host) => longestAnswer(fetched, plan, host.server, boards))),
+  const answerSeconds = fetched.apply((base) =>
+    Math.max(
+      0,
+      ...hosts.map((host) =>
+        longestAnswer(predictFetched(model, plan, base, host.server, boards), host.server),
+      ),
+    ),
   );
   const endpoint =
     config.endpoint && makeEndpoint(config.endpoint, hosts, answerSeconds, owner, config.takeOver);
@@ -157,7 +164,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const report = pulumi
     .all([releaseWith(server).digest, pulumi.all(Object.fromEntries(results)), pulumi.all(figures)])
     .apply(([digest, stageResults, hostReports]): Report => ({
-      recipe: recipe.name,
+      model: describeModel(model),
       release: digest,
       stages: plan.map(({ name, key }) => ({ name, key, seconds: stageResults[name]?.seconds ?? 0 })),
       models: modelFigures(new Map(Object.entries(stageResults))),
@@ -170,8 +177,8 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     hosts: Object.fromEntries(hosts.map(({ name, connection }) => [name, connection])),
     apiKey: apiKey.value,
     stackId: stackId.value,
-    modelPath: `${store.locate(keyOf(plan, "quantize"))}/${modelFile}`,
-    reportUrl: `${store.locate(keyOf(plan, "report"))}/report.html`,
+    modelPath: `${store.locate(keyOf(plan, released))}/${modelFile}`,
+    ...(isRecipe(model) && { reportUrl: `${store.locate(keyOf(plan, "report"))}/report.html` }),
     report,
   };
 }

@@ -34,7 +34,8 @@ test("a key of the configuration has the description, the default and the exampl
   expect(configuration).toMatch(/\*\*`soak`\*\* \(duration, default `"1 minute"`\): .*healthy/);
   expect(configuration).toMatch(/\*\*`bandwidth`\*\* \(size, default no limit\): .* Example: `"5 MB"`\./);
   expect(configuration).toMatch(/### `builder.ssh`\n\n\(object\): A Linux machine/);
-  expect(configuration).toMatch(/### `recipe`\n\n\(text, required\)/);
+  expect(configuration).toMatch(/### `recipe`\n\n\(text\): How the model is made/);
+  expect(configuration).toMatch(/\*\*`huggingFace.repo`\*\* \(text, required\)/);
 });
 
 test("hosts have the keys of real and of virtual ones", () => {

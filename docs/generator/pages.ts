@@ -4,7 +4,7 @@ import { format, resolveConfig } from "prettier";
 import { z } from "zod";
 import { repoRoot } from "../../common/paths.ts";
 import { artifactsConfigSchema } from "../../infra/config/aws-schema.ts";
-import { choices } from "../../infra/config/host-schema.ts";
+import { choices } from "../../common/chosen.ts";
 import { stackConfigSchema } from "../../infra/config/schema.ts";
 import { benchTables } from "./bench-tables.ts";
 import { keySections, type JsonSchema } from "./key-list.ts";

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { duration, size } from "./quantity.ts";
+import { chosen } from "../../common/chosen.ts";
 import { strict } from "../../common/strict.ts";
 import { access, port, sharedAccess } from "../ssh/machine.ts";
 
@@ -52,11 +53,6 @@ export const sudoPassword = z
 
 const promptText = z.string().regex(/\S/, "must not be empty");
 
-/** One, or several by name; the nearest level's takes the place of all others. */
-const systemPrompt = chosen<string | { name: string; prompt: string }[]>((value) =>
-  Array.isArray(value) ? namedPrompts : promptText,
-);
-
 const namedPrompts = z
   .array(
     strict({
@@ -68,6 +64,11 @@ const namedPrompts = z
     }),
   )
   .min(1, "must name a system prompt");
+
+/** One, or several by name; the nearest level's takes the place of all others. */
+const systemPrompt = chosen([promptText, namedPrompts], (value) =>
+  Array.isArray(value) ? namedPrompts : promptText,
+);
 
 export const serverSchema = strict({
   port: port
@@ -184,19 +185,8 @@ export const sshHost = strict({
   ...settings,
 });
 
-/** A schema chosen by the value, so that problems are those of the kind that was meant, each by its own path. */
-function chosen<Value>(choose: (value: unknown) => z.ZodType<Value>) {
-  return z.unknown().transform((value, context): Value => {
-    const parsed = choose(value).safeParse(value);
-    if (parsed.success) return parsed.data;
-    for (const issue of parsed.error.issues)
-      context.issues.push({ ...issue, input: value } as z.core.$ZodRawIssue);
-    return z.NEVER;
-  });
-}
-
 /** Virtual by the key `virtual`. */
-export const hostSchema = chosen<z.infer<typeof virtualHost> | z.infer<typeof sshHost>>((value) =>
+export const hostSchema = chosen([sshHost, virtualHost], (value) =>
   typeof value === "object" && value !== null && "virtual" in value ? virtualHost : sshHost,
 );
 
@@ -211,16 +201,12 @@ const endpointOwnHost = strict({
   sudoPassword,
 });
 
-const endpointHost = chosen<string | z.infer<typeof endpointOwnHost>>((value) =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? endpointOwnHost : endpointName,
-).describe("Name of a host of the fleet, or a host of its own, described as under `hosts`.");
-
-/** What each schema that is chosen by the value has to choose from. */
-export const choices = new Map<z.core.$ZodType, readonly z.ZodType[]>([
-  [hostSchema, [sshHost, virtualHost]],
-  [endpointHost, [endpointName, endpointOwnHost]],
-  [systemPrompt, [promptText, namedPrompts]],
-]);
+const endpointHost = chosen(
+  [endpointName, endpointOwnHost],
+  (value) =>
+    typeof value === "object" && value !== null && !Array.isArray(value) ? endpointOwnHost : endpointName,
+  "Name of a host of the fleet, or a host of its own, described as under `hosts`.",
+);
 
 /** One address for clients in front of the fleet. */
 export const endpointSchema = strict({

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { UserError, type Problem } from "../../common/user-error.ts";
-import type { Recipe } from "../recipe/recipe.ts";
+import type { Model } from "../model/model.ts";
 import type { Machine } from "../ssh/machine.ts";
 import { defaultUser, type virtualHost, type WrittenHost } from "./host-schema.ts";
 import { didYouMean } from "../../common/nearest.ts";
@@ -34,15 +34,15 @@ export interface PlacedHost {
 }
 
 /**
- * The fleet: each host's own settings over those of its group, over those of the stack, over the recipe's.
+ * The fleet: each host's own settings over those of its group, over those of the stack, over the model's.
  * @throws UserError with every name or address used twice, every group that nobody is in, and a label that nobody has
  */
 export function resolveHosts(
   placed: readonly PlacedHost[],
   config: StackConfig,
-  recipe: Pick<Recipe, "server">,
+  model: Pick<Model, "server">,
 ): HostConfig[] {
-  const hosts = placed.map((entry) => resolveHost(entry, config, recipe));
+  const hosts = placed.map((entry) => resolveHost(entry, config, model));
   const problems = [
     ...repeatedNames(placed),
     ...repeatedBoards(hosts),
@@ -56,7 +56,7 @@ export function resolveHosts(
 function resolveHost(
   { host, where }: PlacedHost,
   config: StackConfig,
-  recipe: Pick<Recipe, "server">,
+  model: Pick<Model, "server">,
 ): HostConfig {
   const group = (host.group === undefined ? undefined : config.groups[host.group]) ?? {};
   const settings: Settings = {
@@ -67,7 +67,7 @@ function resolveHost(
     unreachable: host.unreachable ?? group.unreachable ?? config.rollout.unreachable,
     takeOver: host.takeOver ?? group.takeOver ?? config.takeOver,
     prepare: host.prepare ?? group.prepare ?? config.prepareHosts,
-    server: resolveServer(recipe.server, config.server, group.server, host.server),
+    server: resolveServer(model.server, config.server, group.server, host.server),
     where,
   };
   if ("virtual" in host) return { ...settings, virtual: host.virtual };

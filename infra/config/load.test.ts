@@ -68,7 +68,7 @@ describe("parseStackConfig", () => {
       ],
     });
     expect(messages).toHaveLength(5);
-    expect(messages[0]).toBe("pipress:recipe: is required");
+    expect(messages).toContain("pipress:recipe: is required, or pipress:model for a model that is ready");
     expect(messages.join("\n")).toContain('pipress:hosts[0].virtual.memory: "lots" is not a size');
     expect(messages.join("\n")).toContain("pipress:hosts[1].name: must be lower-case");
     expect(messages.join("\n")).toContain("pipress:hosts[1].hostKey: must be a public host key");
@@ -105,6 +105,7 @@ describe("parseStackConfig", () => {
   const oneOfEach: { [Key in keyof Required<StackConfig>]: unknown } = {
     kind: "fleet",
     recipe: "2024",
+    model: "smollm2-135m",
     store: "s3://models/p",
     builder: { ssh: { address: "gpu", user: "me", hostKey } },
     huggingFaceToken: "hf_123",
@@ -122,11 +123,11 @@ describe("parseStackConfig", () => {
 
   it.each(Object.keys(oneOfEach))("takes %s as Pulumi hands it over", (key) => {
     const value = oneOfEach[key as keyof StackConfig];
-    const config = { recipe: "x", store: "s3://models/p", [key]: value };
+    const config = { ...(key !== "model" && { recipe: "x" }), store: "s3://models/p", [key]: value };
     expect(problems(config)).toEqual([]);
     const text = typeof value === "string" ? value : JSON.stringify(value);
     const read = parseStackConfig({
-      "pipress:recipe": "x",
+      ...(key !== "model" && { "pipress:recipe": "x" }),
       "pipress:store": "s3://models/p",
       [`pipress:${key}`]: text,
     });

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { issuePlaces } from "../../common/strict.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
+import type { NamedModel } from "../model/model.ts";
 import { artifactsConfigSchema, type ArtifactsConfig } from "./aws-schema.ts";
 import { stackConfigSchema, type StackConfig } from "./schema.ts";
 
@@ -14,6 +15,18 @@ const namespace = "pipress";
  */
 export function parseStackConfig(all: Readonly<Record<string, string>>): StackConfig {
   return parseWith(stackConfigSchema, all);
+}
+
+/** What a stack's file says of its model, where nothing else of it can be read: its secrets may be another's. */
+export function parseNamedModel({
+  recipe,
+  model,
+}: {
+  recipe?: string | undefined;
+  model?: string | undefined;
+}): NamedModel {
+  const named = model === undefined ? undefined : stackConfigSchema.shape.model.parse(parseJson(model));
+  return { recipe, model: named };
 }
 
 /** The same for a stack of the kind `artifacts`. */

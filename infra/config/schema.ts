@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { awsBuilder } from "./aws-schema.ts";
 import { endpointSchema, groupsSchema, hostSchema, serverSchema, sudoPassword } from "./host-schema.ts";
+import { modelSchema } from "../model/ready-model.ts";
 import { rolloutSchema } from "./rollout-schema.ts";
 import { strict } from "../../common/strict.ts";
 import { access } from "../ssh/machine.ts";
@@ -41,7 +42,11 @@ export const stackConfigSchema = strict({
   recipe: z
     .string()
     .min(1)
-    .describe("Name of a file in `models/recipes/` (without `.yaml`) or a path to a recipe."),
+    .optional()
+    .describe(
+      "How the model is made: name of a file in `models/recipes/` (without `.yaml`), or a path to a recipe. Either this or `model`.",
+    ),
+  model: modelSchema.optional(),
   store: storeUrl.optional().meta({
     description:
       "Where artifacts live: `file:///folder`, or `s3://bucket/prefix` (`?endpoint=…&region=…` where it is not AWS's own).",
@@ -94,27 +99,39 @@ export const stackConfigSchema = strict({
     .default(false)
     .describe("Whether hosts get Debian's node exporter and hand it the facts of their board."),
   rollout: rolloutSchema.describe("In which steps a release reaches the fleet."),
-}).superRefine(({ builder, store }, context) => {
-  const problem = (path: string[], message: string): void => {
-    context.addIssue({ code: "custom", path, message });
-  };
-  if (builder?.ssh !== undefined && builder.aws !== undefined)
-    problem(["builder"], "names two builders, ssh and aws; keep one");
-  if (store?.startsWith("s3:") !== true) {
-    const where = builder?.ssh?.address ?? (builder?.aws && "EC2 instances");
-    if (where !== undefined)
-      problem(
-        ["store"],
-        `must be a bucket both machines reach, because stages run on ${where}; ${s3UrlForm}`,
-      );
-  } else if (builder?.aws !== undefined && s3UrlProblem(store) === undefined) {
-    if (!/^[A-Za-z0-9._/-]+$/.test(parseS3Url(store).prefix))
-      problem(
-        ["store"],
-        "needs a prefix of letters, digits, dots and dashes, to which the instances' roles are limited",
-      );
-  }
-});
+})
+  // Said beside what else is wrong.
+  .refine(({ recipe, model }) => (recipe ?? model) !== undefined, {
+    path: ["recipe"],
+    error: "is required, or pipress:model for a model that is ready",
+    when: () => true,
+  })
+  .refine(({ recipe, model }) => recipe === undefined || model === undefined, {
+    path: ["model"],
+    error: "is one model too many: pipress:recipe makes another; keep one",
+    when: () => true,
+  })
+  .superRefine(({ builder, store }, context) => {
+    const problem = (path: string[], message: string): void => {
+      context.addIssue({ code: "custom", path, message });
+    };
+    if (builder?.ssh !== undefined && builder.aws !== undefined)
+      problem(["builder"], "names two builders, ssh and aws; keep one");
+    if (store?.startsWith("s3:") !== true) {
+      const where = builder?.ssh?.address ?? (builder?.aws && "EC2 instances");
+      if (where !== undefined)
+        problem(
+          ["store"],
+          `must be a bucket both machines reach, because stages run on ${where}; ${s3UrlForm}`,
+        );
+    } else if (builder?.aws !== undefined && s3UrlProblem(store) === undefined) {
+      if (!/^[A-Za-z0-9._/-]+$/.test(parseS3Url(store).prefix))
+        problem(
+          ["store"],
+          "needs a prefix of letters, digits, dots and dashes, to which the instances' roles are limited",
+        );
+    }
+  });
 
 export type SshBuilderConfig = z.infer<typeof sshBuilder>;
 export type StackConfig = z.infer<typeof stackConfigSchema>;

@@ -1,5 +1,5 @@
 import { UserError, type Problem } from "../../common/user-error.ts";
-import type { Recipe } from "../recipe/recipe.ts";
+import type { Model } from "../model/model.ts";
 import type { HostConfig } from "./hosts.ts";
 import type { StackConfig } from "./schema.ts";
 import type { ServerSettings } from "./server-settings.ts";
@@ -62,10 +62,10 @@ export function stateParams({ contextLength, parallel, cacheType, flags }: Serve
 export function checkSystemPrompts(
   { server, groups }: Pick<StackConfig, "server" | "groups">,
   fleet: readonly HostConfig[],
-  recipe: Pick<Recipe, "name" | "server">,
+  model: Pick<Model, "name" | "server">,
 ): void {
   const levels = [
-    { where: `${recipe.name}: server.systemPrompt`, written: recipe.server.systemPrompt },
+    { where: `${model.name}: server.systemPrompt`, written: model.server.systemPrompt },
     { where: "pipress:server.systemPrompt", written: server?.systemPrompt },
     ...Object.entries(groups).map(([name, group]) => ({
       where: `pipress:groups.${name}.server.systemPrompt`,

@@ -5,7 +5,7 @@
 import { expect, test } from "vitest";
 import { randomNumbers } from "../../common/random.ts";
 import { UserError } from "../../common/user-error.ts";
-import { loadRecipe } from "../recipe/recipe.ts";
+import { loadModel } from "../model/model.ts";
 import { hostKey } from "../ssh/testing/host-key.ts";
 import { loadFleet } from "./fleet.ts";
 import { parseArtifactsConfig, parseStackConfig } from "./load.ts";
@@ -20,8 +20,7 @@ const server = {
 };
 const access = { port: 22, user: "pi", privateKeyFile: "~/.ssh/pi", bastion };
 const shared = { build: "prebuilt", unreachable: "skip", labels: { room: "attic" }, server };
-const common = {
-  recipe: "smollm2-135m",
+const ready = {
   store: "s3://models/p",
   huggingFaceToken: "hf_abc",
   hosts: [
@@ -40,7 +39,13 @@ const common = {
     ...{ bandwidth: "5 MB", prefetch: true, peerToPeer: false, unreachable: "skip" },
   },
 };
-const recipe = loadRecipe(common.recipe);
+const common = { recipe: "smollm2-135m", ...ready };
+const model = {
+  name: "own",
+  huggingFace: { repo: "a/b", file: "c.gguf", sha256: "0".repeat(64), revision: "1".repeat(40) },
+  smokeTest: { prompt: "1+1?", expect: "2", maxTokens: 8 },
+};
+const recipe = loadModel({ recipe: common.recipe });
 const aws = {
   ...{ region: "us-east-1", onDemand: true, maxCostUsd: 20, maxDuration: "24 h", stallTimeout: "30 minutes" },
   ...{ gpuIdleTimeout: "20 minutes", idleTimeout: "5 minutes" },
@@ -52,6 +57,7 @@ const ssh = { address: "gpu", hostKey, folder: "/srv/pipress", ...access };
 const right: readonly Tree[] = [
   { kind: "fleet", ...common, builder: { ssh } },
   { ...common, builder: { aws } },
+  { ...ready, model },
   { kind: "artifacts", region: "us-east-1", bucket: "models", prefix: "p", keepRemoved: "30 d" },
 ];
 
@@ -146,7 +152,7 @@ async function problemsOf(config: Tree): Promise<UserError["problems"]> {
       await loadFleet(
         parsed,
         "/nowhere/ansible-playbook",
-        parsed.recipe === common.recipe ? recipe : loadRecipe(parsed.recipe),
+        parsed.recipe === common.recipe && parsed.model === undefined ? recipe : loadModel(parsed),
       );
     }
     return [];

@@ -56,7 +56,8 @@ export interface HostFigures extends Partial<ServerResults> {
 
 /** The figures of one stack: what `npm start` prints and `pulumi stack output report` returns. */
 export interface Report {
-  recipe: string;
+  /** `recipe smollm2-135m`, `model qwen3-0.6b`. */
+  model: string;
   release: string;
   stages: StageFigures[];
   models: ModelFigures[];

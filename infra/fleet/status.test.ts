@@ -9,7 +9,7 @@ describe("formatStatus", () => {
   it("shows each stage as stored, at work or missing, the hosts and what was spent", () => {
     const text = formatStatus({
       stack: "home",
-      recipe: "tiny",
+      model: "recipe tiny",
       store: "s3://b/p",
       builder: "gpu.local",
       stages: [
@@ -19,7 +19,7 @@ describe("formatStatus", () => {
       ],
       jobs: parseJobs("bbbbbbbbbbbb  prune 45 % · layer 3\nno jobs in /x\n"),
       report: {
-        recipe: "tiny",
+        model: "recipe tiny",
         release: "d".repeat(64),
         stages: [],
         models: [],
@@ -55,7 +55,7 @@ describe("formatStatus", () => {
   it("says when the builder does not answer and nothing is rolled out", () => {
     const base = {
       stack: "s",
-      recipe: "r",
+      model: "recipe r",
       store: "file:///s",
       builder: "gpu",
       stages: [stage("fetch", "a")],
@@ -78,7 +78,13 @@ describe("formatStatus", () => {
       { ...record, name: "gpu" as const, instance: "i-1", state: "ended" as const, why: "its jobs are done" },
     ];
     const text = formatStatus({
-      ...{ stack: "s", recipe: "r", store: "s3://b/p", builder: "EC2 instances in us-east-1", stages: [] },
+      ...{
+        stack: "s",
+        model: "recipe r",
+        store: "s3://b/p",
+        builder: "EC2 instances in us-east-1",
+        stages: [],
+      },
       ...{ jobs: new Map(), report: undefined, instances },
     });
     expect(text.replace(/ {2,}/g, " | ")).toContain(

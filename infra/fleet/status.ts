@@ -7,7 +7,8 @@ import type { Report } from "./report.ts";
 /** What is known of a stack without running it. */
 export interface Status {
   stack: string;
-  recipe: string;
+  /** `recipe smollm2-135m`, `model qwen3-0.6b`. */
+  model: string;
   store: string;
   /** Where stages run: `this machine` or the builder machine's address. */
   builder: string;
@@ -22,10 +23,10 @@ export interface Status {
 
 /** Stages, builder, hosts and what was spent, a screenful. */
 export function formatStatus(status: Status): string {
-  const { stack, recipe, store, builder, jobs, report, instances = [] } = status;
+  const { stack, model, store, builder, jobs, report, instances = [] } = status;
   const answers = jobs === undefined ? " (does not answer)" : "";
   return [
-    `stack ${stack}, recipe ${recipe}\nstore ${store}\nbuilder ${builder}${answers}`,
+    `stack ${stack}, ${model}\nstore ${store}\nbuilder ${builder}${answers}`,
     stageTable(status),
     ...(instances.length > 0 ? [instanceTable(instances)] : []),
     report === undefined ? "hosts: nothing rolled out yet" : hostTable(report),

@@ -4,8 +4,8 @@ import { loadFleet } from "../config/fleet.ts";
 import type { StackConfig } from "../config/schema.ts";
 import { resolveServer, type ServerSettings } from "../config/server-settings.ts";
 import type { GraphOptions } from "../plan/graph.ts";
-import { planRecipe } from "../prediction/forecast.ts";
-import type { Recipe } from "../recipe/recipe.ts";
+import { planModel } from "../prediction/forecast.ts";
+import type { Model } from "../model/model.ts";
 import { digestOf } from "../stage/canonical.ts";
 import type { JobResult } from "../stage/job.ts";
 import type { PlannedStage } from "../stage/planned.ts";
@@ -54,18 +54,18 @@ function freeName(name: string, taken: ReadonlySet<string>, count = 1): string {
 /** Every stage of a stack, those that its hosts' settings ask for included. */
 export async function planStack({
   config,
-  recipe,
+  model,
   store,
   toolchain,
 }: {
   config: StackConfig;
-  recipe: Recipe;
+  model: Model;
   store: Store;
   toolchain: Toolchain;
 }): Promise<PlannedStage[]> {
-  const fleet = await loadFleet(config, toolchain.ansiblePlaybook, recipe);
-  const servers = [resolveServer(recipe.server, config.server), ...fleet.map(({ server }) => server)];
-  return planRecipe(recipe, store, toolchain, systemPromptStages(servers).stages);
+  const fleet = await loadFleet(config, toolchain.ansiblePlaybook, model);
+  const servers = [resolveServer(model.server, config.server), ...fleet.map(({ server }) => server)];
+  return planModel(model, store, toolchain, systemPromptStages(servers).stages);
 }
 
 /** The states of a host's system prompts, as its release has them. */

@@ -7,7 +7,7 @@ const outputs: FleetOutputs = {
   modelPath: "/store/artifacts/ab/model.gguf",
   reportUrl: "/store/artifacts/cd/report.html",
   report: {
-    recipe: "r",
+    model: "recipe r",
     release: "d1",
     stages: [{ name: "recover", key: "0123456789abcdef", seconds: 185 }],
     models: [

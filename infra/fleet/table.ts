@@ -9,16 +9,18 @@ export interface FleetOutputs {
   apiKey?: string;
   /** URL or path of model.gguf. */
   modelPath: string;
-  /** URL or path of report.html; open it in a browser. */
-  reportUrl: string;
+  /** URL or path of report.html; open it in a browser. A model that is ready has none. */
+  reportUrl?: string;
   report: Report;
 }
 
 /** The summary at the end of `npm start`. */
 export function formatSummary({ baseUrl, apiKey, modelPath, reportUrl, report }: FleetOutputs): string {
   const hosts = report.hosts.map(hostLines);
-  const files = `model     ${modelPath}
-report    ${reportUrl}`;
+  const files = [
+    `model     ${modelPath}`,
+    ...(reportUrl === undefined ? [] : [`report    ${reportUrl}`]),
+  ].join("\n");
   const call = baseUrl && apiKey ? [`base URL  ${baseUrl}`, callExample(baseUrl, apiKey)] : [];
   return [stageTable(report), modelTable(report.models), hosts.join("\n"), files, ...call]
     .filter(Boolean)

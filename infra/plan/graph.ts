@@ -1,3 +1,5 @@
+import { isRecipe, type Model } from "../model/model.ts";
+import type { ReadyModel } from "../model/ready-model.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { StageName, StageNode } from "../stage/node.ts";
 
@@ -24,6 +26,27 @@ export interface GraphOptions {
   systemPrompts?: readonly { name: string; params: Record<string, unknown> }[];
 }
 
+/** Name of the stage whose `model.gguf` the hosts get. */
+export function releaseStage(nodes: readonly Pick<StageNode, "name">[]): "quantize" | "fetch" {
+  return nodes.some(({ name }) => name === "quantize") ? "quantize" : "fetch";
+}
+
+/** Lays out the stages of whatever a stack serves. */
+export function modelGraph(model: Model, options: GraphOptions = {}): StageNode[] {
+  return isRecipe(model) ? stageGraph(model, options) : readyGraph(model, options);
+}
+
+/** A model that is ready is fetched; then it reads what the hosts' settings ask. */
+function readyGraph({ source, smokeTest }: ReadyModel, { systemPrompts }: GraphOptions): StageNode[] {
+  const fetched: StageNode = {
+    name: "fetch",
+    stage: "fetch-gguf",
+    params: { source, smokeTest },
+    inputs: {},
+  };
+  return [fetched, ...systemPromptNodes(systemPrompts, "fetch")];
+}
+
 /**
  * Lays out a recipe's stages in an order in which each comes after its inputs. Steps that the recipe leaves out are
  * skipped, and what would have used their result uses what came before them. Then comes the report on them all, and what
@@ -33,13 +56,12 @@ export function stageGraph(recipe: Recipe, options: GraphOptions = {}): StageNod
   const nodes = measuredStages(recipe, options);
   const params = { recipe: recipe.name, predicted: {}, ...options.reportParams };
   const inputs = Object.fromEntries(nodes.map(({ name }) => [name, name]));
-  const read = (options.systemPrompts ?? []).map(({ name, params: prompt }): StageNode => ({
-    name,
-    stage: "system-prompt",
-    params: prompt,
-    inputs: { model: "quantize" },
-  }));
-  return [...nodes, { name: "report", stage: "report", params, inputs }, ...read];
+  const report: StageNode = { name: "report", stage: "report", params, inputs };
+  return [...nodes, report, ...systemPromptNodes(options.systemPrompts, "quantize")];
+}
+
+function systemPromptNodes(prompts: GraphOptions["systemPrompts"] = [], model: string): StageNode[] {
+  return prompts.map(({ name, params }) => ({ name, stage: "system-prompt", params, inputs: { model } }));
 }
 
 function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): StageNode[] {

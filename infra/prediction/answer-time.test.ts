@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { longestAnswer } from "./answer-time.ts";
 import { predictedSpeeds, type TokenSpeed } from "./board-speeds.ts";
 import type { StageNode } from "../stage/node.ts";
+import { predictFrom } from "./predict.ts";
 import type { ModelShape } from "./shape.ts";
 import { llama8B, smolLM2 } from "./testing/shapes.ts";
 import type { MultipliedWeights } from "./weights.ts";
@@ -12,7 +13,7 @@ describe("longestAnswer", () => {
     { name: "quantize", stage: "quantize", params: { type: "Q4_0" }, inputs: { model: "fetch" } },
   ];
   const seconds = (shape: ModelShape, contextLength: number): number =>
-    longestAnswer({ metrics: { ...shape } }, stages, { contextLength });
+    longestAnswer(predictFrom(shape, stages, { contextLength }), { contextLength });
 
   it("covers the whole context as an answer at the speed of a board, twice over", () => {
     // 0.73 tokens a second were measured of Llama 3 8B in Q4_0.
@@ -26,8 +27,9 @@ describe("longestAnswer", () => {
       const { tokensPerSecond, basis } = predictedSpeeds.generation(weights);
       return { tokensPerSecond: tokensPerSecond / 2, basis };
     };
-    const fetched = { metrics: { ...llama8B } };
-    const slow = longestAnswer(fetched, stages, { contextLength: 4096 }, { generation: half, prompt: half });
+    const server = { contextLength: 4096 };
+    const boards = { generation: half, prompt: half };
+    const slow = longestAnswer(predictFrom(llama8B, stages, server, undefined, boards), server);
     expect(slow / seconds(llama8B, 4096)).toBeCloseTo(2, 1);
   });
 

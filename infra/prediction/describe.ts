@@ -1,5 +1,5 @@
 import { formatBytes, formatDuration } from "../../common/units.ts";
-import type { Recipe } from "../recipe/recipe.ts";
+import { isRecipe, type Model } from "../model/model.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import { compareWithBest } from "./best-plan.ts";
 import { describeBasis, type SpeedBasis, type TokenSpeed } from "./board-speeds.ts";
@@ -11,19 +11,21 @@ import { describeSettings, memoryWith } from "./limits.ts";
 import type { StageCost } from "./stage-costs.ts";
 
 /**
- * What a recipe is predicted to give, as `preview` says it.
+ * What a stack is predicted to serve, as `preview` says it.
  * @param settings of llama-server on the hosts
  */
 export function describeRelease(
-  recipe: Recipe,
+  model: Model,
   prediction: Prediction | undefined,
   settings: readonly HostsAlike[],
 ): string {
+  if (prediction === undefined && !isRecipe(model))
+    return "size, memory and speed: known once the model is fetched";
   if (prediction === undefined)
     return "size, memory and speed: known once the base model is fetched, or now with base.config in the recipe";
   const { release, prompt } = prediction;
-  const comparison = compareWithBest(recipe, prediction, settings);
-  const sibling = compareWithSibling(recipe, prediction);
+  const comparison = isRecipe(model) ? compareWithBest(model, prediction, settings) : undefined;
+  const sibling = isRecipe(model) ? compareWithSibling(model, prediction) : undefined;
   return [
     "predicted for the release",
     `  file    ${formatBytes(release.fileBytes)}`,
@@ -32,17 +34,18 @@ export function describeRelease(
         `  memory  ${formatBytes(memoryWith(prediction, server))} ${describeSettings(server, hosts, settings)}`,
     ),
     `  speed   ${describeSpeed(release)}`,
-    `  prompt  ${describeSpeed(prompt, release.basis)}: ${firstToken(prediction)} to the first token of an answer to ${PROMPT_TOKENS} tokens`,
+    `  prompt  ${describeSpeed(prompt, release.basis)}: ${formatDuration(firstTokenSeconds(prediction))} to the first token of an answer to ${PROMPT_TOKENS} tokens`,
     ...(comparison === undefined ? [] : [`  plan    ${comparison}`]),
     ...(sibling === undefined ? [] : [`  smaller ${sibling}`]),
   ].join("\n");
 }
 
 /** A page of text, more or less. */
-const PROMPT_TOKENS = 500;
+export const PROMPT_TOKENS = 500;
 
-function firstToken({ prompt, release }: Prediction): string {
-  return formatDuration(PROMPT_TOKENS / prompt.tokensPerSecond + 1 / release.tokensPerSecond);
+/** Seconds until a model begins to answer such a prompt. */
+export function firstTokenSeconds({ prompt, release }: Pick<Prediction, "prompt" | "release">): number {
+  return PROMPT_TOKENS / prompt.tokensPerSecond + 1 / release.tokensPerSecond;
 }
 
 /**

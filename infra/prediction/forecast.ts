@@ -1,6 +1,7 @@
 import type { Toolchain } from "../../toolchain/toolchain.ts";
 import { stageGraph, type GraphOptions } from "../plan/graph.ts";
 import { planStages } from "../plan/plan.ts";
+import { isRecipe, type Model } from "../model/model.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { StageNode } from "../stage/node.ts";
 import type { PlannedStage } from "../stage/planned.ts";
@@ -12,16 +13,17 @@ import type { QuantizeType } from "./quantize-types.ts";
 import type { ModelShape } from "./shape.ts";
 
 /**
- * Every stage of a recipe with its key, laid out with what is predicted of it. Runs nothing.
+ * Every stage of a model with its key, laid out with what is predicted of it. Runs nothing.
  * @param systemPrompts stages that the hosts' settings ask for
  */
-export function planRecipe(
-  recipe: Recipe,
+export function planModel(
+  model: Model,
   store: Store,
   toolchain: Toolchain,
   systemPrompts: GraphOptions["systemPrompts"] = [],
 ): Promise<PlannedStage[]> {
-  return planStages(recipe, { ...graphOptions(recipe), systemPrompts }, store, toolchain);
+  const options = isRecipe(model) ? graphOptions(model) : {};
+  return planStages(model, { ...options, systemPrompts }, store, toolchain);
 }
 
 /**

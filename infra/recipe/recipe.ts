@@ -36,11 +36,16 @@ export function loadRecipe(nameOrPath: string): Recipe {
   return recipe;
 }
 
+/** Names of the recipes in `models/recipes/`. */
+export function recipeNames(): string[] {
+  return readdirSync(recipesDir).map((file) => basename(file, ".yaml"));
+}
+
 function recipePath(nameOrPath: string): string {
   const isPath = nameOrPath.includes("/") || nameOrPath.endsWith(".yaml");
   const path = isPath ? resolve(repoRoot, nameOrPath) : join(recipesDir, `${nameOrPath}.yaml`);
   if (existsSync(path)) return path;
-  const names = readdirSync(recipesDir).map((file) => basename(file, ".yaml"));
+  const names = recipeNames();
   throw new UserError({
     where: "pipress:recipe",
     what: isPath ? `there is no file ${path}` : `there is no recipe "${nameOrPath}"`,

@@ -6,7 +6,7 @@ export type InstanceName = (typeof instanceNames)[number];
 
 const onGpu = new Set(["add-chats", "prune", "recover", "awq"]);
 /** Next to nothing to do: not worth an instance. */
-const onThisMachine = new Set(["fetch-dataset", "report"]);
+const onThisMachine = new Set(["fetch-dataset", "fetch-gguf", "report"]);
 
 /** What of a stage decides where it runs. */
 export type PlacedStage = Pick<PlannedStage, "stage" | "params">;

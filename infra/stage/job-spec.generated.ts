@@ -6,6 +6,7 @@ export interface JobSpec {
    */
   stage:
     | "fetch"
+    | "fetch-gguf"
     | "fetch-dataset"
     | "add-chats"
     | "prune"

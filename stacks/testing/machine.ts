@@ -4,7 +4,7 @@ import { pathToFileURL } from "node:url";
 import { execa } from "execa";
 import { parse, stringify } from "yaml";
 import { cacheDir, repoRoot } from "../../common/paths.ts";
-import { planRecipe } from "../../infra/prediction/forecast.ts";
+import { planModel } from "../../infra/prediction/forecast.ts";
 import { smolLM2 } from "../../infra/prediction/testing/shapes.ts";
 import { loadRecipe } from "../../infra/recipe/recipe.ts";
 import { FileStore } from "../../infra/store/file-store.ts";
@@ -119,7 +119,7 @@ export async function makeArtifacts({ home }: Machine, recipe: string, folder: s
     readFileSync(join(home, ".cache", "pipress", "toolchain.json"), "utf8"),
   ) as Toolchain;
   const store = new FileStore(pathToFileURL(folder).href);
-  for (const { key, stage, name, params, inputKeys } of await planRecipe(
+  for (const { key, stage, name, params, inputKeys } of await planModel(
     loadRecipe(recipe),
     store,
     toolchain,

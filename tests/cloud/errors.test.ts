@@ -5,7 +5,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { planRecipe } from "../../infra/prediction/forecast.ts";
+import { planModel } from "../../infra/prediction/forecast.ts";
 import type { PlannedStage } from "../../infra/stage/planned.ts";
 import { loadRecipe } from "../../infra/recipe/recipe.ts";
 import { S3Store } from "../../infra/store/s3-store.ts";
@@ -56,7 +56,7 @@ const up = () => workspace.up();
 /** A store in which every stage's artifact lies but that of one, made up; and that stage. */
 async function allBut(name: string): Promise<{ store: S3Store; plan: PlannedStage[]; stage: PlannedStage }> {
   const store = new S3Store(s3.url(name));
-  const plan = await planRecipe(loadRecipe(workspace.recipeFile), store, readToolchain());
+  const plan = await planModel(loadRecipe(workspace.recipeFile), store, readToolchain());
   for (const planned of plan) if (planned.name !== name) await makeUp(store, planned, "made-up");
   const stage = plan.find((planned) => planned.name === name);
   if (stage === undefined) throw new Error(`the recipe has no stage ${name}`);

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { instanceFor } from "../../infra/stage/instance-for.ts";
 import { loadRecipe } from "../../infra/recipe/recipe.ts";
-import { planRecipe } from "../../infra/prediction/forecast.ts";
+import { planModel } from "../../infra/prediction/forecast.ts";
 import type { PlannedStage } from "../../infra/stage/planned.ts";
 import { S3Store } from "../../infra/store/s3-store.ts";
 import { rootCredentials, TestS3Server } from "../../infra/store/testing/s3-server.ts";
@@ -45,7 +45,7 @@ async function configure(changes: Record<string, unknown> = {}, aws: object = {}
     store: s3.url("p"),
     builder: { aws: { region: "us-east-1", maxCostUsd: 20, ...aws } },
   });
-  const plan = await planRecipe(loadRecipe(workspace.recipeFile), store, readToolchain());
+  const plan = await planModel(loadRecipe(workspace.recipeFile), store, readToolchain());
   for (const stage of plan)
     if (instanceFor(stage) === undefined && stage.artifact === undefined)
       await makeUp(store, stage, "run-here");

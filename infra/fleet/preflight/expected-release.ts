@@ -1,5 +1,6 @@
 import type { ServerSettings } from "../../config/server-settings.ts";
 import type { Prediction } from "../../prediction/predict.ts";
+import { releaseStage } from "../../plan/graph.ts";
 import { memoryMax } from "../../prediction/memory.ts";
 import type { PlannedStage } from "../../stage/planned.ts";
 import type { FileDigest } from "../../store/manifest.ts";
@@ -24,7 +25,7 @@ export function expectRelease(
   { llamaCpp }: Toolchain,
   settings: ServerSettings,
 ): ExpectedRelease {
-  const made = plan.find(({ name }) => name === "quantize")?.artifact?.files["model.gguf"];
+  const made = plan.find(({ name }) => name === releaseStage(plan))?.artifact?.files["model.gguf"];
   const model: FileDigest = made ?? {
     sha256: unknownDigest,
     bytes: Math.round(prediction?.release.fileBytes ?? 0),

@@ -13,6 +13,7 @@ import huggingface_hub
 import requests
 from huggingface_hub import errors
 
+from pipress.digests import file_sha256
 from pipress.errors import StageError
 
 GIVE_TOKEN = "`./pipress pulumi config set --secret huggingFaceToken hf_…`, or set HF_TOKEN on the builder"
@@ -45,11 +46,31 @@ def open_model_repository(source: dict[str, Any], workdir: Path, before_weights:
     return folder
 
 
+def open_model_file(source: dict[str, Any], workdir: Path) -> Path:
+    """Downloads one file of a model repository, going on where an earlier attempt stopped. Returns its path.
+
+    Without a revision it is the newest. The file must have the digest that `source` names, where it names one.
+    """
+    path = _open_file({"revision": "main", **source}, workdir, "model")
+    digest = file_sha256(path)
+    if digest != (wanted := source.get("sha256", digest)):
+        path.unlink()  # never go on from bytes that turned out wrong
+        raise StageError(
+            f"{source['file']} of {source['repo']} has the SHA-256 {digest}, the configuration says {wanted}",
+            "do not use it before you know why; if it is the file you mean, put its digest there",
+        )
+    return path
+
+
 def open_dataset_file(source: dict[str, Any], workdir: Path) -> Path:
     """Downloads one file of a data set, going on where an earlier attempt stopped. Returns its path.
 
     HF_ENDPOINT, where it is set, names a mirror.
     """
+    return _open_file(source, workdir, "dataset")
+
+
+def _open_file(source: dict[str, Any], workdir: Path, kind: str) -> Path:
     repo, revision = source["repo"], source["revision"]
     return Path(
         _explained(
@@ -58,7 +79,7 @@ def open_dataset_file(source: dict[str, Any], workdir: Path) -> Path:
             lambda: huggingface_hub.hf_hub_download(
                 repo,
                 source["file"],
-                repo_type="dataset",
+                repo_type=kind,
                 revision=revision,
                 local_dir=workdir / "huggingface" / revision,
                 endpoint=os.environ.get("HF_ENDPOINT"),

@@ -1,0 +1,36 @@
+import { describe, expect, it } from "vitest";
+import { choices, fitting, formatChoices, usableMemory } from "./choice.ts";
+
+const GIB = 2 ** 30;
+const all = choices();
+const named = (name: string, kind = "model") => all.find((each) => each.name === name && each.kind === kind);
+
+describe("what a Raspberry Pi 4 can run", () => {
+  it("is the catalogue and every recipe, the fastest first", () => {
+    const speeds = all.map(({ tokensPerSecond }) => tokensPerSecond);
+    expect(speeds).toEqual([...speeds].sort((a, b) => b - a));
+    expect(named("llama-3.1-8b")?.fileBytes).toBe(4_018_922_912);
+    expect(named("llama-3.1-8b", "recipe")?.score).toEqual({ benchmark: "MMLU", percent: 69.4 });
+  });
+
+  it("has the speed that boards were measured with", () => {
+    // bench/published/raspberry-pi-4b.csv: Llama 3.2 1B in Q4_K_M, 4.5 tokens/s.
+    expect((named("llama-3.2-1b")?.tokensPerSecond ?? 0) / 4.5).toBeCloseTo(1, 1);
+  });
+
+  it("fits a board by what its kernel has, and is fast enough where that is asked", () => {
+    const names = (wanted: Parameters<typeof fitting>[1]) => fitting(all, wanted).map(({ name }) => name);
+    expect(names({ memory: 4 * GIB })).not.toContain("llama-3.1-8b");
+    expect(names({ memory: 8 * GIB })).toContain("llama-3.1-8b");
+    expect(names({ memory: 2 * GIB })).toContain("qwen2.5-0.5b");
+    expect(names({ memory: 2 * GIB, speed: 20 })).toEqual(["smollm2-135m", "smollm2-135m"]);
+    // A board of 4 GB: `MemTotal: 3884000 kB`.
+    expect(usableMemory(4 * GIB) / 3_884_000 / 1024).toBeCloseTo(1, 2);
+  });
+
+  it("is a table with a line for each", () => {
+    const lines = formatChoices(fitting(all, { memory: GIB * 1.5, speed: 20 })).split("\n");
+    expect(lines[0]).toMatch(/^name +kind +type +file +memory +tokens\/s +first token +quality +license/);
+    expect(lines[1]).toMatch(/^smollm2-135m +(recipe|model) .* s +HellaSwag 41 % +apache-2.0/);
+  });
+});

@@ -1,0 +1,101 @@
+import { formatTable } from "../../common/plain-table.ts";
+import { formatBytes, formatDuration } from "../../common/units.ts";
+import { catalogued, readCatalogue } from "../model/catalogue.ts";
+import { type Model } from "../model/model.ts";
+import { modelGraph } from "../plan/graph.ts";
+import { loadRecipe, recipeNames } from "../recipe/recipe.ts";
+import { firstTokenSeconds } from "./describe.ts";
+import { families } from "./families.ts";
+import { memoryMax, SYSTEM_BYTES } from "./memory.ts";
+import { predict } from "./predict.ts";
+import { formatSpeed } from "./speed.ts";
+
+/** What a Raspberry Pi 4 is predicted to make of a model, with a model's own settings of llama-server. */
+export interface Choice {
+  name: string;
+  /** Of the catalogue, for `pipress:model`, or a recipe, for `pipress:recipe`, that makes it first. */
+  kind: "model" | "recipe";
+  /** Type of the file, as llama-quantize calls it; `mixed` where a search decides. */
+  type: string;
+  fileBytes: number;
+  /** Memory of the board, in bytes, that holds the model, its cache, and the system. */
+  neededBytes: number;
+  tokensPerSecond: number;
+  /** To the first token of an answer to a page of text. */
+  firstTokenSeconds: number;
+  /** As its makers scored the unquantized model; undefined where they did not, or nobody here has read it. */
+  score?: { benchmark: string; percent: number };
+  license: string;
+}
+
+/** What of a board's memory the kernel has: 3.70 GiB of 4. The rest is the firmware's, and the kernel's own. */
+const KERNEL_SHARE = 0.925;
+
+/** Bytes that the kernel of a board has, which is sold by its nominal memory. */
+export function usableMemory(nominal: number): number {
+  return nominal * KERNEL_SHARE;
+}
+
+/** Every model of the catalogue and every recipe of the repository, the fastest first. */
+export function choices(): Choice[] {
+  const ready = Object.entries(readCatalogue().models).map(([name, entry]): Choice => {
+    return { ...choiceOf(catalogued(name, entry)), kind: "model", type: entry.type, license: entry.license };
+  });
+  const made = recipeNames().map((name): Choice => {
+    const recipe = loadRecipe(name);
+    const { quantize } = recipe.steps;
+    const license = recipe.base.license?.id ?? ready.find((other) => other.name === name)?.license ?? "";
+    return { ...choiceOf(recipe), kind: "recipe", type: quantize.type ?? "mixed", license };
+  });
+  return [...ready, ...made].sort((a, b) => b.tokensPerSecond - a.tokensPerSecond);
+}
+
+function choiceOf(model: Model): Omit<Choice, "kind" | "type" | "license"> {
+  const { name, server } = model;
+  const stages = modelGraph(model).map((node) => ({ ...node, artifact: undefined }));
+  const prediction = predict(model, stages, server);
+  if (prediction === undefined) throw new Error(`nothing says the shape of ${name}`);
+  const { shape, release } = prediction;
+  const family = families.find(({ members }) => members.some(({ recipe }) => recipe === name));
+  const score = family?.members.find(({ recipe }) => recipe === name)?.score;
+  return {
+    name,
+    fileBytes: release.fileBytes,
+    neededBytes: memoryMax(shape, release.fileBytes, server) + SYSTEM_BYTES,
+    tokensPerSecond: release.tokensPerSecond,
+    firstTokenSeconds: firstTokenSeconds(prediction),
+    ...(family && score !== undefined && { score: { benchmark: family.benchmark, percent: score } }),
+  };
+}
+
+/** What somebody asks of a model. */
+export interface Wanted {
+  /** Nominal memory of the smallest board, in bytes. @default no limit */
+  memory?: number | undefined;
+  /** Least tokens per second. @default no limit */
+  speed?: number | undefined;
+}
+
+/** Those that a board has room for, and that are fast enough there. */
+export function fitting(all: readonly Choice[], { memory = Infinity, speed = 0 }: Wanted): Choice[] {
+  return all.filter(
+    ({ neededBytes, tokensPerSecond }) => neededBytes <= usableMemory(memory) && tokensPerSecond >= speed,
+  );
+}
+
+/** A table of them, a line each. */
+export function formatChoices(shown: readonly Choice[]): string {
+  const rows = shown.map((choice) => [
+    choice.name,
+    choice.kind,
+    choice.type,
+    formatBytes(choice.fileBytes),
+    formatBytes(choice.neededBytes),
+    formatSpeed(choice.tokensPerSecond),
+    formatDuration(choice.firstTokenSeconds),
+    choice.score === undefined ? "" : `${choice.score.benchmark} ${choice.score.percent.toFixed(0)} %`,
+    choice.license,
+  ]);
+  const head = ["name", "kind", "type", "file", "memory", "tokens/s", "first token", "quality", "license"];
+  return formatTable(head, rows, ["file", "memory", "tokens/s", "first token"]);
+}

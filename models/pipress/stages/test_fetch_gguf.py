@@ -1,0 +1,158 @@
+"""Models that are ready: each is loaded and asked before a host gets it, or refused with the reason. Real llama.cpp."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+
+from pipress.conftest import finish_gguf
+from pipress.digests import tree_sha256
+from pipress.errors import StageError
+from pipress.spec import Metrics
+from pipress.stages import fetch_gguf
+from pipress.validation import check_params
+from pipress.weights.gguf_reader import GgufFile
+from pipress.weights.gguf_shape import read_gguf_shape
+
+TALKS = {"prompt": "Hello", "expect": ".", "maxTokens": 8}
+HIDDEN, FFN, HEADS, KV_HEADS, LAYERS, EXPERTS, USED = 64, 128, 4, 2, 2, 4, 1
+
+
+@pytest.fixture
+def fetched(real_spec: Any, tmp_path: Path) -> Callable[..., tuple[Path, Metrics]]:
+    """Runs the stage on a GGUF of this machine; returns the folder it made, and its metrics."""
+
+    def run(path: Path, smoke_test: dict[str, Any] = TALKS) -> tuple[Path, Metrics]:
+        out = tmp_path / "out"
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        source = {"local": {"path": str(path), "sha256": tree_sha256(path)}}
+        params = check_params("fetch-gguf", {"source": source, "smokeTest": smoke_test})
+        return out, fetch_gguf.run(real_spec("fetch-gguf", **params), {}, out)
+
+    return run
+
+
+def write_qwen(path: Path, architecture: str, **said: Any) -> Path:
+    """A Qwen2, or a Qwen3 with experts, with random weights and one byte a token."""
+    from tokenizers import pre_tokenizers
+
+    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "th", "<|im_end|>"]
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_block_count(LAYERS)
+    writer.add_context_length(4096)
+    writer.add_embedding_length(HIDDEN)
+    writer.add_feed_forward_length(FFN)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(KV_HEADS)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(tokens)
+    writer.add_token_merges(["t h"])
+    writer.add_eos_token_id(len(tokens) - 1)
+    random = np.random.default_rng(0)
+    width = HIDDEN // HEADS * KV_HEADS
+    matrices: dict[str, tuple[int, ...]] = {"token_embd.weight": (len(tokens), HIDDEN)}
+    vectors = {"output_norm.weight": HIDDEN}
+    for block in range(LAYERS):
+        name = f"blk.{block}."
+        matrices |= {
+            f"{name}attn_q.weight": (HIDDEN, HIDDEN),
+            f"{name}attn_k.weight": (width, HIDDEN),
+            f"{name}attn_v.weight": (width, HIDDEN),
+            f"{name}attn_output.weight": (HIDDEN, HIDDEN),
+        }
+        vectors |= {f"{name}attn_norm.weight": HIDDEN, f"{name}ffn_norm.weight": HIDDEN}
+        if architecture == "qwen2":
+            matrices |= {
+                f"{name}ffn_gate.weight": (FFN, HIDDEN),
+                f"{name}ffn_up.weight": (FFN, HIDDEN),
+                f"{name}ffn_down.weight": (HIDDEN, FFN),
+            }
+            vectors |= {f"{name}attn_q.bias": HIDDEN, f"{name}attn_k.bias": width, f"{name}attn_v.bias": width}
+        else:
+            matrices |= {
+                f"{name}ffn_gate_inp.weight": (EXPERTS, HIDDEN),
+                f"{name}ffn_gate_exps.weight": (EXPERTS, FFN, HIDDEN),
+                f"{name}ffn_up_exps.weight": (EXPERTS, FFN, HIDDEN),
+                f"{name}ffn_down_exps.weight": (EXPERTS, HIDDEN, FFN),
+            }
+            vectors |= {f"{name}attn_q_norm.weight": HIDDEN // HEADS, f"{name}attn_k_norm.weight": HIDDEN // HEADS}
+    if architecture == "qwen3moe":
+        writer.add_expert_count(EXPERTS)
+        writer.add_expert_used_count(USED)
+        writer.add_expert_feed_forward_length(FFN)
+    for key, value in said.items():
+        writer.add_uint32(key.replace("_", "."), value)
+    for tensor, shape in matrices.items():
+        writer.add_tensor(tensor, random.normal(0, 0.2, shape).astype(np.float16))
+    for tensor, size in vectors.items():
+        value = 0 if tensor.endswith("bias") else 1
+        writer.add_tensor(tensor, np.full(size, value, np.float32))
+    finish_gguf(writer)
+    return path
+
+
+def test_another_architecture_than_llama_is_loaded_asked_and_measured(fetched: Any, tmp_path: Path) -> None:
+    path = write_qwen(tmp_path / "qwen.gguf", "qwen2")
+    out, metrics = fetched(path)
+    assert (out / "model.gguf").read_bytes() == path.read_bytes() and metrics["fileBytes"] == path.stat().st_size
+    assert metrics["architecture"] == "qwen2" and metrics["type"] == "F16" and metrics["answer"]
+    attention = 2 * HIDDEN * HIDDEN + 2 * HIDDEN * HIDDEN // HEADS * KV_HEADS
+    assert metrics["blocks"] == f"F16={LAYERS * (attention + 3 * FFN * HIDDEN)}"
+    assert metrics["output"] == f"F16={metrics['vocabulary'] * HIDDEN}" and metrics["tied"] is True
+    sizes = ("layers", "heads", "kvHeads", "headDim", "trainedContext")
+    assert [metrics[name] for name in sizes] == [LAYERS, HEADS, KV_HEADS, HIDDEN // HEADS, 4096]
+
+
+def test_of_experts_those_count_that_a_token_takes(fetched: Any, tmp_path: Path) -> None:
+    path = write_qwen(tmp_path / "experts.gguf", "qwen3moe")
+    _, metrics = fetched(path)
+    one_layer = 2 * HIDDEN * HIDDEN + 2 * HIDDEN * HIDDEN // HEADS * KV_HEADS + EXPERTS * HIDDEN
+    one_layer += 3 * FFN * HIDDEN * USED
+    # The router's matrix is F16 here, as everything is.
+    assert metrics["blocks"] == f"F16={LAYERS * one_layer}"
+    assert metrics["parameters"] > LAYERS * 3 * FFN * HIDDEN * EXPERTS
+
+
+def test_layers_that_differ_count_in_the_mean(tiny_gguf: Path) -> None:
+    file = GgufFile(tiny_gguf / "model.gguf")
+    file.metadata["llama.attention.head_count_kv"] = [0, 4]
+    file.metadata["llama.attention.key_length"] = 48
+    file.metadata["llama.attention.value_length"] = 16
+    shape = read_gguf_shape(file)
+    assert (shape["kvHeads"], shape["headDim"]) == (2, 32)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda data: b"junk" + data[4:], "is no GGUF — name a .gguf file"),
+        (lambda data: data[:-4000], r"it ends inside the tensor .* cut off or damaged"),
+        (lambda data: data.replace(b"qwen2", b"llamb"), "unknown model architecture"),
+        (lambda data: data.replace(b"blk.1.attn_q.weight", b"blk.1.attn_Q.weight"), "attn_q.weight"),
+    ],
+)
+def test_a_broken_one_is_refused_with_the_reason(fetched: Any, tmp_path: Path, spoil: Any, message: str) -> None:
+    path = write_qwen(tmp_path / "whole.gguf", "qwen2")
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(StageError, match=message):
+        fetched(broken)
+
+
+def test_one_part_of_several_is_refused(fetched: Any, tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="one of 3 parts of a GGUF — put them together"):
+        fetched(write_qwen(tmp_path / "part.gguf", "qwen2", split_count=3))
+
+
+def test_one_that_answers_something_else_is_refused(fetched: Any, tmp_path: Path) -> None:
+    path = write_qwen(tmp_path / "qwen.gguf", "qwen2")
+    with pytest.raises(StageError, match=r"answers 'Hello' with .*, which does not match /no model says this/"):
+        fetched(path, {**TALKS, "expect": "no model says this"})
