@@ -30,11 +30,9 @@ const entry = strict({
   bytes: z.int(),
   source: strict({ huggingFace: sources.huggingFace.optional(), pypi: sources.pypi.optional() }),
   config,
-  /** Score in per cent, as its makers published it. */
-  mmlu: z.number().optional(),
-  /** What a sensible answer to the question below matches, and tokens of it. */
+  /** The question of its smoke test, and what a sensible answer matches. */
+  prompt: z.string().default("What is the capital of France?"),
   expect: z.string().default("Paris"),
-  maxTokens: z.int().default(24),
 });
 
 const catalogueSchema = strict({
@@ -46,8 +44,6 @@ const catalogueSchema = strict({
 /** A well-known model that is ready. */
 export type CatalogueEntry = z.infer<typeof entry>;
 export type Catalogue = z.infer<typeof catalogueSchema>;
-
-const QUESTION = "What is the capital of France?";
 
 /** Reads `models/catalogue.yaml`. @throws ZodError where it is not what this module says, which a test rules out */
 export function readCatalogue(): Catalogue {
@@ -71,11 +67,11 @@ export function fromCatalogue(name: string): ReadyModel {
 
 /** One of the catalogue as a stack serves it. */
 export function catalogued(name: string, model: CatalogueEntry): ReadyModel {
-  const { source, type, bytes, expect, maxTokens } = model;
+  const { source, type, bytes, prompt, expect } = model;
   return {
     name,
     source,
-    smokeTest: { prompt: QUESTION, expect, maxTokens },
+    smokeTest: { prompt, expect, maxTokens: 24 },
     server: { ...defaultServer },
     known: { config: model.config as ModelConfig, type, bytes },
   };
