@@ -47,6 +47,11 @@ describe("the published passphrase", () => {
     expect(problemOf("dev")).toBeUndefined();
   });
 
+  test("is no matter of a salt that was left empty", () => {
+    writePassphrase();
+    expect(problemOf("home", { settings: { encryptionsalt: null } })).toBeUndefined();
+  });
+
   test("opens the committed salt, which no other does", () => {
     expect(opensSalt("pipress-dev", published)).toBe(true);
     expect(opensSalt("another", published)).toBe(false);

@@ -125,7 +125,9 @@ function readStackFile(file: string): {
   encryptedkey?: string;
   encryptionsalt?: string;
 } {
-  return existsSync(file) ? ((parse(readFileSync(file, "utf8")) ?? {}) as object) : {};
+  const read = existsSync(file) ? ((parse(readFileSync(file, "utf8")) ?? {}) as Record<string, unknown>) : {};
+  // A key that stands there without a value is as good as none.
+  return Object.fromEntries(Object.entries(read).filter(([, value]) => typeof value === "string"));
 }
 
 /**
