@@ -1,11 +1,11 @@
 import { createDecipheriv, pbkdf2Sync, randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { parse } from "yaml";
 import { shortName } from "./pulumi-arguments.ts";
 import { configDir } from "../common/paths.ts";
 import { quote } from "../common/shell.ts";
+import { readYaml } from "../common/read-yaml.ts";
 import { UserError, type Problem } from "../common/user-error.ts";
 
 /** Encrypts the secrets of the stack `dev`, an API key that is only good on this machine: docs/decisions/0003. */
@@ -125,7 +125,7 @@ function readStackFile(file: string): {
   encryptedkey?: string;
   encryptionsalt?: string;
 } {
-  const read = existsSync(file) ? ((parse(readFileSync(file, "utf8")) ?? {}) as Record<string, unknown>) : {};
+  const read = existsSync(file) ? ((readYaml(file) ?? {}) as Record<string, unknown>) : {};
   // A key that stands there without a value is as good as none.
   return Object.fromEntries(Object.entries(read).filter(([, value]) => typeof value === "string"));
 }

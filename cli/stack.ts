@@ -1,8 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { parse } from "yaml";
 import { didYouMean } from "../common/nearest.ts";
 import { repoRoot } from "../common/paths.ts";
+import { readYaml } from "../common/read-yaml.ts";
 import { UserError } from "../common/user-error.ts";
 import { loadFleet } from "../infra/config/fleet.ts";
 import type { HostConfig } from "../infra/config/hosts.ts";
@@ -94,17 +94,8 @@ export async function readStackFile(
 
 function parseStackFile(file: string): Record<string, unknown> {
   if (!existsSync(file)) throw new UserError({ where: file, what: "there is no such file" });
-  try {
-    const { config } = (parse(readFileSync(file, "utf8")) ?? {}) as { config?: Record<string, unknown> };
-    return config ?? {};
-  } catch (error) {
-    const [what = ""] = (error as Error).message.split("\n");
-    throw new UserError({
-      where: file,
-      what,
-      remedy: "it must be a stack's configuration, as pulumi writes it",
-    });
-  }
+  const { config } = (readYaml(file) ?? {}) as { config?: Record<string, unknown> };
+  return config ?? {};
 }
 
 async function decryptedValues(stack: string, file: string): Promise<Record<string, string>> {

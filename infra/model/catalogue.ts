@@ -1,8 +1,7 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parse } from "yaml";
 import { z } from "zod";
 import { didYouMean } from "../../common/nearest.ts";
+import { readYaml } from "../../common/read-yaml.ts";
 import { repoRoot } from "../../common/paths.ts";
 import { strict } from "../../common/strict.ts";
 import { UserError } from "../../common/user-error.ts";
@@ -47,7 +46,7 @@ export type Catalogue = z.infer<typeof catalogueSchema>;
 
 /** Reads `models/catalogue.yaml`. @throws ZodError where it is not what this module says, which a test rules out */
 export function readCatalogue(): Catalogue {
-  return catalogueSchema.parse(parse(readFileSync(join(repoRoot, "models", "catalogue.yaml"), "utf8")));
+  return catalogueSchema.parse(readYaml(join(repoRoot, "models", "catalogue.yaml")));
 }
 
 /** @throws UserError where the catalogue has no model of that name */

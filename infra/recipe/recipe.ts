@@ -1,8 +1,8 @@
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import type { ErrorObject } from "ajv";
-import { parse, YAMLParseError } from "yaml";
 import { compileSchema } from "../../common/json-schema.ts";
+import { readYaml } from "../../common/read-yaml.ts";
 import { didYouMean, unknownKey } from "../../common/nearest.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import { repoRoot } from "../../common/paths.ts";
@@ -20,13 +20,7 @@ const recipesDir = join(repoRoot, "models", "recipes");
  */
 export function loadRecipe(nameOrPath: string): Recipe {
   const path = recipePath(nameOrPath);
-  let value: unknown;
-  try {
-    value = parse(readFileSync(path, "utf8"));
-  } catch (error) {
-    if (!(error instanceof YAMLParseError)) throw error;
-    throw new UserError({ where: path, what: `is not YAML: ${error.message.split("\n")[0]}` });
-  }
+  const value = readYaml(path);
   const validate = compileSchema("recipe");
   if (!validate(value)) throw new UserError(recipeProblems(validate.errors ?? [], basename(path)));
   const recipe = value as Recipe;
