@@ -1,10 +1,19 @@
 import { readCatalogue } from "../infra/model/catalogue.ts";
-import { choices, fitting, formatChoices, type Wanted } from "../infra/prediction/choice.ts";
+import { choices, fitting, formatChoices, usableMemory } from "../infra/prediction/choice.ts";
+
+/** What narrows the list down, and how it is printed. */
+interface ModelsOptions {
+  /** Of the board, as it is sold, in bytes. */
+  memory?: number;
+  /** Tokens per second. */
+  speed?: number;
+  json?: true;
+}
 
 /** `./pipress models`: what a Raspberry Pi 4 can run, of the catalogue and of the recipes. */
-export function models({ json, ...wanted }: Wanted & { json?: true }): Promise<number> {
+export function models({ json, memory, speed }: ModelsOptions): Promise<number> {
   const all = choices();
-  const shown = fitting(all, wanted);
+  const shown = fitting(all, { bytes: memory && usableMemory(memory), speed });
   if (json) console.log(JSON.stringify(shown, null, 2));
   else {
     if (shown.length > 0) console.log(`${formatChoices(shown)}\n`);

@@ -36,7 +36,7 @@ const verbs = descendants(buildProgram(() => undefined)).map((command) => ({
 
 it("has the verbs that README names", () => {
   expect(verbs.map(({ path }) => path.join(" "))).toEqual([
-    ...["up", "preview", "refresh", "destroy", "doctor", "status", "logs", "models"],
+    ...["up", "preview", "refresh", "destroy", "init", "doctor", "status", "logs", "models"],
     ...["jobs", "jobs ls", "jobs logs", "jobs stop"],
     ...["store", "store ls", "store gc", "store rm"],
     ...["chat", "key", "ssh", "rollback", "measure", "metrics", "pulumi", "env"],
@@ -51,7 +51,7 @@ it.each(verbs)("describes $path, with an example that runs it", async ({ command
 });
 
 /** What works on no stack, or hands everything on. */
-const stackless = ["pulumi", "models"];
+const stackless = ["pulumi", "models", "init"];
 
 it.each(
   verbs.filter(

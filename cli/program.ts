@@ -28,6 +28,20 @@ export function buildProgram(onExit: (code: number) => void): Command {
   addOperation(program, "refresh", "asks the hosts what they serve", "refresh --yes", operate);
   addOperation(program, "destroy", "takes everything off the hosts", "destroy --stack home", operate);
 
+  withExample(
+    program.command("init [stack]"),
+    "./pipress init home --host anna@pi-1.local --model qwen3-0.6b",
+  )
+    .description("asks for boards and model, and makes a stack of them")
+    .option("--host <address>", "a board, as [USER@]NAME[:PORT]; may be repeated", several)
+    .option("--user <name>", "user on the boards, who may use sudo")
+    .option("--key <file>", "private key on this machine (default: those of ssh)")
+    .option("--host-key <fingerprint>", "host key that a board may show, SHA256:…; may be repeated", several)
+    .option("--model <name>", "a model of the catalogue")
+    .option("--recipe <name>", "a recipe that makes the model, in its place")
+    .option("--prepare", "let the first `up` switch memory accounting on, which reboots a board")
+    .option("--no-prepare", "leave the boards' kernels alone")
+    .action(runs(async () => (await import("./init.ts")).init));
   addVerb(program, "doctor", "looks for what would stop an `up`, and runs nothing", "doctor --stack home")
     .option("-j, --json", "print all findings as JSON")
     .option(...askSudoPasswordOption)
@@ -114,6 +128,10 @@ export function buildProgram(onExit: (code: number) => void): Command {
     .description("prints what makes plain `pulumi` work in a shell")
     .action(runs(async () => (await import("./env.ts")).env));
   return program;
+}
+
+function several(value: string, before: string[] = []): string[] {
+  return [...before, value];
 }
 
 /** Boards are sold by powers of two: 4GB, 4 GB and 4 GiB are the same. */

@@ -20,16 +20,16 @@ describe("what a Raspberry Pi 4 can run", () => {
 
   it("fits a board by what its kernel has, and is fast enough where that is asked", () => {
     const names = (wanted: Parameters<typeof fitting>[1]) => fitting(all, wanted).map(({ name }) => name);
-    expect(names({ memory: 4 * GIB })).not.toContain("llama-3.1-8b");
-    expect(names({ memory: 8 * GIB })).toContain("llama-3.1-8b");
-    expect(names({ memory: 2 * GIB })).toContain("qwen2.5-0.5b");
-    expect(names({ memory: 2 * GIB, speed: 20 })).toEqual(["smollm2-135m", "smollm2-135m"]);
+    expect(names({ bytes: usableMemory(4 * GIB) })).not.toContain("llama-3.1-8b");
+    expect(names({ bytes: usableMemory(8 * GIB) })).toContain("llama-3.1-8b");
+    expect(names({ bytes: usableMemory(2 * GIB) })).toContain("qwen2.5-0.5b");
+    expect(names({ bytes: usableMemory(2 * GIB), speed: 20 })).toEqual(["smollm2-135m", "smollm2-135m"]);
     // A board of 4 GB: `MemTotal: 3884000 kB`.
     expect(usableMemory(4 * GIB) / 3_884_000 / 1024).toBeCloseTo(1, 2);
   });
 
   it("is a table with a line for each", () => {
-    const lines = formatChoices(fitting(all, { memory: GIB * 1.5, speed: 20 })).split("\n");
+    const lines = formatChoices(fitting(all, { bytes: GIB * 1.5, speed: 20 })).split("\n");
     expect(lines[0]).toMatch(/^name +kind +type +file +memory +tokens\/s +first token +quality +license/);
     expect(lines[1]).toMatch(/^smollm2-135m +(recipe|model) .* s +HellaSwag 41 % +apache-2.0/);
   });

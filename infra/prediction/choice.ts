@@ -70,17 +70,15 @@ function choiceOf(model: Model): Omit<Choice, "kind" | "type" | "license"> {
 
 /** What somebody asks of a model. */
 export interface Wanted {
-  /** Nominal memory of the smallest board, in bytes. @default no limit */
-  memory?: number | undefined;
+  /** That the kernel of the smallest board has. @default no limit */
+  bytes?: number | undefined;
   /** Least tokens per second. @default no limit */
   speed?: number | undefined;
 }
 
 /** Those that a board has room for, and that are fast enough there. */
-export function fitting(all: readonly Choice[], { memory = Infinity, speed = 0 }: Wanted): Choice[] {
-  return all.filter(
-    ({ neededBytes, tokensPerSecond }) => neededBytes <= usableMemory(memory) && tokensPerSecond >= speed,
-  );
+export function fitting(all: readonly Choice[], { bytes = Infinity, speed = 0 }: Wanted): Choice[] {
+  return all.filter(({ neededBytes, tokensPerSecond }) => neededBytes <= bytes && tokensPerSecond >= speed);
 }
 
 /** A table of them, a line each. */

@@ -38,7 +38,10 @@ export async function findHostKey(
     if (marker === "@revoked") revoked.add(`${fields[2]} ${fields[3]}`);
     else if (!/^[@#]/.test(marker)) keys.push(`${fields[1]} ${fields[2]}`);
   }
-  return preferred
-    .flatMap((type) => keys.filter((key) => key.startsWith(`${type} `)))
-    .find((key) => !revoked.has(key));
+  return preferredKey(keys.filter((key) => !revoked.has(key)));
+}
+
+/** The one of a machine's keys that is taken. @param keys each as `type base64` */
+export function preferredKey(keys: readonly string[]): string | undefined {
+  return preferred.flatMap((type) => keys.filter((key) => key.startsWith(`${type} `)))[0];
 }

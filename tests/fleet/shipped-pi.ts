@@ -1,9 +1,11 @@
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { expect } from "vitest";
 import { cacheDir, repoRoot } from "../../common/paths.ts";
 import { sudoPasswordVariable } from "../../infra/ansible/sudo-password.ts";
+import { fingerprint } from "../../infra/ssh/machine.ts";
 import { VirtualPiMachine } from "../../infra/virtual-pi/machine.ts";
 import type { MachineRecord } from "../../infra/virtual-pi/spec.ts";
 import { buildImage, imageDigest, isReady, type Suite } from "../../toolchain/virtual-pi-image/index.ts";
@@ -130,6 +132,74 @@ export class ShippedPi {
   async expectAnswer(): Promise<void> {
     const { apiKey } = await this.workspace.outputs<Outputs>();
     expect(await ask(`http://127.0.0.1:${this.record.ports.http}/v1`, apiKey)).toBe("answers");
+  }
+
+  /** The first hour: `init`, `up` and a question, with no file of configuration before, and no password in any after. */
+  async expectServesAfterInit(): Promise<void> {
+    const stack = `first-${process.pid}`;
+    const file = join(repoRoot, `Pulumi.${stack}.yaml`);
+    const { sshPort, hostKey } = this.record;
+    const env: NodeJS.ProcessEnv = {
+      ...this.workspace.env,
+      XDG_CONFIG_HOME: join(this.workspace.dir, "config"),
+      ...{
+        PULUMI_CONFIG_PASSPHRASE: undefined,
+        PULUMI_CONFIG_PASSPHRASE_FILE: undefined,
+        PULUMI_STACK: undefined,
+      },
+    };
+    const pipress = async (args: readonly string[], more: NodeJS.ProcessEnv = {}, input = "") => {
+      const options = {
+        env: { ...env, ...more },
+        extendEnv: false,
+        reject: false,
+        all: true,
+        input,
+      } as const;
+      return execa(join(repoRoot, "pipress"), args, options);
+    };
+    const refused = async (args: readonly string[], sudo: string | undefined, ...messages: string[]) => {
+      const { exitCode, all } = await pipress(["init", stack, ...args], { [sudoPasswordVariable]: sudo });
+      expect(exitCode, all).toBe(1);
+      for (const message of messages) expect(all).toContain(message);
+      expect(existsSync(file)).toBe(false);
+    };
+    const board = ["--host", `${user}@127.0.0.1:${sshPort}`, "--key", this.machine.folder.privateKey];
+    const model = ["--model", "smollm2-135m"];
+    const trusted = ["--host-key", fingerprint(hostKey)];
+    try {
+      await refused([], undefined, "no board is named", "no model is named");
+      await refused([...board, ...model], undefined, `--host-key ${fingerprint(hostKey)}`);
+      await refused([...board, ...model, ...trusted], undefined, sudoPasswordVariable);
+      await refused([...board, ...model, ...trusted], "wrong", "sudo does not take the password");
+      await refused([...board, "--model", "smolm2-135m"], undefined, 'did you mean "smollm2-135m"?');
+
+      const answers = [...board, ...model, ...trusted];
+      const made = await pipress(["init", stack, ...answers], { [sudoPasswordVariable]: password });
+      expect(made.exitCode, made.all).toBe(0);
+      expect(made.all).toContain("nothing keeps an `up` from its end");
+      const text = readFileSync(file, "utf8");
+      expect(text).toContain(hostKey);
+      expect(text).not.toContain(password);
+      const again = await pipress(["init", stack, ...answers]);
+      expect(again.all).toContain("is there already, and is not written over");
+      expect(readFileSync(file, "utf8")).toBe(text);
+
+      // Not `./pipress up`, which then waits for the port that a real board would have.
+      const { exitCode, all } = await pipress([
+        ...["pulumi", "up", "--yes", "--skip-preview"],
+        "--stack",
+        stack,
+      ]);
+      expect(exitCode, all).toBe(0);
+      expect(all).not.toContain(password);
+      const { stdout: apiKey } = await pipress(["key", "--stack", stack]);
+      expect(await ask(`http://127.0.0.1:${this.record.ports.http}/v1`, apiKey.trim())).toBe("answers");
+      expect(this.starts).toBe(1);
+    } finally {
+      await pipress(["destroy", "--yes", "--skip-preview", "--stack", stack]);
+      rmSync(file, { force: true });
+    }
   }
 
   /** The way of a newcomer with a stock Pi: what is missing is told as that, and then the host serves. */
