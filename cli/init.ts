@@ -255,8 +255,8 @@ async function whetherToPrepare(
   const lacking = hosts.filter(({ board }) => !board.countsMemory).map(({ machine }) => machine.address);
   if (prepare !== undefined || lacking.length === 0) return prepare ?? false;
   if (!ask.isInteractive) return false; // it works without; `doctor` says what is missed
-  const question = `Without memory accounting a release has no limit of memory on ${lacking.join(", ")}. Switch it on at the first \`up\`, which reboots?`;
-  return ask.yes(question, "--prepare", true);
+  say(`without memory accounting a release has no limit of memory on ${lacking.join(", ")}`);
+  return ask.yes("Switch it on at the first `up`, which reboots?", "--prepare", true);
 }
 
 /** The lines of the stack's file that name a model. */

@@ -109,7 +109,7 @@ export const benchTables: Record<string, () => string> = {
 };
 
 /** Markdown, which prettier lines up; figures to the right. Figures that nothing was measured for are an error. */
-function table(head: readonly string[], lines: readonly string[][]): string {
+export function table(head: readonly string[], lines: readonly string[][]): string {
   for (const [label = "", ...cells] of [...lines, ...transposed([head, ...lines]).slice(1)])
     if (cells.every((cell) => cell === NONE)) throw new Error(`no result has figures for "${label}"`);
   const areFigures = (_: string, column: number): boolean =>

@@ -6,7 +6,8 @@ import { repoRoot } from "../../common/paths.ts";
 import { artifactsConfigSchema } from "../../infra/config/aws-schema.ts";
 import { choices } from "../../common/chosen.ts";
 import { stackConfigSchema } from "../../infra/config/schema.ts";
-import { benchTables } from "./bench-tables.ts";
+import { choices as modelChoices, cellsOf, choiceHead } from "../../infra/prediction/choice.ts";
+import { benchTables, table } from "./bench-tables.ts";
 import { keySections, type JsonSchema } from "./key-list.ts";
 
 /** Pages with parts that are generated; the rest of each is written by hand. */
@@ -15,6 +16,7 @@ export const generatedPages = [
   "docs/configuration.md",
   "docs/recipes.md",
   "docs/benchmarks.md",
+  "docs/models.md",
 ] as const;
 
 /** What may stand between `<!-- begin NAME … -->` and `<!-- end NAME -->`. */
@@ -22,6 +24,7 @@ const parts: Record<string, () => string> = {
   ...benchTables,
   configuration: () => keySections(jsonSchema(stackConfigSchema)),
   "artifacts-configuration": () => keySections(jsonSchema(artifactsConfigSchema)),
+  choices: () => table(choiceHead, modelChoices().map(cellsOf)),
   recipe: () => keySections(JSON.parse(read("models/schemas/recipe.schema.json")) as JsonSchema),
 };
 

@@ -83,17 +83,21 @@ export function fitting(all: readonly Choice[], { bytes = Infinity, speed = 0 }:
 
 /** A table of them, a line each. */
 export function formatChoices(shown: readonly Choice[]): string {
-  const rows = shown.map((choice) => [
-    choice.name,
-    choice.kind,
-    choice.type,
-    formatBytes(choice.fileBytes),
-    formatBytes(choice.neededBytes),
+  return formatTable(choiceHead, shown.map(cellsOf), ["file", "memory", "tokens/s", "first token"]);
+}
+
+export const choiceHead = [
+  ...["name", "kind", "type", "file", "memory", "tokens/s", "first token", "quality", "license"],
+];
+
+/** What a table says of one. */
+export function cellsOf(choice: Choice): string[] {
+  const { name, kind, type, score, license } = choice;
+  return [
+    ...[name, kind, type, formatBytes(choice.fileBytes), formatBytes(choice.neededBytes)],
     formatSpeed(choice.tokensPerSecond),
     formatDuration(choice.firstTokenSeconds),
-    choice.score === undefined ? "" : `${choice.score.benchmark} ${choice.score.percent.toFixed(0)} %`,
-    choice.license,
-  ]);
-  const head = ["name", "kind", "type", "file", "memory", "tokens/s", "first token", "quality", "license"];
-  return formatTable(head, rows, ["file", "memory", "tokens/s", "first token"]);
+    score === undefined ? "" : `${score.benchmark} ${score.percent.toFixed(0)} %`,
+    license,
+  ];
 }
