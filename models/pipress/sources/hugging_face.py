@@ -12,9 +12,12 @@ from typing import Any
 import huggingface_hub
 import requests
 from huggingface_hub import errors
+from tqdm import tqdm
 
 from pipress.digests import file_sha256
 from pipress.errors import StageError
+from pipress.spec import Report
+from pipress.units import format_bytes
 
 GIVE_TOKEN = "`./pipress pulumi config set --secret huggingFaceToken hf_…`, or set HF_TOKEN on the builder"
 SMALL_FILES = ["*.json", "tokenizer.model", "merges.txt", "*.jinja", "LICENSE*", "USE_POLICY*", "README.md"]
@@ -23,7 +26,9 @@ SMALL_FILES = ["*.json", "tokenizer.model", "merges.txt", "*.jinja", "LICENSE*",
 WEIGHTS = ["model*.safetensors"]
 
 
-def open_model_repository(source: dict[str, Any], workdir: Path, before_weights: Callable[[Path], None]) -> Path:
+def open_model_repository(
+    source: dict[str, Any], workdir: Path, before_weights: Callable[[Path], None], report: Report
+) -> Path:
     """Downloads a model repository into `workdir`, going on where an earlier attempt stopped. Returns the folder.
 
     before_weights: called with the folder when all but the weights is there; what it raises spares their download.
@@ -36,7 +41,11 @@ def open_model_repository(source: dict[str, Any], workdir: Path, before_weights:
             repo,
             revision,
             lambda: huggingface_hub.snapshot_download(
-                repo, revision=revision, local_dir=folder, allow_patterns=patterns
+                repo,
+                revision=revision,
+                local_dir=folder,
+                allow_patterns=patterns,
+                tqdm_class=_reporting(report, repo),
             ),
         )
 
@@ -46,12 +55,12 @@ def open_model_repository(source: dict[str, Any], workdir: Path, before_weights:
     return folder
 
 
-def open_model_file(source: dict[str, Any], workdir: Path) -> Path:
+def open_model_file(source: dict[str, Any], workdir: Path, report: Report) -> Path:
     """Downloads one file of a model repository, going on where an earlier attempt stopped. Returns its path.
 
     Without a revision it is the newest. The file must have the digest that `source` names, where it names one.
     """
-    path = _open_file({"revision": "main", **source}, workdir, "model")
+    path = _open_file({"revision": "main", **source}, workdir, "model", report)
     digest = file_sha256(path)
     if digest != (wanted := source.get("sha256", digest)):
         path.unlink()  # never go on from bytes that turned out wrong
@@ -62,15 +71,15 @@ def open_model_file(source: dict[str, Any], workdir: Path) -> Path:
     return path
 
 
-def open_dataset_file(source: dict[str, Any], workdir: Path) -> Path:
+def open_dataset_file(source: dict[str, Any], workdir: Path, report: Report) -> Path:
     """Downloads one file of a data set, going on where an earlier attempt stopped. Returns its path.
 
     HF_ENDPOINT, where it is set, names a mirror.
     """
-    return _open_file(source, workdir, "dataset")
+    return _open_file(source, workdir, "dataset", report)
 
 
-def _open_file(source: dict[str, Any], workdir: Path, kind: str) -> Path:
+def _open_file(source: dict[str, Any], workdir: Path, kind: str, report: Report) -> Path:
     repo, revision = source["repo"], source["revision"]
     return Path(
         _explained(
@@ -83,9 +92,30 @@ def _open_file(source: dict[str, Any], workdir: Path, kind: str) -> Path:
                 revision=revision,
                 local_dir=workdir / "huggingface" / revision,
                 endpoint=os.environ.get("HF_ENDPOINT"),
+                tqdm_class=_reporting(report, source["file"]),
             ),
         )
     )
+
+
+def _reporting(report: Report, label: str) -> type[tqdm]:
+    """A progress bar that reports instead of drawing itself: the first four fifths of a stage are its download."""
+
+    class Bar(tqdm):
+        """Without a terminal tqdm counts nothing, so that this does."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **{**options, "disable": True})
+            self.in_bytes = options.get("unit") == "B"
+            self.done = options.get("initial") or 0
+
+        def update(self, n: float | None = 1) -> None:
+            self.done += n or 0
+            if self.in_bytes and self.total:
+                amounts = f"{format_bytes(int(self.done))} of {format_bytes(int(self.total))}"
+                report(0.8 * min(1, self.done / self.total), f"{label} · {amounts}")
+
+    return Bar
 
 
 def _explained(repo: str, revision: str, download: Callable[[], str]) -> str:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +14,7 @@ import pytest
 
 from pipress.conftest import prose
 from pipress.errors import StageError
-from pipress.sources.hugging_face import open_dataset_file
+from pipress.sources.hugging_face import open_dataset_file, open_model_file
 from pipress.stages import fetch_dataset
 from pipress.texts.records import read_records
 
@@ -29,11 +30,12 @@ CONTENT = (
 CRAWL = gzip.compress(
     "\n".join(json.dumps({"text": prose(seed, 12), "timestamp": "", "url": ""}) for seed in range(3, 60)).encode()
 )
-FILES = {"news.jsonl": CONTENT, "en/c4-train.00000-of-01024.json.gz": CRAWL}
+MODEL = b"GGUF" + bytes(3_000_000)
+FILES = {"model.gguf": MODEL, "news.jsonl": CONTENT, "en/c4-train.00000-of-01024.json.gz": CRAWL}
 
 
 class Hub(BaseHTTPRequestHandler):
-    """`/datasets/team/news/resolve/<commit>/` and one of `FILES`, and a gated neighbour."""
+    """`/datasets/team/news/resolve/<commit>/` and one of `FILES`, the same as a model, and a gated neighbour."""
 
     asked: ClassVar[list[tuple[str, str | None]]] = []
 
@@ -44,9 +46,10 @@ class Hub(BaseHTTPRequestHandler):
         self.asked.append((f"{self.command} {self.path}", self.headers.get("Authorization")))
         if self.path.startswith("/datasets/team/gated/"):
             return self._answer(403, b"", {"X-Error-Code": "GatedRepo"})
-        if not self.path.startswith("/datasets/team/news/"):
+        repository = re.match(r"(?:/datasets)?/team/news/resolve/(\w+)/(.*)", self.path)
+        if repository is None:
             return self._answer(404, b"", {"X-Error-Code": "RepoNotFound"})
-        content = FILES.get(self.path.removeprefix(f"/datasets/team/news/resolve/{REVISION}/"))
+        content = FILES.get(repository[2]) if repository[1] in (REVISION, "main") else None
         if content is None:
             return self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
         self._answer(200, content, {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": REVISION})
@@ -61,6 +64,10 @@ class Hub(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
+
+
+def quiet(*_: Any) -> None:
+    pass
 
 
 @pytest.fixture
@@ -100,7 +107,7 @@ def test_a_packed_crawl_is_calibration_text_up_to_the_size_that_is_asked_for(
 
 def test_the_file_of_the_pinned_commit_comes_with_the_token_and_only_once(hub: Any, tmp_path: Path) -> None:
     for _ in range(2):
-        assert open_dataset_file(source(), tmp_path).read_bytes() == CONTENT
+        assert open_dataset_file(source(), tmp_path, quiet).read_bytes() == CONTENT
     gets = [token for request, token in hub if request.startswith("GET")]
     assert gets == ["Bearer hf_of_the_test"]
 
@@ -116,11 +123,23 @@ def test_the_file_of_the_pinned_commit_comes_with_the_token_and_only_once(hub: A
 )
 def test_each_refusal_of_a_data_set_says_what_to_do(wanted: dict[str, str], message: str, tmp_path: Path) -> None:
     with pytest.raises(StageError, match=message):
-        open_dataset_file(wanted, tmp_path)
+        open_dataset_file(wanted, tmp_path, quiet)
 
 
 def test_a_hub_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # it tries several times
     with pytest.raises(StageError, match="Hugging Face cannot be reached for team/news"):
-        open_dataset_file(source(), tmp_path)
+        open_dataset_file(source(), tmp_path, quiet)
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_model_file_is_known_by_its_digest_and_tells_how_far_it_is(tmp_path: Path) -> None:
+    told: list[str] = []
+    wanted = {"repo": "team/news", "file": "model.gguf", "sha256": hashlib.sha256(MODEL).hexdigest()}
+    assert open_model_file(wanted, tmp_path, lambda _, text: told.append(text)).read_bytes() == MODEL
+    assert "model.gguf · 3.00 MB of 3.00 MB" in told
+    other = {**wanted, "sha256": "0" * 64}
+    with pytest.raises(StageError, match=r"has the SHA-256 .*, the configuration says 0000"):
+        open_model_file(other, tmp_path / "again", quiet)
+    assert not list((tmp_path / "again").rglob("*.gguf")), "it is not gone on from"

