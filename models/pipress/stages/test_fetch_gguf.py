@@ -5,11 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gguf
-import numpy as np
 import pytest
 
-from pipress.conftest import finish_gguf
+from pipress.conftest import EXPERTS, FFN, HEADS, HIDDEN, KV_HEADS, LAYERS, USED, write_qwen
 from pipress.digests import tree_sha256
 from pipress.errors import StageError
 from pipress.spec import Metrics
@@ -19,7 +17,6 @@ from pipress.weights.gguf_reader import GgufFile
 from pipress.weights.gguf_shape import read_gguf_shape
 
 TALKS = {"prompt": "Hello", "expect": ".", "maxTokens": 8}
-HIDDEN, FFN, HEADS, KV_HEADS, LAYERS, EXPERTS, USED = 64, 128, 4, 2, 2, 4, 1
 
 
 @pytest.fixture
@@ -35,68 +32,6 @@ def fetched(real_spec: Any, tmp_path: Path) -> Callable[..., tuple[Path, Metrics
         return out, fetch_gguf.run(real_spec("fetch-gguf", **params), {}, out)
 
     return run
-
-
-def write_qwen(path: Path, architecture: str, **said: Any) -> Path:
-    """A Qwen2, or a Qwen3 with experts, with random weights and one byte a token."""
-    from tokenizers import pre_tokenizers
-
-    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "th", "<|im_end|>"]
-    writer = gguf.GGUFWriter(path, architecture)
-    writer.add_block_count(LAYERS)
-    writer.add_context_length(4096)
-    writer.add_embedding_length(HIDDEN)
-    writer.add_feed_forward_length(FFN)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(KV_HEADS)
-    writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list(tokens)
-    writer.add_token_merges(["t h"])
-    writer.add_eos_token_id(len(tokens) - 1)
-    random = np.random.default_rng(0)
-    width = HIDDEN // HEADS * KV_HEADS
-    matrices: dict[str, tuple[int, ...]] = {"token_embd.weight": (len(tokens), HIDDEN)}
-    vectors = {"output_norm.weight": HIDDEN}
-    for block in range(LAYERS):
-        name = f"blk.{block}."
-        matrices |= {
-            f"{name}attn_q.weight": (HIDDEN, HIDDEN),
-            f"{name}attn_k.weight": (width, HIDDEN),
-            f"{name}attn_v.weight": (width, HIDDEN),
-            f"{name}attn_output.weight": (HIDDEN, HIDDEN),
-        }
-        vectors |= {f"{name}attn_norm.weight": HIDDEN, f"{name}ffn_norm.weight": HIDDEN}
-        if architecture == "qwen2":
-            matrices |= {
-                f"{name}ffn_gate.weight": (FFN, HIDDEN),
-                f"{name}ffn_up.weight": (FFN, HIDDEN),
-                f"{name}ffn_down.weight": (HIDDEN, FFN),
-            }
-            vectors |= {f"{name}attn_q.bias": HIDDEN, f"{name}attn_k.bias": width, f"{name}attn_v.bias": width}
-        else:
-            matrices |= {
-                f"{name}ffn_gate_inp.weight": (EXPERTS, HIDDEN),
-                f"{name}ffn_gate_exps.weight": (EXPERTS, FFN, HIDDEN),
-                f"{name}ffn_up_exps.weight": (EXPERTS, FFN, HIDDEN),
-                f"{name}ffn_down_exps.weight": (EXPERTS, HIDDEN, FFN),
-            }
-            vectors |= {f"{name}attn_q_norm.weight": HIDDEN // HEADS, f"{name}attn_k_norm.weight": HIDDEN // HEADS}
-    if architecture == "qwen3moe":
-        writer.add_expert_count(EXPERTS)
-        writer.add_expert_used_count(USED)
-        writer.add_expert_feed_forward_length(FFN)
-    for key, value in said.items():
-        writer.add_uint32(key.replace("_", "."), value)
-    for tensor, shape in matrices.items():
-        writer.add_tensor(tensor, random.normal(0, 0.2, shape).astype(np.float16))
-    for tensor, size in vectors.items():
-        value = 0 if tensor.endswith("bias") else 1
-        writer.add_tensor(tensor, np.full(size, value, np.float32))
-    finish_gguf(writer)
-    return path
 
 
 def test_another_architecture_than_llama_is_loaded_asked_and_measured(fetched: Any, tmp_path: Path) -> None:
