@@ -46,9 +46,9 @@ export function buildProgram(onExit: (code: number) => void): Command {
     .option("-j, --json", "print all findings as JSON")
     .option(...askSudoPasswordOption)
     .action(runs(async () => (await import("./doctor.ts")).doctor));
-  addVerb(program, "status", "shows stages, jobs, hosts and costs", "status --stack home").action(
-    runs(async () => (await import("./status.ts")).status),
-  );
+  addVerb(program, "status", "shows stages, jobs, hosts and costs", "status --stack home")
+    .option("-w, --watch", "ask the hosts again every five seconds, until Ctrl-C")
+    .action(runs(async () => (await import("./status.ts")).status));
   addVerb(program, "logs <host-or-stage>", "shows a host's journal, or follows a stage's log", "logs pi-1")
     .option("-f, --follow", "go on with the journal until Ctrl-C")
     .action(runs(async () => (await import("./logs.ts")).logs));

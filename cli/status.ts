@@ -1,25 +1,44 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../common/user-error.ts";
+import { reach } from "../infra/fleet/choose-hosts.ts";
+import { lookAtHost, type HostState, type NoState } from "../infra/fleet/host-state.ts";
 import { planStack } from "../infra/fleet/system-prompts.ts";
 import { describeModel, loadModel } from "../infra/model/model.ts";
 import type { Report } from "../infra/fleet/report.ts";
-import { formatStatus, parseJobs } from "../infra/fleet/status.ts";
+import { formatHosts, formatStatus, parseJobs } from "../infra/fleet/status.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
+import { Interrupts } from "./interrupts.ts";
 import { openJobQueues, runJobs } from "./jobs.ts";
 import { stackOutputs } from "./run-pulumi.ts";
-import { openStack, type StackOptions } from "./stack.ts";
+import { hostsOf, openStack, type Stack, type StackOptions } from "./stack.ts";
+import { readStackState } from "./stack-state.ts";
 
-/** `./pipress status`: stages, jobs, hosts and what was spent, from the store, the builder and the state. */
-export async function status(options: StackOptions): Promise<number> {
+/** Between two looks at the hosts. */
+const WATCH_MS = 5000;
+
+/** What `up` has left of a stack that serves. */
+interface Served {
+  report?: Report;
+  apiKey?: string;
+  baseUrls?: Record<string, string>;
+}
+
+/**
+ * `./pipress status`: stages, jobs, hosts and what was spent, from the store, the builder, the state and the hosts themselves.
+ * With `watch` the hosts are asked again every few seconds, until Ctrl-C.
+ */
+export async function status(options: StackOptions & { watch?: true }): Promise<number> {
   const stack = await openStack(options);
-  const { fullName, name, config } = stack;
+  const { name, config } = stack;
   const model = loadModel(config);
   const store = await openStore(config.store);
   const queues = config.builder?.aws && (await openJobQueues(stack));
-  const [stages, jobs, report, instances] = await Promise.all([
+  const served = await lastServed(stack.fullName);
+  const [stages, jobs, states, instances] = await Promise.all([
     planStack({ config, model, store, toolchain: readToolchain() }),
     queues === undefined ? jobsOf(config) : byShortKey(await queues.lines()),
-    lastReport(fullName),
+    served.report && statesOf(stack, served),
     queues?.instances(),
   ]);
   const { ssh, aws } = config.builder ?? {};
@@ -32,11 +51,43 @@ export async function status(options: StackOptions): Promise<number> {
       builder,
       stages,
       jobs,
-      report,
+      states,
+      report: served.report,
       instances,
     }),
   );
+  if (options.watch && served.report !== undefined) await watch(stack, served, served.report);
   return 0;
+}
+
+async function watch(stack: Stack, served: Served, report: Report): Promise<void> {
+  const signal = new Interrupts().next();
+  while (!signal.aborted) {
+    await sleep(WATCH_MS, undefined, { signal }).catch(() => undefined);
+    if (signal.aborted) return;
+    const table = formatHosts(report, await statesOf(stack, served));
+    // At a terminal the table stands where it stood.
+    const clear = process.stdout.isTTY ? "\u001b[2J\u001b[H" : "";
+    console.log(`${clear}${new Date().toLocaleTimeString()}, until Ctrl-C\n\n${table}`);
+  }
+}
+
+/** What every host says now, by name; all are asked at the same time. */
+async function statesOf(
+  { fullName, config }: Stack,
+  { apiKey, baseUrls = {} }: Served,
+): Promise<Map<string, HostState | NoState>> {
+  const { virtualPis } = await readStackState(fullName);
+  const looks = (await hostsOf(config)).map(async (host): Promise<[string, HostState | NoState]> => {
+    const baseUrl = baseUrls[host.name];
+    const server = baseUrl !== undefined && apiKey !== undefined ? { baseUrl, apiKey } : undefined;
+    const machine = await reach(host, virtualPis).catch(() => undefined); // a virtual one that is not there
+    return [
+      host.name,
+      machine === undefined ? { problem: "is not there" } : await lookAtHost(machine, server),
+    ];
+  });
+  return new Map(await Promise.all(looks));
 }
 
 /** By the first twelve digits of the keys, as `pipress jobs ls` names jobs. */
@@ -53,14 +104,13 @@ async function jobsOf(config: Parameters<typeof runJobs>[0]): Promise<Map<string
   }
 }
 
-/** The report of the last `up`; a stack that has none, or is not there yet, has no hosts to show. */
-async function lastReport(stack: string): Promise<Report | undefined> {
+/** What the last `up` left; a stack that has none, or is not there yet, has no hosts to show. */
+async function lastServed(stack: string): Promise<Served> {
   try {
-    const outputs = await stackOutputs<{ report?: Report }>(stack);
-    return outputs.report;
+    return await stackOutputs<Served>(stack, "--show-secrets");
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     if (!error.message.includes("no stack named")) console.error(error.message); // e.g. another passphrase
-    return undefined;
+    return {};
   }
 }

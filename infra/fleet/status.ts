@@ -2,7 +2,8 @@ import { formatTable } from "../../common/plain-table.ts";
 import { formatDuration, formatUsd } from "../../common/units.ts";
 import { describeInstances, type InstanceRecord } from "../builder/aws/instance-records.ts";
 import type { PlannedStage } from "../stage/planned.ts";
-import type { Report } from "./report.ts";
+import type { HostState, NoState } from "./host-state.ts";
+import type { HostFigures, Report } from "./report.ts";
 
 /** What is known of a stack without running it. */
 export interface Status {
@@ -17,6 +18,8 @@ export interface Status {
   jobs: ReadonlyMap<string, string> | undefined;
   /** What the last `up` left in the state; undefined before the first. */
   report: Report | undefined;
+  /** What hosts say now, by name. */
+  states?: ReadonlyMap<string, HostState | NoState> | undefined;
   /** EC2 instances that run or ran for it; undefined where its builder is another. */
   instances?: readonly InstanceRecord[] | undefined;
 }
@@ -29,7 +32,7 @@ export function formatStatus(status: Status): string {
     `stack ${stack}, ${model}\nstore ${store}\nbuilder ${builder}${answers}`,
     stageTable(status),
     ...(instances.length > 0 ? [instanceTable(instances)] : []),
-    report === undefined ? "hosts: nothing rolled out yet" : hostTable(report),
+    report === undefined ? "hosts: nothing rolled out yet" : formatHosts(report, status.states),
     [spent(status.stages), ...(instances.length > 0 ? [describeInstances(instances)] : [])].join("\n"),
   ].join("\n\n");
 }
@@ -56,14 +59,60 @@ function instanceTable(records: readonly InstanceRecord[]): string {
   return formatTable(["instance", "id", "type", "", "ran", "cost", "state"], rows, ["ran", "cost"]);
 }
 
-function hostTable({ release, hosts }: Report): string {
-  const rows = hosts.map(({ host, tokensPerSecond, baseUrl, ...served }) => [
-    host,
-    (served.release ?? release).slice(0, 12),
-    tokensPerSecond?.toFixed(1) ?? "",
-    served.problem ?? baseUrl,
-  ]);
-  return formatTable(["host", "release", "tokens/s", "base URL"], rows);
+/**
+ * Hosts, a line each: what each serves, since when, how fast it was at its health check and is now.
+ * @param states what they say now, by name
+ * @param now seconds since 1970
+ */
+export function formatHosts(
+  { release, hosts }: Report,
+  states: ReadonlyMap<string, HostState | NoState> = new Map(),
+  now = Date.now() / 1000,
+): string {
+  const rows = hosts.map((figures) => {
+    const said = states.get(figures.host);
+    const state: HostState = said === undefined || "problem" in said ? {} : said;
+    return [
+      figures.host,
+      (state.release ?? figures.release ?? release).slice(0, 12),
+      state.rolledOutAt === undefined ? "" : minute(state.rolledOutAt),
+      state.startedAt === undefined ? "" : formatDuration(now - state.startedAt),
+      figures.tokensPerSecond?.toFixed(1) ?? "",
+      state.tokensPerSecond?.toFixed(1) ?? "",
+      String(state.requests ?? ""),
+      state.celsius?.toFixed(0) ?? "",
+      hostTrouble(figures, said) ?? figures.baseUrl,
+    ];
+  });
+  const head = ["host", "release", "rolled out", "runs for", "tokens/s", "now", "requests", "°C", "base URL"];
+  return formatTable(head, rows, ["runs for", "tokens/s", "now", "requests", "°C"]);
+}
+
+/** What the firmware sees now, by its flag in get_throttled. */
+const throttling: Readonly<Record<number, string>> = {
+  0x1: "under-voltage",
+  0x2: "frequency capped",
+  0x4: "throttled",
+  0x8: "soft temperature limit",
+};
+
+/** What is wrong with a host; undefined where nothing is. */
+function hostTrouble(figures: HostFigures, said: HostState | NoState | undefined): string | undefined {
+  if (said === undefined) return figures.problem;
+  if ("problem" in said) return said.problem;
+  if (figures.problem !== undefined) return figures.problem;
+  const { service = "not there", throttled = 0 } = said;
+  if (service !== "active") return `llama-server is ${service}`;
+  const seen = Object.entries(throttling).flatMap(([flag, name]) => (throttled & Number(flag) ? name : []));
+  return seen.length > 0 ? `the firmware reports ${seen.join(", ")}` : undefined;
+}
+
+/** `2026-11-30 19:10`, of this machine's time zone. */
+function minute(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  const two = (value: number): string => value.toString().padStart(2, "0");
+  const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join("-");
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }
 
 function spent(stages: readonly PlannedStage[]): string {
