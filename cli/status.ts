@@ -68,7 +68,7 @@ async function watch(stack: Stack, served: Served, report: Report): Promise<void
     const table = formatHosts(report, await statesOf(stack, served));
     // At a terminal the table stands where it stood.
     const clear = process.stdout.isTTY ? "\u001b[2J\u001b[H" : "";
-    console.log(`${clear}${new Date().toLocaleTimeString()}, until Ctrl-C\n\n${table}`);
+    console.log(`${clear}${new Date().toTimeString().slice(0, 8)}, until Ctrl-C\n\n${table}`);
   }
 }
 

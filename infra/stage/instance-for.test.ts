@@ -26,6 +26,9 @@ it.each([
 });
 
 it("what begins with a folder of this machine runs on this machine", () => {
+  expect(instanceFor(stage("fetch-gguf", false, { source: { huggingFace: {} } }))).toBeUndefined();
+  const adapter = { source: { huggingFace: {} }, adapter: { local: { path: "/adapters/x" } } };
+  expect(instanceFor(stage("fetch", false, adapter))).toBeUndefined();
   expect(instanceFor(stage("fetch", false, { source: { local: { path: "/models/x" } } }))).toBeUndefined();
 });
 

@@ -14,8 +14,8 @@ export type PlacedStage = Pick<PlannedStage, "stage" | "params">;
 /** The instance that runs a stage; undefined for one that runs on this machine, as does what begins with a folder of it. */
 export function instanceFor({ stage, params }: PlacedStage): InstanceName | undefined {
   if (onThisMachine.has(stage)) return undefined;
-  const { source } = params as { source?: { local?: unknown } };
-  if (stage === "fetch" && source?.local !== undefined) return undefined;
+  const { source, adapter } = params as { source?: { local?: unknown }; adapter?: { local?: unknown } };
+  if (stage === "fetch" && (source?.local ?? adapter?.local) !== undefined) return undefined;
   return onGpu.has(stage) ? "gpu" : "build";
 }
 

@@ -85,7 +85,7 @@ HIDDEN, FFN, HEADS, KV_HEADS, LAYERS, EXPERTS, USED = 64, 128, 4, 2, 2, 4, 1
 
 
 def write_qwen(path: Path, architecture: str, **said: Any) -> Path:
-    """A Qwen2, or a Qwen3 with experts: random weights, one byte a token, and one token that begins a call of a tool."""
+    """A Qwen2, or a Qwen3 with experts: random weights, a token for each byte, and one for a tool's call."""
     import gguf
     import numpy as np
     from tokenizers import pre_tokenizers

@@ -15,7 +15,7 @@ from pipress.errors import StageError
 from pipress.pruning.shape import check_tensors, shape_of
 from pipress.weights.files import read_config, rope_of
 from pipress.weights.folder import load_tokenizer
-from pipress.weights.shards import INDEX, ShardReader, ShardWriter
+from pipress.weights.shards import INDEX, ShardReader, rewrite
 
 SINGLE = "model.safetensors"
 HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
@@ -125,17 +125,7 @@ def settle_output_layer(folder: Path) -> None:
             f"tie_word_embeddings to false, and {HEAD} counts, or remove that tensor, and the embedding does",
         )
     print(f"{HEAD} is the embedding once more: dropped", flush=True)
-    kept = folder / "tied"
-    kept.mkdir()
-    with ShardWriter(kept) as writer:
-        for name in reader.shapes():
-            if name != HEAD:
-                writer.write(name, reader.load(name))
-    for file in (*folder.glob("*.safetensors"), folder / INDEX):
-        file.unlink(missing_ok=True)
-    for file in kept.iterdir():
-        file.rename(folder / file.name)
-    kept.rmdir()
+    rewrite(folder, lambda name, tensor: None if name == HEAD else tensor)
 
 
 def check_answers_end(folder: Path, ends: list[int]) -> None:

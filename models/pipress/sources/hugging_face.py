@@ -55,6 +55,24 @@ def open_model_repository(
     return folder
 
 
+def open_adapter_repository(source: dict[str, Any], workdir: Path, report: Report) -> Path:
+    """Downloads a LoRA adapter, going on where an earlier attempt stopped. Returns the folder."""
+    repo, revision = source["repo"], source["revision"]
+    folder = workdir / "huggingface" / revision
+    _explained(
+        repo,
+        revision,
+        lambda: huggingface_hub.snapshot_download(
+            repo,
+            revision=revision,
+            local_dir=folder,
+            allow_patterns=["adapter_config.json", "adapter_model.safetensors"],
+            tqdm_class=_reporting(report, repo),
+        ),
+    )
+    return folder
+
+
 def open_model_file(source: dict[str, Any], workdir: Path, report: Report) -> Path:
     """Downloads one file of a model repository, going on where an earlier attempt stopped. Returns its path.
 

