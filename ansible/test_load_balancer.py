@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import http.server
 import importlib.util
+import json
 import shutil
 import socket
 import subprocess
@@ -153,9 +154,12 @@ def host():
         one.server_close()
 
 
-def server(port: int, name: str = "pi-0", address: str = "127.0.0.1", parallel: int = 1) -> dict:
+def server(
+    port: int, name: str = "pi-0", address: str = "127.0.0.1", parallel: int = 1, model: str = "tiny"
+) -> dict:
     # Nobody answers the agent check there, which leaves a host as it is.
-    return {"name": name, "address": address, "port": port, "agentPort": free_port(), "parallel": parallel}
+    at = {"name": name, "address": address, "port": port, "agentPort": free_port()}
+    return {**at, "model": model, "parallel": parallel}
 
 
 def within(seconds: float, condition) -> bool:
@@ -274,3 +278,52 @@ def test_haproxy_accepts_the_configuration_with_a_certificate(balancer, tmp_path
     done = subprocess.run([str(HAPROXY), "-c", "-f", rendered], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
+
+
+def ask_for(
+    balancer, body: str, path: str = "/v1/chat/completions", method: str = "POST"
+) -> tuple[int, str, str]:
+    """Status, who answered, and the answer's body."""
+    connection = http.client.HTTPConnection("127.0.0.1", balancer.port, timeout=30)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, response.getheader("x-served-by", ""), response.read().decode()
+    finally:
+        connection.close()
+
+
+def test_a_request_goes_to_a_host_that_serves_its_model(balancer, host):
+    balancer.start(
+        [
+            server(host().server_port, "pi-1", model="small"),
+            server(host().server_port, "pi-2", model="large-7b.q4_k_m"),
+            server(host().server_port, "pi-3", model="small"),
+        ]
+    )
+    long = "x" * 100_000
+    for model, hosts in (("small", {"pi-1", "pi-3"}), ("large-7b.q4_k_m", {"pi-2"})):
+        # As OpenAI's package for Python writes it: the messages first.
+        body = json.dumps({"messages": [{"role": "user", "content": long}], "model": model})
+        assert {ask_for(balancer, body)[:2] for _ in range(4)} <= {(200, name) for name in hosts}
+    status, _, listed = ask_for(balancer, "", "/v1/models", "GET")
+    assert status == 200
+    assert [model["id"] for model in json.loads(listed)["data"]] == ["small", "large-7b.q4_k_m"]
+
+
+@pytest.mark.parametrize("body", ['{"model": "gpt-4"}', '{"messages": []}', "no json", '{"model": "smal"}'])
+def test_a_model_that_nobody_serves_is_refused_by_name(balancer, host, body):
+    at = [
+        server(host().server_port, "pi-1", model="small"),
+        server(host().server_port, "pi-2", model="large"),
+    ]
+    balancer.start(at)
+    status, _, said = ask_for(balancer, body)
+    assert status == 404
+    assert json.loads(said)["error"]["message"] == "no host serves such a model; there are: small, large"
+    assert ask_for(balancer, "", "/health", "GET")[0] == 200
+
+
+def test_with_one_model_any_name_is_answered(balancer, host):
+    balancer.start([server(host().server_port)])
+    assert ask_for(balancer, '{"model": "gpt-4"}')[:2] == (200, "pi-0")

@@ -2,9 +2,10 @@ import { createInterface } from "node:readline/promises";
 import { text } from "node:stream/consumers";
 import { didYouMean } from "../common/nearest.ts";
 import { UserError } from "../common/user-error.ts";
+import { loadModel } from "../infra/model/model.ts";
 import { Conversation, type Answer, type Endpoint } from "./conversation.ts";
 import { stackOutputs } from "./run-pulumi.ts";
-import { openStack, type StackOptions } from "./stack.ts";
+import { openStack, type Stack, type StackOptions } from "./stack.ts";
 
 /** What `up` says of a fleet that can be talked to; nothing of it where there is no host. */
 type Outputs = Partial<Endpoint> & { baseUrls?: Record<string, string> };
@@ -15,10 +16,12 @@ type Outputs = Partial<Endpoint> & { baseUrls?: Record<string, string> };
  */
 export async function chat(
   host: string | undefined,
-  options: StackOptions & { json?: true; maxTokens?: number },
+  options: StackOptions & { json?: true; maxTokens?: number; model?: string },
 ): Promise<number> {
-  const endpoint = await readEndpoint(options, host);
-  const conversation = new Conversation(endpoint, options.maxTokens);
+  const stack = await openStack(options);
+  const endpoint = await readEndpoint(stack, host);
+  const { model = ownModel(stack), maxTokens } = options;
+  const conversation = new Conversation(endpoint, { model, maxTokens });
   const source = host ?? endpoint.baseUrl;
   if (process.stdin.isTTY && !options.json) await talk(conversation, source);
   else await answerOnce(conversation, source, options.json === true);
@@ -27,12 +30,18 @@ export async function chat(
 
 /** `./pipress key`: what a client has to send. */
 export async function key(options: StackOptions): Promise<number> {
-  console.log((await readEndpoint(options)).apiKey);
+  console.log((await readEndpoint(await openStack(options))).apiKey);
   return 0;
 }
 
-async function readEndpoint(options: StackOptions, host?: string): Promise<Endpoint> {
-  const { fullName } = await openStack(options);
+/** The name of the stack's own model, which an endpoint in front of several models asks for. */
+function ownModel({ config }: Stack): string | undefined {
+  return Object.values(config.groups).some(({ recipe, model }) => (recipe ?? model) !== undefined)
+    ? loadModel(config).name
+    : undefined;
+}
+
+async function readEndpoint({ fullName }: Stack, host?: string): Promise<Endpoint> {
   return chooseEndpoint(await stackOutputs<Outputs>(fullName, "--show-secrets"), host);
 }
 

@@ -29,7 +29,7 @@ async function standIn(handler: Handler, maxTokens?: number): Promise<Conversati
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  return new Conversation({ baseUrl: `http://127.0.0.1:${port}/v1`, apiKey: "k3y" }, maxTokens);
+  return new Conversation({ baseUrl: `http://127.0.0.1:${port}/v1`, apiKey: "k3y" }, { maxTokens });
 }
 
 function begin(response: ServerResponse, ...pieces: string[]): void {

@@ -21,6 +21,14 @@ export interface Answer {
   host?: string;
 }
 
+/** What every question of a conversation asks for. */
+export interface Asked {
+  /** By name; a host, and an endpoint in front of one model, answer to any. */
+  model?: string | undefined;
+  /** Of an answer; without it an answer ends where the model, or the context, does. */
+  maxTokens?: number | undefined;
+}
+
 /** What a listener hears of an answer while it is made. */
 export interface Listener {
   /** Tokens of the prompt that are read, of so many. */
@@ -49,10 +57,9 @@ export class Conversation {
   private readonly client: OpenAI;
   private messages: { role: "user" | "assistant"; content: string }[] = [];
 
-  /** @param maxTokens of an answer; without it an answer ends where the model, or the context, does */
   constructor(
     private readonly endpoint: Endpoint,
-    private readonly maxTokens?: number,
+    private readonly asked: Asked = {},
   ) {
     const { baseUrl: baseURL, apiKey } = endpoint;
     this.client = new OpenAI({ baseURL, apiKey, timeout: TIMEOUT_MS, maxRetries: 1 });
@@ -75,13 +82,12 @@ export class Conversation {
     let timings: ChunkOfLlamaServer["timings"];
     let isWhole = false;
     try {
-      // llama-server has one model, whatever it is called.
       const request = {
-        model: "pipress",
+        model: this.asked.model ?? "pipress",
         messages,
         stream: true as const,
         return_progress: true,
-        ...(this.maxTokens !== undefined && { max_tokens: this.maxTokens }),
+        ...(this.asked.maxTokens !== undefined && { max_tokens: this.asked.maxTokens }),
       };
       const { data, response } = await this.client.chat.completions
         .create(request, { signal })

@@ -4,8 +4,9 @@ import { makePrivateFolder } from "../common/private-folder.ts";
 import { loadFleet } from "../infra/config/fleet.ts";
 import type { HostConfig } from "../infra/config/hosts.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
+import { modelOf, servedModels } from "../infra/config/served-models.ts";
+import { allCosts, allStages, planServings } from "../infra/fleet/serving.ts";
 import { checkSystemPrompts } from "../infra/config/system-prompts.ts";
-import { resolveServer } from "../infra/config/server-settings.ts";
 import { UserError } from "../common/user-error.ts";
 import { sudoVars } from "../infra/ansible/sudo-password.ts";
 import { closeConnections } from "../infra/ansible/run.ts";
@@ -24,15 +25,10 @@ import { checkPorts } from "../infra/fleet/ports.ts";
 import { reach } from "../infra/fleet/choose-hosts.ts";
 import { failuresAllowed } from "../infra/fleet/rollout/waves.ts";
 import { checkFleetFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
-import { planModel } from "../infra/prediction/forecast.ts";
-import { distinctSettings } from "../infra/prediction/host-settings.ts";
 import { checkLimits } from "../infra/prediction/limits.ts";
 import { speedOnAws } from "../infra/prediction/machines.ts";
-import { systemPromptStages } from "../infra/fleet/system-prompts.ts";
 import { boardSpeeds, measuredFile } from "../infra/prediction/measured-file.ts";
 import { checkCost, planCost } from "../infra/prediction/plan-cost.ts";
-import { predict } from "../infra/prediction/predict.ts";
-import { loadModel } from "../infra/model/model.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import { read } from "../infra/virtual-pi/resource.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
@@ -71,21 +67,25 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
   const { config } = stack;
   await attempt(found, () => checkStack(stack));
   const toolchain = readToolchain();
-  const model = await attempt(found, () => loadModel(config));
-  const fleet = model && (await attempt(found, () => loadFleet(config, toolchain.ansiblePlaybook, model)));
-  if (model === undefined || fleet === undefined) return { findings: found, stopsUp: true };
+  const models = await attempt(found, () => servedModels(config));
+  const fleet =
+    models &&
+    (await attempt(found, () =>
+      loadFleet(config, toolchain.ansiblePlaybook, (host) => modelOf(models, host)),
+    ));
+  if (models === undefined || fleet === undefined) return { findings: found, stopsUp: true };
 
   const store = await attempt(found, () => openStore(config.store));
-  const server = resolveServer(model.server, config.server);
-  const { stages } = systemPromptStages([server, ...fleet.map((host) => host.server)]);
-  const plan = (store && (await attempt(found, () => planModel(model, store, toolchain, stages)))) ?? [];
   const { aws, ssh } = config.builder ?? {};
   const measured = await attempt(found, () => boardSpeeds(stack.name, fleet));
   const warnings = measured?.warnings ?? [];
   found.push(
     ...warnings.map((what): Finding => ({ level: "warning", where: measuredFile(stack.name), what })),
   );
-  const prediction = predict(model, plan, server, aws && speedOnAws(aws), measured?.boards);
+  const speedOf = aws && speedOnAws(aws);
+  const planned = { config, models, fleet, store, toolchain, speedOf, boards: measured?.boards };
+  const servings = (await attempt(found, () => planServings(planned))) ?? [];
+  const [plan, costs] = [allStages(servings), allCosts(servings)];
   for (const check of [
     () =>
       checkFleetFlags(
@@ -95,20 +95,24 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
         toolchain.llamaCpp.version,
       ),
     () => checkPorts(config, fleet),
-    () => checkSystemPrompts(config, fleet, model),
-    () => prediction && checkLimits(model, prediction, distinctSettings(fleet, server)),
-    () => aws && checkCost(planCost(plan, prediction?.stages, aws), aws),
+    () => checkSystemPrompts(config, fleet, (host) => modelOf(models, host)),
+    ...servings.map(
+      ({ model, prediction, settings }) =>
+        () =>
+          prediction && checkLimits(model, prediction, settings),
+    ),
+    () => aws && checkCost(planCost(plan, costs, aws), aws),
   ])
     await attempt(found, check);
   if (ssh) found.push(...((await attempt(found, () => lookAtBuilder(ssh, signal))) ?? []));
-  else if (store && aws === undefined)
-    found.push(...judgeRoom(plan, prediction?.stages ?? new Map(), roomHere(store.url), store.url));
+  else if (store && aws === undefined) found.push(...judgeRoom(plan, costs, roomHere(store.url), store.url));
 
   const { stackId, virtualPis } = await readStackState(stack.fullName);
+  const servingOf = (host: HostConfig) => servings.find(({ isServedBy }) => isServedBy(host));
   const varsOf = (host: HostConfig) => ({
     ...lookVars(
       { build: host.build, isVirtual: "virtual" in host, takeOver: host.takeOver, prepare: host.prepare },
-      expectRelease(plan, prediction, toolchain, host.server),
+      expectRelease(servingOf(host)?.plan ?? [], servingOf(host)?.prediction, toolchain, host.server),
       toolchain,
     ),
     // A host asks whether it is this stack's only where the stack has been up.

@@ -3,14 +3,12 @@ import type { JobQueues } from "../infra/builder/aws/job-queues.ts";
 import type { HostConfig } from "../infra/config/hosts.ts";
 import { instanceFor } from "../infra/stage/instance-for.ts";
 import { UserError } from "../common/user-error.ts";
-import { planStack } from "../infra/fleet/system-prompts.ts";
-import { loadModel } from "../infra/model/model.ts";
+import { allStages } from "../infra/fleet/serving.ts";
 import { parseJobs } from "../infra/fleet/status.ts";
 import { openStore } from "../infra/store/open-store.ts";
-import { readToolchain } from "../toolchain/toolchain.ts";
 import { openJobQueues, runJobs } from "./jobs.ts";
 import { showJournal } from "./ssh.ts";
-import { hostsOf, openStack, type StackOptions } from "./stack.ts";
+import { hostsOf, openStack, servingsOf, type StackOptions } from "./stack.ts";
 
 /** An instance uploads its job's log every twenty seconds. */
 const FOLLOW_MS = 5000;
@@ -34,8 +32,7 @@ async function stageLog(
 ): Promise<number> {
   const { config } = stack;
   const store = await openStore(config.store);
-  const model = loadModel(config);
-  const stages = await planStack({ config, model, store, toolchain: readToolchain() });
+  const stages = allStages(await servingsOf(config, hosts, store));
   const stage = stages.find(({ name }) => name === stageName);
   if (stage === undefined)
     throw new UserError({

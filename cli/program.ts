@@ -90,6 +90,7 @@ export function buildProgram(onExit: (code: number) => void): Command {
 
   addVerb(program, "chat [host]", "talks with the fleet, or with one host", "chat pi-1")
     .option("-j, --json", "read one question from standard input, print answer and figures as JSON")
+    .option("-m, --model <name>", "the model that answers, where the fleet serves several")
     .option("-n, --max-tokens <count>", "end an answer after so many tokens", tokenCount)
     .action(runs(async () => (await import("./chat.ts")).chat));
   addVerb(program, "key", "prints the key that clients send", "key --stack home").action(

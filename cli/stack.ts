@@ -8,6 +8,9 @@ import { loadFleet } from "../infra/config/fleet.ts";
 import type { HostConfig } from "../infra/config/hosts.ts";
 import { parseStackConfig } from "../infra/config/load.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
+import { servedModels } from "../infra/config/served-models.ts";
+import { planServings, type Serving } from "../infra/fleet/serving.ts";
+import type { Store } from "../infra/store/store.ts";
 import { bootstrap } from "../toolchain/bootstrap/index.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
 import { shortName } from "./pulumi-arguments.ts";
@@ -164,4 +167,13 @@ export async function selectedStackIfAny(): Promise<string | undefined> {
 /** All hosts of a stack, those of its inventory included. */
 export async function hostsOf(config: StackConfig): Promise<HostConfig[]> {
   return loadFleet(config, readToolchain().ansiblePlaybook);
+}
+
+/** How every model of a stack is made, and by whom it is served. */
+export function servingsOf(
+  config: StackConfig,
+  fleet: readonly HostConfig[],
+  store: Store,
+): Promise<Serving[]> {
+  return planServings({ config, models: servedModels(config), fleet, store, toolchain: readToolchain() });
 }

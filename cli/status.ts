@@ -2,16 +2,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../common/user-error.ts";
 import { reach } from "../infra/fleet/choose-hosts.ts";
 import { lookAtHost, type HostState, type NoState } from "../infra/fleet/host-state.ts";
-import { planStack } from "../infra/fleet/system-prompts.ts";
-import { describeModel, loadModel } from "../infra/model/model.ts";
+import { allStages } from "../infra/fleet/serving.ts";
+import { describeModel } from "../infra/model/model.ts";
 import type { Report } from "../infra/fleet/report.ts";
 import { formatHosts, formatStatus, parseJobs } from "../infra/fleet/status.ts";
 import { openStore } from "../infra/store/open-store.ts";
-import { readToolchain } from "../toolchain/toolchain.ts";
 import { Interrupts } from "./interrupts.ts";
 import { openJobQueues, runJobs } from "./jobs.ts";
 import { stackOutputs } from "./run-pulumi.ts";
-import { hostsOf, openStack, type Stack, type StackOptions } from "./stack.ts";
+import { hostsOf, openStack, servingsOf, type Stack, type StackOptions } from "./stack.ts";
 import { readStackState } from "./stack-state.ts";
 
 /** Between two looks at the hosts. */
@@ -31,12 +30,11 @@ interface Served {
 export async function status(options: StackOptions & { watch?: true }): Promise<number> {
   const stack = await openStack(options);
   const { name, config } = stack;
-  const model = loadModel(config);
   const store = await openStore(config.store);
   const queues = config.builder?.aws && (await openJobQueues(stack));
   const served = await lastServed(stack.fullName);
-  const [stages, jobs, states, instances] = await Promise.all([
-    planStack({ config, model, store, toolchain: readToolchain() }),
+  const [servings, jobs, states, instances] = await Promise.all([
+    servingsOf(config, await hostsOf(config), store),
     queues === undefined ? jobsOf(config) : byShortKey(await queues.lines()),
     served.report && statesOf(stack, served),
     queues?.instances(),
@@ -46,10 +44,10 @@ export async function status(options: StackOptions & { watch?: true }): Promise<
   console.log(
     formatStatus({
       stack: name,
-      model: describeModel(model),
+      model: servings.map(({ model }) => describeModel(model)).join(", "),
       store: store.url,
       builder,
-      stages,
+      stages: allStages(servings),
       jobs,
       states,
       report: served.report,

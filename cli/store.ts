@@ -82,7 +82,7 @@ function sizeOf(items: readonly JudgedItem[]): string {
 async function findUsers(store: Store): Promise<Users> {
   const users = new Map<string, string[]>();
   const toolchain = readToolchain();
-  for (const model of (await modelsInUse()).map(loadModel)) {
+  for (const model of (await modelsInUse()).map((named) => loadModel(named))) {
     const plan = await planModel(model, store, toolchain);
     addUser(
       users,

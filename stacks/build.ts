@@ -9,7 +9,7 @@ import { packSource } from "../infra/builder/ssh/source.ts";
 import type { AwsBuilderConfig } from "../infra/config/aws-schema.ts";
 import type { PlannedStage } from "../infra/stage/planned.ts";
 import { checkCost, describeCost, planCost } from "../infra/prediction/plan-cost.ts";
-import type { Prediction } from "../infra/prediction/predict.ts";
+import type { StageCost } from "../infra/prediction/stage-costs.ts";
 import type { StackId } from "../infra/provider/stack-id.ts";
 import type { Builder } from "../infra/stage/builder.ts";
 import { instancesNeeded } from "../infra/stage/instance-for.ts";
@@ -20,7 +20,8 @@ export interface BuildArgs {
   stackId: StackId;
   aws: AwsBuilderConfig;
   plan: readonly PlannedStage[];
-  prediction: Prediction | undefined;
+  /** Predicted, by stage. */
+  costs: ReadonlyMap<string, StageCost>;
   /** URL of the bucket, `s3://…`. */
   store: string;
   /** For the stage that downloads the model. */
@@ -33,12 +34,12 @@ export interface BuildArgs {
  * @throws UserError when the plan costs more than it may
  */
 export async function buildPart(args: BuildArgs): Promise<Builder> {
-  const { stackId, aws, plan, prediction, store, huggingFaceToken } = args;
+  const { stackId, aws, plan, costs, store, huggingFaceToken } = args;
   const stack = sharedName(pulumi.getStack(), await stackId.known());
   const queues = new JobQueues(new S3Store(store), stack);
-  const cost = planCost(plan, prediction?.stages, aws);
-  const costs = [describeCost(cost, aws), describeInstances(await queues.instances())];
-  await pulumi.log.info(costs.filter(Boolean).join("\n"));
+  const cost = planCost(plan, costs, aws);
+  const lines = [describeCost(cost, aws), describeInstances(await queues.instances())];
+  await pulumi.log.info(lines.filter(Boolean).join("\n"));
   checkCost(cost, aws);
   const instances = await declareBuilder(args, stack);
   return new AwsBuilder({ region: aws.region, stack, queues, instances }, new LocalBuilder(huggingFaceToken));

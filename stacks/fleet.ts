@@ -5,29 +5,31 @@ import { secretToken } from "../infra/builder/hugging-face-token.ts";
 import type { JobResult } from "../infra/stage/job.ts";
 import { loadFleet } from "../infra/config/fleet.ts";
 import { parseStackConfig } from "../infra/config/load.ts";
-import { resolveServer, type ServerSettings } from "../infra/config/server-settings.ts";
+import type { StackConfig } from "../infra/config/schema.ts";
+import { modelOf, servedModels } from "../infra/config/served-models.ts";
+import type { ServerSettings } from "../infra/config/server-settings.ts";
 import { checkSystemPrompts, systemPromptsOf } from "../infra/config/system-prompts.ts";
 import { makeEndpoint } from "../infra/fleet/endpoint.ts";
 import { checkAllowFrom, describeClearText } from "../infra/fleet/exposure.ts";
-import { makeHost } from "../infra/fleet/host.ts";
+import { makeHost, type Host } from "../infra/fleet/host.ts";
+import { allCosts, allStages, planServings, type Serving } from "../infra/fleet/serving.ts";
 import { hostsOfLastUp, renamedHosts, thisStack } from "../infra/fleet/owner.ts";
 import { expectRelease } from "../infra/fleet/preflight/expected-release.ts";
 import { isLong, makePreflight } from "../infra/fleet/preflight/preflight.ts";
 import { checkPorts, furtherPorts } from "../infra/fleet/ports.ts";
 import type { PlannedStage } from "../infra/stage/planned.ts";
-import { planModel } from "../infra/prediction/forecast.ts";
 import { describePlan, describeRelease } from "../infra/prediction/describe.ts";
-import { predict, predictFetched } from "../infra/prediction/predict.ts";
-import { distinctSettings } from "../infra/prediction/host-settings.ts";
+import { predictFetched } from "../infra/prediction/predict.ts";
 import { longestAnswer } from "../infra/prediction/answer-time.ts";
 import { checkLimits, contextWarnings } from "../infra/prediction/limits.ts";
+import type { BoardSpeeds } from "../infra/prediction/board-speeds.ts";
 import { boardSpeeds, measuredFile } from "../infra/prediction/measured-file.ts";
 import { memoryMax, promptCacheBytes } from "../infra/prediction/memory.ts";
-import { describeModel, isRecipe, loadModel } from "../infra/model/model.ts";
+import { describeModel, isRecipe } from "../infra/model/model.ts";
 import { releaseStage } from "../infra/plan/graph.ts";
 import { makeRelease } from "../infra/fleet/release.ts";
 import { checkFleetFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
-import { stateFile, systemPromptStages, systemPromptStates } from "../infra/fleet/system-prompts.ts";
+import { stateFile, systemPromptStates } from "../infra/fleet/system-prompts.ts";
 import { hostFigures, modelFigures, type Report } from "../infra/fleet/report.ts";
 import { Rollout, type RolloutArgs } from "../infra/fleet/rollout/rollout.ts";
 import { Secret } from "../infra/provider/secret.ts";
@@ -36,21 +38,25 @@ import { speedOnAws } from "../infra/prediction/machines.ts";
 import { checkSudoPasswords } from "../infra/fleet/sudo-passwords.ts";
 import { Stage } from "../infra/stage/stage.ts";
 import { fileOf } from "../infra/store/manifest.ts";
+import type { Store } from "../infra/store/store.ts";
 import { defaultStore, openStore } from "../infra/store/open-store.ts";
+import { UserError } from "../common/user-error.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
 
-/** A model, compressed by its recipe or ready, and the hosts that serve it. */
+const modelFile = "model.gguf";
+
+/** Models, compressed by their recipes or ready, and the hosts that serve them. */
 export async function fleetStack(): Promise<Record<string, unknown>> {
   const config = parseStackConfig(pulumi.runtime.allConfig());
   const stackId = new StackId("stack-id");
-  const model = loadModel(config);
+  const models = servedModels(config);
   const toolchain = readToolchain();
-  const fleet = await loadFleet(config, toolchain.ansiblePlaybook, model);
+  const fleet = await loadFleet(config, toolchain.ansiblePlaybook, (host) => modelOf(models, host));
   const { llamaCpp } = toolchain;
   const knownFlags = readKnownFlags(llamaCpp.release.dir);
   checkFleetFlags(config, fleet, knownFlags, llamaCpp.version);
   checkPorts(config, fleet);
-  checkSystemPrompts(config, fleet, model);
+  checkSystemPrompts(config, fleet, (host) => modelOf(models, host));
   checkSudoPasswords(config);
   checkAllowFrom(config, fleet);
   const clearText = describeClearText(config, fleet);
@@ -58,22 +64,23 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const storeName = config.store ?? defaultStore;
   const store = await openStore(storeName);
 
-  const server = resolveServer(model.server, config.server);
-  const { stages, stageOf } = systemPromptStages([server, ...fleet.map((host) => host.server)]);
-  const plan = await planModel(model, store, toolchain, stages);
   const aws = config.builder?.aws;
   const { boards, warnings } = boardSpeeds(pulumi.getStack(), fleet);
   for (const warning of warnings) await pulumi.log.warn(`${measuredFile(pulumi.getStack())}: ${warning}`);
-  const prediction = predict(model, plan, server, aws && speedOnAws(aws), boards);
-  await pulumi.log.info(describePlan(plan, prediction?.stages));
+  const speedOf = aws && speedOnAws(aws);
+  const servings = await planServings({ config, models, fleet, store, toolchain, speedOf, boards });
+  const [plan, costs] = [allStages(servings), allCosts(servings)];
+  await pulumi.log.info(describePlan(plan, costs));
   if (config.builder === undefined && plan.some(({ artifact }) => artifact === undefined))
     for (const lack of await store.probe()) await pulumi.log.warn(`${store.url} ${lack}`);
-  const settings = distinctSettings(fleet, server);
-  await pulumi.log.info(describeRelease(model, prediction, settings));
-  if (prediction) {
-    checkLimits(model, prediction, settings);
-    for (const warning of contextWarnings(model, prediction, settings)) await pulumi.log.warn(warning);
+  for (const { model, prediction, settings } of servings) {
+    const title = servings.length > 1 ? `${describeModel(model)}: ` : "";
+    await pulumi.log.info(title + describeRelease(model, prediction, settings));
   }
+  checkEveryLimit(servings);
+  for (const { model, prediction, settings } of servings)
+    for (const warning of prediction ? contextWarnings(model, prediction, settings) : [])
+      await pulumi.log.warn(warning);
 
   const huggingFaceToken = secretToken(config.huggingFaceToken);
   const builder =
@@ -81,18 +88,136 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
       ? await makeBuilder(config, huggingFaceToken)
       : await (
           await import("./build.ts")
-        ).buildPart({ stackId, aws, plan, prediction, store: store.url, huggingFaceToken });
+        ).buildPart({ stackId, aws, plan, costs, store: store.url, huggingFaceToken });
   const hosts = fleet.map((host) =>
     makeHost(host, furtherPorts(config, host.name), toolchain, stackId.value),
   );
   const owner = thisStack(stackId.value);
-  const expected = (settings: ServerSettings) => expectRelease(plan, prediction, toolchain, settings);
+  const expected = (host: Host) => {
+    const serving = servings.find(({ isServedBy }) => isServedBy(host));
+    return expectRelease(serving?.plan ?? [], serving?.prediction, toolchain, host.server);
+  };
   const preflight = makePreflight({ hosts, plan, expected, config, owner, toolchain });
+  const apiKey = new Secret("api-key", { bytes: 32 });
+  const renamed = renamedHosts(
+    fleet.map((host) => ("machine" in host ? host.machine : { name: host.name })),
+    await hostsOfLastUp(),
+  );
+  const declared: Declared[] = [];
+  for (const serving of servings)
+    declared.push(
+      await declareServing(serving, {
+        ...{ builder, storeName, preflight, hosts, owner, renamed, config, toolchain, boards },
+        apiKey: apiKey.value,
+      }),
+    );
+
+  const answerSeconds = pulumi
+    .all(declared.map((one) => one.answerSeconds))
+    .apply((seconds) => Math.max(0, ...seconds));
+  const endpoint =
+    config.endpoint &&
+    makeEndpoint(
+      config.endpoint,
+      hosts,
+      (host) => modelOf(models, host).name,
+      answerSeconds,
+      owner,
+      config.takeOver,
+    );
+
+  const figures = hosts.flatMap(({ name, baseUrl }) => {
+    const playbook = declared.map(({ playbooks }) => playbooks.get(name)).find(Boolean);
+    if (playbook === undefined) return [];
+    return pulumi
+      .all([baseUrl, playbook.results, playbook.outcome])
+      .apply(([url, results, outcome]) => hostFigures(name, url, results, outcome));
+  });
+  const [own] = declared;
+  const report = pulumi
+    .all([
+      own?.release ?? "",
+      pulumi.all(declared.map(({ results }) => pulumi.all(Object.fromEntries(results)))),
+      pulumi.all(figures),
+    ])
+    .apply(([release, results, hostReports]): Report => ({
+      model: servings.map(({ model }) => describeModel(model)).join(", "),
+      release,
+      stages: servings.flatMap(({ plan: stages, prefix }, index) =>
+        stages.map(({ name, key }) => ({
+          name: prefix + name,
+          key,
+          seconds: results[index]?.[name]?.seconds ?? 0,
+        })),
+      ),
+      models: modelFigures(new Map(Object.entries(results[0] ?? {}))),
+      hosts: hostReports,
+    }));
+
+  return {
+    baseUrl: endpoint ?? hosts[0]?.baseUrl,
+    baseUrls: Object.fromEntries(hosts.map(({ name, baseUrl }) => [name, baseUrl])),
+    hosts: Object.fromEntries(hosts.map(({ name, connection }) => [name, connection])),
+    apiKey: apiKey.value,
+    stackId: stackId.value,
+    ...(servings[0] && artifactsOf(servings[0], store)),
+    report,
+  };
+}
+
+/** @throws UserError with what every model misses */
+function checkEveryLimit(servings: readonly Serving[]): void {
+  const problems = servings.flatMap(({ model, prediction, settings }) => {
+    try {
+      if (prediction) checkLimits(model, prediction, settings);
+      return [];
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      return error.problems;
+    }
+  });
+  if (problems.length > 0) throw new UserError(problems);
+}
+
+/** Where the model is, and the report of its recipe. */
+function artifactsOf({ model, plan }: Serving, store: Store): Record<string, string> {
+  return {
+    modelPath: `${store.locate(keyOf(plan, releaseStage(plan)))}/${modelFile}`,
+    ...(isRecipe(model) && { reportUrl: `${store.locate(keyOf(plan, "report"))}/report.html` }),
+  };
+}
+
+/** What all models of a stack have in common. */
+interface Common extends Pick<RolloutArgs, "owner" | "renamed" | "apiKey" | "toolchain"> {
+  builder: Builder;
+  storeName: string;
+  preflight: pulumi.Resource | undefined;
+  /** All of them. */
+  hosts: readonly Host[];
+  config: StackConfig;
+  boards: BoardSpeeds;
+}
+
+/** What came of declaring a model. */
+interface Declared {
+  /** By stage. */
+  results: ReadonlyMap<string, pulumi.Output<JobResult>>;
+  playbooks: Rollout["playbooks"];
+  /** Digest of its release under the settings of a host that has none of its own. */
+  release: pulumi.Output<string>;
+  /** How long a host may be at work on one request. */
+  answerSeconds: pulumi.Output<number>;
+}
+
+/** Declares a model's stages, and the rollout of its release to the hosts that serve it. */
+async function declareServing(serving: Serving, common: Common): Promise<Declared> {
+  const { model, prefix, plan, prediction, server, systemPromptStage: stageOf } = serving;
+  const { storeName, preflight, config, toolchain, owner, renamed, apiKey, boards } = common;
+  const hosts = common.hosts.filter(serving.isServedBy);
   const after = (stage: PlannedStage) => (preflight && isLong(stage, prediction) ? [preflight] : []);
-  const results = await declareStages(plan, builder, storeName, after);
+  const results = await declareStages(serving, common.builder, storeName, after);
   const fetched = resultOf(results, "fetch");
   const released = releaseStage(plan);
-  const modelFile = "model.gguf";
 
   const statesOf = (settings: ServerSettings) =>
     systemPromptStates(settings, stageOf, (stage) => resultOf(results, stage));
@@ -115,14 +240,8 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
           smokeTest: model.smokeTest,
         });
       });
-  const apiKey = new Secret("api-key", { bytes: 32 });
   const args: RolloutArgs = {
-    hosts,
-    owner,
-    renamed: renamedHosts(
-      fleet.map((host) => ("machine" in host ? host.machine : { name: host.name })),
-      await hostsOfLastUp(),
-    ),
+    ...{ hosts, owner, renamed, apiKey, toolchain, prefix },
     steps: config.rollout,
     releaseOf: (host) => releaseWith(host.server),
     modelFile: { store: storeName, key: keyOf(plan, released), file: modelFile },
@@ -135,14 +254,11 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
           return { sha256, bytes, source };
         });
       }),
-    apiKey: apiKey.value,
     monitoring: config.monitoring,
     ...(config.endpoint && { endpoint: config.endpoint }),
-    toolchain,
   };
   // It was named by the recipe once; with another recipe its hosts would have been taken for new ones.
-  const rollout = new Rollout("fleet", args, [model.name]);
-
+  const { playbooks } = new Rollout(`${prefix}fleet`, args, prefix === "" ? [model.name] : []);
   const answerSeconds = fetched.apply((base) =>
     Math.max(
       0,
@@ -151,41 +267,12 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
       ),
     ),
   );
-  const endpoint =
-    config.endpoint && makeEndpoint(config.endpoint, hosts, answerSeconds, owner, config.takeOver);
-
-  const figures = hosts.flatMap(({ name, baseUrl }) => {
-    const playbook = rollout.playbooks.get(name);
-    if (playbook === undefined) return [];
-    return pulumi
-      .all([baseUrl, playbook.results, playbook.outcome])
-      .apply(([url, results, outcome]) => hostFigures(name, url, results, outcome));
-  });
-  const report = pulumi
-    .all([releaseWith(server).digest, pulumi.all(Object.fromEntries(results)), pulumi.all(figures)])
-    .apply(([digest, stageResults, hostReports]): Report => ({
-      model: describeModel(model),
-      release: digest,
-      stages: plan.map(({ name, key }) => ({ name, key, seconds: stageResults[name]?.seconds ?? 0 })),
-      models: modelFigures(new Map(Object.entries(stageResults))),
-      hosts: hostReports,
-    }));
-
-  return {
-    baseUrl: endpoint ?? hosts[0]?.baseUrl,
-    baseUrls: Object.fromEntries(hosts.map(({ name, baseUrl }) => [name, baseUrl])),
-    hosts: Object.fromEntries(hosts.map(({ name, connection }) => [name, connection])),
-    apiKey: apiKey.value,
-    stackId: stackId.value,
-    modelPath: `${store.locate(keyOf(plan, released))}/${modelFile}`,
-    ...(isRecipe(model) && { reportUrl: `${store.locate(keyOf(plan, "report"))}/report.html` }),
-    report,
-  };
+  return { results, playbooks, release: releaseWith(server).digest, answerSeconds };
 }
 
-/** Declares every stage, each after its inputs and what else it has to wait for. */
+/** Declares every stage of a model, each after its inputs and what else it has to wait for. */
 async function declareStages(
-  plan: readonly PlannedStage[],
+  { plan, prefix }: Serving,
   builder: Builder,
   store: string,
   after: (stage: PlannedStage) => readonly pulumi.Resource[],
@@ -195,7 +282,7 @@ async function declareStages(
     const upstream = Object.values(planned.inputs).flatMap((input) => stages.get(input) ?? []);
     const run = await builder.runOf(planned);
     const args = { stage: planned, run, builder, store, upstream, after: after(planned) };
-    stages.set(planned.name, new Stage(planned.name, args));
+    stages.set(planned.name, new Stage(prefix + planned.name, args));
   }
   return new Map([...stages].map(([name, { result }]) => [name, result]));
 }

@@ -1,16 +1,16 @@
-import { loadModel, type Model } from "../model/model.ts";
-import { resolveHosts, type HostConfig } from "./hosts.ts";
+import { resolveHosts, type HostConfig, type ModelOf } from "./hosts.ts";
 import type { StackConfig } from "./schema.ts";
+import { modelOf, servedModels } from "./served-models.ts";
 
 /**
  * All hosts of a stack, those written under `hosts` first, those of the inventory after them.
- * @param model where it is known already
+ * @param model of a host, where that is known already
  * @throws UserError with every problem
  */
 export async function loadFleet(
   config: StackConfig,
   ansiblePlaybook: string,
-  model: Pick<Model, "server"> = loadModel(config),
+  model: ModelOf = ofStack(config),
 ): Promise<HostConfig[]> {
   const written = config.hosts.map((host, index) => ({ where: `pipress:hosts[${index}]`, host }));
   const { inventory, groups } = config;
@@ -18,4 +18,9 @@ export async function loadFleet(
   const { readInventory } = await import("./inventory.ts"); // brings what runs Ansible and ssh-keygen
   const listed = await readInventory(inventory, Object.keys(groups), ansiblePlaybook);
   return resolveHosts([...written, ...listed], config, model);
+}
+
+function ofStack(config: StackConfig): ModelOf {
+  const models = servedModels(config);
+  return (host) => modelOf(models, host);
 }

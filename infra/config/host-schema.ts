@@ -2,6 +2,7 @@ import { z } from "zod";
 import { duration, size } from "./quantity.ts";
 import { chosen } from "../../common/chosen.ts";
 import { strict } from "../../common/strict.ts";
+import { modelSchema, oneModel, recipeName } from "../model/ready-model.ts";
 import { access, port, sharedAccess } from "../ssh/machine.ts";
 
 /** Also the name of a virtual machine's folder and of the host's resource. */
@@ -141,8 +142,19 @@ const settings = {
   server: serverSchema.optional(),
 };
 
-/** Settings that the hosts of one group share. */
-export const groupsSchema = z.record(groupName, strict({ ...sharedAccess, sudoPassword, ...settings }));
+/** Settings that the hosts of one group share, and the model that they serve in the place of the stack's. */
+export const groupsSchema = z.record(
+  groupName,
+  strict({
+    recipe: recipeName
+      .optional()
+      .describe("How the model of this group is made, where it is another than the stack's."),
+    model: modelSchema.optional(),
+    ...sharedAccess,
+    sudoPassword,
+    ...settings,
+  }).refine(({ recipe, model }) => recipe === undefined || model === undefined, oneModel),
+);
 
 function within([least, most]: readonly [number, number], unit: number, range: string) {
   const error = `must be ${range}`;

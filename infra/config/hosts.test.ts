@@ -9,7 +9,7 @@ function resolve(config: Record<string, unknown>) {
   return resolveHosts(
     parsed.hosts.map((host, index) => ({ where: `pipress:hosts[${index}]`, host })),
     parsed,
-    { server: { contextLength: 512, threads: 2, parallel: 1, minTokensPerSecond: 0.5 } },
+    () => ({ server: { contextLength: 512, threads: 2, parallel: 1, minTokensPerSecond: 0.5 } }),
   );
 }
 

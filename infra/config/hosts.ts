@@ -27,6 +27,9 @@ export interface Settings {
 /** A virtual host, with memory and disk in bytes, or a real one and how it is reached. */
 export type HostConfig = Settings & (Pick<z.infer<typeof virtualHost>, "virtual"> | { machine: Machine });
 
+/** Which model the hosts of a group, or of none, serve. */
+export type ModelOf = (host: { group?: string | undefined }) => Pick<Model, "server">;
+
 /** A host with the place where it is written down, e.g. `pipress:hosts[1]` or `inventory.ini: pi-1`. */
 export interface PlacedHost {
   where: string;
@@ -40,9 +43,9 @@ export interface PlacedHost {
 export function resolveHosts(
   placed: readonly PlacedHost[],
   config: StackConfig,
-  model: Pick<Model, "server">,
+  modelOf: ModelOf,
 ): HostConfig[] {
-  const hosts = placed.map((entry) => resolveHost(entry, config, model));
+  const hosts = placed.map((entry) => resolveHost(entry, config, modelOf));
   const problems = [
     ...repeatedNames(placed),
     ...repeatedBoards(hosts),
@@ -53,11 +56,7 @@ export function resolveHosts(
   return hosts;
 }
 
-function resolveHost(
-  { host, where }: PlacedHost,
-  config: StackConfig,
-  model: Pick<Model, "server">,
-): HostConfig {
+function resolveHost({ host, where }: PlacedHost, config: StackConfig, modelOf: ModelOf): HostConfig {
   const group = (host.group === undefined ? undefined : config.groups[host.group]) ?? {};
   const settings: Settings = {
     name: host.name,
@@ -67,7 +66,7 @@ function resolveHost(
     unreachable: host.unreachable ?? group.unreachable ?? config.rollout.unreachable,
     takeOver: host.takeOver ?? group.takeOver ?? config.takeOver,
     prepare: host.prepare ?? group.prepare ?? config.prepareHosts,
-    server: resolveServer(model.server, config.server, group.server, host.server),
+    server: resolveServer(modelOf(host).server, config.server, group.server, host.server),
     where,
   };
   if ("virtual" in host) return { ...settings, virtual: host.virtual };

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { awsBuilder } from "./aws-schema.ts";
 import { endpointSchema, groupsSchema, hostSchema, serverSchema, sudoPassword } from "./host-schema.ts";
-import { modelSchema } from "../model/ready-model.ts";
+import { anyway, modelSchema, oneModel, recipeName } from "../model/ready-model.ts";
 import { rolloutSchema } from "./rollout-schema.ts";
 import { strict } from "../../common/strict.ts";
 import { access } from "../ssh/machine.ts";
@@ -39,9 +39,7 @@ export const stackConfigSchema = strict({
     description: "What kind of stack: this one, or `artifacts`, the bucket for its artifacts.",
     default: "fleet",
   }),
-  recipe: z
-    .string()
-    .min(1)
+  recipe: recipeName
     .optional()
     .describe(
       "How the model is made: name of a file in `models/recipes/` (without `.yaml`), or a path to a recipe. Either this or `model`.",
@@ -100,17 +98,12 @@ export const stackConfigSchema = strict({
     .describe("Whether hosts get Debian's node exporter and hand it the facts of their board."),
   rollout: rolloutSchema.describe("In which steps a release reaches the fleet."),
 })
-  // Said beside what else is wrong.
   .refine(({ recipe, model }) => (recipe ?? model) !== undefined, {
     path: ["recipe"],
     error: "is required, or pipress:model for a model that is ready",
-    when: () => true,
+    when: anyway,
   })
-  .refine(({ recipe, model }) => recipe === undefined || model === undefined, {
-    path: ["model"],
-    error: "is one model too many: pipress:recipe makes another; keep one",
-    when: () => true,
-  })
+  .refine(({ recipe, model }) => recipe === undefined || model === undefined, oneModel)
   .superRefine(({ builder, store }, context) => {
     const problem = (path: string[], message: string): void => {
       context.addIssue({ code: "custom", path, message });

@@ -16,7 +16,11 @@ function problems(written: object, changes: object = {}): string {
   const placed = config.hosts.map((host, index) => ({ where: `pipress:hosts[${index}]`, host }));
   const changed = { ...recipe, server: { ...recipe.server, ...changes } };
   try {
-    checkSystemPrompts(config, resolveHosts(placed, config, changed), changed);
+    checkSystemPrompts(
+      config,
+      resolveHosts(placed, config, () => changed),
+      () => changed,
+    );
     return "";
   } catch (error) {
     return (error as Error).message;

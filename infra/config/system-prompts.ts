@@ -62,10 +62,9 @@ export function stateParams({ contextLength, parallel, cacheType, flags }: Serve
 export function checkSystemPrompts(
   { server, groups }: Pick<StackConfig, "server" | "groups">,
   fleet: readonly HostConfig[],
-  model: Pick<Model, "name" | "server">,
+  modelOf: (host: HostConfig) => Pick<Model, "name" | "server">,
 ): void {
   const levels = [
-    { where: `${model.name}: server.systemPrompt`, written: model.server.systemPrompt },
     { where: "pipress:server.systemPrompt", written: server?.systemPrompt },
     ...Object.entries(groups).map(([name, group]) => ({
       where: `pipress:groups.${name}.server.systemPrompt`,
@@ -75,7 +74,11 @@ export function checkSystemPrompts(
   const problems = new Map<string, Problem>();
   for (const host of fleet) {
     const { systemPrompt } = host.server;
-    const level = levels.find(({ written }) => written !== undefined && written === systemPrompt);
+    const model = modelOf(host);
+    const ofModel = { where: `${model.name}: server.systemPrompt`, written: model.server.systemPrompt };
+    const level = [ofModel, ...levels].find(
+      ({ written }) => written !== undefined && written === systemPrompt,
+    );
     const where = level?.where ?? `${host.where}.server.systemPrompt`;
     for (const problem of problemsOf(host.server, where)) problems.set(JSON.stringify(problem), problem);
   }

@@ -49,6 +49,7 @@ export function endpointHost(
 
 /**
  * Declares HAProxy in front of all hosts.
+ * @param modelOf name of the model that a host serves: what a request asks for
  * @param answerSeconds how long the slowest host may be at work on one request
  * @param takeOver whether it may take the place of another stack's, where its host does not say so itself
  * @returns the base URL for OpenAI clients, with `/v1`
@@ -56,6 +57,7 @@ export function endpointHost(
 export function makeEndpoint(
   config: EndpointConfig,
   fleet: readonly Host[],
+  modelOf: (host: Host) => string,
   answerSeconds: pulumi.Input<number>,
   owner: StackOwner,
   takeOver: boolean,
@@ -66,6 +68,7 @@ export function makeEndpoint(
   const servers = fleet.map((host) =>
     host.ports.apply(({ http, agent }) => ({
       name: host.name,
+      model: modelOf(host),
       address: addressFrom(inside, host),
       port: http,
       agentPort: agent ?? agentPort,

@@ -13,7 +13,7 @@ function stack(config: Record<string, unknown>) {
   const parsed = stackConfigSchema.parse({ recipe: "x", ...config });
   const placed = parsed.hosts.map((host, index) => ({ where: `pipress:hosts[${index}]`, host }));
   const recipe = { server: { contextLength: 512, threads: 2, parallel: 1, minTokensPerSecond: 0.5 } };
-  return [parsed, resolveHosts(placed, parsed, recipe)] as const;
+  return [parsed, resolveHosts(placed, parsed, () => recipe)] as const;
 }
 
 function refusal(config: Record<string, unknown>): string {

@@ -64,7 +64,12 @@ describe("checkFleetFlags", () => {
     const config = stackConfigSchema.parse({ recipe: "x", hosts, ...written });
     const placed = config.hosts.map((host, index) => ({ where: `pipress:hosts[${index}]`, host }));
     const check = () => {
-      checkFleetFlags(config, resolveHosts(placed, config, { server }), known, "b1");
+      checkFleetFlags(
+        config,
+        resolveHosts(placed, config, () => ({ server })),
+        known,
+        "b1",
+      );
     };
     expect(check).toThrow(`${where}.flags.--nothing-like-it: llama-server b1 does not know`);
   });

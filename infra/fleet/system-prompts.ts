@@ -1,17 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import { stateParams, systemPromptsOf, type SystemPrompt } from "../config/system-prompts.ts";
-import { loadFleet } from "../config/fleet.ts";
-import type { StackConfig } from "../config/schema.ts";
-import { resolveServer, type ServerSettings } from "../config/server-settings.ts";
+import type { ServerSettings } from "../config/server-settings.ts";
 import type { GraphOptions } from "../plan/graph.ts";
-import { planModel } from "../prediction/forecast.ts";
-import type { Model } from "../model/model.ts";
 import { digestOf } from "../stage/canonical.ts";
 import type { JobResult } from "../stage/job.ts";
-import type { PlannedStage } from "../stage/planned.ts";
 import { fileOf } from "../store/manifest.ts";
-import type { Store } from "../store/store.ts";
-import type { Toolchain } from "../../toolchain/toolchain.ts";
 import type { SystemPromptState } from "./release.ts";
 
 /** File of the stage `system-prompt`. */
@@ -49,23 +42,6 @@ export function systemPromptStages(servers: readonly ServerSettings[]): SystemPr
 function freeName(name: string, taken: ReadonlySet<string>, count = 1): string {
   const tried = count === 1 ? name : `${name}-${count}`;
   return taken.has(tried) ? freeName(name, taken, count + 1) : tried;
-}
-
-/** Every stage of a stack, those that its hosts' settings ask for included. */
-export async function planStack({
-  config,
-  model,
-  store,
-  toolchain,
-}: {
-  config: StackConfig;
-  model: Model;
-  store: Store;
-  toolchain: Toolchain;
-}): Promise<PlannedStage[]> {
-  const fleet = await loadFleet(config, toolchain.ansiblePlaybook, model);
-  const servers = [resolveServer(model.server, config.server), ...fleet.map(({ server }) => server)];
-  return planModel(model, store, toolchain, systemPromptStages(servers).stages);
 }
 
 /** The states of a host's system prompts, as its release has them. */

@@ -50,13 +50,13 @@ export function readCatalogue(): Catalogue {
 }
 
 /** @throws UserError where the catalogue has no model of that name */
-export function fromCatalogue(name: string): ReadyModel {
+export function fromCatalogue(name: string, where = "pipress:model"): ReadyModel {
   const { models } = readCatalogue();
   const found = models[name];
   if (found !== undefined) return catalogued(name, found);
   const names = Object.keys(models);
   throw new UserError({
-    where: "pipress:model",
+    where,
     what: `the catalogue has no model "${name}"`,
     remedy:
       didYouMean(name, names) ??

@@ -14,11 +14,14 @@ export interface NamedModel {
   model?: string | WrittenModel | undefined;
 }
 
-/** @throws UserError where there is no such recipe or model, or with every problem of the recipe */
-export function loadModel({ recipe, model }: NamedModel): Model {
-  if (recipe !== undefined) return loadRecipe(recipe);
-  if (model === undefined) throw new UserError({ where: "pipress:recipe", what: "is required" });
-  return typeof model === "string" ? fromCatalogue(model) : readyModel(model);
+/**
+ * @param path of the configuration in which they stand, before their own names
+ * @throws UserError where there is no such recipe or model, or with every problem of the recipe
+ */
+export function loadModel({ recipe, model }: NamedModel, path = "pipress:"): Model {
+  if (recipe !== undefined) return loadRecipe(recipe, `${path}recipe`);
+  if (model === undefined) throw new UserError({ where: `${path}recipe`, what: "is required" });
+  return typeof model === "string" ? fromCatalogue(model, `${path}model`) : readyModel(model);
 }
 
 export function isRecipe(model: Model): model is Recipe {

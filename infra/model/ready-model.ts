@@ -108,6 +108,19 @@ export const modelSchema = chosen(
   "A model that is ready, in the place of a recipe: a name of the catalogue (`./pipress models`), or a GGUF of any architecture that llama.cpp loads.",
 );
 
+/** `pipress:recipe`: a name or a path. */
+export const recipeName = z.string().min(1);
+
+/** Said beside what else is wrong with an object. */
+export const anyway = ({ value }: { value: unknown }): boolean => typeof value === "object" && value !== null;
+
+/** What is wrong with two of them. */
+export const oneModel = {
+  path: ["model"],
+  error: "is one model too many: `recipe` beside it makes another; keep one",
+  when: anyway,
+};
+
 export type WrittenModel = z.infer<typeof readyModelSchema>;
 
 /** As recipes have them where they say nothing. */

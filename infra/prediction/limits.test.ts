@@ -190,7 +190,7 @@ describe("checkLimits", () => {
       ],
     });
     const placed = config.hosts.map((host, index) => ({ where: `pipress:hosts[${index}]`, host }));
-    const fleet = resolveHosts(placed, config, recipe);
+    const fleet = resolveHosts(placed, config, () => recipe);
     const settings = distinctSettings(fleet, resolveServer(recipe.server, config.server));
     const messages = problems(recipe, settings);
     expect(messages).toHaveLength(1);

@@ -18,8 +18,8 @@ const recipesDir = join(repoRoot, "models", "recipes");
  * Loads a recipe by name (`models/recipes/<name>.yaml`) or by path, relative to the repository.
  * @throws UserError with every problem of the file, each by its path in the YAML
  */
-export function loadRecipe(nameOrPath: string): Recipe {
-  const path = recipePath(nameOrPath);
+export function loadRecipe(nameOrPath: string, where = "pipress:recipe"): Recipe {
+  const path = recipePath(nameOrPath, where);
   const value = readYaml(path);
   const validate = compileSchema("recipe");
   if (!validate(value)) throw new UserError(recipeProblems(validate.errors ?? [], basename(path)));
@@ -35,13 +35,13 @@ export function recipeNames(): string[] {
   return readdirSync(recipesDir).map((file) => basename(file, ".yaml"));
 }
 
-function recipePath(nameOrPath: string): string {
+function recipePath(nameOrPath: string, where: string): string {
   const isPath = nameOrPath.includes("/") || nameOrPath.endsWith(".yaml");
   const path = isPath ? resolve(repoRoot, nameOrPath) : join(recipesDir, `${nameOrPath}.yaml`);
   if (existsSync(path)) return path;
   const names = recipeNames();
   throw new UserError({
-    where: "pipress:recipe",
+    where,
     what: isPath ? `there is no file ${path}` : `there is no recipe "${nameOrPath}"`,
     remedy: didYouMean(nameOrPath, names) ?? `one of: ${names.join(", ")}`,
   });

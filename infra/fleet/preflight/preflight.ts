@@ -1,7 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Toolchain } from "../../../toolchain/toolchain.ts";
 import type { StackConfig } from "../../config/schema.ts";
-import type { ServerSettings } from "../../config/server-settings.ts";
 import type { Prediction } from "../../prediction/predict.ts";
 import type { PlannedStage } from "../../stage/planned.ts";
 import type { Host } from "../host.ts";
@@ -22,8 +21,8 @@ export class Preflight extends pulumi.CustomResource {
 export interface FleetPreflight {
   hosts: readonly Host[];
   plan: readonly PlannedStage[];
-  /** What is known of the release before it is made, under a host's settings. */
-  expected: (settings: ServerSettings) => ExpectedRelease;
+  /** What is known of a host's release before it is made. */
+  expected: (host: Host) => ExpectedRelease;
   config: Pick<StackConfig, "endpoint" | "rollout">;
   owner: StackOwner;
   toolchain: Toolchain;
@@ -46,7 +45,7 @@ export function makePreflight({
       ...hosts.map((host) => ({
         host: host.connection,
         vars: {
-          ...lookVars(host, expected(host.server), toolchain),
+          ...lookVars(host, expected(host), toolchain),
           ...ownerVars(owner, host.name),
         },
         secretVars: host.secretVars,

@@ -35,6 +35,8 @@ export interface InWavesArgs<Host extends WaveHost> {
    * host, all of them have it before the first is switched; see `prefetch` of the rollout's configuration.
    */
   stage?: (host: Host, position: WavePosition<Host>) => Playbook;
+  /** What names of waves begin with, where a stack has several rollouts. */
+  prefix?: string;
   /** Digest of what a host is to serve. */
   releaseOf: (host: Host) => pulumi.Input<string>;
   /** Playbook that fails on a host that is not healthy after the soak, as a path inside the repository, and its variables. */
@@ -50,7 +52,7 @@ export function rollOutInWaves<Host extends WaveHost>(
   args: InWavesArgs<Host>,
   options: pulumi.CustomResourceOptions = {},
 ): Map<string, Playbook> {
-  const { steps, playbook, releaseOf, probe, probeVars } = args;
+  const { steps, playbook, prefix = "", releaseOf, probe, probeVars } = args;
   const waves = divideIntoWaves(args.hosts, steps);
   const names = waves.map(({ hosts }) => hosts.map(({ name }) => name));
   const playbooks = new Map<string, Playbook>();
@@ -65,7 +67,7 @@ export function rollOutInWaves<Host extends WaveHost>(
     });
     const waiting = names.slice(number + 1).flat();
     previous = new Wave(
-      name,
+      `${prefix}${name}`,
       {
         members,
         maxFailures: failuresAllowed(steps.maxFailures, members.length),
@@ -87,7 +89,7 @@ export function rollOutInWaves<Host extends WaveHost>(
  * later ones can fetch from earlier ones; otherwise there is nothing to wait for.
  */
 function stageAll<Host extends WaveHost>(
-  { hosts, steps, stage, releaseOf, probe }: InWavesArgs<Host>,
+  { hosts, steps, stage, prefix = "", releaseOf, probe }: InWavesArgs<Host>,
   waves: readonly WaveOf<Host>[],
   options: pulumi.CustomResourceOptions,
 ): Wave | undefined {
@@ -106,7 +108,7 @@ function stageAll<Host extends WaveHost>(
     return staged.map(({ host, playbook }) => memberOf(host, playbook, releaseOf));
   });
   return new Wave(
-    "staged",
+    `${prefix}staged`,
     {
       members,
       staging: true,

@@ -36,6 +36,8 @@ export interface RolloutArgs {
   /** What is in front of the hosts, if anything. */
   endpoint?: EndpointConfig;
   toolchain: Toolchain;
+  /** What names of waves begin with, where a stack has several rollouts. */
+  prefix?: string;
 }
 
 /**
@@ -77,6 +79,7 @@ export class Rollout extends pulumi.ComponentResource {
       {
         hosts,
         steps,
+        prefix: args.prefix,
         // Fetches the release; what runs on the host goes on as it is.
         stage: declare("-staged", { playbook: "ansible/stage.yml" }),
         // Switches the host to the release, by its health check.

@@ -55,7 +55,7 @@ def moved_servers(state: str, resolve: Resolve = addresses_of) -> list[str]:
 
 def look(run: Path, resolve: Resolve = addresses_of) -> list[str]:
     """One look; returns the servers for which HAProxy was told to reload. Answers that are on their way are not cut off."""
-    moved = moved_servers(ask(run, "show servers state fleet"), resolve)
+    moved = moved_servers(ask(run, "show servers state"), resolve)
     if moved:
         os.kill(int((run / "haproxy.pid").read_text().split()[0]), signal.SIGUSR2)
     return moved
