@@ -1,6 +1,7 @@
 import { UserError } from "../../common/user-error.ts";
 import type { Machine } from "../ssh/machine.ts";
 import { Session } from "../ssh/session.ts";
+import { said } from "./said.ts";
 
 /** What a board says of itself before anything is set up there. */
 export interface Board {
@@ -34,18 +35,13 @@ export function lookAtBoard(machine: Machine): Promise<Board> {
 
 /** @param output what the script prints there */
 export function parseBoard(output: string): Board {
-  const said = new Map(
-    output.split("\n").map((line): [string, string] => {
-      const [, name = "", value = ""] = /^(\w+) ?(.*)$/.exec(line) ?? [];
-      return [name, value.trim()];
-    }),
-  );
+  const values = said(output);
   return {
-    hostname: said.get("hostname") ?? "",
-    model: said.get("model") ?? "",
-    memoryBytes: Number(said.get("memory") ?? 0) * 1024,
-    asksForPassword: said.get("sudo") !== "free",
-    countsMemory: (said.get("controllers") ?? "").split(" ").includes("memory"),
+    hostname: values.get("hostname") ?? "",
+    model: values.get("model") ?? "",
+    memoryBytes: Number(values.get("memory") ?? 0) * 1024,
+    asksForPassword: values.get("sudo") !== "free",
+    countsMemory: (values.get("controllers") ?? "").split(" ").includes("memory"),
   };
 }
 

@@ -1,6 +1,7 @@
 import { UserError } from "../../common/user-error.ts";
 import type { Machine } from "../ssh/machine.ts";
 import { Session } from "../ssh/session.ts";
+import { said } from "./said.ts";
 
 /** What a host says of itself and of its service, right now. */
 export interface HostState {
@@ -50,14 +51,14 @@ export async function lookAtHost(
   server: { baseUrl: string; apiKey: string } | undefined,
 ): Promise<HostState | NoState> {
   try {
-    const [said, figures] = await Promise.all([
+    const [ending, figures] = await Promise.all([
       Session.use(machine, (session) =>
         session.run(script, "", { quiet: true, signal: AbortSignal.timeout(PATIENCE_MS) }),
       ),
       server && readMetrics(server),
     ]);
-    if (said.kind === "lost") throw said.failure;
-    return { ...parseState(said.stdout), ...figures };
+    if (ending.kind === "lost") throw ending.failure;
+    return { ...parseState(ending.stdout), ...figures };
   } catch (error) {
     if (error instanceof UserError) return { problem: error.problems.map(({ what }) => what).join("; ") };
     return { problem: `did not answer within ${PATIENCE_MS / 1000} s` };
@@ -66,13 +67,8 @@ export async function lookAtHost(
 
 /** @param output what the script prints there */
 export function parseState(output: string): HostState {
-  const said = new Map(
-    output.split("\n").map((line): [string, string] => {
-      const [, name = "", value = ""] = /^(\w+) ?(.*)$/.exec(line) ?? [];
-      return [name, value.trim()];
-    }),
-  );
-  const text = (name: string) => said.get(name) || undefined;
+  const values = said(output);
+  const text = (name: string) => values.get(name) || undefined;
   const number = (name: string) => (text(name) === undefined ? undefined : Number(text(name)));
   const milliCelsius = number("celsius");
   const throttled = text("throttled");
