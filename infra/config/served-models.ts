@@ -1,4 +1,6 @@
-import { loadModel, type Model } from "../model/model.ts";
+import { isDeepStrictEqual } from "node:util";
+import { UserError, type Problem } from "../../common/user-error.ts";
+import { isRecipe, loadModel, type Model } from "../model/model.ts";
 import type { StackConfig } from "./schema.ts";
 
 /** A model that a stack serves, and by whose hosts. */
@@ -19,7 +21,7 @@ export function servedModels(config: Pick<StackConfig, "recipe" | "model" | "gro
     ([, { recipe, model }]) => (recipe ?? model) !== undefined,
   );
   const own = new Set(groups.map(([name]) => name));
-  return [
+  const served: ServedModel[] = [
     {
       model: loadModel(config),
       prefix: "",
@@ -31,6 +33,20 @@ export function servedModels(config: Pick<StackConfig, "recipe" | "model" | "gro
       isServedBy: ({ group }: { group?: string | undefined }) => group === name,
     })),
   ];
+  checkNames(served);
+  return served;
+}
+
+/** A request names its model: two of one name could not be told apart. @throws UserError with every such one */
+function checkNames(served: readonly ServedModel[]): void {
+  const problems = served.flatMap(({ model, prefix }, index): Problem[] => {
+    const other = served.slice(0, index).find((before) => before.model.name === model.name);
+    if (other === undefined || isDeepStrictEqual(other.model, model)) return [];
+    const where = `pipress:groups.${prefix.slice(0, -1)}.${isRecipe(model) ? "recipe" : "model"}`;
+    const what = `is called "${model.name}", as another model of this stack is`;
+    return [{ where, what, remedy: "give one of them another `name`" }];
+  });
+  if (problems.length > 0) throw new UserError(problems);
 }
 
 /** The model that a host serves. */

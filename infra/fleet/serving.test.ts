@@ -85,6 +85,12 @@ describe("the models of a stack", () => {
     await expect(wrong).rejects.toThrow(
       'pipress:groups.small.model: the catalogue has no model "smolm2-135m" — did you mean "smollm2-135m"?',
     );
+    const alike = plan({ recipe: "smollm2-135m", hosts, groups: { small } });
+    await expect(alike).rejects.toThrow(
+      'pipress:groups.small.model: is called "smollm2-135m", as another model of this stack is',
+    );
+    const twice = await plan({ model: "smollm2-135m", hosts: [hosts[0], hosts[1]], groups: { small } });
+    expect(twice.servings).toHaveLength(2);
     const two = plan({ recipe: "smollm2-360m", hosts, groups: { small: { ...small, recipe: "x" } } });
     await expect(two).rejects.toThrow("pipress:groups.small.model: is one model too many");
   });
