@@ -17,7 +17,7 @@ import { findPis } from "../infra/ssh/neighbours.ts";
 import { scanHostKey } from "../infra/ssh/scan.ts";
 import { doctor } from "./doctor.ts";
 import { environment } from "./environment.ts";
-import { passphraseFile, shown, writePassphrase } from "./passphrase.ts";
+import { passphraseFile, passphraseProblem, shown, writePassphrase } from "./passphrase.ts";
 import { atTerminal, unattended, type Questions } from "./questions.ts";
 import { pulumiPath, pulumiText } from "./run-pulumi.ts";
 import { bootstrapOnce } from "./stack.ts";
@@ -65,6 +65,8 @@ export async function init(stack = "home", options: InitOptions = {}): Promise<n
 async function initWith(stack: string, options: InitOptions, ask: Questions): Promise<number> {
   const file = join(repoRoot, `Pulumi.${stack}.yaml`);
   checkStack(stack, file);
+  if (options.model !== undefined && options.recipe !== undefined)
+    throw new UserError({ where: "init", what: "--model and --recipe name two models; keep one" });
   if (options.model !== undefined || options.recipe !== undefined) loadModel(options);
   if (!ask.isInteractive) checkAnswers(options);
 
@@ -74,13 +76,13 @@ async function initWith(stack: string, options: InitOptions, ask: Questions): Pr
   const password = await sudoPassword(hosts, ask);
   const prepare = await whetherToPrepare(hosts, options, ask);
   const named = await chooseModel(hosts, options, ask);
-  await makePassphrase(ask);
+  await makePassphrase(stack, file, ask);
 
   const text = stackFile(named, hosts, prepare);
   writeFileSync(file, text, { flag: "wx" });
   say(`Pulumi.${stack}.yaml: written; it is yours to read and edit`);
   await bootstrapOnce();
-  await pulumiText(["stack", "init", "--stack", stack]);
+  await makeStack(stack);
   if (password !== undefined) await setSecret(stack, "pipress:sudoPassword", password);
   const code = await doctor({ stack });
   const next =
@@ -290,22 +292,33 @@ export function recommended(fit: readonly Choice[]): Choice | undefined {
   return fast.sort((a, b) => b.fileBytes - a.fileBytes)[0] ?? fit[0];
 }
 
-/** Where the user has none for stacks, one is made. */
-async function makePassphrase(ask: Questions): Promise<void> {
-  const { PULUMI_CONFIG_PASSPHRASE: given, PULUMI_CONFIG_PASSPHRASE_FILE: file } = process.env;
-  if (given !== undefined || file !== undefined || existsSync(passphraseFile())) return;
+/** Where the user has none for stacks, one is made. @throws UserError where the one in use would protect nothing */
+async function makePassphrase(stack: string, file: string, ask: Questions): Promise<void> {
+  const backend = process.env.PULUMI_BACKEND_URL ?? "file:";
+  const problem = passphraseProblem({ name: stack, backend, file }, process.env);
+  if (problem === undefined) return;
+  if (problem.kind !== "none") throw new UserError(problem);
   const path = shown(passphraseFile());
   if (ask.isInteractive) {
     const question = `Write a random passphrase, which protects the secrets of your stacks, to ${path}?`;
-    if (!(await ask.yes(question, "", true)))
-      throw new UserError({
-        where: "init",
-        what: "a stack needs a passphrase",
-        remedy: "set PULUMI_CONFIG_PASSPHRASE_FILE to a file with yours",
-      });
+    if (!(await ask.yes(question, "", true))) throw new UserError(problem);
   }
   writePassphrase();
   say(`${path}: written; keep a copy, without it nobody reads your stacks' secrets again`);
+}
+
+/** @throws UserError with what there is to do where a stack of that name is there already, without its file */
+async function makeStack(stack: string): Promise<void> {
+  try {
+    await pulumiText(["stack", "init", "--stack", stack]);
+  } catch (error) {
+    if (!(error instanceof UserError) || !error.message.includes("already exists")) throw error;
+    throw new UserError({
+      where: `stack ${stack}`,
+      what: "is there already, from before its file was; the new file stays",
+      remedy: `where it serves nothing any more, \`./pipress pulumi stack rm ${stack} --preserve-config\`, then \`./pipress pulumi stack init ${stack}\``,
+    });
+  }
 }
 
 /** The stack's file. Checked as `up` will check it. */
