@@ -132,6 +132,11 @@ function fileOf(stack: string): string {
   });
 }
 
+/** What the file of a stack says, secrets encrypted. */
+export function writtenConfig(stack: string): Record<string, unknown> {
+  return parseStackFile(join(repoRoot, `Pulumi.${stack}.yaml`));
+}
+
 /** The stacks that have a file beside the program. */
 export function namesOfStackFiles(): string[] {
   return readdirSync(repoRoot).flatMap((file) => /^Pulumi\.(.+)\.yaml$/.exec(file)?.[1] ?? []);

@@ -3,13 +3,19 @@ import { UserError } from "../common/user-error.ts";
 import { recipeNames } from "../infra/recipe/recipe.ts";
 import { planModel } from "../infra/prediction/forecast.ts";
 import { describeModel, loadModel, type NamedModel } from "../infra/model/model.ts";
-import { parseNamedModel } from "../infra/config/load.ts";
+import { namedModels } from "../infra/config/load.ts";
 import { addUser, judge, keysIn, type JudgedItem, type Users } from "../infra/store/garbage.ts";
 import { openStore } from "../infra/store/open-store.ts";
 import type { Store } from "../infra/store/store.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
 import { pulumiJson, pulumiText } from "./run-pulumi.ts";
-import { bootstrapOnce, namesOfStackFiles, readStackValue, type StackOptions } from "./stack.ts";
+import {
+  bootstrapOnce,
+  namesOfStackFiles,
+  readStackValue,
+  type StackOptions,
+  writtenConfig,
+} from "./stack.ts";
 
 /** Which store a verb works on: `--store`, else the stack's. */
 export interface StoreOptions extends StackOptions {
@@ -82,7 +88,7 @@ function sizeOf(items: readonly JudgedItem[]): string {
 async function findUsers(store: Store): Promise<Users> {
   const users = new Map<string, string[]>();
   const toolchain = readToolchain();
-  for (const model of (await modelsInUse()).map((named) => loadModel(named))) {
+  for (const model of modelsInUse().map((named) => loadModel(named))) {
     const plan = await planModel(model, store, toolchain);
     addUser(
       users,
@@ -101,18 +107,10 @@ async function findUsers(store: Store): Promise<Users> {
 }
 
 /** Also of stacks that this backend does not know. */
-async function modelsInUse(): Promise<NamedModel[]> {
+function modelsInUse(): NamedModel[] {
   const own = recipeNames();
-  const stacks = namesOfStackFiles();
-  const ofStacks = await Promise.all(
-    stacks.map(async (stack) =>
-      parseNamedModel({
-        recipe: await readStackValue("pipress:recipe", { stack }),
-        model: await readStackValue("pipress:model", { stack }),
-      }),
-    ),
-  );
-  const others = ofStacks.filter(({ recipe, model }) => model !== undefined || !own.includes(recipe ?? ""));
+  const ofStacks = namesOfStackFiles().flatMap((stack) => namedModels(writtenConfig(stack)));
+  const others = ofStacks.filter(({ recipe = "" }) => !own.includes(recipe));
   return [...own.map((recipe) => ({ recipe })), ...others];
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../common/user-error.ts";
-import { parseStackConfig } from "./load.ts";
+import { namedModels, parseStackConfig } from "./load.ts";
 import type { StackConfig } from "./schema.ts";
 import { hostKey } from "../ssh/testing/host-key.ts";
 
@@ -19,6 +19,29 @@ function problems(config: Record<string, unknown>): string[] {
     return error.problems.map(({ where, what }) => `${where}: ${what}`);
   }
 }
+
+describe("namedModels", () => {
+  const model = { huggingFace: { repo: "a/b", file: "c.gguf", sha256: "0".repeat(64) } };
+
+  it("are those of a stack and of its groups, whatever else its file says", () => {
+    const written = {
+      "pipress:recipe": "smollm2-135m",
+      "pipress:sudoPassword": { secure: "v1:x:y" },
+      "pipress:groups": {
+        small: { model, user: "me" },
+        attic: { user: "me" },
+        other: { model: "qwen3-0.6b" },
+        none: null,
+      },
+    };
+    expect(namedModels(written)).toEqual([{ recipe: "smollm2-135m" }, { model }, { model: "qwen3-0.6b" }]);
+  });
+
+  it("are none of a stack for artifacts, or of what is written wrongly", () => {
+    expect(namedModels({ "pipress:kind": "artifacts", "pipress:bucket": "b" })).toEqual([]);
+    expect(namedModels({ "pipress:model": { huggingFace: {} } })).toEqual([]);
+  });
+});
 
 describe("parseStackConfig", () => {
   it("fills defaults and turns sizes into bytes", () => {

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import { z } from "zod";
 import { issuePlaces } from "../../common/strict.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import type { NamedModel } from "../model/model.ts";
@@ -17,22 +17,29 @@ export function parseStackConfig(all: Readonly<Record<string, string>>): StackCo
   return parseWith(stackConfigSchema, all);
 }
 
-/** What a stack's file says of its model, where nothing else of it can be read: its secrets may be another's. */
-export function parseNamedModel({
-  recipe,
-  model,
-}: {
-  recipe?: string | undefined;
-  model?: string | undefined;
-}): NamedModel {
-  const named = model === undefined ? undefined : stackConfigSchema.shape.model.parse(parseJson(model));
-  return { recipe, model: named };
-}
-
 /** The same for a stack of the kind `artifacts`. */
 export function parseArtifactsConfig(all: Readonly<Record<string, string>>): ArtifactsConfig {
   return parseWith(artifactsConfigSchema, all);
 }
+
+/**
+ * The models that a stack's file names, those of its groups too, where nothing else of it can be read: its secrets may be
+ * another's. What is written wrongly is left out.
+ * @param written the configuration as the file has it
+ */
+export function namedModels(written: Readonly<Record<string, unknown>>): NamedModel[] {
+  const groups = Object.values((written[`${namespace}:groups`] ?? {}) as object) as unknown[];
+  const own = { recipe: written[`${namespace}:recipe`], model: written[`${namespace}:model`] };
+  return [own, ...groups].flatMap((named) => {
+    const { success, data } = namedModelSchema.safeParse(named);
+    return success && (data.recipe ?? data.model) !== undefined ? [data] : [];
+  });
+}
+
+const namedModelSchema = z.object({
+  recipe: stackConfigSchema.shape.recipe,
+  model: stackConfigSchema.shape.model,
+});
 
 function parseWith<Schema extends z.ZodObject>(
   schema: Schema,
