@@ -24,7 +24,7 @@ read -r password
 /** A question, and what is typed when it stands there. */
 type Step = readonly [question: string, typed: string];
 
-describe.skipIf(missing !== undefined)(`init at a terminal${missing ?? ""}`, { timeout: 300_000 }, () => {
+describe.skipIf(missing !== undefined)(`init at a terminal${missing ?? ""}`, { timeout: 120_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "pipress-init-"));
   const stack = `init-${process.pid}`;
   const file = join(repoRoot, `Pulumi.${stack}.yaml`);
@@ -60,14 +60,18 @@ describe.skipIf(missing !== undefined)(`init at a terminal${missing ?? ""}`, { t
       ...{ stdin: "pipe", reject: false, all: true },
     });
     let screen = "";
+    let answered = 0; // of what stands on the screen
     const left = [...steps];
     run.all.on("data", (data: Buffer) => {
       screen += data.toString();
-      const [question, typed] = left[0] ?? [];
-      if (question === undefined || !screen.includes(question)) return;
-      left.shift();
-      run.stdin.write(typed);
-      if (left.length === 0) run.stdin.end();
+      for (const [question, typed] of [...left]) {
+        const at = screen.indexOf(question, answered);
+        if (at < 0) return;
+        answered = at + question.length;
+        left.shift();
+        run.stdin.write(typed);
+      }
+      run.stdin.end();
     });
     const { exitCode } = await run;
     return { exitCode, screen };
@@ -76,6 +80,8 @@ describe.skipIf(missing !== undefined)(`init at a terminal${missing ?? ""}`, { t
   it("asks what options did not say, and makes a stack of the answers", async () => {
     const { screen } = await talk([
       ["Are they the same?", "y\r"],
+      ["Password of sudo", "wrong\r"],
+      ["sudo does not take the password", ""],
       ["Password of sudo", "secret\r"],
       ["Model:", "\r"],
       ["random passphrase", "\r"],

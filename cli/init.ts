@@ -1,5 +1,5 @@
 import { existsSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { execa } from "execa";
 import { stringify } from "yaml";
 import { repoRoot } from "../common/paths.ts";
@@ -43,6 +43,9 @@ interface FoundHost {
 
 /** How ssh's own tool prints the fingerprint, on the Pi. */
 const COMPARE = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub";
+
+/** As sudo itself has it. */
+const MOST_TRIES = 3;
 
 /** Below this reading along is no pleasure. */
 const FAST_ENOUGH = 3;
@@ -153,7 +156,7 @@ async function identify(
   { user, key, hostKey: wanted = [] }: InitOptions,
   ask: Questions,
 ): Promise<Machine[]> {
-  const places = await all(written, (text) => Promise.resolve(parseAddress(text)));
+  const places = await all(written, parseAddress);
   const isNamed = user !== undefined || places.every((place) => place.user !== undefined);
   const signedIn = isNamed ? user : (await askUser(ask)) || defaultUser;
   const keys = await all(places, async ({ address, port }) => {
@@ -166,7 +169,7 @@ async function identify(
     const { address, port, user: own } = places[index] as Place;
     const print = fingerprint(hostKey);
     const machine = { name: address, address, port, user: own ?? signedIn ?? defaultUser, hostKey };
-    machines.push(key === undefined ? machine : { ...machine, privateKeyFile: key });
+    machines.push(key === undefined ? machine : { ...machine, privateKeyFile: keyPath(key) });
     if (isKnown || wanted.includes(print)) continue;
     const what = `shows the host key ${print}, which nobody here knows`;
     if (!ask.isInteractive || wanted.length > 0) {
@@ -183,6 +186,11 @@ async function identify(
   }
   if (problems.length > 0) throw new UserError(problems);
   return machines;
+}
+
+/** As the stack's file takes it. */
+function keyPath(written: string): string {
+  return written.startsWith("~/") ? written : resolve(written);
 }
 
 function askUser(ask: Questions): Promise<string> {
@@ -213,8 +221,8 @@ export function parseAddress(text: string): Place {
 }
 
 /** Does the same for all of them. @throws UserError with the problems of all of them */
-async function all<From, To>(items: readonly From[], work: (item: From) => Promise<To>): Promise<To[]> {
-  const settled = await Promise.allSettled(items.map(work));
+async function all<From, To>(items: readonly From[], work: (item: From) => To | Promise<To>): Promise<To[]> {
+  const settled = await Promise.allSettled(items.map(async (item) => work(item)));
   const problems: Problem[] = [];
   const done: To[] = [];
   for (const one of settled) {
@@ -242,10 +250,17 @@ async function sudoPassword(hosts: readonly FoundHost[], ask: Questions): Promis
   const names = asking.map(({ machine }) => machine.address).join(", ");
   const given = process.env[sudoPasswordVariable];
   const question = `Password of sudo on ${names}:`;
-  const password =
-    given ?? (await ask.secret(question, `put it into the environment as ${sudoPasswordVariable}`));
-  await all(asking, ({ machine }) => trySudoPassword(machine, password));
-  return password;
+  for (let tries = 1; ; tries++) {
+    const password =
+      given ?? (await ask.secret(question, `put it into the environment as ${sudoPasswordVariable}`));
+    try {
+      await all(asking, ({ machine }) => trySudoPassword(machine, password));
+      return password;
+    } catch (error) {
+      if (!(error instanceof UserError) || given !== undefined || tries === MOST_TRIES) throw error;
+      say(error.message);
+    }
+  }
 }
 
 /** Whether the first `up` may switch the kernel's memory accounting on, and reboot. */
