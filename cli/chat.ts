@@ -2,7 +2,7 @@ import { createInterface } from "node:readline/promises";
 import { text } from "node:stream/consumers";
 import { didYouMean } from "../common/nearest.ts";
 import { UserError } from "../common/user-error.ts";
-import { loadModel } from "../infra/model/model.ts";
+import { servedModels } from "../infra/config/served-models.ts";
 import { Conversation, type Answer, type Endpoint } from "./conversation.ts";
 import { stackOutputs } from "./run-pulumi.ts";
 import { openStack, type Stack, type StackOptions } from "./stack.ts";
@@ -36,9 +36,8 @@ export async function key(options: StackOptions): Promise<number> {
 
 /** The name of the stack's own model, which an endpoint in front of several models asks for. */
 function ownModel({ config }: Stack): string | undefined {
-  return Object.values(config.groups).some(({ recipe, model }) => (recipe ?? model) !== undefined)
-    ? loadModel(config).name
-    : undefined;
+  const [own, ...others] = servedModels(config);
+  return others.length > 0 ? own?.model.name : undefined;
 }
 
 async function readEndpoint({ fullName }: Stack, host?: string): Promise<Endpoint> {

@@ -108,11 +108,15 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
   else if (store && aws === undefined) found.push(...judgeRoom(plan, costs, roomHere(store.url), store.url));
 
   const { stackId, virtualPis } = await readStackState(stack.fullName);
-  const servingOf = (host: HostConfig) => servings.find(({ isServedBy }) => isServedBy(host));
+  const expected = (host: HostConfig) => {
+    // None where planning failed, which was said.
+    const serving = servings.find(({ isServedBy }) => isServedBy(host));
+    return expectRelease(serving?.plan ?? [], serving?.prediction, toolchain, host.server);
+  };
   const varsOf = (host: HostConfig) => ({
     ...lookVars(
       { build: host.build, isVirtual: "virtual" in host, takeOver: host.takeOver, prepare: host.prepare },
-      expectRelease(servingOf(host)?.plan ?? [], servingOf(host)?.prediction, toolchain, host.server),
+      expected(host),
       toolchain,
     ),
     // A host asks whether it is this stack's only where the stack has been up.

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../common/user-error.ts";
+import type { HostConfig } from "../infra/config/hosts.ts";
 import { reach } from "../infra/fleet/choose-hosts.ts";
 import { lookAtHost, type HostState, type NoState } from "../infra/fleet/host-state.ts";
 import { allStages } from "../infra/fleet/serving.ts";
@@ -10,7 +11,7 @@ import { openStore } from "../infra/store/open-store.ts";
 import { Interrupts } from "./interrupts.ts";
 import { openJobQueues, runJobs } from "./jobs.ts";
 import { stackOutputs } from "./run-pulumi.ts";
-import { hostsOf, openStack, servingsOf, type Stack, type StackOptions } from "./stack.ts";
+import { hostsOf, openStack, servingsOf, type StackOptions } from "./stack.ts";
 import { readStackState } from "./stack-state.ts";
 
 /** Between two looks at the hosts. */
@@ -33,10 +34,13 @@ export async function status(options: StackOptions & { watch?: true }): Promise<
   const store = await openStore(config.store);
   const queues = config.builder?.aws && (await openJobQueues(stack));
   const served = await lastServed(stack.fullName);
+  const fleet = await hostsOf(config);
+  const { virtualPis } = await readStackState(stack.fullName);
+  const look = () => statesOf(fleet, virtualPis, served);
   const [servings, jobs, states, instances] = await Promise.all([
-    servingsOf(config, await hostsOf(config), store),
+    servingsOf(config, fleet, store),
     queues === undefined ? jobsOf(config) : byShortKey(await queues.lines()),
-    served.report && statesOf(stack, served),
+    served.report && look(),
     queues?.instances(),
   ]);
   const { ssh, aws } = config.builder ?? {};
@@ -54,16 +58,16 @@ export async function status(options: StackOptions & { watch?: true }): Promise<
       instances,
     }),
   );
-  if (options.watch && served.report !== undefined) await watch(stack, served, served.report);
+  if (options.watch && served.report !== undefined) await watch(served.report, look);
   return 0;
 }
 
-async function watch(stack: Stack, served: Served, report: Report): Promise<void> {
+async function watch(report: Report, look: () => ReturnType<typeof statesOf>): Promise<void> {
   const signal = new Interrupts().next();
   while (!signal.aborted) {
     await sleep(WATCH_MS, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return;
-    const table = formatHosts(report, await statesOf(stack, served));
+    const table = formatHosts(report, await look());
     // At a terminal the table stands where it stood.
     const clear = process.stdout.isTTY ? "\u001b[2J\u001b[H" : "";
     console.log(`${clear}${new Date().toTimeString().slice(0, 8)}, until Ctrl-C\n\n${table}`);
@@ -72,11 +76,11 @@ async function watch(stack: Stack, served: Served, report: Report): Promise<void
 
 /** What every host says now, by name; all are asked at the same time. */
 async function statesOf(
-  { fullName, config }: Stack,
+  fleet: readonly HostConfig[],
+  virtualPis: ReadonlyMap<string, string>,
   { apiKey, baseUrls = {} }: Served,
 ): Promise<Map<string, HostState | NoState>> {
-  const { virtualPis } = await readStackState(fullName);
-  const looks = (await hostsOf(config)).map(async (host): Promise<[string, HostState | NoState]> => {
+  const looks = fleet.map(async (host): Promise<[string, HostState | NoState]> => {
     const baseUrl = baseUrls[host.name];
     const server = baseUrl !== undefined && apiKey !== undefined ? { baseUrl, apiKey } : undefined;
     const machine = await reach(host, virtualPis).catch(() => undefined); // a virtual one that is not there

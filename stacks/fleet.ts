@@ -6,7 +6,7 @@ import type { JobResult } from "../infra/stage/job.ts";
 import { loadFleet } from "../infra/config/fleet.ts";
 import { parseStackConfig } from "../infra/config/load.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
-import { modelOf, servedModels } from "../infra/config/served-models.ts";
+import { modelOf, servedBy, servedModels } from "../infra/config/served-models.ts";
 import type { ServerSettings } from "../infra/config/server-settings.ts";
 import { checkSystemPrompts, systemPromptsOf } from "../infra/config/system-prompts.ts";
 import { makeEndpoint } from "../infra/fleet/endpoint.ts";
@@ -94,8 +94,8 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   );
   const owner = thisStack(stackId.value);
   const expected = (host: Host) => {
-    const serving = servings.find(({ isServedBy }) => isServedBy(host));
-    return expectRelease(serving?.plan ?? [], serving?.prediction, toolchain, host.server);
+    const { plan: stages, prediction } = servedBy(servings, host);
+    return expectRelease(stages, prediction, toolchain, host.server);
   };
   const preflight = makePreflight({ hosts, plan, expected, config, owner, toolchain });
   const apiKey = new Secret("api-key", { bytes: 32 });

@@ -6,6 +6,8 @@ import type { StackConfig } from "./schema.ts";
 /** A model that a stack serves, and by whose hosts. */
 export interface ServedModel {
   model: Model;
+  /** The group whose own it is; undefined of the stack's. */
+  group?: string;
   /** What names of its resources begin with; empty for the stack's own. */
   prefix: string;
   /** Whether a host of that group, or of none, serves it. */
@@ -29,6 +31,7 @@ export function servedModels(config: Pick<StackConfig, "recipe" | "model" | "gro
     },
     ...groups.map(([name, named]) => ({
       model: loadModel(named, `pipress:groups.${name}.`),
+      group: name,
       prefix: `${name}-`,
       isServedBy: ({ group }: { group?: string | undefined }) => group === name,
     })),
@@ -39,19 +42,26 @@ export function servedModels(config: Pick<StackConfig, "recipe" | "model" | "gro
 
 /** A request names its model: two of one name could not be told apart. @throws UserError with every such one */
 function checkNames(served: readonly ServedModel[]): void {
-  const problems = served.flatMap(({ model, prefix }, index): Problem[] => {
+  const problems = served.flatMap(({ model, group = "" }, index): Problem[] => {
     const other = served.slice(0, index).find((before) => before.model.name === model.name);
     if (other === undefined || isDeepStrictEqual(other.model, model)) return [];
-    const where = `pipress:groups.${prefix.slice(0, -1)}.${isRecipe(model) ? "recipe" : "model"}`;
+    const where = `pipress:groups.${group}.${isRecipe(model) ? "recipe" : "model"}`;
     const what = `is called "${model.name}", as another model of this stack is`;
     return [{ where, what, remedy: "give one of them another `name`" }];
   });
   if (problems.length > 0) throw new UserError(problems);
 }
 
-/** The model that a host serves. */
-export function modelOf(models: readonly ServedModel[], host: { group?: string | undefined }): Model {
+/** The one of a stack's models that a host serves. */
+export function servedBy<Served extends ServedModel>(
+  models: readonly Served[],
+  host: { group?: string | undefined },
+): Served {
   const served = models.find(({ isServedBy }) => isServedBy(host));
   if (served === undefined) throw new Error("a host serves no model");
-  return served.model;
+  return served;
+}
+
+export function modelOf(models: readonly ServedModel[], host: { group?: string | undefined }): Model {
+  return servedBy(models, host).model;
 }

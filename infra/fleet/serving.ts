@@ -44,10 +44,10 @@ export async function planServings(args: ServingsArgs): Promise<Serving[]> {
   );
   return Promise.all(
     served.map(async (one): Promise<Serving> => {
-      const { model, prefix, isServedBy } = one;
+      const { model, group, isServedBy } = one;
       const hosts = fleet.filter(isServedBy);
-      const group = config.groups[prefix.slice(0, -1)];
-      const server = resolveServer(model.server, config.server, group?.server);
+      const ofGroup = group === undefined ? undefined : config.groups[group]?.server;
+      const server = resolveServer(model.server, config.server, ofGroup);
       const { stages, stageOf } = systemPromptStages(
         hosts.length > 0 ? hosts.map((host) => host.server) : [server],
       );

@@ -56,15 +56,16 @@ function choiceOf(model: Model): Omit<Choice, "kind" | "type" | "license"> {
   const prediction = predict(model, stages, server);
   if (prediction === undefined) throw new Error(`nothing says the shape of ${name}`);
   const { shape, release } = prediction;
-  const family = families.find(({ members }) => members.some(({ recipe }) => recipe === name));
-  const score = family?.members.find(({ recipe }) => recipe === name)?.score;
+  const [score] = families.flatMap(({ benchmark, members }) =>
+    members.filter(({ recipe }) => recipe === name).map((member) => ({ benchmark, percent: member.score })),
+  );
   return {
     name,
     fileBytes: release.fileBytes,
     neededBytes: memoryMax(shape, release.fileBytes, server) + SYSTEM_BYTES,
     tokensPerSecond: release.tokensPerSecond,
     firstTokenSeconds: firstTokenSeconds(prediction),
-    ...(family && score !== undefined && { score: { benchmark: family.benchmark, percent: score } }),
+    ...(score && { score }),
   };
 }
 

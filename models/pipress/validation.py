@@ -1,8 +1,7 @@
 """Checks documents against the JSON Schemas in `models/schemas`, the same that the TypeScript side uses."""
 
 import json
-from functools import cache, reduce
-from operator import getitem
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +64,7 @@ def _checked(definition: dict[str, Any], definitions: Any, params: Any, stage: s
 def with_defaults(schema: dict[str, Any], definitions: dict[str, Any], value: Any) -> Any:
     """`value` with the schema's defaults filled in where it says nothing."""
     if "$ref" in schema:
-        path = schema["$ref"].removeprefix("#/$defs/").split("/")
-        return with_defaults(reduce(getitem, path, definitions), definitions, value)
+        return with_defaults(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions, value)
     if isinstance(value, list):
         return [with_defaults(schema.get("items", {}), definitions, item) for item in value]
     if not isinstance(value, dict):

@@ -24,6 +24,7 @@ SMALL_FILES = ["*.json", "tokenizer.model", "merges.txt", "*.jinja", "LICENSE*",
 # Weights in safetensors only: pickled weights run code when they are loaded. The same once more in another layout
 # (`consolidated.safetensors`) stays where it is.
 WEIGHTS = ["model*.safetensors"]
+ADAPTER = ["adapter_config.json", "adapter_model.safetensors"]
 
 
 def open_model_repository(
@@ -33,30 +34,18 @@ def open_model_repository(
 
     before_weights: called with the folder when all but the weights is there; what it raises spares their download.
     """
-    repo, revision = source["repo"], source["revision"]
-    folder = workdir / "huggingface" / revision
-
-    def download(patterns: list[str]) -> None:
-        _explained(
-            repo,
-            revision,
-            lambda: huggingface_hub.snapshot_download(
-                repo,
-                revision=revision,
-                local_dir=folder,
-                allow_patterns=patterns,
-                tqdm_class=_reporting(report, repo),
-            ),
-        )
-
-    download(SMALL_FILES)
+    folder = _download(source, workdir, SMALL_FILES, report)
     before_weights(folder)
-    download(WEIGHTS)
-    return folder
+    return _download(source, workdir, WEIGHTS, report)
 
 
 def open_adapter_repository(source: dict[str, Any], workdir: Path, report: Report) -> Path:
     """Downloads a LoRA adapter, going on where an earlier attempt stopped. Returns the folder."""
+    return _download(source, workdir, ADAPTER, report)
+
+
+def _download(source: dict[str, Any], workdir: Path, patterns: list[str], report: Report) -> Path:
+    """The files of a repository whose names match, in the folder of its revision, which it returns."""
     repo, revision = source["repo"], source["revision"]
     folder = workdir / "huggingface" / revision
     _explained(
@@ -66,7 +55,7 @@ def open_adapter_repository(source: dict[str, Any], workdir: Path, report: Repor
             repo,
             revision=revision,
             local_dir=folder,
-            allow_patterns=["adapter_config.json", "adapter_model.safetensors"],
+            allow_patterns=patterns,
             tqdm_class=_reporting(report, repo),
         ),
     )

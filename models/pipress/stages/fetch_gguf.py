@@ -36,11 +36,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     if not is_gguf(path):
         raise StageError(f"{path.name} is no GGUF", "name a .gguf file, or compress the model by a recipe")
     file = GgufFile(path)
-    if (parts := file.metadata.get("split.count", 0)) > 1:
-        raise StageError(
-            f"{path.name} is one of {parts} parts of a GGUF",
-            "put them together with llama.cpp's `llama-gguf-split --merge FIRST-PART WHOLE`, and name the whole file",
-        )
+    file.check_whole()
     spec.report(0.85, "loading it, and asking the smoke test")
     answer = check_answer(spec.llama_cpp_bin, path, spec.params["smokeTest"])
     model = out / "model.gguf"

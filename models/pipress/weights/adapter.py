@@ -57,9 +57,10 @@ def merge_adapter(model: Path, adapter: Path) -> int:
     """
     config = read_adapter_config(adapter)
     reader = ShardReader(adapter)
+    thin = reader.shapes()
     layers: dict[str, dict[str, str]] = {}
     strange = []
-    for name in reader.shapes():
+    for name in thin:
         if match := PART.fullmatch(name):
             layers.setdefault(f"{match[1]}.weight", {})[match[2]] = name
         else:
@@ -68,8 +69,8 @@ def merge_adapter(model: Path, adapter: Path) -> int:
     # Each layer's low rank, from which B A has the weight's shape.
     fit = {
         target: len(parts) == 2
-        and shapes.get(target) == (reader.shapes()[parts["B"]][0], reader.shapes()[parts["A"]][1])
-        and reader.shapes()[parts["B"]][1] == reader.shapes()[parts["A"]][0]
+        and shapes.get(target) == (thin[parts["B"]][0], thin[parts["A"]][1])
+        and thin[parts["B"]][1] == thin[parts["A"]][0]
         for target, parts in layers.items()
     }
     strange += [target for target, fits in fit.items() if not fits]

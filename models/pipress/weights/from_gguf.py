@@ -58,11 +58,7 @@ def is_gguf(path: Path) -> bool:
 def unpack_gguf(path: Path, out: Path) -> None:
     """Writes config.json, model.safetensors and the tokenizer. Raises StageError for what is not a whole Llama."""
     file = GgufFile(path)
-    if (parts := file.metadata.get("split.count", 0)) > 1:
-        raise StageError(
-            f"{path.name} is one of {parts} parts of a GGUF",
-            "put them together with llama.cpp's `llama-gguf-split --merge FIRST-PART WHOLE`, and name the whole file",
-        )
+    file.check_whole()
     config = _config(file)
     heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
     weights = {}

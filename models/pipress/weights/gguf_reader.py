@@ -70,6 +70,15 @@ class GgufFile:
                 raise ValueError(f"it ends inside the tensor {name}")
             self.tensors[name] = Tensor(shape[::-1], kind, start + offset, size)
 
+    def check_whole(self) -> None:
+        """Raises StageError for one file of several that make a model together."""
+        if (parts := self.metadata.get("split.count", 0)) > 1:
+            raise StageError(
+                f"{self.path.name} is one of {parts} parts of a GGUF",
+                "put them together with llama.cpp's `llama-gguf-split --merge FIRST-PART WHOLE`, and name the whole "
+                "file",
+            )
+
     def load(self, name: str) -> np.ndarray:
         """A tensor, dequantized: float32 in its shape."""
         tensor = self.tensors[name]
