@@ -36,7 +36,7 @@ def host(tmp_path, programs, serve_tiny_model):
         "pipress_remedies": {},
         "pipress_socket": "/nowhere",
         "pipress_bench": {"sha256": sha256, "bytes": len(BENCH)},
-        "pipress_measure": {"prompt": 512, "generate": 128, "repetitions": 2, "stock": True, "limit": 600},
+        "pipress_measure": {"prompt": 512, "generate": 128, "repetitions": 2, "stock": False, "threads": 3, "limit": 600},
     }
 
 
@@ -63,7 +63,7 @@ def test_the_tools_of_the_controller_measure_with_its_llama_bench(play, host, pr
     [line] = started(programs)
     bench = host["pipress_bench"]["sha256"]
     command = f"{tmp_path}/tools/digest/measure {tmp_path}/root/store/{bench} --limit 600"
-    assert line.endswith(f"{command} --prompt 512 --generate 128 --repetitions 2 --stock")
+    assert line.endswith(f"{command} --prompt 512 --generate 128 --repetitions 2 --threads 3")
     assert (tmp_path / "tools/digest/measure").read_text() == "measure"
     assert (tmp_path / "root/store" / bench).stat().st_mode & 0o111
 

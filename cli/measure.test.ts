@@ -33,7 +33,7 @@ vi.mock("./stack.ts", () => ({
 const { weights, model, type, parameters, fileBytes } = measuredRow;
 const outcome: Outcome = {
   ...{ model: { name: model, type, parameters, fileBytes, ...weights }, threads: 4, build: 11434 },
-  ...{ prompt: 1.6, generation: 0.7, stock: null, board: measuredRow.board, governor: "ondemand" },
+  ...{ prompt: 1.6, generation: 0.7, beside: null, board: measuredRow.board, governor: "ondemand" },
   ...{ throttled: 0, celsius: 61.3, megahertz: 1500, bootloader: "2024-08-30" },
 };
 const named = (name: string, group?: string): HostConfig => {

@@ -3,6 +3,7 @@ import {
   describeOutcome,
   describeStop,
   HostMeasurement,
+  type Beside,
   rowOf,
   type Outcome,
   type Subject,
@@ -25,7 +26,7 @@ const REPEAT_MS = 60_000;
  */
 export async function measure(
   name: string,
-  options: StackOptions & { yes?: true; stock?: true },
+  { yes, stock, threads, ...options }: StackOptions & Beside & { yes?: true },
 ): Promise<number> {
   const { fullName, name: stack, config } = await openStack(options);
   const host = chooseHost(await hostsOf(config), name);
@@ -34,7 +35,10 @@ export async function measure(
     console.error(message);
   };
   const log = { status: eachTask(print), warn: print };
-  const measurement = new HostMeasurement(host, state, readToolchain(), log, options.stock);
+  const measurement = new HostMeasurement(host, state, readToolchain(), log, {
+    ...(stock && { stock }),
+    ...(threads !== undefined && { threads }),
+  });
   const interrupts = new Interrupts();
   const subject = await measurement.look(interrupts.next());
   if (subject.running) print(`${name}: a measurement is at work there already; waiting for it`);
@@ -42,7 +46,7 @@ export async function measure(
     const seconds = measurement.secondsFor(subject);
     const what = describeStop(name, subject, seconds, config.endpoint !== undefined);
     if (measurement.isEmulated) print(`${name} is emulated: its figures say nothing about a real board`);
-    if (!(await mayStop(what, options.yes))) return 1;
+    if (!(await mayStop(what, yes))) return 1;
   }
   const outcome = await measureOrStop(name, measurement, subject, interrupts);
   console.log(describeOutcome(name, outcome));

@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import { parseBytes } from "../common/units.ts";
 import { askSudoPassword, askSudoPasswordOption } from "./ask-sudo-password.ts";
 import { addOperation, addVerb, emptyProgram, stackOption, withExample } from "./command-line.ts";
@@ -91,7 +91,7 @@ export function buildProgram(onExit: (code: number) => void): Command {
   addVerb(program, "chat [host]", "talks with the fleet, or with one host", "chat pi-1")
     .option("-j, --json", "read one question from standard input, print answer and figures as JSON")
     .option("-m, --model <name>", "the model that answers, where the fleet serves several")
-    .option("-n, --max-tokens <count>", "end an answer after so many tokens", tokenCount)
+    .option("-n, --max-tokens <count>", "end an answer after so many tokens", wholeNumber)
     .action(runs(async () => (await import("./chat.ts")).chat));
   addVerb(program, "key", "prints the key that clients send", "key --stack home").action(
     runs(async () => (await import("./chat.ts")).key),
@@ -109,6 +109,11 @@ export function buildProgram(onExit: (code: number) => void): Command {
     "measure pi-1",
   )
     .option("--stock", "measure llama.cpp's own kernels too, beside those of the release: twice as long")
+    .addOption(
+      new Option("--threads <count>", "measure so many threads too, beside the release's own: twice as long")
+        .argParser(wholeNumber)
+        .conflicts("stock"),
+    )
     .option("-y, --yes", "stop llama-server there without asking")
     .option(...askSudoPasswordOption)
     .action(runs(async () => (await import("./measure.ts")).measure));
@@ -148,7 +153,7 @@ function speed(text: string): number {
   throw new InvalidArgumentError("It is no number above 0.");
 }
 
-function tokenCount(text: string): number {
+function wholeNumber(text: string): number {
   const count = Number(text);
   if (Number.isInteger(count) && count > 0) return count;
   throw new InvalidArgumentError("It is no whole number above 0.");

@@ -21,6 +21,7 @@ options:
   generate: {type: int, required: true, description: Tokens of the answer.}
   repetitions: {type: int, required: true, description: How many times each is measured.}
   stock: {type: bool, default: false, description: Whether the kernels of llama.cpp itself are measured too.}
+  threads: {type: int, description: "A number of threads that is measured too, beside the release's own."}
   limit: {type: int, required: true, description: Seconds that llama-bench may take.}
 author: [pipress]
 """
@@ -62,6 +63,7 @@ def start(given: dict) -> None:
     for size in ("prompt", "generate", "repetitions"):
         command += [f"--{size}", str(given[size])]
     command += ["--stock"] if given["stock"] else []
+    command += ["--threads", str(given["threads"])] if given["threads"] else []
     outcome_path(Path(given["root"])).unlink(missing_ok=True)
     subprocess.run(command, check=True, capture_output=True, text=True)
 
@@ -79,6 +81,7 @@ def main() -> None:
             "generate": numbers,
             "repetitions": numbers,
             "stock": {"type": "bool", "default": False},
+            "threads": {"type": "int"},
             "limit": numbers,
         },
         supports_check_mode=True,

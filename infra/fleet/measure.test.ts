@@ -13,7 +13,7 @@ const model = {
   ...multipliedWeights(llama8B, { type: "Q4_K_M", imatrix: false }),
 };
 const outcome: Outcome = {
-  ...{ model, threads: 4, build: 11434, prompt: 1.623, generation: 0.7, stock: null },
+  ...{ model, threads: 4, build: 11434, prompt: 1.623, generation: 0.7, beside: null },
   ...{ board: "Raspberry Pi 4 Model B Rev 1.4", governor: "ondemand", throttled: 0 },
   ...{ celsius: 61.3, megahertz: 1500, bootloader: "2024-08-30" },
 };
@@ -54,11 +54,21 @@ describe("what is said", () => {
   it("of what llama.cpp's own kernels do there, where they were measured too", () => {
     const [, , prompt, generation, ...rest] = describeOutcome("pi-1", {
       ...outcome,
-      stock: { prompt: 0.8, generation: 0.72 },
+      beside: { prompt: 0.8, generation: 0.72, threads: 4 },
     }).split("\n");
     expect(prompt).toMatch(/predicted .*; with llama\.cpp's own kernels 0\.80, 2\.03 times that$/);
     expect(generation).toMatch(/own kernels 0\.72, 0\.97 times that$/);
-    expect(rest).toEqual(["  `server: { flags: { --no-repack: true } }` on that host takes llama.cpp's own"]);
+    expect(rest).toEqual([
+      "  `server: { flags: { --no-repack: true } }` on that host takes llama.cpp's own kernels",
+    ]);
+  });
+
+  it("of what other threads do there, where they were measured too", () => {
+    const beside = { prompt: 1.3, generation: 0.75, threads: 3 };
+    const [, , prompt, generation, ...rest] = describeOutcome("pi-1", { ...outcome, beside }).split("\n");
+    expect(prompt).toMatch(/; with 3 threads 1\.30, 1\.25 times that$/);
+    expect(generation).toMatch(/; with 3 threads 0\.75, 0\.93 times that$/);
+    expect(rest).toEqual(["  `server: { threads: 3 }` on that host takes 3 threads"]);
   });
 
   it("of what was measured, beside what is predicted", () => {
@@ -100,7 +110,7 @@ describe("a host", () => {
   it("is stopped for twice as long where llama.cpp's own kernels are measured too", () => {
     const both = new HostMeasurement(
       { name: "pi-1", machine, ...settings },
-      ...([state, toolchain, log, true] as const),
+      ...([state, toolchain, log, { stock: true }] as const),
     );
     const subject = { running: false, model };
     expect(both.secondsFor(subject)).toBe(2 * (real.secondsFor(subject) ?? 0));

@@ -47,6 +47,14 @@ export interface Subject {
   model?: DescribedModel;
 }
 
+/** In what other way a board is measured besides. */
+export interface Beside {
+  /** With llama.cpp's own kernels. */
+  stock?: true;
+  /** With so many threads. */
+  threads?: number;
+}
+
 /** What `ansible/measure.yml` reports; null for what the board does not tell. */
 export interface Outcome {
   model: DescribedModel;
@@ -55,8 +63,8 @@ export interface Outcome {
   /** Tokens per second. */
   prompt: number;
   generation: number;
-  /** The same with llama.cpp's own kernels, where they were measured too. */
-  stock: { prompt: number; generation: number } | null;
+  /** The same in another way, where that was measured too: with llama.cpp's own kernels, or other threads. */
+  beside: { prompt: number; generation: number; threads: number } | null;
   board: string | null;
   /** When it was built. */
   bootloader: string | null;
@@ -73,14 +81,13 @@ export class HostMeasurement {
 
   /**
    * @param state ids of the stack, undefined before its first `up`, and of its virtual hosts by name
-   * @param stock whether llama.cpp's own kernels are measured beside those of the release
    */
   constructor(
     private readonly host: HostConfig,
     private readonly state: { stackId: string | undefined; virtualPis: ReadonlyMap<string, string> },
     { llamaCpp: { release } }: Toolchain,
     private readonly log: ResourceLog,
-    private readonly stock = false,
+    private readonly beside: Beside = {},
   ) {
     this.#sizes = this.isEmulated ? small : comparable;
     this.#bench = { ...release.files["llama-bench"], remedy: remedyFor("llama-server") };
@@ -109,7 +116,7 @@ export class HostMeasurement {
     const seconds =
       ((repetitions + 1) * prompt) / predictedSpeeds.prompt(model).tokensPerSecond +
       (repetitions * generate) / predictedSpeeds.generation(model).tokensPerSecond;
-    return this.stock ? 2 * seconds : seconds;
+    return Object.keys(this.beside).length > 0 ? 2 * seconds : seconds;
   }
 
   /** Measures; the server is stopped meanwhile. Whatever ends this, the host starts it again. */
@@ -135,7 +142,7 @@ export class HostMeasurement {
     const vars = {
       ...(stackId !== undefined && { pipress_owner: { id: stackId } }),
       pipress_bench: { sha256, bytes },
-      pipress_measure: { ...this.#sizes, stock: this.stock, limit },
+      pipress_measure: { ...this.#sizes, stock: false, ...this.beside, limit },
     };
     const host = await reach(this.host, this.state.virtualPis);
     const secretVars = sudoVars(this.host.sudoPassword);
@@ -184,7 +191,7 @@ export function describeStop(
 
 /** What was measured, beside what is predicted for a Raspberry Pi 4, as lines. */
 export function describeOutcome(host: string, outcome: Outcome): string {
-  const { model, threads, build, stock, board, bootloader, governor, celsius, megahertz } = outcome;
+  const { model, threads, build, beside, board, bootloader, governor, celsius, megahertz } = outcome;
   const conditions = [
     board ?? "a board that does not say what it is",
     ...(bootloader === null ? [] : [`bootloader of ${bootloader}`]),
@@ -194,20 +201,23 @@ export function describeOutcome(host: string, outcome: Outcome): string {
     ...(megahertz === null ? [] : [`${megahertz} MHz`]),
     ...(governor === null ? [] : [`governor ${governor}`]),
   ];
+  const isThreads = beside !== null && beside.threads !== threads;
+  const other = isThreads ? `${beside.threads} threads` : "llama.cpp's own kernels";
+  const flags = isThreads ? `threads: ${beside.threads}` : "flags: { --no-repack: true }";
   const figure = (kind: "prompt" | "generation"): string =>
     `  ${kind.padEnd(10)}  ${formatSpeed(outcome[kind])} tokens/s; ` +
     `predicted for a Raspberry Pi 4: ${formatSpeed(predictedSpeeds[kind](model).tokensPerSecond)}` +
-    (stock === null
+    (beside === null
       ? ""
-      : `; with llama.cpp's own kernels ${formatSpeed(stock[kind])}, ` +
-        `${(outcome[kind] / stock[kind]).toFixed(2)} times that`);
+      : `; with ${other} ${formatSpeed(beside[kind])}, ` +
+        `${(outcome[kind] / beside[kind]).toFixed(2)} times that`);
   return [
     `${host}: ${describeModel(model)}`,
     `  ${conditions.join(", ")}`,
     figure("prompt"),
     figure("generation"),
-    ...(stock !== null && stock.generation > outcome.generation
-      ? ["  `server: { flags: { --no-repack: true } }` on that host takes llama.cpp's own"]
+    ...(beside !== null && beside.generation > outcome.generation
+      ? [`  \`server: { ${flags} }\` on that host takes ${other}`]
       : []),
   ].join("\n");
 }

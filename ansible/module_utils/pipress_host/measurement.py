@@ -31,13 +31,15 @@ UNIT = "pipress-measure.service"
 
 
 class Sizes(NamedTuple):
-    """What is measured: tokens of a prompt and of an answer, how many times each, and whether stock kernels are too."""
+    """What is measured: tokens of a prompt and of an answer, how many times each, and in which other way besides."""
 
     prompt: int
     generate: int
     repetitions: int
     #: llama.cpp's own kernels, which the same program has: without repacked weights it uses those.
     stock: bool = False
+    #: Threads, where the release's own number is not all that is measured.
+    threads: int | None = None
 
 
 class Board:
@@ -120,18 +122,25 @@ def _measure(
                 "an activation is at work on the host", "run the same command again when it has ended"
             )
         subject = look(activation)
-        command = [str(bench), "--model", str(_model_of(activation)), "--threads", str(subject["threads"])]
+        own = {"threads": subject["threads"], "repacks": subject["repacks"]}
+        other = {"threads": sizes.threads or own["threads"], "repacks": own["repacks"] and not sizes.stock}
+        command = [str(bench), "--model", str(_model_of(activation))]
+        command += ["--threads", _each(own["threads"], other["threads"])]
         command += ["--n-prompt", str(sizes.prompt), "--n-gen", str(sizes.generate)]
-        kernels = {int(subject["repacks"]), *([0] if sizes.stock else [])}
-        command += ["--repack", ",".join(map(str, sorted(kernels)))]
+        command += ["--repack", _each(own["repacks"], other["repacks"])]
         command += ["--repetitions", str(sizes.repetitions), "--output", "json"]
         board = Board()
         with activation.stopped():
             activation.note("measuring")
             printed = _run(command, limit, board, user)
-    figures = _figures_of(printed, subject["repacks"])
-    stock = _figures_of(printed, False) if sizes.stock else None
-    return {**subject, **figures, "stock": stock, **board.summary()}
+    is_compared = sizes.stock or sizes.threads is not None
+    beside = {**other, **_figures_of(printed, **other)} if is_compared else None
+    return {**subject, **_figures_of(printed, **own), "beside": beside, **board.summary()}
+
+
+def _each(*values: int) -> str:
+    """What llama-bench takes for several values of an option."""
+    return ",".join(str(int(value)) for value in sorted(set(values)))
 
 
 def _run(command: list[str], limit: float, board: Board, user: str | None) -> str:
@@ -174,10 +183,11 @@ def _run(command: list[str], limit: float, board: Board, user: str | None) -> st
     return printed
 
 
-def _figures_of(printed: str, repacks: bool) -> dict[str, Any]:
+def _figures_of(printed: str, threads: int, repacks: bool) -> dict[str, Any]:
     """`{prompt, generation, build}` from llama-bench's JSON: tokens per second, averages of all repetitions."""
     try:
-        tests = [test for test in json.loads(printed) if test["repack"] == repacks]
+        ways = [(test, test["n_threads"], test["repack"]) for test in json.loads(printed)]
+        tests = [test for test, *way in ways if way == [threads, repacks]]
         [prompt] = [test for test in tests if test["n_gen"] == 0]
         [generation] = [test for test in tests if test["n_prompt"] == 0]
         return {

@@ -23,12 +23,12 @@ from pipress_host.service import ServiceState
 
 SIZES = Sizes(prompt=512, generate=128, repetitions=2)
 TESTS = [
-    {"repack": True, "n_prompt": 512, "n_gen": 0, "avg_ts": 1.62345, "build_number": 11434},
-    {"repack": True, "n_prompt": 0, "n_gen": 128, "avg_ts": 0.7, "build_number": 11434},
+    {"repack": True, "n_threads": 3, "n_prompt": 512, "n_gen": 0, "avg_ts": 1.62345, "build_number": 11434},
+    {"repack": True, "n_threads": 3, "n_prompt": 0, "n_gen": 128, "avg_ts": 0.7, "build_number": 11434},
 ]
 STOCK = [
-    {"repack": False, "n_prompt": 512, "n_gen": 0, "avg_ts": 0.5, "build_number": 11434},
-    {"repack": False, "n_prompt": 0, "n_gen": 128, "avg_ts": 0.6, "build_number": 11434},
+    {"repack": False, "n_threads": 3, "n_prompt": 512, "n_gen": 0, "avg_ts": 0.5, "build_number": 11434},
+    {"repack": False, "n_threads": 3, "n_prompt": 0, "n_gen": 128, "avg_ts": 0.6, "build_number": 11434},
 ]
 MODEL = {"name": "Tiny"}
 
@@ -124,7 +124,7 @@ def test_llama_bench_runs_while_the_server_is_stopped(host, bench, tmp_path):
         "generation": 0.7,
         "build": 11434,
     }
-    assert outcome["stock"] is None
+    assert outcome["beside"] is None
     assert read_json(outcome_path(host.root)) == outcome
     assert_serves_as_before(host)
     assert host.service.starts == 1
@@ -143,8 +143,17 @@ def test_llama_cpps_own_kernels_are_measured_beside_those_that_serve(
     program = bench(f"echo '{json.dumps(STOCK if flags else [*STOCK, *TESTS])}'")
     outcome = measure(host, program, SIZES._replace(stock=True), 60, None)
     assert f"--repack {kernels} " in (tmp_path / "found").read_text()
-    assert (outcome["prompt"], outcome["stock"]["prompt"]) == (served, 0.5)
-    assert outcome["stock"]["generation"] == 0.6
+    assert outcome["prompt"] == served
+    figures = {"prompt": 0.5, "generation": 0.6, "build": 11434}
+    assert outcome["beside"] == {"threads": 3, "repacks": False, **figures}
+
+
+def test_other_threads_are_measured_beside_those_of_the_release(host, bench, tmp_path):
+    four = [{**test, "n_threads": 4, "avg_ts": 2 * test["avg_ts"]} for test in TESTS]
+    outcome = measure(host, bench(f"echo '{json.dumps([*TESTS, *four])}'"), SIZES._replace(threads=4), 60, None)
+    assert "--threads 3,4 " in (tmp_path / "found").read_text()
+    assert (outcome["threads"], outcome["generation"]) == (3, 0.7)
+    assert (outcome["beside"]["threads"], outcome["beside"]["generation"]) == (4, 1.4)
 
 
 @pytest.mark.parametrize(
