@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, it } from "vitest";
+import { expectFirstHour } from "../fleet/first-hour.ts";
 import { ShippedPi } from "../fleet/shipped-pi.ts";
 
 const pi = new ShippedPi("trixie");
@@ -6,4 +7,4 @@ beforeAll(() => pi.begin());
 afterAll(() => pi.end());
 
 it("a Pi as shipped serves after `init` and `up`, without a file of configuration", () =>
-  pi.expectServesAfterInit());
+  expectFirstHour([pi]));

@@ -1,11 +1,10 @@
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { expect } from "vitest";
 import { cacheDir, repoRoot } from "../../common/paths.ts";
 import { sudoPasswordVariable } from "../../infra/ansible/sudo-password.ts";
-import { fingerprint } from "../../infra/ssh/machine.ts";
 import { VirtualPiMachine } from "../../infra/virtual-pi/machine.ts";
 import type { MachineRecord } from "../../infra/virtual-pi/spec.ts";
 import { buildImage, imageDigest, isReady, type Suite } from "../../toolchain/virtual-pi-image/index.ts";
@@ -14,8 +13,10 @@ import type { Outcome } from "../e2e/workspace.ts";
 import { ask } from "./fleet.ts";
 import { closeWorkspace, openWorkspace } from "./kept-workspace.ts";
 import { smallRecipe } from "./small-recipe.ts";
+import { openLine, type UnreliableLine } from "./unreliable-line.ts";
 
-const name = "stock";
+const SSH_PORT = 2222;
+const HTTP_PORT = 8080;
 const user = "anna";
 export const password = "kein Geheimnis";
 
@@ -54,10 +55,14 @@ export class ShippedPi {
   private recipe!: Record<string, unknown>;
   private watching = true;
   private watch: Promise<void> | undefined;
+  private readonly lines: UnreliableLine[] = [];
 
   /** @param suite the Debian that its Raspberry Pi OS is made from */
-  constructor(private readonly suite: Suite) {
-    this.workspace = openWorkspace("as-shipped", suite);
+  constructor(
+    private readonly suite: Suite,
+    readonly name = "stock",
+  ) {
+    this.workspace = openWorkspace("as-shipped", suite, name);
     this.machine = new VirtualPiMachine(name, name, join(this.workspace.data, "hosts"));
   }
 
@@ -68,7 +73,8 @@ export class ShippedPi {
       await buildImage({ cacheDir: cacheDir(), progress: () => undefined, signal }, this.suite);
     this.recipe = await smallRecipe(join(this.workspace.dir, "small-model"));
     const size = { memoryMiB: 1536, cpus: 2, diskGiB: 4 };
-    const spec = { name, ...size, imageDigest: imageDigest(this.suite), forwards: { http: 8080 } };
+    const digest = imageDigest(this.suite);
+    const spec = { name: this.name, ...size, imageDigest: digest, forwards: { http: HTTP_PORT } };
     this.record = await this.machine.create(spec, () => undefined, `${shippedCommandLine}\n`);
     await this.onHost(firstStart);
     this.watch = this.startAgainAfterReboots();
@@ -77,6 +83,7 @@ export class ShippedPi {
 
   async end(): Promise<void> {
     await closeWorkspace(this.workspace);
+    await Promise.all(this.lines.map((line) => line.close()));
     this.watching = false;
     await this.watch;
     await this.machine.destroy();
@@ -109,7 +116,7 @@ export class ShippedPi {
     this.workspace.recipe(this.recipe);
     this.workspace.configure({
       recipe: this.workspace.recipeFile,
-      hosts: [{ name, address: "127.0.0.1", port, user, hostKey, privateKeyFile }],
+      hosts: [{ name: this.name, address: "127.0.0.1", port, user, hostKey, privateKeyFile }],
       ...config,
     });
     this.workspace.env[sudoPasswordVariable] = sudo;
@@ -134,72 +141,24 @@ export class ShippedPi {
     expect(await ask(`http://127.0.0.1:${this.record.ports.http}/v1`, apiKey)).toBe("answers");
   }
 
-  /** The first hour: `init`, `up` and a question, with no file of configuration before, and no password in any after. */
-  async expectServesAfterInit(): Promise<void> {
-    const stack = `first-${process.pid}`;
-    const file = join(repoRoot, `Pulumi.${stack}.yaml`);
-    const { sshPort, hostKey } = this.record;
-    const env: NodeJS.ProcessEnv = {
-      ...this.workspace.env,
-      XDG_CONFIG_HOME: join(this.workspace.dir, "config"),
-      ...{
-        PULUMI_CONFIG_PASSPHRASE: undefined,
-        PULUMI_CONFIG_PASSPHRASE_FILE: undefined,
-        PULUMI_STACK: undefined,
-      },
-    };
-    const pipress = async (args: readonly string[], more: NodeJS.ProcessEnv = {}, input = "") => {
-      const options = {
-        env: { ...env, ...more },
-        extendEnv: false,
-        reject: false,
-        all: true,
-        input,
-      } as const;
-      return execa(join(repoRoot, "pipress"), args, options);
-    };
-    const refused = async (args: readonly string[], sudo: string | undefined, ...messages: string[]) => {
-      const { exitCode, all } = await pipress(["init", stack, ...args], { [sudoPasswordVariable]: sudo });
-      expect(exitCode, all).toBe(1);
-      for (const message of messages) expect(all).toContain(message);
-      expect(existsSync(file)).toBe(false);
-    };
-    const board = ["--host", `${user}@127.0.0.1:${sshPort}`, "--key", this.machine.folder.privateKey];
-    const model = ["--model", "smollm2-135m"];
-    const trusted = ["--host-key", fingerprint(hostKey)];
-    try {
-      await refused([], undefined, "no board is named", "no model is named");
-      await refused([...board, ...model], undefined, `--host-key ${fingerprint(hostKey)}`);
-      await refused([...board, ...model, ...trusted], undefined, sudoPasswordVariable);
-      await refused([...board, ...model, ...trusted], "wrong", "sudo does not take the password");
-      await refused([...board, "--model", "smolm2-135m"], undefined, 'did you mean "smollm2-135m"?');
+  /** The key that its user signs in with. */
+  get privateKeyFile(): string {
+    return this.machine.folder.privateKey;
+  }
 
-      const answers = [...board, ...model, ...trusted];
-      const made = await pipress(["init", stack, ...answers], { [sudoPasswordVariable]: password });
-      expect(made.exitCode, made.all).toBe(0);
-      expect(made.all).toContain("nothing keeps an `up` from its end");
-      const text = readFileSync(file, "utf8");
-      expect(text).toContain(hostKey);
-      expect(text).not.toContain(password);
-      const again = await pipress(["init", stack, ...answers]);
-      expect(again.all).toContain("is there already, and is not written over");
-      expect(readFileSync(file, "utf8")).toBe(text);
-
-      // Not `./pipress up`, which then waits for the port that a real board would have.
-      const { exitCode, all } = await pipress([
-        ...["pulumi", "up", "--yes", "--skip-preview"],
-        "--stack",
-        stack,
-      ]);
-      expect(exitCode, all).toBe(0);
-      expect(all).not.toContain(password);
-      const { stdout: apiKey } = await pipress(["key", "--stack", stack]);
-      expect(await ask(`http://127.0.0.1:${this.record.ports.http}/v1`, apiKey.trim())).toBe("answers");
-      expect(this.starts).toBe(1);
-    } finally {
-      await pipress(["destroy", "--yes", "--skip-preview", "--stack", stack]);
-      rmSync(file, { force: true });
-    }
+  /**
+   * Lets it be reached at an address of its own, as a board is: sshd at 2222 there, the service at its own port.
+   * @param address of this machine's loopback
+   * @param privateKeyFile whose public key its user gets besides
+   * @returns what `init` is given, and what it has to find
+   */
+  async connect(address: string, privateKeyFile: string): Promise<{ destination: string; hostKey: string }> {
+    const publicKey = readFileSync(`${privateKeyFile}.pub`, "utf8").trim();
+    await this.onHost(`echo "${publicKey}" >> /home/${user}/.ssh/authorized_keys`);
+    const { sshPort, hostKey, ports } = this.record;
+    this.lines.push(await openLine(sshPort, [], { address, port: SSH_PORT }));
+    this.lines.push(await openLine(Number(ports.http), [], { address, port: HTTP_PORT }));
+    return { destination: `${user}@${address}:${SSH_PORT}`, hostKey };
   }
 
   /** The way of a newcomer with a stock Pi: what is missing is told as that, and then the host serves. */

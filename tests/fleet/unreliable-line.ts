@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 
 /** A line to a port of this machine that counts what goes over it and can be cut. */
@@ -14,8 +15,13 @@ export interface UnreliableLine {
  * Opens the line.
  * @param to port at its other end
  * @param cutAt counts of bytes at which all connections break; new ones can be made at once
+ * @param near where it is taken up; port 0 is any that is free
  */
-export async function openLine(to: number, cutAt: readonly number[]): Promise<UnreliableLine> {
+export async function openLine(
+  to: number,
+  cutAt: readonly number[],
+  { address, port } = { address: "127.0.0.1", port: 0 },
+): Promise<UnreliableLine> {
   const open = new Set<Socket>();
   const waiting = [...cutAt];
   let sent = 0;
@@ -44,7 +50,7 @@ export async function openLine(to: number, cutAt: readonly number[]): Promise<Un
     near.pipe(far);
     far.pipe(near);
   });
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  await once(server.listen(port, address), "listening");
   return {
     port: (server.address() as AddressInfo).port,
     get sent() {
