@@ -264,7 +264,7 @@ export interface Dataset {
     sha256: string;
   };
   /**
-   * `text`: as it is; it is cut into documents of a page, at empty lines. `lines`: one document a line. `jsonl`: one JSON object a line, its text under `field`. `mediawiki`: a MediaWiki XML dump, markup removed. `chat`: a conversation a line, `{"messages": [{"role": "user", "content": "…"}, …]}`, with the roles system, user, assistant and tool. Files ending in .bz2, .gz or .xz are unpacked first.
+   * `text`: as it is; it is cut into documents of a page, at empty lines. `lines`: one document a line. `jsonl`: one JSON object a line, its text under `field`. `mediawiki`: a MediaWiki XML dump, markup removed. `chat`: a conversation a line, `{"messages": [{"role": …, "content": …}, …]}`, with the roles system, user, assistant and tool. Files ending in .bz2, .gz or .xz are unpacked first.
    */
   format: "text" | "lines" | "jsonl" | "mediawiki" | "chat";
   /**
