@@ -1,6 +1,7 @@
 import { copyFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { makePrivateFolder } from "../common/private-folder.ts";
+import { checkLocalDatasets } from "../infra/builder/local-datasets.ts";
 import { loadFleet } from "../infra/config/fleet.ts";
 import type { HostConfig } from "../infra/config/hosts.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
@@ -95,6 +96,7 @@ async function examine(options: StackOptions, signal: AbortSignal): Promise<Exam
         toolchain.llamaCpp.version,
       ),
     () => checkPorts(config, fleet),
+    () => (ssh === undefined ? checkLocalDatasets(servings, toolchain.python) : undefined),
     () => checkSystemPrompts(config, fleet, (host) => modelOf(models, host)),
     ...servings.map(
       ({ model, prediction, settings }) =>

@@ -21,9 +21,10 @@ export function models({ json, memory, speed }: ModelsOptions): Promise<number> 
     console.log(
       [
         ...(hidden > 0 ? [`${hidden} more need a larger board, or are slower`] : []),
-        "a model is served as it comes (pipress:model), a recipe makes one first (pipress:recipe)",
-        "memory: of the board; speed: predicted for a Raspberry Pi 4, a model and not a measurement;",
-        "first token: of an answer to 500 tokens; quality: the makers' score, before it was quantized;",
+        "a model is served as it comes (pipress:model), a recipe makes one first",
+        "(pipress:recipe); memory: of the board; speed: predicted for a Raspberry Pi 4,",
+        "a model and not a measurement; first token: of an answer to 500 tokens;",
+        "quality: the makers' score, before it was quantized;",
         `catalogue of ${readCatalogue().date}: models/catalogue.yaml`,
       ].join("\n"),
     );

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Builder } from "../infra/stage/builder.ts";
+import { checkLocalDatasets } from "../infra/builder/local-datasets.ts";
 import { makeBuilder } from "../infra/builder/make-builder.ts";
 import { secretToken } from "../infra/builder/hugging-face-token.ts";
 import type { JobResult } from "../infra/stage/job.ts";
@@ -69,6 +70,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   for (const warning of warnings) await pulumi.log.warn(`${measuredFile(pulumi.getStack())}: ${warning}`);
   const speedOf = aws && speedOnAws(aws);
   const servings = await planServings({ config, models, fleet, store, toolchain, speedOf, boards });
+  if (config.builder?.ssh === undefined) await checkLocalDatasets(servings, toolchain.python);
   const [plan, costs] = [allStages(servings), allCosts(servings)];
   await pulumi.log.info(describePlan(plan, costs));
   if (config.builder === undefined && plan.some(({ artifact }) => artifact === undefined))

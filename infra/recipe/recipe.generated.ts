@@ -264,9 +264,9 @@ export interface Dataset {
     sha256: string;
   };
   /**
-   * `text`: as it is; it is cut into documents of a page, at empty lines. `lines`: one document a line. `jsonl`: one JSON object a line, its text under `field`. `mediawiki`: a MediaWiki XML dump, markup removed. Files ending in .bz2, .gz or .xz are unpacked first.
+   * `text`: as it is; it is cut into documents of a page, at empty lines. `lines`: one document a line. `jsonl`: one JSON object a line, its text under `field`. `mediawiki`: a MediaWiki XML dump, markup removed. `chat`: a conversation a line, `{"messages": [{"role": …, "content": …}, …]}`, with the roles system, user, assistant and tool. Files ending in .bz2, .gz or .xz are unpacked first.
    */
-  format: "text" | "lines" | "jsonl" | "mediawiki";
+  format: "text" | "lines" | "jsonl" | "mediawiki" | "chat";
   /**
    * For `jsonl`: which string of each object is the text.
    */
@@ -287,11 +287,11 @@ export interface Dataset {
   maxSize?: Size;
 }
 /**
- * Conversations, as the model has them when it is served: questions about passages of the datasets, answered by the base model and put through its chat template. A base without a chat template gets none.
+ * Conversations, as the model has them when it is served: questions about passages of the datasets, answered by the base model and put through its chat template. Datasets of the format `chat` take the place of such answers. A base without a chat template gets none.
  */
 export interface Chats {
   /**
-   * Share of all rows of text that are conversations, wherever text is read: 0 reads documents alone.
+   * Share of all rows of text that are conversations, wherever text is read: 0 reads documents alone. Where the datasets are nothing but conversations, all rows are.
    */
   share: number;
   /**

@@ -68,6 +68,17 @@ describe("loadRecipe", () => {
     ]);
   });
 
+  it("takes conversations as a data set, and says where they would not be read", () => {
+    const chats = dev.replace("format: lines", "format: chat");
+    expect(problems(chats)).toEqual([]);
+    expect(problems(chats.replace("chats: { tokens: 2048 }", "chats: { share: 0 }"))).toEqual([
+      "mine.yaml: chats.share: is 0, and the conversations of `datasets` would not be read",
+    ]);
+    expect(problems(dev.replace("format: lines", "format: chats"))).toEqual([
+      "mine.yaml: datasets.evaluation.0.format: must be one of text, lines, jsonl, mediawiki, chat",
+    ]);
+  });
+
   it("wants a pinned revision, a name and an attribution as the license asks, and sizes with units", () => {
     const text = llama
       .replace(/revision: \w+/, "revision: main")

@@ -6,6 +6,7 @@ import { readYaml } from "../../common/read-yaml.ts";
 import { didYouMean, unknownKey } from "../../common/nearest.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import { repoRoot } from "../../common/paths.ts";
+import { chatProblems } from "./chat-problems.ts";
 import { pruneProblems } from "./prune-problems.ts";
 import { quantizeProblems } from "./quantize-problems.ts";
 import type { Recipe } from "./recipe.generated.ts";
@@ -25,7 +26,11 @@ export function loadRecipe(nameOrPath: string, where = "pipress:recipe"): Recipe
   if (!validate(value)) throw new UserError(recipeProblems(validate.errors ?? [], basename(path)));
   const recipe = value as Recipe;
   const file = basename(path);
-  const problems = [...pruneProblems(recipe.steps, file), ...quantizeProblems(recipe.steps, file)];
+  const problems = [
+    ...chatProblems(recipe, file),
+    ...pruneProblems(recipe.steps, file),
+    ...quantizeProblems(recipe.steps, file),
+  ];
   if (problems.length > 0) throw new UserError(problems);
   return recipe;
 }

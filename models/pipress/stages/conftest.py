@@ -1,10 +1,26 @@
-"""What tests of stages share: artifacts written by hand."""
+"""What tests of stages share: artifacts written by hand, and a tiny model that is served chats."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}[{{ message.role }}] {{ message.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+
+
+@pytest.fixture
+def chatty(tiny_llama_2: Path, tmp_path: Path) -> Path:
+    """A model with a chat template and a token that begins every text."""
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_llama_2, folder)
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "chat_template": TEMPLATE}))
+    return folder
 
 
 @pytest.fixture

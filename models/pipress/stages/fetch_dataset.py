@@ -9,6 +9,7 @@ from pipress.sources.hugging_face import open_dataset_file
 from pipress.sources.local import open_local
 from pipress.sources.package_index import open_package_file
 from pipress.spec import Metrics, Spec
+from pipress.texts.conversations import check_count, what_is_said
 from pipress.texts.overlap import shared_shares
 from pipress.texts.reading import read_documents, take_part
 from pipress.texts.records import Document, hold_back, write_documents
@@ -28,11 +29,17 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     back from all that learns from it, for what has to be judged on the way."""
     documents = {use: _read(spec, use) for use in ("calibration", "evaluation")}
     spec.report(0.5, "looking for passages that are in both texts")
-    texts = {use: [document.text for document in documents[use]] for use in documents}
-    sizes = {use: sum(len(text.encode()) for text in texts[use]) for use in texts}
+    seen: set[str] = set()
+    for use in ("evaluation", "calibration"):
+        documents[use] = _without_repeats(documents[use], seen)
+    _check_conversations(spec, documents["calibration"])
+    sizes = {use: sum(len(document.text.encode()) for document in documents[use]) for use in documents}
+    # Conversations begin alike, and answers may be one word: runs of words say nothing of them.
+    texts = {use: [document.text for document in documents[use] if not document.chat] for use in documents}
     # Both ways: a calibration text of one page out of a long evaluation text is hardly any of the latter.
     few, many = sorted(("evaluation", "calibration"), key=lambda use: sizes[use])
-    shares = dict(zip(((few, many), (many, few)), shared_shares(texts[few], texts[many]), strict=True))
+    shared = shared_shares(texts[few], texts[many]) if texts[few] and texts[many] else (0.0, 0.0)
+    shares = dict(zip(((few, many), (many, few)), shared, strict=True))
     for (use, other), share in shares.items():
         if share > MAX_SHARED:
             raise StageError(
@@ -49,10 +56,33 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     }
 
 
+def _without_repeats(documents: list[Document], seen: set[str]) -> list[Document]:
+    """Leaves out conversations that are in `seen`, and adds the others: each counts once, wherever it stands, so that
+    nothing is judged by what it learned from."""
+    kept = []
+    for document in documents:
+        if document.chat:
+            said = what_is_said(document.text)
+            if said in seen:
+                continue
+            seen.add(said)
+        kept.append(document)
+    return kept
+
+
+def _check_conversations(spec: Spec, documents: list[Document]) -> None:
+    for source, dataset in enumerate(spec.params["calibration"]):
+        if dataset["format"] == "chat":
+            found = sum(document.source == source for document in documents)
+            check_count(found, f"datasets.calibration.{source}", " that the evaluation text has not")
+
+
 def _read(spec: Spec, use: str) -> list[Document]:
     spec.report(0.1, f"reading the {use} text")
     documents = [
-        Document(text, source) for source, dataset in enumerate(spec.params[use]) for text in _texts(dataset, spec)
+        Document(text, source, chat=dataset["format"] == "chat")
+        for source, dataset in enumerate(spec.params[use])
+        for text in _texts(dataset, spec)
     ]
     size = sum(len(document.text.encode()) for document in documents)
     if size < MIN_BYTES:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from pipress.conftest import prose
+from pipress.conftest import prose, write_conversations
 from pipress.digests import file_sha256
 from pipress.errors import StageError
+from pipress.sources.local_datasets import local_problems
 from pipress.stages import fetch_dataset
 from pipress.texts import reading
+from pipress.texts.conversations import what_is_said
 from pipress.texts.mediawiki import plain_text
 from pipress.texts.overlap import shared_shares
 from pipress.texts.reading import read_documents, take_part
@@ -156,6 +158,61 @@ def test_passages_are_shared_when_thirteen_words_run_alike() -> None:
     half = " ".join(text.split()[: len(text.split()) // 2])
     ours, theirs = shared_shares([half], [text])
     assert ours == 1 and 0.2 < theirs < 0.5
+
+
+def test_conversations_are_held_back_whole_and_count_once(make_spec: Any, tmp_path: Path) -> None:
+    """Half of them have the same system prompt, which is no reason to take them for the same text."""
+    system = prose(9, 9)
+    write_conversations(tmp_path / "a.jsonl", range(40), system)
+    twice = (tmp_path / "a.jsonl").read_text()
+    (tmp_path / "a.jsonl").write_text(twice * 2)
+    calibration = {"local": {"path": str(tmp_path / "a.jsonl"), "sha256": file_sha256(tmp_path / "a.jsonl")}}
+    evaluation = write_conversations(tmp_path / "b.jsonl", range(30, 60), system)
+    spec = make_spec("fetch-dataset", calibration=[{**calibration, "format": "chat"}], evaluation=[evaluation])
+    metrics = fetch_dataset.run(spec, {}, tmp_path)
+    parts = {use: read_records(tmp_path / f"{use}.jsonl") for use in ("calibration", "validation", "evaluation")}
+    assert all(document.chat for documents in parts.values() for document in documents)
+    said = {use: [what_is_said(document.text) for document in documents] for use, documents in parts.items()}
+    every = [text for texts in said.values() for text in texts]
+    assert len(set(every)) == len(every) == 60, "each once, those that are in both for evaluation alone"
+    assert {use: len(texts) for use, texts in said.items()} == {"calibration": 28, "validation": 2, "evaluation": 30}
+    assert metrics["sharedShare"] == 0
+
+
+def test_conversations_beside_documents_are_held_back_of_their_own_source(
+    make_spec: Any, text_source: Source, tmp_path: Path
+) -> None:
+    calibration = [text_source("a", prose(1, 99)), write_conversations(tmp_path / "a.jsonl", range(40))]
+    spec = make_spec("fetch-dataset", calibration=calibration, evaluation=[text_source("b", prose(2, 99))])
+    fetch_dataset.run(spec, {}, tmp_path)
+    assert {document.chat for document in read_records(tmp_path / "validation.jsonl")} == {True, False}
+
+
+def test_conversations_that_are_all_in_the_evaluation_text_too_are_refused(make_spec: Any, tmp_path: Path) -> None:
+    whole = write_conversations(tmp_path / "a.jsonl", range(40))
+    with pytest.raises(StageError, match=r"datasets.calibration.0 has 0 different conversations that the evaluation"):
+        fetch_dataset.run(make_spec("fetch-dataset", calibration=[whole], evaluation=[whole]), {}, tmp_path)
+    parts = [{**whole, "part": part} for part in ({"to": 0.9}, {"from": 0.9})]
+    fetch_dataset.run(make_spec("fetch-dataset", calibration=parts[:1], evaluation=parts[1:]), {}, tmp_path)
+    assert len(read_records(tmp_path / "evaluation.jsonl")) == 4
+
+
+def test_local_files_are_looked_at_before_anything_runs(text_source: Source, tmp_path: Path) -> None:
+    good, one = (write_conversations(tmp_path / name, range(n)) for name, n in (("a.jsonl", 9), ("b.jsonl", 1)))
+    broken = text_source("c.jsonl", "{}\n")
+    datasets = {
+        "good": good,
+        "one": one,
+        "gone": {"local": {**good["local"], "path": "/nowhere"}, "format": "text"},
+        "other": {"local": {**good["local"], "sha256": "0" * 64}, "format": "text"},
+        "broken": {**broken, "format": "chat"},
+    }
+    entries = [{"where": name, "use": "calibration", "dataset": dataset} for name, dataset in datasets.items()]
+    entries.append({"where": "for evaluation", "use": "evaluation", "dataset": one})
+    found = {problem["where"]: problem["what"] for problem in local_problems(entries)}
+    assert [*found] == ["one", "gone", "other", "broken"]
+    assert found["one"].startswith("b.jsonl has 1 different conversations, and needs at least 2")
+    assert found["broken"] == "c.jsonl cannot be read as conversations: has no `messages` (line 1)"
 
 
 def test_markup_leaves_only_prose() -> None:

@@ -12,13 +12,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pipress.conftest import KEY, killed_in_call, write_texts
+from pipress.conftest import KEY, killed_in_call, write_conversations, write_texts
 from pipress.errors import StageError
 from pipress.programs import when_started
 from pipress.recovery import precision, teacher, together
 from pipress.recovery import training as step_of_training
-from pipress.stages import prune, recover
+from pipress.stages import add_chats, fetch_dataset, prune, recover
 from pipress.store.file_store import FileStore
+from pipress.texts.records import read_records
 from pipress.validation import check_params
 from pipress.weights.folder import check_loads
 
@@ -63,6 +64,31 @@ def test_recovery_saves_the_merged_model_and_its_loss_curve(
     before, after = load_file(inputs["model"] / "model.safetensors"), load_file(out / "model.safetensors")
     assert {n: (t.shape, t.dtype) for n, t in before.items()} == {n: (t.shape, t.dtype) for n, t in after.items()}
     check_loads(out)
+
+
+def test_recovery_on_own_conversations_brings_those_back_that_are_held_back(
+    make_spec: Any, chatty: Path, tmp_path: Path
+) -> None:
+    """From a file of conversations through every stage that has a part in it, and no other text at all."""
+    data = write_conversations(tmp_path / "chats.jsonl", range(300), "Be brief.")
+    parts = {"calibration": [{**data, "part": {"to": 0.9}}], "evaluation": [{**data, "part": {"from": 0.9}}]}
+    sizes = {"pruningRatio": 0.15, "calibrationTokens": 2048, "sequenceLength": 64, "reconstruct": False}
+    settings = training(tokens=40 * 4 * 64, sequenceLength=64, validationTokens=1024, learningRate=0.003)
+    fetched, datasets, pruned, out = (tmp_path / name for name in ("fetched", "datasets", "pruned", "out"))
+    for folder in (fetched, datasets, pruned, out):
+        folder.mkdir()
+
+    fetch_dataset.run(make_spec("fetch-dataset", **parts), {}, fetched)
+    chats = make_spec("add-chats", **check_params("add-chats", {}))
+    add_chats.run(chats, {"model": chatty, "datasets": fetched}, datasets)
+    inputs = {"model": chatty, "datasets": datasets}
+    prune.run(make_spec("prune", **check_params("prune", sizes)), inputs, pruned)
+    inputs = {"model": pruned, "teacher": chatty, "datasets": datasets}
+    metrics = recover.run(make_spec("recover", **settings), inputs, out)
+    held_back = read_records(datasets / "validation.jsonl")
+    learned = {document.text for document in read_records(datasets / "calibration.jsonl")}
+    assert held_back and not any(document.text in learned for document in held_back)
+    assert metrics["bestStep"] > 0 and metrics["klAfter"] < 0.9 * metrics["klBefore"], metrics
 
 
 def test_training_stops_when_the_held_out_loss_rises_and_keeps_the_best_weights(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipress.errors import StageError
+from pipress.texts.conversations import read_conversations
 from pipress.texts.mediawiki import articles
 
 # A file of plain text says nothing of where a document ends: it is cut at the first empty line behind so many
@@ -25,7 +26,7 @@ def read_documents(path: Path, text_format: str, field: str = "text") -> Iterato
     """The documents in a file, packed (.bz2, .gz, .xz) or not; formats as in recipe.schema.json.
 
     field: which string of each object holds the text, for `jsonl`. Raises StageError, at the document where it shows,
-    for a file that is damaged or of another format.
+    for a file that is damaged or of another format; of conversations, before the first with all that is wrong.
     """
     if path.suffix == ".parquet":
         raise StageError(f"{path.name} is a Parquet file", "name a text or JSON Lines file of the same data set")
@@ -38,6 +39,8 @@ def read_documents(path: Path, text_format: str, field: str = "text") -> Iterato
         with opener(path, "rt", encoding="utf-8", errors="strict") as file:
             if text_format == "jsonl":
                 documents = _json_lines(file, path.name, field)
+            elif text_format == "chat":
+                documents = read_conversations(file, path.name)
             elif text_format == "lines":
                 documents = (part for line in file for part in line.splitlines())
             else:

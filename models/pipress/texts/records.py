@@ -14,7 +14,8 @@ GOLDEN = 0.6180339887498949
 
 @dataclass(frozen=True)
 class Document:
-    """source: number of the data set in the recipe. chat: a question and its answer, as the chat template has them."""
+    """source: number of the data set in the recipe. chat: a conversation, as the chat template has it; before the stage
+    `add-chats`, its messages as `pack_messages` makes them."""
 
     text: str
     source: int = 0

@@ -1,7 +1,8 @@
 """Documents as rows of token ids, such as the models were trained on and are served with.
 
 A row begins with the token that begins every text (BOS), where the tokenizer puts one. Behind each document, and
-nowhere else, stands the token that ends a text; documents run on from row to row, without padding.
+nowhere else, stands the token that ends a text; documents run on from row to row, without padding. Chats are cut only
+where they are longer than a row.
 """
 
 import math
@@ -68,6 +69,24 @@ def pack(documents: Iterable[Sequence[int]], begin: int | None, end: int | None,
     return rows if begin is None else np.insert(rows, 0, begin, axis=1)
 
 
+def pack_whole(documents: Iterable[Sequence[int]], begin: int | None, end: int | None, length: int) -> np.ndarray:
+    """As `pack`, but what a row's end cuts begins the next row anew, so that all that fits in a row is whole in one."""
+    last = [] if end is None else [end]
+    content = length - (begin is not None)
+    rows: list[np.ndarray] = []
+    row = np.empty(0, np.int32)
+    for ids in documents:
+        rest = np.array([*ids, *last], dtype=np.int32)
+        fits = len(rest) <= content
+        while len(row) + len(rest) >= content:
+            taken = content - len(row)
+            rows.append(np.concatenate([row, rest[:taken]]))
+            row, rest = row[:0], rest if fits and taken < len(rest) else rest[taken:]
+        row = np.concatenate([row, rest])
+    packed = np.array(rows, dtype=np.int64).reshape(-1, content)
+    return packed if begin is None else np.insert(packed, 0, begin, axis=1)
+
+
 def spread(rows: Rows, count: int) -> Rows:
     """`count` of the rows of an array or tensor (or all, where there are fewer), evenly spread."""
     if count >= len(rows):
@@ -78,13 +97,15 @@ def spread(rows: Rows, count: int) -> Rows:
 def read_rows(path: Path, encoder: Encoder, length: int, count: int) -> np.ndarray:
     """At most `count` rows of `length` tokens from all over a file of documents, (n, length).
 
-    Chats have the share of rows that stands beside the file, or what there are of them; they are mixed in evenly.
+    Chats have the share of rows that stands beside the file, or what there are of them; they are mixed in evenly. Where
+    there is nothing else, all rows are chats.
     """
     documents = read_records(path)
-    wanted = round(count * chat_share(path.parent))
-    chats = _rows([document for document in documents if document.chat], encoder, length, wanted)
+    share = chat_share(path.parent)
     texts = [document for document in documents if not document.chat]
-    return mixed(_rows(texts, encoder, length, count - len(chats)), chats)
+    wanted = round(count * share) if texts or share == 0 else count
+    chats = _rows([document for document in documents if document.chat], encoder, length, wanted, pack_whole)
+    return mixed(_rows(texts, encoder, length, count - len(chats), pack), chats)
 
 
 def chat_share(folder: Path) -> float:
@@ -104,7 +125,9 @@ def mixed(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.concatenate([rows, others])[np.argsort(places, kind="stable")]
 
 
-def _rows(documents: list[Document], encoder: Encoder, length: int, count: int) -> np.ndarray:
+def _rows(
+    documents: list[Document], encoder: Encoder, length: int, count: int, packed: Callable[..., np.ndarray]
+) -> np.ndarray:
     if count <= 0 or not documents:
         return np.empty((0, length), np.int64)
     # As many documents as rows, and no more of each than all rows hold: a long text is not tokenized as a whole.
@@ -116,4 +139,4 @@ def _rows(documents: list[Document], encoder: Encoder, length: int, count: int) 
     texts = [document.text[:size] for document in choose(documents, size, count)]
     batches = (texts[start : start + BATCH_DOCUMENTS] for start in range(0, len(texts), BATCH_DOCUMENTS))
     encoded = (ids for batch in batches for ids in encoder.encode(batch))
-    return spread(pack(encoded, encoder.begin, encoder.end, length), count)
+    return spread(packed(encoded, encoder.begin, encoder.end, length), count)

@@ -15,6 +15,7 @@ from pipress.texts.rows import (
     Encoder,
     mixed,
     pack,
+    pack_whole,
     read_rows,
     spread,
     text_of,
@@ -32,6 +33,27 @@ def test_documents_run_on_from_row_to_row_and_every_row_begins_as_a_text_does() 
     assert pack([[1, 2, 3, 4], [5]], None, END, 3).tolist() == [[1, 2, 3], [4, END, 5]]
     assert pack([[1, 2], [3, 4]], None, None, 2).tolist() == [[1, 2], [3, 4]]
     assert pack([], BEGIN, END, 4).shape == (0, 4)
+
+
+def test_what_fits_in_a_row_is_whole_in_one() -> None:
+    rows = pack_whole([[1, 2], [3, 4], [5, 6, 7], [8]], BEGIN, END, 6)
+    assert rows.tolist() == [[BEGIN, 1, 2, END, 3, 4], [BEGIN, 3, 4, END, 5, 6], [BEGIN, 5, 6, 7, END, 8]]
+    assert pack_whole([[1, 2], [3, 4]], None, END, 3).tolist() == [[1, 2, END], [3, 4, END]], "nothing twice"
+    long = [1, 2, 3, 4, 5, 6, 7]
+    assert pack_whole([[9], long, [8]], None, END, 3).tolist() == [[9, END, 1], [2, 3, 4], [5, 6, 7], [END, 8, END]]
+    assert pack_whole([], BEGIN, END, 4).shape == (0, 4) and pack_whole([[1]], None, END, 4).shape == (0, 4)
+
+
+@pytest.mark.parametrize("length", [20, 64, 200])
+def test_every_chat_that_fits_is_whole_in_a_row(length: int, tmp_path: Path) -> None:
+    chats = [f"<{index} " + "x" * (index * 7 % 40) + ">" for index in range(200)]
+    write_documents(tmp_path / "a.jsonl", [Document(chat, chat=True) for chat in chats])
+    write_chat_share(tmp_path, 0.33)
+    rows = [text_of(row, "|") for row in read_rows(tmp_path / "a.jsonl", CHARACTERS, length, 10_000)]
+    found = [chat for chat in chats if any(chat + "|" in row for row in rows)]
+    missing = [chat for chat in chats if len(chat) < length and chat not in found]
+    assert all(chat in chats[-length:] for chat in missing) and len(missing) < length / 5, "what fills no last row"
+    assert length == 20 or len(found) > 180
 
 
 def characters(begin: int | None = None) -> Encoder:
@@ -100,6 +122,12 @@ def test_chats_have_their_share_of_rows_and_are_mixed_in_evenly(share: float, ex
 def test_where_chats_are_few_documents_make_up_for_them(tmp_path: Path) -> None:
     rows = read_rows(with_chats(tmp_path, 0.5, chats=4), CHARACTERS, 100, 30)
     assert len(rows) == 30 and sum(ord("c") in row for row in rows) == 4
+
+
+def test_where_there_are_only_chats_all_rows_are(tmp_path: Path) -> None:
+    write_documents(tmp_path / "a.jsonl", [Document("c" * 99, chat=True)] * 50)
+    write_chat_share(tmp_path, 0.33)
+    assert len(read_rows(tmp_path / "a.jsonl", CHARACTERS, 100, 30)) == 30
 
 
 def test_without_a_share_beside_them_chats_are_not_read(tmp_path: Path) -> None:

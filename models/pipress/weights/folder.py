@@ -60,12 +60,16 @@ def load_encoder(folder: Path) -> Encoder:
     tokenizer = load_tokenizer(folder)
     known = tokenizer.get_vocab()
     end = next((known[name] for name in ENDS_OF_TEXT if name in known), None)
-    begins = tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id]
 
     def encode(texts: list[str]) -> list[list[int]]:
         return tokenizer(texts, add_special_tokens=False).input_ids if texts else []
 
-    return Encoder(encode, tokenizer.bos_token_id if begins else None, end)
+    return Encoder(encode, tokenizer.bos_token_id if begins_texts(tokenizer) else None, end)
+
+
+def begins_texts(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the tokenizer begins every text with its `bos_token`; models without such a token name any other one."""
+    return tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id]
 
 
 def stored_dtype(folder: Path) -> torch.dtype:
