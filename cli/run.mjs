@@ -29,6 +29,7 @@ const MODULES = {
   "bench:compression": ["bench/compression/main.ts"],
   "bench:fleet": ["bench/fleet/main.ts"],
   "bench:recovery-types": ["bench/recovery-types/main.ts"],
+  "bench:speculation": ["bench/speculation/main.ts"],
   "bench:store": ["bench/store/main.ts"],
   "bench:up": ["bench/up/main.ts"],
   "bench:speed-model": ["bench/speed-model/main.ts"],

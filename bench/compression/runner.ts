@@ -67,7 +67,7 @@ export class Runner {
   }
 
   /** A stage without inputs; `params` are of a loaded recipe, and so whole. */
-  fetch(stage: "fetch" | "fetch-dataset", params: object): Step {
+  fetch(stage: "fetch" | "fetch-dataset" | "fetch-gguf", params: object): Step {
     return this.step({ name: stage, stage, isPeer: false, params: { ...params }, inputs: {} });
   }
 
@@ -127,12 +127,13 @@ export class Runner {
     await Promise.all(files.flat().map((path) => path && rm(path, { force: true })));
   }
 
-  /** Sees to it that a step's files are there. */
-  private async provide(step: Step): Promise<void> {
+  /** Sees to it that a step's files are there. @returns their paths */
+  async provide(step: Step): Promise<string[]> {
     const files = await this.filesOf(step);
-    if (files?.every((path) => existsSync(path))) return;
+    if (files?.every((path) => existsSync(path))) return files;
     await rm(this.store.locate(step.key), { recursive: true, force: true });
     await this.make(step);
+    return (await this.filesOf(step)) ?? [];
   }
 
   /** Paths of the files that a step made, whether they are still there or not; undefined where it has not run. */

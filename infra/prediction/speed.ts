@@ -76,6 +76,7 @@ export function formatSpeed(tokensPerSecond: number): string {
   return tokensPerSecond < 10 ? tokensPerSecond.toFixed(2) : tokensPerSecond.toFixed(0);
 }
 
-function byType(weights: WeightsByType): [BlockType, number][] {
+/** The types that weights are in, with how many there are of each. */
+export function byType(weights: WeightsByType): [BlockType, number][] {
   return Object.entries(weights) as [BlockType, number][];
 }
