@@ -35,6 +35,7 @@ export function makeTrivialRelease(folder: string, modelBytes = 1_000_000): Triv
       port: 8080,
       minTokensPerSecond: 0,
       cacheType: "f16",
+      speculation: "none",
       flags: {},
     },
     memoryMax: 2 ** 30,

@@ -51,7 +51,8 @@ export async function main(args: string[]): Promise<number> {
       const asked = requests[kind].slice(0, options.requests);
       const askWith = (flags: readonly string[]): Promise<Answer[]> =>
         ask(program, model, flags, asked, answerer === "written");
-      const expected = answerer === "written" ? asked.map(({ answer }) => answer) : await textsOf(askWith([]));
+      const expected =
+        answerer === "written" ? asked.map(({ answer }) => answer) : await textsOf(askWith([]));
       for (const name of options.drafters) {
         console.error(`bench:speculation: ${kind}, ${answerer} answers, ${name}`);
         const answers = await askWith(drafters[name] ?? []);

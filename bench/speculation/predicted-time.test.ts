@@ -16,7 +16,10 @@ const answer = (tokens: number, ...accepted: number[]) => ({
 
 describe("predictedTime", () => {
   it("is that of one token after the other where nothing is drafted", () => {
-    expect(predictedTime([answer(11), answer(21)], model, "asPrompts")).toMatchObject({ speedup: 1, error: 0 });
+    expect(predictedTime([answer(11), answer(21)], model, "asPrompts")).toMatchObject({
+      speedup: 1,
+      error: 0,
+    });
   });
 
   it("counts a check as one batch of what was drafted and the token before it", () => {
@@ -37,7 +40,10 @@ it("an answer that ends within what was accepted has no plain batch too few", ()
 });
 
 describe("a draft model", () => {
-  const free = multipliedWeights({ ...llama8B, layers: 1, vocabulary: 256 }, { type: "Q4_K_M", imatrix: false });
+  const free = multipliedWeights(
+    { ...llama8B, layers: 1, vocabulary: 256 },
+    { type: "Q4_K_M", imatrix: false },
+  );
 
   it("gains nothing where nothing is accepted", () => {
     expect(draftedSpeed(model, free, 1, 0, "asPrompts")).toBeLessThan(1 / one);

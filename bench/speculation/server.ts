@@ -37,7 +37,18 @@ export async function ask(
   const server = execa(
     program,
     [
-      ...["--model", model, "--host", "127.0.0.1", "--port", String(port), "--parallel", "1", "--threads", "2"],
+      ...[
+        "--model",
+        model,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        String(port),
+        "--parallel",
+        "1",
+        "--threads",
+        "2",
+      ],
       ...["--ctx-size", "2048", "--cache-ram", "0", "--offline", "--no-ui", ...flags],
     ],
     // With this it logs every check.

@@ -103,6 +103,10 @@ export const benchTables: Record<string, () => string> = {
       ["±", "kld_ratio_error"],
     ]),
   a72: kernelsTable,
+  speculation: () => speculationTable("written"),
+  "speculation-own": () => speculationTable("own"),
+  "speculation-types": speculationTypesTable,
+  "draft-models": draftModelsTable,
   mutation: () => byCase("mutation", "code", /^(.*)$/, [["noticed", "killed_share"]]),
   board: () => boardTable(/^(Q8_0|Q6_K|Q5_K_M|Q4_K_M|Q4_K_S|Q4_0|Q3_K_M|Q3_K_S|IQ3_M)$/),
   "board-short": () => boardTable(/^Q[34]_K_S$/),
@@ -169,7 +173,7 @@ function byCase(source: string, label: string, cases: RegExp, columns: Column[])
 }
 
 function runsTable(): string {
-  const lines = ["8b", "a72", "fleet", "up", "store", "compression", "recovery-types", "mutation"].flatMap(
+  const lines = ["8b", "a72", "speculation", "fleet", "up", "store", "compression", "recovery-types", "mutation"].flatMap(
     (bench) => {
       const command = bench === "mutation" ? "test:mutation" : `bench:${bench}`;
       const runs = readResults(bench).map(({ section, date, commit, machine }) => [
@@ -233,6 +237,64 @@ function kernelsTable(): string {
           text(rows, `${use} ${type}`, "cycles_per_weight", field),
         ),
       ),
+    ]),
+  );
+}
+
+const KINDS = ["copying", "json", "summarising", "free text"];
+
+/** How many times as fast a Raspberry Pi 4 is predicted to write the answers of each kind, by what drafts. */
+function speculationTable(answers: "written" | "own"): string {
+  const rows = rowsOf("speculation");
+  const drafters = rows.flatMap(({ case: name }) => {
+    const [drafter = "", , answered] = name.split(", ");
+    return answered === answers ? [drafter] : [];
+  });
+  if (drafters.length === 0) return "Not measured yet.";
+  return table(
+    ["drafted by", ...KINDS],
+    [...new Set(drafters)].map((drafter) => [
+      drafter,
+      ...KINDS.map((kind) => speedupText(rows, `${drafter}, ${kind}, ${answers}, Q4_K_M asPrompts`)),
+    ]),
+  );
+}
+
+/** The same of the drafter that the default has, by type of the weights and by what a batch is taken to cost. */
+function speculationTypesTable(): string {
+  const rows = rowsOf("speculation");
+  if (rows.length === 0) return "Not measured yet.";
+  const lines = ["Q4_K_M", "Q3_K_M", "IQ3_M"].flatMap((type) =>
+    [
+      ["a prompt's", "asPrompts"],
+      ["as counted", "asCounted"],
+    ].map(([said = "", cost = ""]) => [
+      type,
+      said,
+      ...KINDS.map((kind) => speedupText(rows, `ngram-map-k 3+2, ${kind}, written, ${type} ${cost}`)),
+    ]),
+  );
+  return table(["type", "columns cost", ...KINDS], lines);
+}
+
+function speedupText(rows: Row[], name: string): string {
+  const find = (metric: string) => rows.find((row) => row.case === name && row.metric === metric);
+  const [seconds, error] = [find("seconds"), find("speedup_error")];
+  if (seconds?.baselineValue === undefined || error === undefined) return NONE;
+  return `${(seconds.baselineValue / seconds.value).toFixed(2)} ± ${error.value.toFixed(2)}`;
+}
+
+/** Predicted gain of a draft model, by how many of its tokens are assumed to be accepted. */
+function draftModelsTable(): string {
+  const rows = rowsOf("speculation");
+  const pairs = rows.flatMap(({ case: name }) => /^(.* with .*), \d+ % accepted/.exec(name)?.[1] ?? []);
+  if (pairs.length === 0) return "Not measured yet.";
+  const shares = ["50 %", "60 %", "70 %", "80 %"];
+  return table(
+    ["model with draft model", ...shares],
+    [...new Set(pairs)].map((pair) => [
+      pair,
+      ...shares.map((share) => text(rows, `${pair}, ${share} accepted, asPrompts`, "tokens_per_second", "ratio")),
     ]),
   );
 }

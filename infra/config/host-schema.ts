@@ -88,6 +88,11 @@ export const serverSchema = strict({
     description: "How keys and values of the context are kept: `q8_0` takes half the memory of `f16`.",
     default: "f16",
   }),
+  speculation: z.enum(["ngram", "none"]).optional().meta({
+    description:
+      "Whether llama-server guesses the next two tokens where the last three were there before, and checks both with the next one (`ngram`): it answers as without it, sooner where an answer repeats its prompt.",
+    defaultText: "`ngram` for one request at a time with the kernels of the release, else `none`",
+  }),
   flags: z
     .record(
       z.string().regex(/^--[a-z0-9][a-z0-9.-]*$/, "must be the long name of an option, e.g. --batch-size"),

@@ -58,15 +58,18 @@ export function resolveHosts(
 
 function resolveHost({ host, where }: PlacedHost, config: StackConfig, modelOf: ModelOf): HostConfig {
   const group = (host.group === undefined ? undefined : config.groups[host.group]) ?? {};
+  const build = host.build ?? group.build ?? "prebuilt";
+  // Its llama.cpp has none of our kernels, with which guesses are cheap.
+  const ofBuild = build === "onDevice" ? { speculation: "none" as const } : {};
   const settings: Settings = {
     name: host.name,
     group: host.group,
     labels: { ...group.labels, ...host.labels },
-    build: host.build ?? group.build ?? "prebuilt",
+    build,
     unreachable: host.unreachable ?? group.unreachable ?? config.rollout.unreachable,
     takeOver: host.takeOver ?? group.takeOver ?? config.takeOver,
     prepare: host.prepare ?? group.prepare ?? config.prepareHosts,
-    server: resolveServer(modelOf(host).server, config.server, group.server, host.server),
+    server: resolveServer(modelOf(host).server, ofBuild, config.server, group.server, host.server),
     where,
   };
   if ("virtual" in host) return { ...settings, virtual: host.virtual };

@@ -44,6 +44,7 @@ describe("checkServerFlags", () => {
       "--slot-save-path": "/x",
       "--port": 1,
       "--api-key": "k",
+      "--spec-type": "ngram-mod",
     };
     const problems = problemsOf(flags);
     expect(problems.map((line) => line.split(" ", 1)[0])).toEqual(Object.keys(flags));
