@@ -22,7 +22,7 @@ RENDER = """
 @pytest.mark.parametrize(
     ("speculation", "expected"),
     [
-        ("ngram", "--spec-type ngram-map-k --spec-ngram-map-k-size-n 3 --spec-ngram-map-k-size-m 2"),
+        ("ngram", "--spec-type ngram-mod --spec-ngram-mod-n-match 3 --spec-ngram-mod-n-min 1 --spec-ngram-mod-n-max 2"),
         ("none", ""),
     ],
 )

@@ -4,13 +4,10 @@
  */
 export const drafters: Readonly<Record<string, readonly string[]>> = {
   "ngram-map-k 2+2": lengths("map-k", 2, 2),
-  "ngram-map-k 3+1": lengths("map-k", 3, 1),
   "ngram-map-k 3+2": lengths("map-k", 3, 2),
   "ngram-map-k 3+3": lengths("map-k", 3, 3),
-  "ngram-map-k 4+2": lengths("map-k", 4, 2),
-  "ngram-map-k 6+2": lengths("map-k", 6, 2),
-  "ngram-map-k 3+7": lengths("map-k", 3, 7),
   "ngram-map-k4v 3+2": lengths("map-k4v", 3, 2),
+  "ngram-simple 2+2": lengths("simple", 2, 2),
   "ngram-simple 3+3": lengths("simple", 3, 3),
   "ngram-mod 3+2": [
     ...["--spec-type", "ngram-mod", "--spec-ngram-mod-n-match", "3"],

@@ -103,8 +103,7 @@ export const benchTables: Record<string, () => string> = {
       ["±", "kld_ratio_error"],
     ]),
   a72: kernelsTable,
-  speculation: () => speculationTable("written"),
-  "speculation-own": () => speculationTable("own"),
+  speculation: speculationTable,
   "speculation-types": speculationTypesTable,
   "draft-models": draftModelsTable,
   mutation: () => byCase("mutation", "code", /^(.*)$/, [["noticed", "killed_share"]]),
@@ -173,18 +172,26 @@ function byCase(source: string, label: string, cases: RegExp, columns: Column[])
 }
 
 function runsTable(): string {
-  const lines = ["8b", "a72", "speculation", "fleet", "up", "store", "compression", "recovery-types", "mutation"].flatMap(
-    (bench) => {
-      const command = bench === "mutation" ? "test:mutation" : `bench:${bench}`;
-      const runs = readResults(bench).map(({ section, date, commit, machine }) => [
-        `\`${command}\`${section === undefined ? "" : `, ${section}`}`,
-        date,
-        commit,
-        machine.replaceAll(/\(R\)| Processor| 80GB HBM3/g, ""),
-      ]);
-      return runs.length === 0 ? [[`\`${command}\``, "not yet", NONE, NONE]] : runs;
-    },
-  );
+  const lines = [
+    "8b",
+    "a72",
+    "speculation",
+    "fleet",
+    "up",
+    "store",
+    "compression",
+    "recovery-types",
+    "mutation",
+  ].flatMap((bench) => {
+    const command = bench === "mutation" ? "test:mutation" : `bench:${bench}`;
+    const runs = readResults(bench).map(({ section, date, commit, machine }) => [
+      `\`${command}\`${section === undefined ? "" : `, ${section}`}`,
+      date,
+      commit,
+      machine.replaceAll(/\(R\)| Processor| 80GB HBM3/g, ""),
+    ]);
+    return runs.length === 0 ? [[`\`${command}\``, "not yet", NONE, NONE]] : runs;
+  });
   return table(["measured by", "date", "commit", "machine"], lines);
 }
 
@@ -244,18 +251,18 @@ function kernelsTable(): string {
 const KINDS = ["copying", "json", "summarising", "free text"];
 
 /** How many times as fast a Raspberry Pi 4 is predicted to write the answers of each kind, by what drafts. */
-function speculationTable(answers: "written" | "own"): string {
+function speculationTable(): string {
   const rows = rowsOf("speculation");
   const drafters = rows.flatMap(({ case: name }) => {
-    const [drafter = "", , answered] = name.split(", ");
-    return answered === answers ? [drafter] : [];
+    const [drafter = "", , answers] = name.split(", ");
+    return answers === "written" ? [drafter] : [];
   });
   if (drafters.length === 0) return "Not measured yet.";
   return table(
     ["drafted by", ...KINDS],
     [...new Set(drafters)].map((drafter) => [
       drafter,
-      ...KINDS.map((kind) => speedupText(rows, `${drafter}, ${kind}, ${answers}, Q4_K_M asPrompts`)),
+      ...KINDS.map((kind) => speedupText(rows, `${drafter}, ${kind}, written, Q4_K_M asPrompts`)),
     ]),
   );
 }
@@ -271,7 +278,7 @@ function speculationTypesTable(): string {
     ].map(([said = "", cost = ""]) => [
       type,
       said,
-      ...KINDS.map((kind) => speedupText(rows, `ngram-map-k 3+2, ${kind}, written, ${type} ${cost}`)),
+      ...KINDS.map((kind) => speedupText(rows, `ngram-mod 3+2, ${kind}, written, ${type} ${cost}`)),
     ]),
   );
   return table(["type", "columns cost", ...KINDS], lines);
@@ -294,7 +301,9 @@ function draftModelsTable(): string {
     ["model with draft model", ...shares],
     [...new Set(pairs)].map((pair) => [
       pair,
-      ...shares.map((share) => text(rows, `${pair}, ${share} accepted, asPrompts`, "tokens_per_second", "ratio")),
+      ...shares.map((share) =>
+        text(rows, `${pair}, ${share} accepted, asPrompts`, "tokens_per_second", "ratio"),
+      ),
     ]),
   );
 }

@@ -25,8 +25,8 @@ export function distinctSettings(fleet: readonly HostConfig[], stack: ServerSett
   const groups = new Map<string, { server: CacheSettings; hosts: HostMemory[] }>();
   for (const host of fleet) {
     const { name, where, server } = host;
-    const { contextLength, cacheType, parallel, systemPrompt } = server;
-    const predicted = { contextLength, cacheType, parallel, systemPrompt };
+    const { contextLength, cacheType, parallel, speculation, systemPrompt } = server;
+    const predicted = { contextLength, cacheType, parallel, speculation, systemPrompt };
     const key = JSON.stringify(predicted);
     const group = groups.get(key) ?? { server: predicted, hosts: [] };
     group.hosts.push({ name, where, ...("virtual" in host && { memoryBytes: host.virtual.memory }) });

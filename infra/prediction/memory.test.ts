@@ -44,6 +44,11 @@ describe("serverMemory", () => {
     },
   );
 
+  it("counts the table of n-grams where tokens are guessed", () => {
+    const memory = (speculation: string) => serverMemory(pruned, 1e8, { contextLength: 2048, speculation });
+    expect(memory("ngram") - memory("none")).toBe(16 * 2 ** 20);
+  });
+
   it("counts 128 KiB of KV cache for each token of Llama 3.1 8B, and about half with q8_0", () => {
     const cacheBytes = (contextLength: number, cacheType?: string): number =>
       serverMemory(llama8B, 0, { contextLength, cacheType });

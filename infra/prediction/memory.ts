@@ -23,6 +23,8 @@ const PROCESS_BYTES = 15e6;
 const TOKENIZER_FACTOR = 10;
 
 const MIB = 2 ** 20;
+/** The table of `--spec-type ngram-mod`: four million tokens of four bytes, whatever the context. */
+const NGRAM_BYTES = 16 * MIB;
 
 /** What a service may take beyond the prediction: requests at work, and what the prediction is off by. */
 const ROOM_BYTES = 512 * MIB;
@@ -39,6 +41,8 @@ export interface CacheSettings {
   cacheType?: string;
   /** Requests that share the context. @default 1 */
   parallel?: number;
+  /** Whether tokens are guessed from n-grams. @default "none" */
+  speculation?: string;
   /** One, or several. */
   systemPrompt?: string | readonly unknown[] | undefined;
 }
@@ -54,6 +58,7 @@ export function serverMemory(shape: ModelShape, fileBytes: number, server: Cache
     promptCacheBytes(shape, server) +
     bufferBytes(shape, server.contextLength) +
     shape.tokenizerBytes * TOKENIZER_FACTOR +
+    (server.speculation === "ngram" ? NGRAM_BYTES : 0) +
     PROCESS_BYTES
   );
 }
