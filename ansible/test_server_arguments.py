@@ -22,7 +22,10 @@ RENDER = """
 @pytest.mark.parametrize(
     ("speculation", "expected"),
     [
-        ("ngram", "--spec-type ngram-mod --spec-ngram-mod-n-match 3 --spec-ngram-mod-n-min 1 --spec-ngram-mod-n-max 2"),
+        (
+            "ngram",
+            "--spec-type ngram-mod --spec-ngram-mod-n-match 3 --spec-ngram-mod-n-min 1 --spec-ngram-mod-n-max 2",
+        ),
         ("none", ""),
     ],
 )
