@@ -36,7 +36,14 @@ def host(tmp_path, programs, serve_tiny_model):
         "pipress_remedies": {},
         "pipress_socket": "/nowhere",
         "pipress_bench": {"sha256": sha256, "bytes": len(BENCH)},
-        "pipress_measure": {"prompt": 512, "generate": 128, "repetitions": 2, "stock": False, "threads": 3, "limit": 600},
+        "pipress_measure": {
+            "prompt": 512,
+            "generate": 128,
+            "repetitions": 2,
+            "stock": False,
+            "threads": 3,
+            "limit": 600,
+        },
     }
 
 

@@ -150,7 +150,9 @@ def test_llama_cpps_own_kernels_are_measured_beside_those_that_serve(
 
 def test_other_threads_are_measured_beside_those_of_the_release(host, bench, tmp_path):
     four = [{**test, "n_threads": 4, "avg_ts": 2 * test["avg_ts"]} for test in TESTS]
-    outcome = measure(host, bench(f"echo '{json.dumps([*TESTS, *four])}'"), SIZES._replace(threads=4), 60, None)
+    outcome = measure(
+        host, bench(f"echo '{json.dumps([*TESTS, *four])}'"), SIZES._replace(threads=4), 60, None
+    )
     assert "--threads 3,4 " in (tmp_path / "found").read_text()
     assert (outcome["threads"], outcome["generation"]) == (3, 0.7)
     assert (outcome["beside"]["threads"], outcome["beside"]["generation"]) == (4, 1.4)
