@@ -324,6 +324,14 @@ def test_a_model_that_nobody_serves_is_refused_by_name(balancer, host, body):
     assert ask_for(balancer, "", "/health", "GET")[0] == 200
 
 
+def test_a_request_too_long_to_find_its_model_in_is_refused_as_such(balancer, host):
+    at = [server(host().server_port, name, model=name) for name in ("small", "large")]
+    balancer.start(at)
+    texts = {"input": ["x" * 1000] * 200}
+    status, _, said = ask_for(balancer, json.dumps({**texts, "model": "large"}), "/v1/embeddings")
+    assert (status, json.loads(said)["error"]["code"]) == (413, "request_too_large")
+
+
 def test_with_one_model_any_name_is_answered(balancer, host):
     balancer.start([server(host().server_port)])
     assert ask_for(balancer, '{"model": "gpt-4"}')[:2] == (200, "pi-0")

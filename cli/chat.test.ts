@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { chooseEndpoint, describeAnswer } from "./chat.ts";
+import { checkChats, chooseEndpoint, describeAnswer } from "./chat.ts";
 
 const outputs = {
   baseUrl: "http://fleet/v1",
@@ -28,4 +28,15 @@ it("says where an answer came from: the host, where the load balancer tells", ()
     "(34 tokens, 2.1 tokens/s, from pi-2)",
   );
   expect(describeAnswer(answer, "pi-1")).toBe("(34 tokens, 2.1 tokens/s, from pi-1)");
+});
+
+it("does not talk with what embeds texts, as far as the last health check knows", () => {
+  const hosts = [
+    { host: "pi-1", baseUrl: "", warnings: [], answer: "Paris" },
+    { host: "pi-2", baseUrl: "", warnings: [], dimensions: 384 },
+  ];
+  expect(() => checkChats({ report: { hosts } }, "pi-2")).toThrow(/^pi-2: serves an embedding model/);
+  expect(() => checkChats({ report: { hosts: hosts.slice(1) } })).toThrow(/^chat: serves an embedding model/);
+  for (const host of [undefined, "pi-1", "pi-3"]) checkChats({ report: { hosts } }, host);
+  checkChats({});
 });

@@ -3,12 +3,16 @@ import { text } from "node:stream/consumers";
 import { didYouMean } from "../common/nearest.ts";
 import { UserError } from "../common/user-error.ts";
 import { servedModels } from "../infra/config/served-models.ts";
+import type { Report } from "../infra/fleet/report.ts";
 import { Conversation, type Answer, type Endpoint } from "./conversation.ts";
 import { stackOutputs } from "./run-pulumi.ts";
 import { openStack, type Stack, type StackOptions } from "./stack.ts";
 
 /** What `up` says of a fleet that can be talked to; nothing of it where there is no host. */
-type Outputs = Partial<Endpoint> & { baseUrls?: Record<string, string> };
+interface Outputs extends Partial<Endpoint> {
+  baseUrls?: Record<string, string>;
+  report?: Pick<Report, "hosts">;
+}
 
 /**
  * `./pipress chat [HOST]`: a conversation with the fleet, or with one host. Where standard input is no terminal, all of it is
@@ -19,7 +23,9 @@ export async function chat(
   options: StackOptions & { json?: true; maxTokens?: number; model?: string },
 ): Promise<number> {
   const stack = await openStack(options);
-  const endpoint = await readEndpoint(stack, host);
+  const outputs = await stackOutputs<Outputs>(stack.fullName, "--show-secrets");
+  const endpoint = chooseEndpoint(outputs, host);
+  checkChats(outputs, host);
   const { model = ownModel(stack), maxTokens } = options;
   const conversation = new Conversation(endpoint, { model, maxTokens });
   const source = host ?? endpoint.baseUrl;
@@ -30,7 +36,8 @@ export async function chat(
 
 /** `./pipress key`: what a client has to send. */
 export async function key(options: StackOptions): Promise<number> {
-  console.log((await readEndpoint(await openStack(options))).apiKey);
+  const { fullName } = await openStack(options);
+  console.log(chooseEndpoint(await stackOutputs<Outputs>(fullName, "--show-secrets")).apiKey);
   return 0;
 }
 
@@ -38,10 +45,6 @@ export async function key(options: StackOptions): Promise<number> {
 function ownModel({ config }: Stack): string | undefined {
   const [own, ...others] = servedModels(config);
   return others.length > 0 ? own?.model.name : undefined;
-}
-
-async function readEndpoint({ fullName }: Stack, host?: string): Promise<Endpoint> {
-  return chooseEndpoint(await stackOutputs<Outputs>(fullName, "--show-secrets"), host);
 }
 
 /** @throws UserError where the stack serves nothing, or has no such host */
@@ -60,6 +63,17 @@ export function chooseEndpoint({ baseUrl, baseUrls = {}, apiKey }: Outputs, host
     where: host,
     what: "no host of this stack is called so",
     remedy: didYouMean(host, names) ?? `one of: ${names.join(", ")}`,
+  });
+}
+
+/** @throws UserError where the host, or every host there is, serves an embedding model, by its last health check */
+export function checkChats({ report }: Pick<Outputs, "report">, host?: string): void {
+  const asked = (report?.hosts ?? []).filter((figures) => host === undefined || figures.host === host);
+  if (asked.length === 0 || asked.some(({ dimensions }) => dimensions === undefined)) return;
+  throw new UserError({
+    where: host ?? "chat",
+    what: "serves an embedding model, which gives texts vectors and does not chat",
+    remedy: "ask its /v1/embeddings; docs/clients.md says how",
   });
 }
 

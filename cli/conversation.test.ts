@@ -147,6 +147,14 @@ describe("a conversation", () => {
       /longer than the model's context: request \(9 tokens\) exceeds 8 — begin anew with \/new/,
     ],
     [
+      "an embedding model",
+      (response) => {
+        const message = "the current context does not support logits computation. skipping";
+        refuse(response, 500, { message, type: "server_error" });
+      },
+      /embeds texts, and does not chat — --model names another/,
+    ],
+    [
       "anything else",
       (response) => {
         refuse(response, 422, { message: "no such thing" });

@@ -154,6 +154,12 @@ export class Conversation {
         what: `the conversation is longer than the model's context: ${what}`,
         remedy: "begin anew with /new; `server.contextLength` sets how much there is",
       });
+    if (NO_CHAT.test(what))
+      return new UserError({
+        where,
+        what: `${this.asked.model ?? "its model"} embeds texts, and does not chat`,
+        remedy: "--model names another where there are several; /v1/embeddings asks this one",
+      });
     return new UserError({
       where,
       what: `answers ${String(status ?? "with an error")}: ${what}`,
@@ -163,6 +169,9 @@ export class Conversation {
 }
 
 const CERTIFICATES = /CERT|SIGNATURE|ISSUER|SIGNED/i;
+
+/** llama-server's words with an embedding model. */
+const NO_CHAT = /does not support (logits computation|chat completions|completions)/i;
 
 /** What lies under an error of the connection. */
 function rootOf(error: Error): Error {

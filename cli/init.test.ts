@@ -76,6 +76,7 @@ describe("the model that is suggested", () => {
     expect(suggested(8)?.tokensPerSecond).toBeGreaterThanOrEqual(3);
     expect(suggested(8)?.fileBytes).toBeGreaterThan(1e9);
     expect(suggested(0.5)).toBeUndefined();
+    expect(choices().filter(({ kind }) => kind === "embeds")).not.toEqual([]);
   });
 });
 

@@ -24,7 +24,8 @@ export function models({ json, memory, speed }: ModelsOptions): Promise<number> 
         "a model is served as it comes (pipress:model), a recipe makes one first",
         "(pipress:recipe); memory: of the board; speed: predicted for a Raspberry Pi 4,",
         "a model and not a measurement; first token: of an answer to 500 tokens;",
-        "quality: the makers' score, before it was quantized;",
+        "quality: the makers' score, before it was quantized; what embeds answers",
+        "/v1/embeddings, and its tokens/s are those that it reads;",
         `catalogue of ${readCatalogue().date}: models/catalogue.yaml`,
       ].join("\n"),
     );

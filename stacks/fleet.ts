@@ -25,10 +25,10 @@ import { longestAnswer } from "../infra/prediction/answer-time.ts";
 import { checkLimits, contextWarnings } from "../infra/prediction/limits.ts";
 import type { BoardSpeeds } from "../infra/prediction/board-speeds.ts";
 import { boardSpeeds, measuredFile } from "../infra/prediction/measured-file.ts";
-import { memoryMax, promptCacheBytes } from "../infra/prediction/memory.ts";
+import { memoryMax, promptCacheBytes, usedContext } from "../infra/prediction/memory.ts";
 import { describeModel, isRecipe } from "../infra/model/model.ts";
 import { releaseStage } from "../infra/plan/graph.ts";
-import { makeRelease } from "../infra/fleet/release.ts";
+import { makeRelease, testOf } from "../infra/fleet/release.ts";
 import { checkFleetFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
 import { stateFile, systemPromptStates } from "../infra/fleet/system-prompts.ts";
 import { hostFigures, modelFigures, type Report } from "../infra/fleet/report.ts";
@@ -233,13 +233,13 @@ async function declareServing(serving: Serving, common: Common): Promise<Declare
           name: model.name,
           model: file,
           server: fileOf(toolchain.llamaCpp.release.files, "llama-server"),
-          settings,
+          settings: { ...settings, contextLength: usedContext(shape, settings) },
           ...(states.length > 0 && {
             systemPrompts: states,
             cacheRamMiB: promptCacheBytes(shape, settings) / 2 ** 20,
           }),
           memoryMax: memoryMax(shape, file.bytes, settings),
-          smokeTest: model.smokeTest,
+          ...testOf(model, base),
         });
       });
   const args: RolloutArgs = {

@@ -11,10 +11,10 @@ import { server } from "./testing/settings.ts";
 const recipe = { name: "r", server: { contextLength: 512, threads: 4, parallel: 1, minTokensPerSecond: 0 } };
 
 /** What is said against a configuration; nothing where it is right. */
-function problems(written: object, changes: object = {}): string {
+function problems(written: object, changes: object = {}, more: { pooling?: "mean" } = {}): string {
   const config = stackConfigSchema.parse({ recipe: "r", hosts: [{ name: "pi-0", virtual: {} }], ...written });
   const placed = config.hosts.map((host, index) => ({ where: `pipress:hosts[${index}]`, host }));
-  const changed = { ...recipe, server: { ...recipe.server, ...changes } };
+  const changed = { ...recipe, ...more, server: { ...recipe.server, ...changes } };
   try {
     checkSystemPrompts(
       config,
@@ -81,6 +81,14 @@ describe("checkSystemPrompts", () => {
   it("takes one that may fit, and goes by the context of a request", () => {
     expect(problems({ server: { systemPrompt: long, contextLength: 1024 } })).toBe("");
     expect(problems({ server: { systemPrompt: long, contextLength: 1024, parallel: 2 } })).toMatch(tooLong);
+  });
+
+  it("has none for an embedding model", () => {
+    const written = { server: { systemPrompt: "You are a desk." } };
+    expect(problems(written, {}, { pooling: "mean" })).toBe(
+      "pipress:server.systemPrompt: r is an embedding model, which takes none — leave it out",
+    );
+    expect(problems({}, {}, { pooling: "mean" })).toBe("");
   });
 
   it("wants every prompt to have a name of its own", () => {

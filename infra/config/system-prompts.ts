@@ -1,5 +1,6 @@
 import { UserError, type Problem } from "../../common/user-error.ts";
 import type { Model } from "../model/model.ts";
+import type { ReadyModel } from "../model/ready-model.ts";
 import type { HostConfig } from "./hosts.ts";
 import type { StackConfig } from "./schema.ts";
 import type { ServerSettings } from "./server-settings.ts";
@@ -62,7 +63,7 @@ export function stateParams({ contextLength, parallel, cacheType, flags }: Serve
 export function checkSystemPrompts(
   { server, groups }: Pick<StackConfig, "server" | "groups">,
   fleet: readonly HostConfig[],
-  modelOf: (host: HostConfig) => Pick<Model, "name" | "server">,
+  modelOf: (host: HostConfig) => Pick<Model, "name" | "server"> & Pick<ReadyModel, "pooling">,
 ): void {
   const levels = [
     { where: "pipress:server.systemPrompt", written: server?.systemPrompt },
@@ -80,7 +81,11 @@ export function checkSystemPrompts(
       ({ written }) => written !== undefined && written === systemPrompt,
     );
     const where = level?.where ?? `${host.where}.server.systemPrompt`;
-    for (const problem of problemsOf(host.server, where)) problems.set(JSON.stringify(problem), problem);
+    const problemsOfHost =
+      systemPrompt !== undefined && model.pooling !== undefined
+        ? [{ where, what: `${model.name} is an embedding model, which takes none`, remedy: "leave it out" }]
+        : problemsOf(host.server, where);
+    for (const problem of problemsOfHost) problems.set(JSON.stringify(problem), problem);
   }
   if (problems.size > 0) throw new UserError([...problems.values()]);
 }

@@ -24,10 +24,11 @@ it("reads llama-server's figures", () => {
   const text = [
     "# TYPE llamacpp:predicted_tokens_seconds gauge",
     "llamacpp:predicted_tokens_seconds 3.71",
+    "llamacpp:prompt_tokens_seconds 29.5",
     "llamacpp:requests_processing 1",
     "llamacpp:requests_deferred 2",
   ].join("\n");
-  expect(parseMetrics(text)).toEqual({ tokensPerSecond: 3.71, requests: 3 });
+  expect(parseMetrics(text)).toEqual({ tokensPerSecond: 3.71, readTokensPerSecond: 29.5, requests: 3 });
   expect(parseMetrics("llamacpp:predicted_tokens_seconds 0\nllamacpp:requests_processing 0")).toEqual({
     requests: 0,
   });

@@ -17,9 +17,14 @@ export interface HostState {
   throttled?: number;
   /** Tokens per second since the figures were last read; undefined where nothing was generated. */
   tokensPerSecond?: number;
+  /** The same of tokens that were read. */
+  readTokensPerSecond?: number;
   /** Requests at work and waiting. */
   requests?: number;
 }
+
+/** What llama-server counts. */
+type ServerFigures = Pick<HostState, "tokensPerSecond" | "readTokensPerSecond" | "requests">;
 
 /** Why a host does not say. */
 export interface NoState {
@@ -83,13 +88,7 @@ export function parseState(output: string): HostState {
 }
 
 /** What llama-server counts; nothing where it does not answer. */
-async function readMetrics({
-  baseUrl,
-  apiKey,
-}: {
-  baseUrl: string;
-  apiKey: string;
-}): Promise<Pick<HostState, "tokensPerSecond" | "requests">> {
+async function readMetrics({ baseUrl, apiKey }: { baseUrl: string; apiKey: string }): Promise<ServerFigures> {
   try {
     const response = await fetch(baseUrl.replace(/\/v1$/, "/metrics"), {
       headers: { authorization: `Bearer ${apiKey}` },
@@ -102,16 +101,18 @@ async function readMetrics({
 }
 
 /** @param text of llama-server's `/metrics` */
-export function parseMetrics(text: string): Pick<HostState, "tokensPerSecond" | "requests"> {
+export function parseMetrics(text: string): ServerFigures {
   const value = (name: string): number =>
     Number(new RegExp(`^llamacpp:${name} (\\S+)`, "m").exec(text)?.[1] ?? Number.NaN);
-  const [speed, atWork, waiting] = [
+  const [speed, read, atWork, waiting] = [
     value("predicted_tokens_seconds"),
+    value("prompt_tokens_seconds"),
     value("requests_processing"),
     value("requests_deferred"),
   ];
   return {
     ...(speed > 0 && { tokensPerSecond: speed }),
+    ...(read > 0 && { readTokensPerSecond: read }),
     ...(!Number.isNaN(atWork) && { requests: atWork + (waiting || 0) }),
   };
 }

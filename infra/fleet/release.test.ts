@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { resolveServer } from "../config/server-settings.ts";
-import { makeRelease } from "./release.ts";
+import { makeRelease, testOf } from "./release.ts";
 
 const parts = {
   name: "smollm2-135m",
@@ -37,5 +37,17 @@ describe("makeRelease", () => {
   it("changes with what the unit is rendered from", () => {
     expect(makeRelease(parts, "another unit").digest).not.toBe(makeRelease(parts).digest);
     expect(makeRelease(parts).unit).toMatch(/^[0-9a-f]{64}$/);
+  });
+});
+
+describe("how a model is put to the test", () => {
+  const { smokeTest } = parts;
+
+  it("is its smoke test, or the builder's vector where it embeds", () => {
+    expect(testOf({ smokeTest }, { metrics: { answer: "Paris" } })).toEqual({ smokeTest });
+    const embedding = { pooling: "mean", prompt: "p", vector: "0.6 -0.8" };
+    expect(testOf({ smokeTest }, { metrics: { pooling: "mean", vector: "0.6 -0.8" } })).toEqual({
+      embedding,
+    });
   });
 });

@@ -3,8 +3,11 @@ import { join } from "node:path";
 import { repoRoot } from "../../common/paths.ts";
 import type { ServerSettings } from "../config/server-settings.ts";
 import type { SystemPrompt } from "../config/system-prompts.ts";
+import type { Model } from "../model/model.ts";
+import type { Pooling } from "../model/ready-model.ts";
 import type { SmokeTest } from "../recipe/recipe.generated.ts";
 import { digestOf } from "../stage/canonical.ts";
+import type { JobResult } from "../stage/job.ts";
 import type { FileDigest } from "../store/manifest.ts";
 
 /** What a host serves: weights, server, settings, unit and health check under one digest. */
@@ -21,9 +24,30 @@ export interface Release {
   cacheRamMiB?: number;
   /** Memory that the service may take, in bytes. */
   memoryMax: number;
-  smokeTest: SmokeTest;
+  /** Of a model that chats; the other of one that embeds. */
+  smokeTest?: SmokeTest;
+  embedding?: EmbeddingTest;
   /** Digest of what unit and health check are rendered from, beside the above. */
   unit: string;
+}
+
+/** What a host asks of an embedding model: the vector that the builder's llama-server gave a text. */
+export interface EmbeddingTest {
+  pooling: Pooling;
+  prompt: string;
+  /** Numbers with spaces between them. */
+  vector: string;
+}
+
+/** How a model that was fetched, or made, is put to the test on a host. */
+export function testOf(
+  { smokeTest }: Pick<Model, "smokeTest">,
+  { metrics: { pooling, vector } }: Pick<JobResult, "metrics">,
+): Pick<Release, "smokeTest" | "embedding"> {
+  if (pooling === undefined) return { smokeTest };
+  return {
+    embedding: { pooling: pooling as Pooling, prompt: smokeTest.prompt, vector: String(vector) },
+  };
 }
 
 /** A system prompt as a host gets it. */

@@ -25,11 +25,14 @@ export interface ModelFigures {
 export interface ServerResults {
   /** Digest of what it serves. */
   release: string;
+  /** That are generated, or read where the model embeds. */
   tokensPerSecond: number;
   /** Of the release that this one took the place of. */
   tokensPerSecondBefore?: number;
   loadSeconds: number;
-  answer: string;
+  /** To the smoke test; of an embedding model the other: how many numbers a vector has. */
+  answer?: string;
+  dimensions?: number;
   systemPrompts?: SystemPromptFigures[];
   warnings?: string[];
 }
@@ -71,7 +74,7 @@ export function hostFigures(
   results: Partial<ServerResults>,
   outcome: PlaybookOutcome,
 ): HostFigures {
-  const { release, tokensPerSecond, tokensPerSecondBefore, loadSeconds, answer } = results;
+  const { release, tokensPerSecond, tokensPerSecondBefore, loadSeconds, answer, dimensions } = results;
   const { systemPrompts, warnings = [] } = results;
   const served = { release, tokensPerSecond, tokensPerSecondBefore, loadSeconds, answer };
   const { status, reason = "" } = outcome;
@@ -79,6 +82,7 @@ export function hostFigures(
     host,
     baseUrl,
     ...served,
+    ...(dimensions !== undefined && { dimensions }),
     ...(systemPrompts && { systemPrompts }),
     warnings,
     problem: status === "done" ? undefined : `${status}: ${reason}`,

@@ -78,7 +78,8 @@ export function formatHosts(
       state.rolledOutAt === undefined ? "" : minute(state.rolledOutAt),
       state.startedAt === undefined ? "" : formatDuration(now - state.startedAt),
       figures.tokensPerSecond?.toFixed(1) ?? "",
-      state.tokensPerSecond?.toFixed(1) ?? "",
+      (figures.dimensions === undefined ? state.tokensPerSecond : state.readTokensPerSecond)?.toFixed(1) ??
+        "",
       String(state.requests ?? ""),
       state.celsius?.toFixed(0) ?? "",
       hostTrouble(figures, said) ?? figures.baseUrl,

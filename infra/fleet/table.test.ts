@@ -67,6 +67,15 @@ describe("formatSummary", () => {
     expect(text).toContain("pi-1: 2.5 tokens/s (1.9 before)");
   });
 
+  it("says of an embedding model how fast it reads, and how to ask it", () => {
+    const host = { host: "pi-1", baseUrl: "", tokensPerSecond: 301.2, dimensions: 384, warnings: [] };
+    const text = formatSummary({ ...outputs, report: { ...outputs.report, hosts: [host] } });
+    expect(text).toContain("pi-1: 301.2 tokens/s read, vectors of 384 numbers");
+    expect(text).toContain("curl http://127.0.0.1:18080/v1/embeddings");
+    const both = { ...outputs.report, hosts: [...outputs.report.hosts, host] };
+    expect(formatSummary({ ...outputs, report: both })).toContain("/v1/chat/completions");
+  });
+
   it("says why a host did not get the release", () => {
     const host = { host: "pi-1", baseUrl: "", warnings: [], problem: "skipped: pi-1: unreachable" };
     const text = formatSummary({ ...outputs, report: { ...outputs.report, hosts: [host] } });

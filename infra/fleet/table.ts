@@ -21,7 +21,7 @@ export function formatSummary({ baseUrl, apiKey, modelPath, reportUrl, report }:
     `model     ${modelPath}`,
     ...(reportUrl === undefined ? [] : [`report    ${reportUrl}`]),
   ].join("\n");
-  const call = baseUrl && apiKey ? [`base URL  ${baseUrl}`, callExample(baseUrl, apiKey)] : [];
+  const call = baseUrl && apiKey ? [`base URL  ${baseUrl}`, callExample(baseUrl, apiKey, report)] : [];
   return [stageTable(report), modelTable(report.models), hosts.join("\n"), files, ...call]
     .filter(Boolean)
     .join("\n\n");
@@ -29,9 +29,10 @@ export function formatSummary({ baseUrl, apiKey, modelPath, reportUrl, report }:
 
 function hostLines(figures: HostFigures): string {
   const { host, tokensPerSecond, tokensPerSecondBefore: was, loadSeconds, warnings, problem } = figures;
-  const { systemPrompts = [] } = figures;
+  const { systemPrompts = [], dimensions } = figures;
   const before = was === undefined ? "" : ` (${was.toFixed(1)} before)`;
-  const speed = tokensPerSecond === undefined ? [] : [`${tokensPerSecond.toFixed(1)} tokens/s${before}`];
+  const what = dimensions === undefined ? "tokens/s" : `tokens/s read, vectors of ${dimensions} numbers`;
+  const speed = tokensPerSecond === undefined ? [] : [`${tokensPerSecond.toFixed(1)} ${what}${before}`];
   const ready = loadSeconds === undefined ? [] : [`ready ${loadSeconds.toFixed(0)} s after start`];
   const restored = systemPrompts.flatMap(({ name, tokens, kld }) =>
     kld === undefined ? [] : [`system prompt ${name} restored (${tokens} tokens, KL divergence ${kld})`],
@@ -60,10 +61,18 @@ function stageTable({ stages }: Report): string {
   return formatTable(["stage", "took", "key"], rows, ["took"]);
 }
 
-function callExample(baseUrl: string, apiKey: string): string {
+function callExample(baseUrl: string, apiKey: string, { hosts }: Report): string {
+  const embeds = hosts.some(({ dimensions }) => dimensions !== undefined);
+  const [path, body] =
+    embeds && hosts.every(({ answer }) => answer === undefined)
+      ? ["embeddings", `{"input":"What is the capital of France?"}`]
+      : [
+          "chat/completions",
+          `{"messages":[{"role":"user","content":"What is the capital of France?"}],"max_tokens":32}`,
+        ];
   return [
-    `curl ${baseUrl}/chat/completions \\`,
+    `curl ${baseUrl}/${path} \\`,
     `  -H 'Authorization: Bearer ${apiKey}' -H 'Content-Type: application/json' \\`,
-    `  -d '{"messages":[{"role":"user","content":"What is the capital of France?"}],"max_tokens":32}'`,
+    `  -d '${body}'`,
   ].join("\n");
 }

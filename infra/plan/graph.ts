@@ -37,11 +37,14 @@ export function modelGraph(model: Model, options: GraphOptions = {}): StageNode[
 }
 
 /** A model that is ready is fetched; then it reads what the hosts' settings ask. */
-function readyGraph({ source, smokeTest }: ReadyModel, { systemPrompts }: GraphOptions): StageNode[] {
+function readyGraph(
+  { source, smokeTest, pooling }: ReadyModel,
+  { systemPrompts }: GraphOptions,
+): StageNode[] {
   const fetched: StageNode = {
     name: "fetch",
     stage: "fetch-gguf",
-    params: { source, smokeTest },
+    params: { source, smokeTest, ...(pooling && { pooling }) },
     inputs: {},
   };
   return [fetched, ...systemPromptNodes(systemPrompts, "fetch")];

@@ -13,16 +13,17 @@ import { formatSpeed } from "./speed.ts";
 /** What a Raspberry Pi 4 is predicted to make of a model, with a model's own settings of llama-server. */
 export interface Choice {
   name: string;
-  /** Of the catalogue, for `pipress:model`, or a recipe, for `pipress:recipe`, that makes it first. */
-  kind: "model" | "recipe";
+  /** Of the catalogue, for `pipress:model`, one that chats or embeds; or a recipe, for `pipress:recipe`, that makes it first. */
+  kind: "model" | "embeds" | "recipe";
   /** Type of the file, as llama-quantize calls it; `mixed` where a search decides. */
   type: string;
   fileBytes: number;
   /** Memory of the board, in bytes, that holds the model, its cache, and the system. */
   neededBytes: number;
+  /** That it generates, or reads where it embeds. */
   tokensPerSecond: number;
-  /** To the first token of an answer to a page of text. */
-  firstTokenSeconds: number;
+  /** To the first token of an answer to a page of text; undefined of a model that embeds. */
+  firstTokenSeconds: number | undefined;
   /** As its makers scored the unquantized model; undefined where they did not, or nobody here has read it. */
   score?: { benchmark: string; percent: number };
   license: string;
@@ -36,10 +37,12 @@ export function usableMemory(nominal: number): number {
   return nominal * KERNEL_SHARE;
 }
 
-/** Every model of the catalogue and every recipe of the repository, the fastest first. */
+/** Every model of the catalogue and every recipe of the repository, the fastest first, and behind them those that embed. */
 export function choices(): Choice[] {
   const ready = Object.entries(readCatalogue().models).map(([name, entry]): Choice => {
-    return { ...choiceOf(catalogued(name, entry)), kind: "model", type: entry.type, license: entry.license };
+    const { type, license, pooling } = entry;
+    const kind = pooling === undefined ? "model" : "embeds";
+    return { ...choiceOf(catalogued(name, entry)), kind, type, license };
   });
   const made = recipeNames().map((name): Choice => {
     const recipe = loadRecipe(name);
@@ -47,7 +50,8 @@ export function choices(): Choice[] {
     const license = recipe.base.license?.id ?? ready.find((other) => other.name === name)?.license ?? "";
     return { ...choiceOf(recipe), kind: "recipe", type: quantize.type ?? "mixed", license };
   });
-  return [...ready, ...made].sort((a, b) => b.tokensPerSecond - a.tokensPerSecond);
+  const embeds = ({ kind }: Choice): number => Number(kind === "embeds");
+  return [...ready, ...made].sort((a, b) => embeds(a) - embeds(b) || b.tokensPerSecond - a.tokensPerSecond);
 }
 
 function choiceOf(model: Model): Omit<Choice, "kind" | "type" | "license"> {
@@ -64,7 +68,7 @@ function choiceOf(model: Model): Omit<Choice, "kind" | "type" | "license"> {
     fileBytes: release.fileBytes,
     neededBytes: memoryMax(shape, release.fileBytes, server) + SYSTEM_BYTES,
     tokensPerSecond: release.tokensPerSecond,
-    firstTokenSeconds: firstTokenSeconds(prediction),
+    firstTokenSeconds: shape.pooling === undefined ? firstTokenSeconds(prediction) : undefined,
     ...(score && { score }),
   };
 }
@@ -97,7 +101,7 @@ export function cellsOf(choice: Choice): string[] {
   return [
     ...[name, kind, type, formatBytes(choice.fileBytes), formatBytes(choice.neededBytes)],
     formatSpeed(choice.tokensPerSecond),
-    formatDuration(choice.firstTokenSeconds),
+    choice.firstTokenSeconds === undefined ? "–" : formatDuration(choice.firstTokenSeconds),
     score === undefined ? "" : `${score.benchmark} ${score.percent.toFixed(0)} %`,
     license,
   ];

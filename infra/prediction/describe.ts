@@ -8,6 +8,7 @@ import { compareWithSibling } from "./siblings.ts";
 import { formatSpeed } from "./speed.ts";
 import type { HostsAlike } from "./host-settings.ts";
 import { describeSettings, memoryWith } from "./limits.ts";
+import { usedContext } from "./memory.ts";
 import type { StageCost } from "./stage-costs.ts";
 
 /**
@@ -23,6 +24,7 @@ export function describeRelease(
     return "size, memory and speed: known once the model is fetched";
   if (prediction === undefined)
     return "size, memory and speed: known once the base model is fetched, or now with base.config in the recipe";
+  if (prediction.shape.pooling !== undefined) return describeEmbedding(prediction, settings);
   const { release, prompt } = prediction;
   const comparison = isRecipe(model) ? compareWithBest(model, prediction, settings) : undefined;
   const sibling = isRecipe(model) ? compareWithSibling(model, prediction) : undefined;
@@ -37,6 +39,21 @@ export function describeRelease(
     `  prompt  ${describeSpeed(prompt, release.basis)}: ${formatDuration(firstTokenSeconds(prediction))} to the first token of an answer to ${PROMPT_TOKENS} tokens`,
     ...(comparison === undefined ? [] : [`  plan    ${comparison}`]),
     ...(sibling === undefined ? [] : [`  smaller ${sibling}`]),
+  ].join("\n");
+}
+
+/** The same of an embedding model: it reads, and generates nothing. */
+function describeEmbedding(prediction: Prediction, settings: readonly HostsAlike[]): string {
+  const { release, shape } = prediction;
+  return [
+    "predicted for the release, an embedding model",
+    `  file    ${formatBytes(release.fileBytes)}`,
+    ...settings.map(({ server, hosts }) => {
+      const contextLength = usedContext(shape, server);
+      const where = describeSettings({ ...server, contextLength }, hosts, settings);
+      return `  memory  ${formatBytes(memoryWith(prediction, server))} ${where}`;
+    }),
+    `  reads   ${describeSpeed(release)}`,
   ].join("\n");
 }
 

@@ -42,7 +42,8 @@ export function contextWarnings(
   { shape }: Prediction,
   settings: readonly HostsAlike[],
 ): string[] {
-  const { trainedContext = Infinity } = shape;
+  const { trainedContext = Infinity, pooling } = shape;
+  if (pooling !== undefined) return []; // it gets no more than that
   return settings
     .filter(({ server }) => contextOfEach(server) > trainedContext)
     .map(({ server, hosts }) => {

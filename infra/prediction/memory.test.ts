@@ -73,3 +73,10 @@ describe("serverMemory", () => {
     },
   );
 });
+
+it("holds a whole text at once with an embedding model", () => {
+  const shape = { ...smolLM2, pooling: "mean" as const, kvHeads: 0, trainedContext: 2048 };
+  const memory = (contextLength: number) => serverMemory(shape, 0, { contextLength });
+  const perToken = 4 * (3 * smolLM2.ffnSize + 5 * smolLM2.hiddenSize);
+  expect(memory(2048) - memory(1024)).toBe(1024 * perToken + 2 * (2048 ** 2 - 1024 ** 2));
+});

@@ -56,9 +56,9 @@ export function serverMemory(shape: ModelShape, fileBytes: number, server: Cache
     fileBytes +
     cacheBytes(shape, server) +
     promptCacheBytes(shape, server) +
-    bufferBytes(shape, server.contextLength) +
+    bufferBytes(shape, server) +
     shape.tokenizerBytes * TOKENIZER_FACTOR +
-    (server.speculation === "ngram" ? NGRAM_BYTES : 0) +
+    (server.speculation === "ngram" && shape.pooling === undefined ? NGRAM_BYTES : 0) +
     PROCESS_BYTES
   );
 }
@@ -77,13 +77,29 @@ export function promptCacheBytes(shape: ModelShape, server: CacheSettings): numb
   const { systemPrompt = [], parallel = 1, contextLength } = server;
   const prompts = typeof systemPrompt === "string" ? 1 : systemPrompt.length;
   if (prompts === 0) return 0;
-  const one = cacheBytes(shape, { ...server, contextLength: Math.floor(contextLength / parallel) });
+  const one = cacheBytes(shape, {
+    ...server,
+    contextLength: Math.floor(contextLength / parallel),
+    parallel: 1,
+  });
   return Math.ceil(((prompts + 1) * one) / MIB) * MIB;
 }
 
+/**
+ * Tokens of context over all parallel requests. A text for an embedding model has no more than that was trained for: beyond
+ * them BERT has no positions.
+ */
+export function usedContext(
+  { pooling, trainedContext = Infinity }: ModelShape,
+  { contextLength, parallel = 1 }: CacheSettings,
+): number {
+  return pooling === undefined ? contextLength : Math.min(contextLength, trainedContext * parallel);
+}
+
 /** Keys and values of every layer and token. */
-function cacheBytes(shape: ModelShape, { contextLength, cacheType = "f16" }: CacheSettings): number {
-  const tokens = Math.ceil(contextLength / CACHE_TOKENS) * CACHE_TOKENS;
+function cacheBytes(shape: ModelShape, server: CacheSettings): number {
+  const { cacheType = "f16" } = server;
+  const tokens = Math.ceil(usedContext(shape, server) / CACHE_TOKENS) * CACHE_TOKENS;
   return storedBytes(cacheType.toUpperCase() as BlockType, cachedValues(shape, tokens));
 }
 
@@ -92,8 +108,11 @@ export function cachedValues({ layers, kvHeads, headDim }: ModelShape, tokens: n
   return 2 * layers * kvHeads * headDim * tokens;
 }
 
-/** Activations and attention mask of one piece of a prompt, and the logits of one token. */
-function bufferBytes({ hiddenSize, ffnSize, vocabulary }: ModelShape, contextLength: number): number {
+/** Activations and attention mask of one piece of a prompt, and the logits of one token. An embedding model reads in one piece. */
+function bufferBytes(shape: ModelShape, server: CacheSettings): number {
+  const { hiddenSize, ffnSize, vocabulary, pooling } = shape;
+  const context = usedContext(shape, server);
+  const piece = pooling === undefined ? BATCH_TOKENS : Math.floor(context / (server.parallel ?? 1));
   const activations = FFN_ACTIVATIONS * ffnSize + HIDDEN_ACTIVATIONS * hiddenSize;
-  return BATCH_TOKENS * (FLOAT_BYTES * activations + MASK_BYTES * contextLength) + FLOAT_BYTES * vocabulary;
+  return piece * (FLOAT_BYTES * activations + MASK_BYTES * context) + FLOAT_BYTES * vocabulary;
 }

@@ -21,7 +21,7 @@ export interface ReleasePrediction {
   fileBytes: number;
   /** Memory of llama-server: mapped model, KV cache and buffers. */
   memoryBytes: number;
-  /** On a Raspberry Pi 4, at the start of a context. */
+  /** On a Raspberry Pi 4, at the start of a context; of an embedding model, those that it reads. */
   tokensPerSecond: number;
   /** What `tokensPerSecond` rests on. */
   basis: SpeedBasis;
@@ -71,7 +71,7 @@ export function predict(
 ): Prediction | undefined {
   const fetched = stages.find(({ name }) => name === "fetch")?.artifact;
   if (!isRecipe(model)) {
-    const facts = (fetched && factsOfFetched(fetched)) ?? (model.known && factsOfKnown(model.known));
+    const facts = (fetched && factsOfFetched(fetched)) ?? (model.known && factsOfKnown(model.known, model));
     return facts && predictReady(facts, stages, server, speedOf, boards);
   }
   const base = (fetched && shapeOfFetched(fetched)) ?? configuredShape(model);
@@ -146,8 +146,11 @@ function factsOfFetched({ metrics, files }: Pick<JobResult, "metrics" | "files">
 }
 
 /** What the catalogue says: as if the model were a Llama of those sizes. */
-function factsOfKnown({ config, type, bytes }: NonNullable<ReadyModel["known"]>): ReadyFacts {
-  const shape = shapeOfConfig(config);
+function factsOfKnown(
+  { config, type, bytes }: NonNullable<ReadyModel["known"]>,
+  { pooling }: Pick<ReadyModel, "pooling">,
+): ReadyFacts {
+  const shape = { ...shapeOfConfig(config), ...(pooling && { pooling }) };
   const weights = multipliedWeights(shape, { type: type as Quantization["type"], imatrix: false });
   return { shape, weights, fileBytes: bytes };
 }
@@ -166,7 +169,7 @@ function predictReady(
   const release = {
     fileBytes: bytes,
     memoryBytes: serverMemory(shape, bytes, server),
-    ...boards.generation(weights),
+    ...(shape.pooling === undefined ? boards.generation(weights) : boards.prompt(weights)),
   };
   return {
     ...{ base: shape, shape, release, models: new Map(), stages: new Map(costs), boards },

@@ -12,6 +12,7 @@ import { FileStore } from "../store/file-store.ts";
 import { describeRelease } from "./describe.ts";
 import { planModel } from "./forecast.ts";
 import { checkLimits, contextWarnings } from "./limits.ts";
+import { usedContext } from "./memory.ts";
 import { predict, predictFetched, type PredictedStage } from "./predict.ts";
 
 const known = fromCatalogue("qwen2.5-0.5b");
@@ -86,5 +87,42 @@ describe("a model that is ready", () => {
     );
     const long = [{ server: { contextLength: 65536 }, hosts: [] }];
     expect(contextWarnings(known, prediction, long)[0]).toMatch(/^qwen2.5-0.5b: server.contextLength 65536/);
+  });
+});
+
+describe("an embedding model that is ready", () => {
+  const bge = fromCatalogue("bge-small-en-v1.5");
+  // As fetch-gguf finds it in such a header.
+  const read = {
+    ...{ layers: 12, hiddenSize: 384, ffnSize: 1536, heads: 12, kvHeads: 0, headDim: 32, vocabulary: 30522 },
+    ...{ tied: true, tokenizerBytes: 1_000_000, trainedContext: 512, pooling: "cls", vector: "0.6 -0.8" },
+    ...{ blocks: "Q8_0=21233664", output: "Q8_0=11720448" },
+  };
+  const artifact = { metrics: read, files: { "model.gguf": { sha256: "1".repeat(64), bytes: 36_685_152 } } };
+  const before = predict(bge, stagesOf(bge), server);
+  const after = predictFetched(bge, stagesOf(bge), artifact, server);
+
+  it("is fetched with what was said of it beforehand", () => {
+    expect(modelGraph(bge)[0]?.params).toMatchObject({ pooling: "cls" });
+    expect(modelGraph(known)[0]?.params).not.toHaveProperty("pooling");
+  });
+
+  it("is as fast as it reads, before it is fetched and afterwards", () => {
+    expect(after.release.tokensPerSecond).toBe(after.prompt.tokensPerSecond);
+    expect(after.release.tokensPerSecond / (before?.release.tokensPerSecond ?? 0)).toBeCloseTo(1, 1);
+  });
+
+  it("keeps no context in memory, and takes no longer text than it was trained for", () => {
+    expect(usedContext(after.shape, { contextLength: 2048, parallel: 2 })).toBe(1024);
+    expect(usedContext(after.shape, { contextLength: 256 })).toBe(256);
+    const longer = predictFetched(bge, stagesOf(bge), artifact, { contextLength: 8192 });
+    expect(longer.release.memoryBytes).toBe(after.release.memoryBytes);
+    expect(contextWarnings(bge, after, [{ server: { contextLength: 8192 }, hosts: [] }])).toEqual([]);
+  });
+
+  it("is described by what it reads", () => {
+    expect(describeRelease(bge, after, onHost(4e9))).toMatch(
+      /an embedding model\n {2}file {4}36.7 MB\n {2}memory .* with 512 tokens of context\n {2}reads {3}about \d+ tokens\/s on a Raspberry Pi 4/,
+    );
   });
 });

@@ -1,3 +1,4 @@
+import type { Pooling } from "../model/ready-model.ts";
 import type { ModelConfig } from "../recipe/recipe.generated.ts";
 import type { JobResult } from "../stage/job.ts";
 
@@ -7,6 +8,7 @@ export interface ModelShape {
   hiddenSize: number;
   ffnSize: number;
   heads: number;
+  /** None where a text is read as a whole, as by BERT: no keys and values are kept then. */
   kvHeads: number;
   headDim: number;
   vocabulary: number;
@@ -16,6 +18,8 @@ export interface ModelShape {
   tokenizerBytes: number;
   /** Tokens of context that the model was trained for, RoPE scaling included; unknown where neither recipe nor `fetch` says it. */
   trainedContext?: number;
+  /** Of an embedding model, which generates nothing: how it makes one vector of a text. */
+  pooling?: Pooling;
 }
 
 /**
@@ -45,8 +49,12 @@ export function shapeOfFetched({ metrics }: Pick<JobResult, "metrics">): ModelSh
   const { layers, hiddenSize, ffnSize, heads, kvHeads, headDim, vocabulary, tied, tokenizerBytes } = metrics;
   const shape = { layers, hiddenSize, ffnSize, heads, kvHeads, headDim, vocabulary, tied, tokenizerBytes };
   if (Object.values(shape).includes(undefined)) return undefined;
-  const { trainedContext } = metrics;
-  return { ...(shape as ModelShape), ...(typeof trainedContext === "number" && { trainedContext }) };
+  const { trainedContext, pooling } = metrics;
+  return {
+    ...(shape as ModelShape),
+    ...(typeof trainedContext === "number" && { trainedContext }),
+    ...(typeof pooling === "string" && { pooling: pooling as Pooling }),
+  };
 }
 
 /** Weights of one block's attention: q, k, v and output. */

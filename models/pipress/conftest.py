@@ -103,8 +103,11 @@ def finish_gguf(writer: Any) -> None:
 HIDDEN, FFN, HEADS, KV_HEADS, LAYERS, EXPERTS, USED = 64, 128, 4, 2, 2, 4, 1
 
 
-def write_qwen(path: Path, architecture: str, **said: Any) -> Path:
-    """A Qwen2, or a Qwen3 with experts: random weights, a token for each byte, and one for a tool's call."""
+def write_qwen(path: Path, architecture: str, **said: int) -> Path:
+    """A Qwen2, or a Qwen3 with experts: random weights, a token for each byte, and one for a tool's call.
+
+    said: further keys of its header.
+    """
     import gguf
     import numpy as np
     from tokenizers import pre_tokenizers
@@ -159,12 +162,70 @@ def write_qwen(path: Path, architecture: str, **said: Any) -> Path:
         writer.add_expert_used_count(USED)
         writer.add_expert_feed_forward_length(FFN)
     for key, value in said.items():
-        writer.add_uint32(key.replace("_", "."), value)
+        writer.add_uint32(key, value)
     for tensor, shape in matrices.items():
         writer.add_tensor(tensor, random.normal(0, 0.2, shape).astype(np.float16))
     for tensor, size in vectors.items():
         value = 0 if tensor.endswith("bias") else 1
         writer.add_tensor(tensor, np.full(size, value, np.float32))
+    finish_gguf(writer)
+    return path
+
+
+# Positions that the BERT below has: no text is longer.
+BERT_CONTEXT = 128
+
+
+def write_bert(path: Path, pooling: int | None = 1) -> Path:
+    """A BERT with random weights, a token for each letter. `pooling`: how its header says that it pools, by number."""
+    import string
+
+    import gguf
+    import numpy as np
+
+    letters = string.ascii_letters + string.digits + string.punctuation
+    # The converter marks what begins a word so, and what goes on in one not at all.
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"\u2581{letter}" for letter in letters), *letters]
+    special = 4
+    writer = gguf.GGUFWriter(path, "bert")
+    writer.add_block_count(LAYERS)
+    writer.add_context_length(BERT_CONTEXT)
+    writer.add_embedding_length(HIDDEN)
+    writer.add_feed_forward_length(FFN)
+    writer.add_head_count(HEADS)
+    writer.add_layer_norm_eps(1e-12)
+    writer.add_causal_attention(False)
+    if pooling is not None:
+        writer.add_pooling_type(gguf.PoolingType(pooling))
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    writer.add_tokenizer_model("bert")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_type_count(2)
+    writer.add_token_list(tokens)
+    writer.add_token_types([gguf.TokenType.CONTROL] * special + [gguf.TokenType.NORMAL] * (len(tokens) - special))
+    writer.add_pad_token_id(0)
+    writer.add_unk_token_id(1)
+    writer.add_bos_token_id(2)
+    writer.add_sep_token_id(3)
+    random = np.random.default_rng(0)
+    matrices = {"token_embd": (len(tokens), HIDDEN)}
+    tables = {"token_types": (2, HIDDEN), "position_embd": (BERT_CONTEXT, HIDDEN)}
+    norms, biases = ["token_embd_norm"], {}
+    for block in range(LAYERS):
+        name = f"blk.{block}."
+        square = [f"{name}attn_{part}" for part in ("q", "k", "v", "output")]
+        matrices |= dict.fromkeys(square, (HIDDEN, HIDDEN))
+        matrices |= {f"{name}ffn_up": (FFN, HIDDEN), f"{name}ffn_down": (HIDDEN, FFN)}
+        norms += [f"{name}attn_output_norm", f"{name}layer_output_norm"]
+        biases |= dict.fromkeys([*square, f"{name}ffn_down"], HIDDEN) | {f"{name}ffn_up": FFN}
+    for tensor, shape in matrices.items():
+        writer.add_tensor(f"{tensor}.weight", random.normal(0, 0.2, shape).astype(np.float16))
+    for tensor, shape in tables.items():
+        writer.add_tensor(f"{tensor}.weight", random.normal(0, 0.2, shape).astype(np.float32))
+    for tensor in norms:
+        writer.add_tensor(f"{tensor}.weight", np.ones(HIDDEN, np.float32))
+    for tensor, size in {**dict.fromkeys(norms, HIDDEN), **biases}.items():
+        writer.add_tensor(f"{tensor}.bias", np.zeros(size, np.float32))
     finish_gguf(writer)
     return path
 

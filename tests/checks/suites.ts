@@ -5,6 +5,7 @@ import { execa } from "execa";
 import { cacheDir, repoRoot } from "../../common/paths.ts";
 import { pythonEnvironment } from "../../toolchain/bootstrap/python.ts";
 import { environment } from "../../cli/environment.ts";
+import { ensureOpenWebUi } from "../fleet/open-webui/install.ts";
 import { sum, tallyJUnit, tallyVitest, type Tally } from "./tally.ts";
 
 /** TypeScript unit tests: the files beside the code. */
@@ -22,9 +23,9 @@ export function runVitestFleet(): Promise<Tally> {
   return runVitest(["--config", "tests/fleet/vitest.config.ts"], environment("dev"));
 }
 
-/** The playbook on a host that is a namespace of this machine, killed at every step that there is. */
-export function runPytestFleet(): Promise<Tally> {
-  return runPytest(["tests/fleet"], { PIPRESS_IT: "1" });
+/** The playbook on a host that is a namespace of this machine, killed at every step that there is; Open WebUI as a client. */
+export async function runPytestFleet(): Promise<Tally> {
+  return runPytest(["tests/fleet"], { PIPRESS_IT: "1", PIPRESS_OPEN_WEBUI: await ensureOpenWebUi() });
 }
 
 /** Stages on machines that are not this one: real engine, real sshd, real S3 server, and AWS by stand-ins. */

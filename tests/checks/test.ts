@@ -26,7 +26,7 @@ const SUITES: Record<string, readonly Suite[]> = {
   unit: [PYTHON, TYPESCRIPT],
   e2e: [END_TO_END],
   fleet: [
-    ["a host of namespaces", runPytestFleet],
+    ["a host of namespaces, and Open WebUI", runPytestFleet],
     ["fleets", runVitestFleet],
   ],
   cloud: [

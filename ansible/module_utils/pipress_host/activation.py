@@ -144,8 +144,8 @@ class Activation:
     def activate(self, digest: str) -> dict[str, Any]:
         """Makes `digest` serve, or puts back what served before; returns and keeps the verdict.
 
-        The verdict is `{ok, release, reason, tokensPerSecond, loadSeconds, answer, systemPrompts?, serving, replaced?,
-        fingerprint, at}`;
+        The verdict is `{ok, release, reason, tokensPerSecond, loadSeconds, answer or dimensions, systemPrompts?, serving,
+        replaced?, fingerprint, at}`;
         `serving` is what the host serves afterwards (None: nothing), `replaced` what it served before, and how fast.
         """
         return self._activate(digest, self._fallback_of(digest))

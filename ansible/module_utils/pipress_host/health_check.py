@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import re
 import time
 from typing import Any, Callable, NamedTuple, Protocol
@@ -23,6 +24,13 @@ CRASHES = 2
 MIN_AVAILABLE = 64 * 1024 * 1024
 
 
+#: What the vector of a text has in common with the builder's, at least: a cosine. Kernels round differently, which leaves
+#: 0.996 of it with random weights, and 0.9998 with a model's own (docs/decisions/0027-embedding-models.md).
+MIN_LIKENESS = 0.95
+#: Tokens of the text by which the speed of an embedding model is measured.
+TIMED_TOKENS = 256
+
+
 class HealthCheckFailed(Exception):
     """The release did not pass; the message says at which question and with what answer."""
 
@@ -37,14 +45,30 @@ class Service(Protocol):
         """The last it logged."""
 
 
-class HealthCheck(NamedTuple):
-    """What the health check asks for. Times in seconds."""
+class SmokeTest(NamedTuple):
+    """A question to a model that chats."""
 
-    port: int
     prompt: str
     #: Regular expression that the answer must match somewhere.
     expect: str
     max_tokens: int
+
+
+class Embedding(NamedTuple):
+    """A text for an embedding model."""
+
+    prompt: str
+    #: Of the text, as the builder's llama-server gave it.
+    vector: list[float]
+    #: Tokens that a text may have.
+    context: int
+
+
+class HealthCheck(NamedTuple):
+    """What the health check asks for. Times in seconds."""
+
+    port: int
+    test: SmokeTest | Embedding
     min_tokens_per_second: float
     start_timeout: float
     answer_timeout: float
@@ -54,12 +78,10 @@ class HealthCheck(NamedTuple):
     @classmethod
     def of(cls, release: dict[str, Any]) -> HealthCheck:
         """The health check of a release, from its release.json."""
-        settings, smoke_test, limits = release["settings"], release["smokeTest"], release["healthCheck"]
+        settings, limits = release["settings"], release["healthCheck"]
         return cls(
             port=settings["port"],
-            prompt=smoke_test["prompt"],
-            expect=smoke_test["expect"],
-            max_tokens=smoke_test["maxTokens"],
+            test=_test_of(release),
             min_tokens_per_second=settings["minTokensPerSecond"],
             start_timeout=limits["startTimeoutSeconds"],
             answer_timeout=limits["answerTimeoutSeconds"],
@@ -67,29 +89,40 @@ class HealthCheck(NamedTuple):
         )
 
 
+def _test_of(release: dict[str, Any]) -> SmokeTest | Embedding:
+    embedding = release.get("embedding")
+    if embedding is None:
+        test = release["smokeTest"]
+        return SmokeTest(test["prompt"], test["expect"], test["maxTokens"])
+    settings = release["settings"]
+    vector = [float(value) for value in embedding["vector"].split()]
+    return Embedding(embedding["prompt"], vector, settings["contextLength"] // settings["parallel"])
+
+
 def run_health_check(
     check: HealthCheck, api_key: str, service: Service, note: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Asks everything in order; returns `{answer, tokensPerSecond, loadSeconds}` or raises HealthCheckFailed."""
+    """Asks everything in order; returns `{answer, tokensPerSecond, loadSeconds}` or raises HealthCheckFailed.
+
+    Of an embedding model, `dimensions` of its vectors take the place of `answer`, and its speed is that of reading.
+    """
     note("waiting for /health")
     load_seconds = wait_until_healthy(check.port, check.start_timeout, service)
     note("asking without an API key")
     _require_key(check)
-    note("asking the prompt of the smoke test")
-    answer, thoughts, tokens_per_second = _smoke_test(check, api_key)
-    # What a model thinks before it answers shows as well whether it works: many a model thinks past the last token.
-    if not any(re.search(check.expect, text) for text in (answer, thoughts)):
-        raise HealthCheckFailed(
-            f"the prompt of the smoke test was answered with {answer!r}{_after(thoughts, answer, check)}, "
-            f"which does not match /{check.expect}/"
-        )
+    if isinstance(check.test, Embedding):
+        note("embedding a text")
+        found, tokens_per_second = _embed(check, check.test, api_key)
+    else:
+        note("asking the prompt of the smoke test")
+        found, tokens_per_second = _ask(check, check.test, api_key)
     if tokens_per_second < check.min_tokens_per_second:
         raise HealthCheckFailed(
             f"{tokens_per_second:.2f} tokens a second are fewer than the {check.min_tokens_per_second} asked for"
         )
     _require_strength()
     return {
-        "answer": answer or thoughts,
+        **found,
         "tokensPerSecond": round(tokens_per_second, 3),
         "loadSeconds": round(load_seconds, 1),
     }
@@ -169,23 +202,35 @@ def _require_strength() -> None:
 
 
 def _require_key(check: HealthCheck) -> None:
-    status, _ = _chat(check, None)
+    status, _ = _post(check, _question(check.test), None)
     if status != 401:
         raise HealthCheckFailed(f"a request without an API key was answered with {status}, not 401")
 
 
-def _after(thoughts: str, answer: str, check: HealthCheck) -> str:
+def _ask(check: HealthCheck, test: SmokeTest, api_key: str) -> tuple[dict[str, Any], float]:
+    """`{answer}`, which is a sensible one, and tokens a second."""
+    answer, thoughts, tokens_per_second = _smoke_test(check, test, api_key)
+    # What a model thinks before it answers shows as well whether it works: many a model thinks past the last token.
+    if not any(re.search(test.expect, text) for text in (answer, thoughts)):
+        raise HealthCheckFailed(
+            f"the prompt of the smoke test was answered with {answer!r}{_after(thoughts, answer, test)}, "
+            f"which does not match /{test.expect}/"
+        )
+    return {"answer": answer or thoughts}, tokens_per_second
+
+
+def _after(thoughts: str, answer: str, test: SmokeTest) -> str:
     """What a message adds about a model that thinks before it answers."""
     if not thoughts:
         return ""
-    more = "" if answer else f" (smokeTest.maxTokens, {check.max_tokens}, may be too few for both)"
+    more = "" if answer else f" (smokeTest.maxTokens, {test.max_tokens}, may be too few for both)"
     return f" after it thought {thoughts!r}{more}"
 
 
-def _smoke_test(check: HealthCheck, api_key: str) -> tuple[str, str, float]:
+def _smoke_test(check: HealthCheck, test: SmokeTest, api_key: str) -> tuple[str, str, float]:
     """The answer, what the model thought before it, and tokens a second."""
     started = time.monotonic()
-    status, body = _chat(check, api_key)
+    status, body = _post(check, _question(test), api_key)
     seconds = time.monotonic() - started
     if status != 200:
         raise HealthCheckFailed(
@@ -205,22 +250,68 @@ def _smoke_test(check: HealthCheck, api_key: str) -> tuple[str, str, float]:
     return answer.strip(), thoughts.strip(), float(measured or tokens / seconds)
 
 
-def _chat(check: HealthCheck, api_key: str | None) -> tuple[int, bytes]:
+def _embed(check: HealthCheck, test: Embedding, api_key: str) -> tuple[dict[str, Any], float]:
+    """`{dimensions}` of a vector that is the builder's, and tokens a second that are read of a longer text."""
+    vector, tokens, _ = _vector(check, test, api_key)
+    likeness = _cosine(vector, test.vector)
+    if not likeness >= MIN_LIKENESS:
+        raise HealthCheckFailed(
+            f"the vector of {test.prompt!r} is another than on the builder: their cosine is {likeness:.3f}, "
+            f"less than {MIN_LIKENESS}"
+        )
+    times = max(1, min(TIMED_TOKENS, test.context // 2) // tokens)
+    _, tokens, seconds = _vector(check, test._replace(prompt=" ".join([test.prompt] * times)), api_key)
+    return {"dimensions": len(vector)}, tokens / seconds
+
+
+def _vector(check: HealthCheck, test: Embedding, api_key: str) -> tuple[list[float], int, float]:
+    """The vector of a text, how many tokens that has, and how many seconds it took."""
+    started = time.monotonic()
+    status, body = _post(check, _question(test), api_key)
+    seconds = time.monotonic() - started
+    if status != 200:
+        raise HealthCheckFailed(f"the text to embed was answered with status {status}: {body[:200]!r}")
+    try:
+        document = json.loads(body)
+        # What is not a number comes as null.
+        vector = [math.nan if value is None else float(value) for value in document["data"][0]["embedding"]]
+        return vector, int(document["usage"]["prompt_tokens"]), seconds
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise HealthCheckFailed(f"the text to embed was answered with no vector: {body[:200]!r}") from error
+
+
+def _cosine(one: list[float], other: list[float]) -> float:
+    """Of the angle between two vectors; not a number where they cannot be compared."""
+    if len(one) != len(other):
+        return math.nan
+    lengths = math.hypot(*one) * math.hypot(*other)
+    return sum(a * b for a, b in zip(one, other)) / lengths if lengths > 0 else math.nan
+
+
+def _question(test: SmokeTest | Embedding) -> tuple[str, dict[str, Any]]:
+    """Path and body of the request that puts a model to the test."""
+    if isinstance(test, Embedding):
+        return "/v1/embeddings", {"input": test.prompt, "encoding_format": "float"}
     question = {
-        "messages": [{"role": "user", "content": check.prompt}],
-        "max_tokens": check.max_tokens,
+        "messages": [{"role": "user", "content": test.prompt}],
+        "max_tokens": test.max_tokens,
         "temperature": 0,
         "seed": 1,
     }
+    return "/v1/chat/completions", question
+
+
+def _post(check: HealthCheck, question: tuple[str, dict[str, Any]], api_key: str | None) -> tuple[int, bytes]:
+    path, asked = question
     headers = {"Content-Type": "application/json"}
     if api_key is not None:
         headers["Authorization"] = f"Bearer {api_key}"
-    body = json.dumps(question).encode()
+    body = json.dumps(asked).encode()
     try:
-        return request(check.port, "POST", "/v1/chat/completions", body, headers, check.answer_timeout)
+        return request(check.port, "POST", path, body, headers, check.answer_timeout)
     except (OSError, http.client.HTTPException) as error:
         raise HealthCheckFailed(
-            f"a chat completion got no answer within {check.answer_timeout:.0f} seconds: {error}"
+            f"a request to {path} got no answer within {check.answer_timeout:.0f} seconds: {error}"
         ) from error
 
 

@@ -84,6 +84,11 @@ def look(activation: Activation) -> dict[str, Any]:
     release = digest and activation.release(digest)
     if not digest or not release:
         raise HostError("the host serves no release", "roll one out with `./pipress up`")
+    if release.get("embedding"):
+        raise HostError(
+            "the host serves an embedding model, and llama-bench measures how fast a model generates",
+            "measure a host that serves one that chats",
+        )
     # Behind a load balancer it can be waited for.
     if not release["healthCheck"].get("drainSeconds"):
         activation.require_idle(release)

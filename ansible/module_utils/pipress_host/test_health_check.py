@@ -13,8 +13,10 @@ import pytest
 from pipress_host import health_check
 from pipress_host.health_check import (
     MIN_AVAILABLE,
+    Embedding,
     HealthCheck,
     HealthCheckFailed,
+    SmokeTest,
     becomes_healthy,
     health_of,
     is_healthy,
@@ -38,6 +40,8 @@ class Server(http.server.ThreadingHTTPServer):
         self.metrics = (200, "")
         #: What a chat completion with a key is answered with, after how many seconds.
         self.chat = (200, completion())
+        #: What a text to embed is.
+        self.vectors = (200, vectors())
         self.seconds = 0.0
         self.asked = []
 
@@ -57,7 +61,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         if key is None:
             return self.reply(401, "")
         time.sleep(self.server.seconds)
-        return self.reply(*self.server.chat)
+        return self.reply(*(self.server.vectors if self.path == "/v1/embeddings" else self.server.chat))
 
     def reply(self, status, text):
         self.send_response(status)
@@ -72,6 +76,11 @@ def completion(content="Paris", tokens=10, **more):
     return json.dumps(
         {"choices": [{"message": {"content": content}}], "usage": {"completion_tokens": tokens}, **more}
     )
+
+
+def vectors(vector=(0.6, 0.8), tokens=10):
+    data = [{"embedding": list(vector)}]
+    return json.dumps({"data": data, "usage": {"prompt_tokens": tokens}})
 
 
 class Service:
@@ -109,9 +118,7 @@ def nobody():
 def check_of(port, **changes):
     check = HealthCheck(
         port=port,
-        prompt="Capital of France?",
-        expect="Paris",
-        max_tokens=8,
+        test=SmokeTest(prompt="Capital of France?", expect="Paris", max_tokens=8),
         min_tokens_per_second=1.0,
         start_timeout=5.0,
         answer_timeout=5.0,
@@ -299,6 +306,62 @@ def test_limits_come_from_the_release():
         "smokeTest": {"prompt": "?", "expect": "!", "maxTokens": 8},
         "healthCheck": {"startTimeoutSeconds": 300, "answerTimeoutSeconds": 60, "drainSeconds": 30},
     }
-    assert HealthCheck.of(release) == HealthCheck(8080, "?", "!", 8, 1.5, 300, 60, 30)
+    assert HealthCheck.of(release) == HealthCheck(8080, SmokeTest("?", "!", 8), 1.5, 300, 60, 30)
     del release["healthCheck"]["drainSeconds"]
     assert HealthCheck.of(release).drain_timeout == 0
+
+
+EMBEDS = Embedding("Capital?", [0.6, 0.8], context=128)
+
+
+def test_an_embedding_model_is_asked_for_the_builder_s_vector_and_timed_on_a_longer_text(server):
+    outcome = ask(server, test=EMBEDS)
+    assert outcome["dimensions"] == 2 and "answer" not in outcome
+    path, asked = "/v1/embeddings", {"input": "Capital?", "encoding_format": "float"}
+    # Half of the context at ten tokens a time.
+    longer = {**asked, "input": " ".join(["Capital?"] * 6)}
+    assert server.asked == [
+        (path, None, asked),
+        (path, "Bearer key", asked),
+        (path, "Bearer key", longer),
+    ]
+
+
+def test_an_embedding_model_is_as_fast_as_it_reads(server):
+    server.seconds = 0.2
+    assert 20 < ask(server, test=EMBEDS)["tokensPerSecond"] <= 50
+    assert "tokens a second are fewer than the 60 asked for" in failure(
+        server, test=EMBEDS, min_tokens_per_second=60
+    )
+
+
+@pytest.mark.parametrize(
+    ("vector", "cosine"),
+    [((1, 0.2), "0.745"), ((0, 0), "nan"), ((None, 0.8), "nan"), ((0.6, 0.8, 0), "nan")],
+)
+def test_another_vector_than_the_builder_s_fails(server, vector, cosine):
+    server.vectors = (200, vectors(vector))
+    assert f"their cosine is {cosine}, less than 0.95" in failure(server, test=EMBEDS)
+
+
+def test_kernels_may_round_differently(server):
+    server.vectors = (200, vectors((0.61, 0.79)))
+    assert ask(server, test=EMBEDS)["dimensions"] == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "part"),
+    [((500, "out of memory"), "with status 500: b'out of memory'"), ((200, "{}"), "with no vector: b'{}'")],
+)
+def test_what_is_no_vector_is_shown(server, answer, part):
+    server.vectors = answer
+    assert part in failure(server, test=EMBEDS)
+
+
+def test_what_an_embedding_model_is_asked_comes_from_the_release():
+    release = {
+        "settings": {"port": 8080, "minTokensPerSecond": 1.5, "contextLength": 1024, "parallel": 2},
+        "embedding": {"pooling": "mean", "prompt": "?", "vector": "0.6 -0.8"},
+        "healthCheck": {"startTimeoutSeconds": 300, "answerTimeoutSeconds": 60},
+    }
+    assert HealthCheck.of(release).test == Embedding("?", [0.6, -0.8], 512)

@@ -214,6 +214,14 @@ def test_without_a_release_there_is_nothing_to_measure(host, bench):
     assert reason == "the host serves no release — roll one out with `./pipress up`"
 
 
+def test_an_embedding_model_is_not_measured(host, bench):
+    file = host.root / "releases" / "one" / "release.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "embedding": {"pooling": "mean"}}))
+    reason = measure(host, bench(), SIZES, 60, None)["reason"]
+    assert reason.startswith("the host serves an embedding model")
+    assert_serves_as_before(host)
+
+
 def test_an_activation_goes_first(host, bench):
     with host.locked():
         assert "an activation is at work" in measure(host, bench(), SIZES, 60, None)["reason"]

@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 from pipress.errors import StageError
 from pipress.evaluation.server import Server, post, refusal, serving
 from pipress.spec import Metrics, Spec
+from pipress.weights.gguf_reader import GgufFile
+from pipress.weights.gguf_shape import pooling_of
 
-TOOLS = ("llama.cpp",)
+TOOLS = ("gguf", "llama.cpp", "numpy")
 
 STATE = "system-prompt.state"
 # Two conversations that have nothing in common but the system prompt; one message is what many templates ask for.
@@ -33,6 +35,8 @@ Items = TypeVar("Items", str, list[int])
 def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """Leaves system-prompt.state, which llama-server restores into a slot: tokens, keys and values."""
     model, p = inputs["model"] / "model.gguf", spec.params
+    if pooling_of(GgufFile(model)) is not None:
+        raise StageError("an embedding model takes no system prompt", "leave server.systemPrompt out of its group")
     context = p["contextLength"] // p["parallel"]
     with tempfile.TemporaryDirectory(dir=out) as folder:
         spec.report(0.05, "loading the model")

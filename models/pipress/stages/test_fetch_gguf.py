@@ -1,5 +1,6 @@
 """Models that are ready: each is loaded and asked before a host gets it, or refused with the reason. Real llama.cpp."""
 
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipress.conftest import EXPERTS, FFN, HEADS, HIDDEN, KV_HEADS, LAYERS, USED, write_qwen
+from pipress.conftest import EXPERTS, FFN, HEADS, HIDDEN, KV_HEADS, LAYERS, USED, write_bert, write_qwen
 from pipress.digests import tree_sha256
 from pipress.errors import StageError
 from pipress.spec import Metrics
@@ -23,12 +24,12 @@ TALKS = {"prompt": "Hello", "expect": ".", "maxTokens": 8}
 def fetched(real_spec: Any, tmp_path: Path) -> Callable[..., tuple[Path, Metrics]]:
     """Runs the stage on a GGUF of this machine; returns the folder it made, and its metrics."""
 
-    def run(path: Path, smoke_test: dict[str, Any] = TALKS) -> tuple[Path, Metrics]:
+    def run(path: Path, smoke_test: dict[str, Any] = TALKS, **more: Any) -> tuple[Path, Metrics]:
         out = tmp_path / "out"
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir()
         source = {"local": {"path": str(path), "sha256": tree_sha256(path)}}
-        params = check_params("fetch-gguf", {"source": source, "smokeTest": smoke_test})
+        params = check_params("fetch-gguf", {"source": source, "smokeTest": smoke_test, **more})
         return out, fetch_gguf.run(real_spec("fetch-gguf", **params), {}, out)
 
     return run
@@ -84,10 +85,49 @@ def test_a_broken_one_is_refused_with_the_reason(fetched: Any, tmp_path: Path, s
 
 def test_one_part_of_several_is_refused(fetched: Any, tmp_path: Path) -> None:
     with pytest.raises(StageError, match="one of 3 parts of a GGUF — put them together"):
-        fetched(write_qwen(tmp_path / "part.gguf", "qwen2", split_count=3))
+        fetched(write_qwen(tmp_path / "part.gguf", "qwen2", **{"split.count": 3}))
 
 
 def test_one_that_answers_something_else_is_refused(fetched: Any, tmp_path: Path) -> None:
     path = write_qwen(tmp_path / "qwen.gguf", "qwen2")
     with pytest.raises(StageError, match=r"answers 'Hello' with .*, which does not match /no model says this/"):
         fetched(path, {**TALKS, "expect": "no model says this"})
+
+
+def test_an_embedding_model_is_known_by_its_header_and_gives_a_vector(fetched: Any, tmp_path: Path) -> None:
+    _, metrics = fetched(write_bert(tmp_path / "bert.gguf"))
+    vector = [float(value) for value in metrics["vector"].split()]
+    assert len(vector) == HIDDEN and math.isclose(math.hypot(*vector), 1, rel_tol=0.01)
+    assert metrics["pooling"] == "mean" and "answer" not in metrics
+    assert metrics["kvHeads"] == 0, "it keeps no keys and values"
+    assert metrics["blocks"] == f"F16={LAYERS * (4 * HIDDEN * HIDDEN + 2 * FFN * HIDDEN)}"
+
+
+def test_a_model_of_a_known_architecture_that_pools_embeds(fetched: Any, tmp_path: Path) -> None:
+    _, metrics = fetched(write_qwen(tmp_path / "embeds.gguf", "qwen2", **{"qwen2.pooling_type": 3}))
+    assert (metrics["pooling"], metrics["kvHeads"]) == ("last", KV_HEADS)
+
+
+def test_what_the_header_does_not_say_can_be_told(fetched: Any, tmp_path: Path) -> None:
+    silent = write_bert(tmp_path / "silent.gguf", pooling=None)
+    with pytest.raises(StageError, match=r"is an embedding model, but does not say how .* set `pooling`"):
+        fetched(silent)
+    first, mean = (fetched(silent, pooling=pooling)[1]["vector"] for pooling in ("cls", "mean"))
+    assert first != mean
+
+
+def test_a_reranker_is_refused(fetched: Any, tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="is a reranker"):
+        fetched(write_bert(tmp_path / "ranks.gguf", pooling=4))
+
+
+def test_an_embedding_model_without_a_direction_is_refused(fetched: Any, tmp_path: Path) -> None:
+    path = write_bert(tmp_path / "bert.gguf")
+    file = GgufFile(path)
+    spoiled = bytearray(path.read_bytes())
+    tensor = file.tensors[f"blk.{LAYERS - 1}.layer_output_norm.weight"]
+    spoiled[tensor.offset : tensor.offset + tensor.bytes] = bytes(tensor.bytes)
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(spoiled)
+    with pytest.raises(StageError, match="a vector without a direction"):
+        fetched(broken)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipress.conftest import write_bert
 from pipress.errors import StageError
 from pipress.evaluation.server import serving
 from pipress.stages import system_prompt
@@ -50,6 +51,12 @@ def test_the_same_prompt_gives_the_same_state_and_another_one_another(
 def test_a_prompt_that_leaves_no_room_is_refused(real_spec: Any, tiny_gguf: Path, tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"has \d+ tokens .* of 256 tokens of context 64 .* shorten"):
         read(real_spec, tiny_gguf, tmp_path, prompt=PROMPT * 3, parallel=2)
+
+
+def test_an_embedding_model_is_refused(real_spec: Any, tmp_path: Path) -> None:
+    write_bert(tmp_path / "model.gguf")
+    with pytest.raises(StageError, match="an embedding model takes no system prompt"):
+        read(real_spec, tmp_path, tmp_path / "out")
 
 
 @pytest.mark.parametrize(

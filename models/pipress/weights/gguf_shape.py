@@ -5,9 +5,39 @@ from typing import Any
 import gguf
 import numpy as np
 
+from pipress.errors import StageError
 from pipress.spec import Metrics
 from pipress.weights.gguf_reader import Q2_0, GgufFile
 from pipress.weights.shape import SCORE_BYTES, STRING_BYTES, TOKEN_TYPE_BYTES
+
+# How an embedding model makes one vector of a text's tokens, by its number in the header; 4 is a reranker's.
+POOLINGS = {1: "mean", 2: "cls", 3: "last"}
+NO_POOLING, RANK = 0, 4
+
+
+def pooling_of(file: GgufFile, told: str | None = None) -> str | None:
+    """How an embedding model pools, as llama-server's `--pooling` takes it; None for a model that generates.
+
+    told: what the header does not say, or says wrongly. Raises StageError for a reranker, and for a model that reads a
+    text as a whole, as BERT does, of which nothing says how it pools: it can do nothing but embed.
+    """
+    architecture = file.metadata.get("general.architecture", "")
+    number = file.metadata.get(f"{architecture}.pooling_type", NO_POOLING)
+    if told is not None or number in POOLINGS:
+        return told or POOLINGS[number]
+    if number == RANK:
+        raise StageError(f"{file.path.name} is a reranker: it neither chats nor embeds", "take another model")
+    if not _is_causal(file):
+        raise StageError(
+            f"{file.path.name} is an embedding model, but does not say how it makes one vector of a text",
+            "its makers do: set `pooling` beside its source, to mean, cls or last",
+        )
+    return None
+
+
+def _is_causal(file: GgufFile) -> bool:
+    architecture = file.metadata.get("general.architecture", "")
+    return bool(file.metadata.get(f"{architecture}.attention.causal", True))
 
 
 def read_gguf_shape(file: GgufFile) -> Metrics:
@@ -15,8 +45,9 @@ def read_gguf_shape(file: GgufFile) -> Metrics:
 
     kvHeads and headDim are means over layers, keys and values where those differ. `blocks` and `output` are weights by
     type, as `Q4_K=84934656 Q6_K=21233664`: of all layers, and of the output matrix, which may be the token embedding.
-    Of experts those count that a token takes. The keys are those of ggml's docs/gguf.md; one that is missing counts as
-    0, as for a model without attention.
+    Of experts those count that a token takes. A model that reads a text as a whole keeps no keys and values: its
+    kvHeads are 0. The keys are those of ggml's docs/gguf.md; one that is missing counts as 0, as for a model without
+    attention.
     """
     said = file.metadata
     architecture = said.get("general.architecture", "")
@@ -39,7 +70,7 @@ def read_gguf_shape(file: GgufFile) -> Metrics:
         "hiddenSize": int(hidden),
         "ffnSize": int(value("feed_forward_length") or value("expert_feed_forward_length")),
         "heads": int(heads),
-        "kvHeads": value("attention.head_count_kv", heads),
+        "kvHeads": value("attention.head_count_kv", heads) if _is_causal(file) else 0,
         "headDim": (value("attention.key_length", each) + value("attention.value_length", each)) / 2,
         "vocabulary": len(tokens),
         "tied": output != "output.weight",
