@@ -60,7 +60,13 @@ function rollOut(hosts: readonly HostConfig[], { steps = {}, formerNames, ...cha
       new Rollout(
         "fleet",
         {
-          ...{ hosts: made, owner: { project: "pipress", stack: "home", id: "1" }, renamed: new Map() },
+          ...{
+            hosts: made,
+            fleet: made,
+            fleetSize: made.length,
+            owner: { project: "pipress", stack: "home", id: "1" },
+            renamed: new Map(),
+          },
           ...{ steps: rolloutSchema.parse(steps), releaseOf: () => pulumi.output(release), modelFile },
           ...{ apiKey: pulumi.secret("sk-1234567"), monitoring: false, toolchain, ...changes },
         },
