@@ -15,6 +15,8 @@ export interface Fleet {
   release: TrivialRelease;
   /** Hosts at work at the same time. */
   concurrency: number;
+  /** Whether plays do nothing, so that only what is beside them takes time. */
+  idle?: true;
   /** Each way has a folder in it for each host, which stands for the host's /var/lib/pipress. */
   folder: string;
 }
@@ -28,6 +30,7 @@ export function declareRollout({
   release,
   concurrency,
   folder,
+  idle,
 }: Fleet): pulumi.Output<number | undefined> {
   const files = release.files.map(({ path, sha256, bytes }) => ({
     sha256,
@@ -40,7 +43,7 @@ export function declareRollout({
       new Playbook(
         name + suffix,
         {
-          playbook: join(plays, playbook),
+          playbook: join(plays, idle ? "probe.yml" : playbook),
           contentDigest: "1",
           host: connection,
           vars: { ...release.vars, pipress_root: join(folder, "pipress", name) },

@@ -42,14 +42,15 @@ export const benchTables: Record<string, () => string> = {
       ["speed", "train_tokens_per_second"],
     ]),
   fleet: () =>
-    byCase("fleet", "hosts", /^(\d+) hosts?, .*$/, [
+    byCase("fleet", "hosts", /^(\d+(?: reckoned)?) hosts?, .*$/, [
       ["rollout", "rollout_seconds"],
       ["Ansible", "rollout_seconds", "baselineValue"],
       ["ratio", "rollout_seconds", "ratio"],
+      ["the canary's", "canary_seconds"],
       ["no change", "noop_seconds"],
       ["Ansible", "noop_seconds", "baselineValue"],
-      ["memory", "peak_rss_bytes"],
-      ["Ansible", "peak_rss_bytes", "baselineValue"],
+      ["memory", "peak_bytes"],
+      ["Ansible", "peak_bytes", "baselineValue"],
     ]),
   up: () =>
     readResults("up").length === 0

@@ -21,7 +21,7 @@ export function chooseHosts(fleet: readonly HostConfig[], name: string): HostCon
   if (known.length === 0)
     throw new UserError({ where: name, what: "the stack has no hosts", remedy: "is it the stack you mean?" });
   throw new UserError({
-    where: name,
+    where: name === "" ? '""' : name,
     what: "the stack has no host, no group and no label of this name",
     remedy: didYouMean(name, known) ?? `one of: ${known.join(", ")}`,
   });
