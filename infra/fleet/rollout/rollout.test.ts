@@ -94,6 +94,14 @@ const varsOf = (resources: readonly Declared[], name: string) =>
 const routeOf = (resources: readonly Declared[], name: string) =>
   one(resources, name).inputs.routeVars as Record<string, unknown>;
 
+test("a part of a fleet has waves of its own, and its hosts the resources that they have in a rollout to all", async () => {
+  const part = await rollOut(fleet.slice(0, 1), { steps, fleetSize: 4, prefix: "part-" });
+  expect(after(part, "part-staged")).toEqual(["Playbook a-staged"]);
+  expect(after(part, "a")).toEqual(["Wave part-staged"]);
+  const whole = await rollOut(fleet, { steps });
+  for (const name of ["a", "a-staged"]) expect(one(part, name).inputs).toEqual(one(whole, name).inputs);
+});
+
 describe("a rollout in waves", () => {
   let resources: Declared[];
   beforeAll(async () => {
