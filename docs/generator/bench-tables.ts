@@ -46,11 +46,10 @@ export const benchTables: Record<string, () => string> = {
       ["rollout", "rollout_seconds"],
       ["Ansible", "rollout_seconds", "baselineValue"],
       ["ratio", "rollout_seconds", "ratio"],
-      ["the canary's", "canary_seconds"],
       ["no change", "noop_seconds"],
       ["Ansible", "noop_seconds", "baselineValue"],
-      ["memory", "peak_bytes"],
-      ["Ansible", "peak_bytes", "baselineValue"],
+      ["memory", "peak_rss_bytes"],
+      ["Ansible", "peak_rss_bytes", "baselineValue"],
     ]),
   up: () =>
     readResults("up").length === 0
