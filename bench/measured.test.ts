@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterEach, expect, test } from "vitest";
-import { peakRssBytes, treeRssBytes } from "./measured.ts";
+import { peakBytes, memoryBytes } from "./measured.ts";
 
 const started: number[] = [];
 
@@ -20,16 +20,23 @@ async function hold(megabytes: number): Promise<number> {
 
 test("memory of descendants counts", async () => {
   const pid = await hold(64);
-  expect(treeRssBytes(pid)).toBeGreaterThan(64 << 20);
-  expect(treeRssBytes(pid)).toBeLessThan(160 << 20);
+  expect(memoryBytes(pid)).toBeGreaterThan(64 << 20);
+  expect(memoryBytes(pid)).toBeLessThan(160 << 20);
+});
+
+test("a process that has left the tree counts where it is marked", async () => {
+  const marked = await hold(64);
+  const nobody = 2 ** 22 + 1;
+  expect(memoryBytes(nobody, `bytearray(64 << 20); print(1`)).toBeGreaterThan(64 << 20);
+  expect(memoryBytes(marked, `no such ${"mark"}`)).toBe(memoryBytes(marked));
 });
 
 test("the peak is kept until the end", async () => {
   const pid = await hold(32);
   const ended = new Promise((resolve) => setTimeout(resolve, 600));
-  expect(await peakRssBytes(pid, ended)).toBeGreaterThan(32 << 20);
+  expect(await peakBytes(pid, ended)).toBeGreaterThan(32 << 20);
 });
 
 test("a process that is gone has no memory", () => {
-  expect(treeRssBytes(2 ** 22 + 1)).toBe(0);
+  expect(memoryBytes(2 ** 22 + 1)).toBe(0);
 });

@@ -40,6 +40,9 @@ const OPERATION_OPTIONS: readonly (readonly [flags: string, description: string,
   ["--purge", "remove the models and all else that hosts have fetched, too", "destroy"],
 ];
 
+/** Our own among the options of `up` and `preview`. */
+export const HOSTS = "--hosts";
+
 /** Adds a verb that is an operation of pulumi on a stack. */
 export function addOperation(
   program: Command,
@@ -56,6 +59,12 @@ export function addOperation(
     ])
     .configureOutput(hintAtMistakes("other options of pulumi go behind --"))
     .allowExcessArguments();
+  if (operation === "up" || operation === "preview")
+    verb.option(
+      `${HOSTS} <name>`,
+      "only this host, or those of this group or label (ring=1); may be repeated",
+      (name, names: string[] = []) => [...names, name],
+    );
   for (const [flags, text, operations] of OPERATION_OPTIONS)
     if (operations.split(" ").includes(operation)) verb.option(flags, text);
   verb.action(async (options: { stack?: string }) => {

@@ -48,3 +48,12 @@ export function optionOf(args: readonly string[], ...names: readonly string[]): 
   }
   return undefined;
 }
+
+/** Takes an option that may be repeated out of the arguments. @returns its values, and the other arguments */
+export function takeOption(args: readonly string[], name: string): { values: string[]; rest: string[] } {
+  const isValue = (at: number): boolean => args[at - 1] === name;
+  return {
+    values: args.filter((_, at) => isValue(at)),
+    rest: args.filter((arg, at) => arg !== name && !isValue(at)),
+  };
+}

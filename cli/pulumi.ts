@@ -3,7 +3,8 @@ import { purgeVariable } from "../infra/fleet/purge.ts";
 import { ASK_SUDO_PASSWORD } from "./ask-sudo-password.ts";
 import { awaitHosts } from "./await-hosts.ts";
 import { ensurePassphrase } from "./ensure-passphrase.ts";
-import { namedStack } from "./pulumi-arguments.ts";
+import { HOSTS } from "./command-line.ts";
+import { namedStack, optionOf, takeOption } from "./pulumi-arguments.ts";
 import { runPulumi, stackOutputs } from "./run-pulumi.ts";
 import { bootstrapOnce, selectedStack, selectedStackIfAny } from "./stack.ts";
 
@@ -23,16 +24,23 @@ const PURGE = "--purge";
  */
 export async function operate(args: readonly string[], isStackNamed: boolean): Promise<number> {
   const stack = isStackNamed ? namedStack(args) : await selectedStack();
+  const { values: names, rest } = takeOption(args, HOSTS);
+  const part = names.length > 0 ? await partOf(names, stack, rest) : undefined;
   await bootstrapOnce();
-  const options = args.filter((arg) => arg !== PURGE && arg !== ASK_SUDO_PASSWORD);
-  const code = await runWithPassphrase(
-    options,
-    stack,
-    args.includes(PURGE) ? { [purgeVariable]: "true" } : {},
-  );
+  const options = rest.filter((arg) => arg !== PURGE && arg !== ASK_SUDO_PASSWORD);
+  const code = await runWithPassphrase([...options, ...(part?.options ?? [])], stack, {
+    ...(args.includes(PURGE) && { [purgeVariable]: "true" }),
+    ...part?.variables,
+  });
   if (code === 0 && args[0] === "up" && stack !== undefined)
-    await awaitHosts(await stackOutputs<Partial<FleetOutputs>>(stack));
+    await awaitHosts(await stackOutputs<Partial<FleetOutputs>>(stack), part?.hosts);
   return code;
+}
+
+/** The part of the fleet that `--hosts` names; what it is found by takes a while to load. */
+async function partOf(names: readonly string[], stack: string | undefined, args: readonly string[]) {
+  const { choosePart } = await import("./part.ts");
+  return choosePart(names, { stack, configFile: optionOf(args, "--config-file") });
 }
 
 async function runWithPassphrase(

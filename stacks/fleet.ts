@@ -6,15 +6,17 @@ import { secretToken } from "../infra/builder/hugging-face-token.ts";
 import type { JobResult } from "../infra/stage/job.ts";
 import { loadFleet } from "../infra/config/fleet.ts";
 import { parseStackConfig } from "../infra/config/load.ts";
+import type { HostConfig } from "../infra/config/hosts.ts";
 import type { StackConfig } from "../infra/config/schema.ts";
 import { modelOf, servedBy, servedModels } from "../infra/config/served-models.ts";
 import type { ServerSettings } from "../infra/config/server-settings.ts";
 import { checkSystemPrompts, systemPromptsOf } from "../infra/config/system-prompts.ts";
 import { makeEndpoint } from "../infra/fleet/endpoint.ts";
-import { checkAllowFrom, describeClearText } from "../infra/fleet/exposure.ts";
+import { checkAllowFrom, describeClearText, locate } from "../infra/fleet/exposure.ts";
 import { makeHost, type Host } from "../infra/fleet/host.ts";
 import { allCosts, allStages, planServings, type Serving } from "../infra/fleet/serving.ts";
-import { hostsOfLastUp, renamedHosts, thisStack } from "../infra/fleet/owner.ts";
+import { lastUp, reportOfAll, withOthers } from "../infra/fleet/last-up.ts";
+import { renamedHosts, thisStack } from "../infra/fleet/owner.ts";
 import { expectRelease } from "../infra/fleet/preflight/expected-release.ts";
 import { isLong, makePreflight } from "../infra/fleet/preflight/preflight.ts";
 import { checkPorts, furtherPorts } from "../infra/fleet/ports.ts";
@@ -32,6 +34,7 @@ import { makeRelease, testOf } from "../infra/fleet/release.ts";
 import { checkFleetFlags, readKnownFlags } from "../infra/fleet/server-flags.ts";
 import { stateFile, systemPromptStates } from "../infra/fleet/system-prompts.ts";
 import { hostFigures, modelFigures, type Report } from "../infra/fleet/report.ts";
+import { partOfFleet, partPrefix } from "../infra/fleet/rollout/part.ts";
 import { Rollout, type RolloutArgs } from "../infra/fleet/rollout/rollout.ts";
 import { Secret } from "../infra/provider/secret.ts";
 import { StackId } from "../infra/provider/stack-id.ts";
@@ -53,6 +56,8 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const models = servedModels(config);
   const toolchain = readToolchain();
   const fleet = await loadFleet(config, toolchain.ansiblePlaybook, (host) => modelOf(models, host));
+  const part = partOfFleet();
+  const chosen = part === undefined ? fleet : fleet.filter(({ name }) => part.has(name));
   const { llamaCpp } = toolchain;
   const knownFlags = readKnownFlags(llamaCpp.release.dir);
   checkFleetFlags(config, fleet, knownFlags, llamaCpp.version);
@@ -69,7 +74,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const { boards, warnings } = boardSpeeds(pulumi.getStack(), fleet);
   for (const warning of warnings) await pulumi.log.warn(`${measuredFile(pulumi.getStack())}: ${warning}`);
   const speedOf = aws && speedOnAws(aws);
-  const servings = await planServings({ config, models, fleet, store, toolchain, speedOf, boards });
+  const servings = await planServings({ config, models, fleet: chosen, store, toolchain, speedOf, boards });
   if (config.builder?.ssh === undefined) await checkLocalDatasets(servings, toolchain.python);
   const [plan, costs] = [allStages(servings), allCosts(servings)];
   await pulumi.log.info(describePlan(plan, costs));
@@ -91,7 +96,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
       : await (
           await import("./build.ts")
         ).buildPart({ stackId, aws, plan, costs, store: store.url, huggingFaceToken });
-  const hosts = fleet.map((host) =>
+  const hosts = chosen.map((host) =>
     makeHost(host, furtherPorts(config, host.name), toolchain, stackId.value),
   );
   const owner = thisStack(stackId.value);
@@ -101,15 +106,17 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   };
   const preflight = makePreflight({ hosts, plan, expected, config, owner, toolchain });
   const apiKey = new Secret("api-key", { bytes: 32 });
+  const last = await lastUp();
   const renamed = renamedHosts(
     fleet.map((host) => ("machine" in host ? host.machine : { name: host.name })),
-    await hostsOfLastUp(),
+    last.hosts,
   );
   const declared: Declared[] = [];
   for (const serving of servings)
     declared.push(
       await declareServing(serving, {
         ...{ builder, storeName, preflight, hosts, owner, renamed, config, toolchain, boards },
+        ...{ fleet, isPart: part !== undefined },
         apiKey: apiKey.value,
       }),
     );
@@ -117,16 +124,18 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   const answerSeconds = pulumi
     .all(declared.map((one) => one.answerSeconds))
     .apply((seconds) => Math.max(0, ...seconds));
+  // For a part of the fleet the balancer stays as it is, and so does its address.
   const endpoint =
-    config.endpoint &&
-    makeEndpoint(
-      config.endpoint,
-      hosts,
-      (host) => modelOf(models, host).name,
-      answerSeconds,
-      owner,
-      config.takeOver,
-    );
+    config.endpoint && part === undefined
+      ? makeEndpoint(
+          config.endpoint,
+          hosts,
+          (host) => modelOf(models, host).name,
+          answerSeconds,
+          owner,
+          config.takeOver,
+        )
+      : undefined;
 
   const figures = hosts.flatMap(({ name, baseUrl }) => {
     const playbook = declared.map(({ playbooks }) => playbooks.get(name)).find(Boolean);
@@ -156,14 +165,26 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
       hosts: hostReports,
     }));
 
-  return {
+  const now = {
     baseUrl: endpoint ?? hosts[0]?.baseUrl,
     baseUrls: Object.fromEntries(hosts.map(({ name, baseUrl }) => [name, baseUrl])),
     hosts: Object.fromEntries(hosts.map(({ name, connection }) => [name, connection])),
-    apiKey: apiKey.value,
-    stackId: stackId.value,
     ...(servings[0] && artifactsOf(servings[0], store)),
     report,
+  };
+  const keys = { apiKey: apiKey.value, stackId: stackId.value };
+  if (part === undefined) return { ...now, ...keys };
+
+  const former = new Set(hosts.flatMap(({ name }) => renamed.get(name) ?? []));
+  const servesOwnModel = servings[0]?.prefix === "";
+  return {
+    ...now,
+    ...(!servesOwnModel && { modelPath: last.modelPath, reportUrl: last.reportUrl }),
+    baseUrl: last.baseUrl ?? now.baseUrl,
+    baseUrls: withOthers(now.baseUrls, last.baseUrls, former),
+    hosts: withOthers(now.hosts, last.hosts, former),
+    report: report.apply((its) => reportOfAll(its, last.report, former, servesOwnModel)),
+    ...keys,
   };
 }
 
@@ -194,8 +215,12 @@ interface Common extends Pick<RolloutArgs, "owner" | "renamed" | "apiKey" | "too
   builder: Builder;
   storeName: string;
   preflight: pulumi.Resource | undefined;
-  /** All of them. */
+  /** All that this run is for. */
   hosts: readonly Host[];
+  /** All of the stack. */
+  fleet: readonly HostConfig[];
+  /** Whether this run is for a part of them. */
+  isPart: boolean;
   config: StackConfig;
   boards: BoardSpeeds;
 }
@@ -214,7 +239,7 @@ interface Declared {
 /** Declares a model's stages, and the rollout of its release to the hosts that serve it. */
 async function declareServing(serving: Serving, common: Common): Promise<Declared> {
   const { model, prefix, plan, prediction, server, systemPromptStage: stageOf } = serving;
-  const { storeName, preflight, config, toolchain, owner, renamed, apiKey, boards } = common;
+  const { storeName, preflight, config, toolchain, owner, renamed, apiKey, boards, fleet, isPart } = common;
   const hosts = common.hosts.filter(serving.isServedBy);
   const after = (stage: PlannedStage) => (preflight && isLong(stage, prediction) ? [preflight] : []);
   const results = await declareStages(serving, common.builder, storeName, after);
@@ -243,7 +268,10 @@ async function declareServing(serving: Serving, common: Common): Promise<Declare
         });
       });
   const args: RolloutArgs = {
-    ...{ hosts, owner, renamed, apiKey, toolchain, prefix },
+    ...{ hosts, owner, renamed, apiKey, toolchain },
+    prefix: isPart ? prefix + partPrefix : prefix,
+    fleetSize: fleet.filter(serving.isServedBy).length,
+    fleet: fleet.map(locate),
     steps: config.rollout,
     releaseOf: (host) => releaseWith(host.server),
     modelFile: { store: storeName, key: keyOf(plan, released), file: modelFile },

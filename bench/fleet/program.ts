@@ -1,5 +1,6 @@
 import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
+import * as pulumi from "@pulumi/pulumi";
 import { repoRoot } from "../../common/paths.ts";
 import { rollOutInWaves, type WaveHost, type WavePosition } from "../../infra/fleet/rollout/in-waves.ts";
 import { Playbook } from "../../infra/fleet/rollout/playbook.ts";
@@ -14,14 +15,26 @@ export interface Fleet {
   release: TrivialRelease;
   /** Hosts at work at the same time. */
   concurrency: number;
+  /** Whether plays do nothing, so that only what is beside them takes time. */
+  idle?: true;
   /** Each way has a folder in it for each host, which stands for the host's /var/lib/pipress. */
   folder: string;
 }
 
-/** The Pulumi program: all hosts fetch the release, then a canary gets it, then the rest. Waves do not soak. */
-export function declareRollout({ hosts, release, concurrency, folder }: Fleet): void {
-  const files = release.files.map(({ path, ...digest }) => ({
-    ...digest,
+/**
+ * The Pulumi program: all hosts fetch the release, then a canary gets it, then the rest. Waves do not soak.
+ * @returns seconds that the canary took
+ */
+export function declareRollout({
+  hosts,
+  release,
+  concurrency,
+  folder,
+  idle,
+}: Fleet): pulumi.Output<number | undefined> {
+  const files = release.files.map(({ path, sha256, bytes }) => ({
+    sha256,
+    bytes,
     source: { store: pathToFileURL(folder).href, key: ARTIFACT, file: basename(path) },
   }));
   const play =
@@ -30,7 +43,7 @@ export function declareRollout({ hosts, release, concurrency, folder }: Fleet): 
       new Playbook(
         name + suffix,
         {
-          playbook: join(plays, playbook),
+          playbook: join(plays, idle ? "probe.yml" : playbook),
           contentDigest: "1",
           host: connection,
           vars: { ...release.vars, pipress_root: join(folder, "pipress", name) },
@@ -40,7 +53,7 @@ export function declareRollout({ hosts, release, concurrency, folder }: Fleet): 
         },
         { dependsOn: [...after] },
       );
-  rollOutInWaves({
+  const playbooks = rollOutInWaves({
     hosts: hosts.map((connection) => ({ name: connection.name, labels: {}, connection })),
     steps: {
       canary: { count: 1 },
@@ -58,4 +71,6 @@ export function declareRollout({ hosts, release, concurrency, folder }: Fleet): 
     probe: join(plays, "probe.yml"),
     probeVars: () => ({}),
   });
+  const [canary] = playbooks.values();
+  return pulumi.output(canary?.recap).apply((recap) => recap?.seconds);
 }

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { repoRoot } from "../../common/paths.ts";
 import type { ServedFile } from "../../infra/ansible/content-server.ts";
 import { makeRelease, type Release } from "../../infra/fleet/release.ts";
 
@@ -15,8 +16,9 @@ export interface TrivialRelease {
 export const ARTIFACT = "0".repeat(64);
 const build = 11434;
 /** What group_vars/all/server-arguments.yml starts a server with; the role llama_cpp asks the program whether it knows them. */
-const flags =
-  "--model --host --port --threads --parallel --ctx-size --cache-ram --load-mode --metrics --no-slots --no-ui --offline --cors-origins --api-key-file";
+const flags = readFileSync(join(repoRoot, "ansible", "group_vars", "all", "server-arguments.yml"), "utf8")
+  .match(/--[a-z][a-z-]+/g)
+  ?.join(" ");
 
 /** Writes a model of random bytes and a program that answers `--version` and `--help` as llama-server does. */
 export function makeTrivialRelease(folder: string, modelBytes = 1_000_000): TrivialRelease {

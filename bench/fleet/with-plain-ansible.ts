@@ -13,14 +13,19 @@ import { plays, type Fleet } from "./program.ts";
 /** A rollout, and an `up` that finds nothing to do. */
 export interface Ups {
   rollout: Measured;
-  noop: Measured;
+  noop?: Measured;
+  /** How long the canary, which goes first and alone, took of the rollout. */
+  canarySeconds?: number;
 }
 
 /**
- * The same playbooks, tasks and forks in one `ansible-playbook` over all hosts, twice. The hosts are this machine, so that
- * they reach the files at a socket in `folder`.
+ * The same playbooks, tasks and forks in one `ansible-playbook` over all hosts, twice where `again`. The hosts are this
+ * machine, so that they reach the files at a socket in `folder`.
  */
-export async function rollOutWithPlainAnsible({ hosts, release, concurrency, folder }: Fleet): Promise<Ups> {
+export async function rollOutWithPlainAnsible(
+  { hosts, release, concurrency, folder }: Fleet,
+  again: boolean,
+): Promise<Ups> {
   const knownHosts = join(folder, "known_hosts");
   const inventory = join(folder, "inventory.json");
   const socket = join(folder, "content.sock");
@@ -41,17 +46,20 @@ export async function rollOutWithPlainAnsible({ hosts, release, concurrency, fol
   writeFileSync(inventory, JSON.stringify({ all: { vars, hosts: hostVars } }));
   const close = await serveAt(socket, release);
   const { ansiblePlaybook } = readToolchain();
+  // Its connections outlive it, in processes that are not its children.
+  const connections = join(folder, "cp");
   const env = {
     ANSIBLE_CONFIG: join(plays, "ansible.cfg"),
-    ANSIBLE_SSH_CONTROL_PATH_DIR: join(folder, "cp"),
+    ANSIBLE_SSH_CONTROL_PATH_DIR: connections,
   };
   const play = () =>
     measure(
       execa({ env, all: true, reject: false, stdin: "ignore" })`
         ${ansiblePlaybook} --inventory ${inventory} --forks ${concurrency} ${plays}/stage.yml ${plays}/site.yml`,
+      connections,
     );
   try {
-    return { rollout: await play(), noop: await play() };
+    return { rollout: await play(), ...(again && { noop: await play() }) };
   } finally {
     await close();
   }

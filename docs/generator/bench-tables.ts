@@ -42,7 +42,7 @@ export const benchTables: Record<string, () => string> = {
       ["speed", "train_tokens_per_second"],
     ]),
   fleet: () =>
-    byCase("fleet", "hosts", /^(\d+) hosts?, .*$/, [
+    byCase("fleet", "hosts", /^(\d+(?: reckoned)?) hosts?, .*$/, [
       ["rollout", "rollout_seconds"],
       ["Ansible", "rollout_seconds", "baselineValue"],
       ["ratio", "rollout_seconds", "ratio"],

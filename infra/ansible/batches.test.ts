@@ -11,7 +11,7 @@ function makeBatches(fails = false) {
     began.push(members.map(({ name }) => name));
     if (fails) return Promise.reject(new Error("no such playbook"));
     return Promise.resolve(new Map(members.map((member) => [member, `${member.name} is done`])));
-  }, timeout);
+  }, { more: timeout / 6, ready: timeout, enough: 5 });
   return { began, batches };
 }
 
@@ -63,6 +63,26 @@ test("members of a batch are in the order of their names, whoever connected firs
   const entries = ["b", "c", "a"].map((name) => ({ name, entry: batches.expect("site", signal) }));
   await Promise.all(entries.map(({ name, entry }) => entry.join(named(name))));
   expect(began).toEqual([["a", "b", "c"]]);
+});
+
+test("one who is expected a moment after the others were ready begins with them", async () => {
+  const { began, batches } = makeBatches();
+  const first = batches.expect("site", signal).join(named("a"));
+  await sleep(1);
+  const late = batches.expect("site", signal);
+  await sleep(timeout / 3);
+  await Promise.all([first, late.join(named("b"))]);
+  expect(began).toEqual([["a", "b"]]);
+});
+
+test("enough of them begin without the others", async () => {
+  const { began, batches } = makeBatches();
+  const entries = ["a", "b", "c", "d", "e", "f"].map((name) => ({ name, entry: batches.expect("site", signal) }));
+  const [late, ...others] = entries.reverse();
+  const works = others.map(({ name, entry }) => entry.join(named(name)));
+  expect(began).toEqual([["a", "b", "c", "d", "e"]]);
+  await Promise.all([...works, late?.entry.join(named("f"))]);
+  expect(began).toEqual([["a", "b", "c", "d", "e"], ["f"]]);
 });
 
 test("two of one name are never in one batch, whoever else is in it", async () => {

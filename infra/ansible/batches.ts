@@ -25,24 +25,32 @@ export interface BatchEntry<Member, Result> {
   leave(): void;
 }
 
+/** How long a batch waits, in milliseconds, and for how many. */
+export interface Patience {
+  /** For another to be expected, once every expected member is ready: the engine begins with one host after the other. */
+  more: number;
+  /** For an expected member to become ready. */
+  ready: number;
+  /** So many ready members wait for nobody. */
+  enough: number;
+}
+
 /**
- * Collects what begins at about the same time into batches. The work of a batch begins when every expected member is ready,
- * or when no other has become ready for a while; members that are late make the next batch.
+ * Collects what begins at about the same time into batches. The work of a batch begins when every expected member is ready
+ * and no other is expected for a moment, when no other has become ready for a while, or when enough are; members that are late
+ * make the next batch.
  */
 export class Batches<Task, Member extends { name: string }, Result> {
   #batches: Batch<Task, Member, Result>[] = [];
 
-  /**
-   * @param work of one batch; what it throws fails all members
-   * @param timeout milliseconds that ready members wait for the next one
-   */
+  /** @param work of one batch; what it throws fails all members */
   constructor(
     private readonly work: (
       members: readonly Member[],
       task: Task,
       signal: AbortSignal,
     ) => Promise<ReadonlyMap<Member, Result>>,
-    private readonly timeout: number,
+    private readonly patience: Patience,
   ) {}
 
   /**
@@ -54,6 +62,7 @@ export class Batches<Task, Member extends { name: string }, Result> {
     const batch: Batch<Task, Member, Result> = open ?? { task, signal, expected: 0, ready: [] };
     if (open === undefined) this.#batches.push(batch);
     batch.expected += 1;
+    this.#wait(batch);
     let settled = false;
     const leave = (): void => {
       if (settled) return;
@@ -74,19 +83,31 @@ export class Batches<Task, Member extends { name: string }, Result> {
 
   #settled(batch: Batch<Task, Member, Result>): void {
     batch.expected -= 1;
-    if (batch.expected === 0) {
-      this.#batches = this.#batches.filter((other) => other !== batch);
-      this.#begin(batch);
-    } else if (batch.ready.length > 0) {
-      clearTimeout(batch.timer);
-      batch.timer = setTimeout(() => {
-        this.#begin(batch);
-      }, this.timeout);
-    }
+    this.#wait(batch);
+  }
+
+  /** Begins when nobody else has come for as long as there is reason to wait. */
+  #wait(batch: Batch<Task, Member, Result>): void {
+    clearTimeout(batch.timer);
+    const { more, ready, enough } = this.patience;
+    if (batch.ready.length >= enough) this.#begin(batch);
+    else if (batch.ready.length > 0)
+      batch.timer = setTimeout(
+        () => {
+          this.#begin(batch);
+        },
+        batch.expected === 0 ? more : ready,
+      );
+    else if (batch.expected === 0) this.#forget(batch);
+  }
+
+  #forget(batch: Batch<Task, Member, Result>): void {
+    this.#batches = this.#batches.filter((other) => other !== batch);
   }
 
   #begin(batch: Batch<Task, Member, Result>): void {
     clearTimeout(batch.timer);
+    if (batch.expected === 0) this.#forget(batch);
     // By name: who connected first is chance, and the log is named after the first.
     const ready = batch.ready.splice(0).sort((a, b) => a.member.name.localeCompare(b.member.name));
     if (ready.length === 0) return;

@@ -1,10 +1,11 @@
 import { join } from "node:path";
+import pLimit from "p-limit";
 import { dataDir } from "../../common/paths.ts";
 import { formatBytes } from "../../common/units.ts";
 import type { ResourceLog } from "../plugin/handler.ts";
 import { Connections } from "../ssh/connections.ts";
 import type { Machine } from "../ssh/machine.ts";
-import { Batches } from "./batches.ts";
+import { Batches, type Patience } from "./batches.ts";
 import { type ServedFile, startContentServer, type Transfer } from "./content-server.ts";
 import { type Play, playOnHosts } from "./play.ts";
 import { PlaybookFailed } from "./playbook-failed.ts";
@@ -36,17 +37,26 @@ export interface Outcome {
   results: Record<string, unknown>;
 }
 
+const patience: Patience = {
+  /** The engine begins with hundreds of hosts within a second or two; the first, connected already, is ready at once. */
+  more: 300,
+  /** Less than it takes to find out that a host is off, and enough for a slow controller that connects to hundreds. */
+  ready: 5000,
+  /** Of hundreds, these are played on while the next are connecting. */
+  enough: 64,
+};
+
 /**
- * Milliseconds without another host after which a batch begins without those that are missing: less than it takes to find
- * out that a host is off, and enough for a slow controller that connects to hundreds.
+ * Hosts that are connected at the same time for plays under way: those of one batch, and of the next. A connection is an ssh
+ * process here, and in a fleet of hundreds they would take more memory than all else.
  */
-const batchTimeout = 5000;
+const turns = pLimit(2 * patience.enough);
 
 /**
  * Starting Ansible and preparing its modules costs more than playing on one host, so hosts that begin the same play at
  * about the same time share one.
  */
-const batches = new Batches(playOnHosts, batchTimeout);
+const batches = new Batches(playOnHosts, patience);
 
 /** From the end of a wave to the next play on the same host it is seconds. */
 const connections = new Connections(60_000);
@@ -63,7 +73,12 @@ export function closeConnections(): Promise<void> {
  * @throws UserError when the host cannot be reached or is the wrong one: nothing was touched
  * @throws PlaybookFailed with the failing task's own message
  */
-export async function runPlaybook(run: PlaybookRun): Promise<Outcome> {
+export function runPlaybook(run: PlaybookRun): Promise<Outcome> {
+  return turns(() => runInTurn(run));
+}
+
+async function runInTurn(run: PlaybookRun): Promise<Outcome> {
+  run.signal.throwIfAborted();
   const { playbook, check = false, concurrency, logFolder = join(dataDir(), "logs") } = run;
   const { host, vars, files = [], bytesPerSecond, signal, log } = run;
   const { name, user } = host;

@@ -4,20 +4,32 @@ import type { HostConfig } from "../config/hosts.ts";
 import type { Machine } from "../ssh/machine.ts";
 import { readHere } from "../virtual-pi/resource.ts";
 
-/** The host of that name, or the hosts of that group. @throws UserError where there is neither */
+/**
+ * The host of that name, the hosts of that group, or those with that label, which is written `ring=1`.
+ * @throws UserError where there is none of these
+ */
 export function chooseHosts(fleet: readonly HostConfig[], name: string): HostConfig[] {
-  const chosen = fleet.filter((host) => host.name === name);
-  if (chosen.length > 0) return chosen;
-  const members = fleet.filter(({ group }) => group === name);
-  if (members.length > 0) return members;
-  const known = [...new Set(fleet.flatMap(({ name, group = name }) => [name, group]))];
+  const [label = "", ...value] = name.split("=");
+  const found =
+    [
+      fleet.filter((host) => host.name === name),
+      fleet.filter(({ group }) => group === name),
+      value.length === 0 ? [] : fleet.filter(({ labels }) => labels[label] === value.join("=")),
+    ].find((hosts) => hosts.length > 0) ?? [];
+  if (found.length > 0) return found;
+  const known = [...new Set(fleet.flatMap(namesOf))];
   if (known.length === 0)
     throw new UserError({ where: name, what: "the stack has no hosts", remedy: "is it the stack you mean?" });
   throw new UserError({
-    where: name,
-    what: "the stack has no host and no group of this name",
+    where: name === "" ? '""' : name,
+    what: "the stack has no host, no group and no label of this name",
     remedy: didYouMean(name, known) ?? `one of: ${known.join(", ")}`,
   });
+}
+
+/** What a host can be chosen by. */
+function namesOf({ name, group = name, labels }: HostConfig): string[] {
+  return [name, group, ...Object.entries(labels).map(([label, value]) => `${label}=${value}`)];
 }
 
 /** The host of that name, or the only one of that group. @throws UserError where there is none, or more than one */

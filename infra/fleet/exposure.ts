@@ -10,7 +10,7 @@ type Config = Pick<StackConfig, "endpoint" | "rollout">;
 const namedHosts = 3;
 
 /** What the load balancer's address depends on, of a host: a virtual one sees this machine's side of its own network. */
-interface Located {
+export interface Located {
   name: string;
   isVirtual: boolean;
   address: string;
@@ -81,7 +81,7 @@ export function describeClearText({ endpoint }: Config, fleet: readonly HostConf
   );
 }
 
-function locate(host: HostConfig): Located {
+export function locate(host: HostConfig): Located {
   const isVirtual = !("machine" in host);
   return { name: host.name, isVirtual, address: isVirtual ? "127.0.0.1" : host.machine.address };
 }

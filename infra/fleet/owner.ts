@@ -41,13 +41,3 @@ export function renamedHosts(
     }),
   );
 }
-
-/** The hosts that the last `up` has left in the stack's outputs, by name. */
-export async function hostsOfLastUp(): Promise<Record<string, Machine>> {
-  const name = [pulumi.getOrganization(), pulumi.getProject(), pulumi.getStack()].join("/");
-  // A StackReference to the stack itself would show as a resource that is read each time.
-  const read = (await pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", { name })) as {
-    outputs?: { hosts?: Record<string, Machine> };
-  };
-  return read.outputs?.hosts ?? {};
-}

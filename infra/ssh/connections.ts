@@ -1,5 +1,12 @@
+import pLimit from "p-limit";
 import { Connection } from "./connection.ts";
 import type { Machine } from "./machine.ts";
+
+/**
+ * Connections that are made at the same time. To agree on keys is work for this machine too: of hundreds at once, none would be
+ * ready before ssh gives up waiting.
+ */
+const opening = pLimit(32);
 
 /**
  * Connections to hosts that outlive one use of them: a rollout plays on each host more than once, and what it takes to
@@ -24,7 +31,8 @@ export class Connections {
     work: (connection: Connection) => Promise<Result>,
   ): Promise<Result> {
     const key = JSON.stringify(host);
-    const connection = (await this.#kept(key, port)) ?? (await Connection.open(host, port, signal));
+    const connection =
+      (await this.#kept(key, port)) ?? (await opening(() => Connection.open(host, port, signal)));
     try {
       const result = await work(connection);
       await this.#keepIdle(key, connection);

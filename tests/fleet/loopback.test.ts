@@ -8,6 +8,7 @@ import { processTree } from "../../common/process/tree.ts";
 import { makePlayFolder, type PlayFolder } from "../../infra/ansible/testing/play-folder.ts";
 import { sshdMissing, startSshd, type TestSshd } from "../../infra/ssh/testing/sshd.ts";
 import { repoRoot } from "../../common/paths.ts";
+import { exceptPart, partPrefix } from "../../infra/fleet/rollout/part.ts";
 import { makeProject, type TestProject } from "../../infra/provider/testing/engine.ts";
 
 // The real engine, provider, SSH and Ansible; hosts are sshd instances of this machine, and the playbook writes one file.
@@ -64,11 +65,12 @@ describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
       import { rollOutInWaves } from "${repoRoot}/infra/fleet/rollout/in-waves.ts";
       import { Playbook } from "${repoRoot}/infra/fleet/rollout/playbook.ts";
       const settings = { release: "one", steps: {}, unreachable: "fail", ...JSON.parse(process.env.FLEET ?? "{}") };
-      const { release, unreachable, impostor } = settings;
+      const { release, unreachable, impostor, part } = settings;
       const written = ${JSON.stringify(connections)};
       // Somebody who does not have the key that is expected of the host.
       const keyOf = ({ name, connection }) => (name === impostor ? written[0].connection : connection).hostKey;
-      const hosts = written.map((host) => ({ ...host, connection: { ...host.connection, hostKey: keyOf(host) } }));
+      const all = written.map((host) => ({ ...host, connection: { ...host.connection, hostKey: keyOf(host) } }));
+      const hosts = all.filter(({ name }) => part?.includes(name) ?? true);
       const defaults = { canary: { count: 1 }, steps: [{ count: 3 }], soak: 1, maxFailures: { count: 0 }, concurrency: 2, prefetch: true };
       const vars = { release, folder: ${JSON.stringify(folder)} };
       const declare = (host, playbook, suffix, after) => new Playbook(host.name + suffix, {
@@ -76,6 +78,8 @@ describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
       }, { dependsOn: after });
       const playbooks = rollOutInWaves({
         hosts,
+        fleetSize: all.length,
+        prefix: part === undefined ? "" : ${JSON.stringify(partPrefix)},
         steps: { ...defaults, ...settings.steps },
         stage: (host, { after }) => declare(host, ${JSON.stringify(join(play.folder, "stage.yml"))}, "-staged", after),
         playbook: (host, { after }) => declare(host, ${JSON.stringify(play.playbook)}, "", after),
@@ -226,5 +230,75 @@ describe.skipIf(sshdMissing)(`waves over hosts on loopback${skipped}`, () => {
     await project.pulumi("cancel", "--yes");
     await up({ release: "nine" });
     expect(served()).toEqual(["nine", "nine", "nine", "nine"]);
+  });
+
+  describe("a part of the fleet", () => {
+    const part = ["pi-1", "pi-3"];
+    /** Options of pulumi as `./pipress up --hosts` gives them. */
+    const options = async (): Promise<string[]> => {
+      const { deployment } = JSON.parse(await project.pulumi("stack", "export")) as {
+        deployment: { resources?: { urn: string }[] };
+      };
+      const urns = (deployment.resources ?? []).map(({ urn }) => urn);
+      return exceptPart(urns, { hosts: part, stages: [], prefixes: [""] });
+    };
+    const onPart = async (settings: object, ...args: string[]) => {
+      const except = await options();
+      return withFleet({ ...settings, part }, () => project.pulumi(...args, ...except));
+    };
+
+    it("is brought a release in waves of its own, and the others stay as they are", async () => {
+      await up({ release: "ten" });
+      await hosts[0]?.stop(); // whoever asked it anything would fail
+      const shown = await onPart({ release: "eleven" }, "up", "--yes", "--skip-preview");
+      await hosts[0]?.start();
+      expect(served()).toEqual(["ten", "eleven", "ten", "eleven"]);
+      expect(shown).toMatch(/part-wave-1 created/);
+      expect(shown).not.toMatch(/Playbook pi-[02]|deleted/);
+    });
+
+    it("finds nothing to do a second time", async () => {
+      await onPart({ release: "eleven" }, "up", "--yes", "--skip-preview", "--expect-no-changes");
+    });
+
+    it("leaves the others pending for the next preview, and itself done", async () => {
+      const shown = await withFleet({ release: "eleven" }, () => project.pulumi("preview"));
+      expect(shown).toMatch(/pi-0 +update/);
+      expect(shown).toMatch(/pi-2 +update/);
+      expect(shown).not.toMatch(/pi-[13](-staged)? +update/);
+    });
+
+    it("is not touched again by the up that does the rest, after which nothing is left to do", async () => {
+      const shown = await up({ release: "eleven" });
+      expect(served()).toEqual(["eleven", "eleven", "eleven", "eleven"]);
+      expect(shown).not.toMatch(/pi-[13](-staged)? updated/);
+      await withFleet({ release: "eleven" }, () =>
+        project.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes"),
+      );
+    });
+
+    it("stops at its canary", async () => {
+      const except = await options();
+      const shown = await withFleet({ release: "bad-2", part }, () =>
+        project.pulumiFails("up", "--yes", "--skip-preview", ...except),
+      );
+      expect(served()).toEqual(["eleven", "eleven", "eleven", "eleven"]);
+      expect(shown).toContain("part-wave-1: 1 of 1 host failed where 0 may");
+      expect(shown).toContain("pi-3 was not touched");
+      await up({ release: "twelve" });
+      expect(served()).toEqual(["twelve", "twelve", "twelve", "twelve"]);
+    });
+
+    it("is brought a release where the stack has never been up", async () => {
+      await project.pulumi("stack", "init", "new");
+      try {
+        await onPart({ release: "thirteen" }, "up", "--yes", "--skip-preview");
+        expect(served()).toEqual(["twelve", "thirteen", "twelve", "thirteen"]);
+        await up({ release: "thirteen" });
+        expect(served()).toEqual(["thirteen", "thirteen", "thirteen", "thirteen"]);
+      } finally {
+        await project.pulumi("stack", "select", "dev");
+      }
+    });
   });
 });

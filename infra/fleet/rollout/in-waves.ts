@@ -30,9 +30,11 @@ export interface InWavesArgs<Host extends WaveHost> {
   steps: RolloutConfig;
   /** Declares the playbook of a host; it has to come after what `position` names and to report its failures. */
   playbook: (host: Host, position: WavePosition<Host>) => Playbook;
+  /** Hosts of the whole fleet, where these are a part of it: a host is staged or not whichever part it is in. */
+  fleetSize?: number;
   /**
    * Declares the playbook that brings a host what it is to serve and touches nothing that runs. With it, and more than one
-   * host, all of them have it before the first is switched; see `prefetch` of the rollout's configuration.
+   * host in the fleet, all of them have it before the first is switched; see `prefetch` of the rollout's configuration.
    */
   stage?: (host: Host, position: WavePosition<Host>) => Playbook;
   /** What names of waves begin with, where a stack has several rollouts. */
@@ -89,11 +91,11 @@ export function rollOutInWaves<Host extends WaveHost>(
  * later ones can fetch from earlier ones; otherwise there is nothing to wait for.
  */
 function stageAll<Host extends WaveHost>(
-  { hosts, steps, stage, prefix = "", releaseOf, probe }: InWavesArgs<Host>,
+  { hosts, fleetSize = hosts.length, steps, stage, prefix = "", releaseOf, probe }: InWavesArgs<Host>,
   waves: readonly WaveOf<Host>[],
   options: pulumi.CustomResourceOptions,
 ): Wave | undefined {
-  if (stage === undefined || !steps.prefetch || hosts.length < 2) return undefined;
+  if (stage === undefined || !steps.prefetch || fleetSize < 2) return undefined;
   let after: readonly pulumi.Resource[] = [];
   let served: readonly Host[] = [];
   const members = waves.flatMap((wave) => {

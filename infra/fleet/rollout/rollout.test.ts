@@ -60,7 +60,13 @@ function rollOut(hosts: readonly HostConfig[], { steps = {}, formerNames, ...cha
       new Rollout(
         "fleet",
         {
-          ...{ hosts: made, owner: { project: "pipress", stack: "home", id: "1" }, renamed: new Map() },
+          ...{
+            hosts: made,
+            fleet: made,
+            fleetSize: made.length,
+            owner: { project: "pipress", stack: "home", id: "1" },
+            renamed: new Map(),
+          },
           ...{ steps: rolloutSchema.parse(steps), releaseOf: () => pulumi.output(release), modelFile },
           ...{ apiKey: pulumi.secret("sk-1234567"), monitoring: false, toolchain, ...changes },
         },
@@ -87,6 +93,14 @@ const varsOf = (resources: readonly Declared[], name: string) =>
   one(resources, name).inputs.vars as Record<string, unknown>;
 const routeOf = (resources: readonly Declared[], name: string) =>
   one(resources, name).inputs.routeVars as Record<string, unknown>;
+
+test("a part of a fleet has waves of its own, and its hosts the resources that they have in a rollout to all", async () => {
+  const part = await rollOut(fleet.slice(0, 1), { steps, fleetSize: 4, prefix: "part-" });
+  expect(after(part, "part-staged")).toEqual(["Playbook a-staged"]);
+  expect(after(part, "a")).toEqual(["Wave part-staged"]);
+  const whole = await rollOut(fleet, { steps });
+  for (const name of ["a", "a-staged"]) expect(one(part, name).inputs).toEqual(one(whole, name).inputs);
+});
 
 describe("a rollout in waves", () => {
   let resources: Declared[];

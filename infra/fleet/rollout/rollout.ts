@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { ansibleDigest } from "../../ansible/digest.ts";
 import type { RolloutConfig } from "../../config/rollout-schema.ts";
 import { agentPort, type EndpointConfig } from "../endpoint.ts";
-import { balancerAddress } from "../exposure.ts";
+import { balancerAddress, type Located } from "../exposure.ts";
 import { addressFrom, hostAndPort } from "../../ssh/address.ts";
 import type { Host } from "../host.ts";
 import { ownerVars, type StackOwner } from "../owner.ts";
@@ -18,6 +18,10 @@ import { serverFile, sourceFile, type ReleaseFile } from "./release-files.ts";
 /** Inputs of a rollout. */
 export interface RolloutArgs {
   hosts: readonly Host[];
+  /** How many hosts serve this model; `hosts` may be a part of them. */
+  fleetSize: number;
+  /** All hosts of the stack, whatever they serve: the load balancer is on one of them. */
+  fleet: readonly Located[];
   /** Whose the hosts are. */
   owner: StackOwner;
   /** What hosts were called before, by name: theirs are the same resources. */
@@ -78,6 +82,7 @@ export class Rollout extends pulumi.ComponentResource {
     this.playbooks = rollOutInWaves(
       {
         hosts,
+        fleetSize: args.fleetSize,
         steps,
         prefix: args.prefix,
         // Fetches the release; what runs on the host goes on as it is.
@@ -108,7 +113,7 @@ type SwitchOrStage = Pick<PlaybookArgs, "playbook" | "removal" | "leftBehind"> &
 /** What staging and switching have in common. */
 function playbookArgs(
   host: Host,
-  { hosts, owner, releaseOf, modelFile, stateFiles, monitoring, endpoint, toolchain, steps }: RolloutArgs,
+  { fleet, owner, releaseOf, modelFile, stateFiles, monitoring, endpoint, toolchain, steps }: RolloutArgs,
   { served, index }: WavePosition<Host>,
 ): Omit<PlaybookArgs, "playbook" | "contentDigest"> {
   const release = releaseOf(host);
@@ -125,7 +130,7 @@ function playbookArgs(
       pipress_monitoring: monitoring,
       ...(steps.peerToPeer && { pipress_peer_port: peerPort }),
       ...(endpoint && { pipress_agent_port: agentPort, pipress_drain_seconds: endpoint.drainTimeout }),
-      pipress_balancer: balancerAddress(endpoint, host, hosts) ?? "",
+      pipress_balancer: balancerAddress(endpoint, host, fleet) ?? "",
       pipress_source: { sha256: source.sha256, bytes: source.bytes },
     },
     routeVars: {
