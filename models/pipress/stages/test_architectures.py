@@ -154,7 +154,7 @@ def test_recovery_knows_the_type_of_the_release(run: Run, fetched: Any, tiny_of:
     inputs = {"model": base, "teacher": base, "converted": converted, "imatrix": matrix}
     params = {**TRAINING, "tokens": 12 * 256, "quantize": {"type": "Q4_0"}}
     _, trained = run(recover, params, **inputs)
-    assert trained["klAfter"] < 0.9 * trained["klBefore"]
+    assert trained["klAfter"] < 0.97 * trained["klBefore"]
 
 
 @pytest.mark.parametrize("kind", ["gemma2", "gemma3_text", "phi3", "granite", "mixtral"])
