@@ -6,7 +6,7 @@ import { stageGraph, upstreamOf } from "./graph.ts";
 const recipe = {
   name: "r",
   base: { source: { path: "/m" } },
-  datasets: {},
+  datasets: { calibration: [], evaluation: [] },
   chats: { share: 0, tokens: 1024 },
   steps: {
     prune: { method: "ffn-activation", pruningRatio: 0.1 },

@@ -1,5 +1,6 @@
 import { isRecipe, type Model } from "../model/model.ts";
 import type { ReadyModel } from "../model/ready-model.ts";
+import { neededFor } from "../recipe/layouts.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { StageName, StageNode } from "../stage/node.ts";
 
@@ -75,7 +76,7 @@ function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): Stage
     stage: StageName,
     params: object,
     inputs: Record<string, string>,
-    more: Pick<StageNode, "moreTools"> = {},
+    more: Pick<StageNode, "moreTools" | "neededFor"> = {},
   ): string => {
     nodes.push({ name, stage, params: params as Record<string, unknown>, inputs, ...more });
     return name;
@@ -87,7 +88,7 @@ function measuredStages(recipe: Recipe, { equalSpeedType }: GraphOptions): Stage
     return add(name, "evaluate", { ...steps.evaluate, smokeTest: recipe.smokeTest }, inputs);
   };
 
-  const base = add("fetch", "fetch", recipe.base, {});
+  const base = add("fetch", "fetch", recipe.base, {}, { neededFor: neededFor(recipe) });
   const documents = add("fetch-dataset", "fetch-dataset", recipe.datasets, {});
   const datasets =
     recipe.chats.share > 0

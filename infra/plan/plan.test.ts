@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
 import type { Toolchain } from "../../toolchain/toolchain.ts";
 import { loadRecipe, type Recipe } from "../recipe/recipe.ts";
+import { stageSpec } from "../stage/job.ts";
 import type { PlannedStage } from "../stage/planned.ts";
 import { FileStore } from "../store/file-store.ts";
 import { planStages } from "./plan.ts";
@@ -55,6 +56,15 @@ describe("a plan", () => {
     const names = changed(await plan(), quantized);
     expect(names).toEqual(expect.arrayContaining(["quantize", "evaluate", "report"]));
     for (const name of ["fetch", "prune", "recover", "convert", "imatrix"]) expect(names).not.toContain(name);
+  });
+
+  it("tells `fetch` which steps its model is for, without another key", async () => {
+    const [full, bare] = [await plan(), await plan(withSteps({ prune: undefined, recover: undefined }))];
+    const spec = (stages: Map<string, PlannedStage>) =>
+      stageSpec(stages.get("fetch") as PlannedStage, "run-1");
+    expect(spec(full).neededFor).toEqual(["steps.prune", "steps.prune.ffnWidths", "steps.recover", "chats"]);
+    expect(spec(bare).neededFor).toEqual(["chats"]);
+    expect(spec(bare).key).toBe(spec(full).key);
   });
 
   it("changes what a tool makes where the tool changes, and gives each stage the versions of its own", async () => {

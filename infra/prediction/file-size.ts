@@ -1,6 +1,6 @@
 import { storedBytes, type BlockType } from "./block-types.ts";
 import { typesOf, type Quantization } from "./quantize-types.ts";
-import type { ModelShape } from "./shape.ts";
+import { parameterCount, parametersAsLlama, type ModelShape } from "./shape.ts";
 import type { Tensor } from "./tensors.ts";
 
 /** GGUF aligns every tensor, and the first of them, to this many bytes. */
@@ -8,12 +8,13 @@ const ALIGNMENT = 32;
 /** The file's header, and its keys but for the tokenizer: about thirty names and numbers, and a short chat template. */
 const HEADER_AND_KEYS_BYTES = 2000;
 
-/** Size of the GGUF that llama-quantize makes of a model, in bytes. */
+/** Size of the GGUF that llama-quantize makes of a model, in bytes. Of layers that are no Llama's: by their weights. */
 export function fileBytes(shape: ModelShape, quantization: Quantization): number {
   const tensors = typesOf(shape, quantization);
   const metadata =
     HEADER_AND_KEYS_BYTES + shape.tokenizerBytes + sum(tensors.map(([tensor]) => descriptionBytes(tensor)));
-  return align(metadata) + sum(tensors.map(([tensor, type]) => align(tensorBytes(tensor, type))));
+  const weights = sum(tensors.map(([tensor, type]) => align(tensorBytes(tensor, type))));
+  return align(metadata) + align((weights * parameterCount(shape)) / parametersAsLlama(shape));
 }
 
 /** Bytes of a tensor's weights. */

@@ -1,5 +1,6 @@
 import { formatBytes } from "../../common/units.ts";
 import { UserError } from "../../common/user-error.ts";
+import { layoutOf, takesWidths } from "../recipe/layouts.ts";
 import { perLayerMethod } from "../recipe/prune-problems.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { BoardSpeeds } from "./board-speeds.ts";
@@ -250,7 +251,9 @@ function candidateShapes(base: ModelShape): { shape: ModelShape; prunings: (Prun
   const candidates = new Map([
     [JSON.stringify(base), { shape: base, prunings: [undefined] as (Pruning | undefined)[] }],
   ]);
-  for (const how of proposed)
+  const { architecture } = base;
+  const possible = layoutOf(architecture) === undefined ? [] : proposed;
+  for (const how of possible.filter((each) => !isPerLayer(each as Pruning) || takesWidths(architecture)))
     for (const pruningRatio of shares) {
       const pruning = { ...how, pruningRatio };
       const shape = shapeAfter(base, pruning);

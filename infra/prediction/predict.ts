@@ -1,5 +1,7 @@
 import { availableParallelism } from "node:os";
 import { parseBytes } from "../../common/units.ts";
+import { UserError } from "../../common/user-error.ts";
+import { layoutProblems } from "../recipe/layouts.ts";
 import { isRecipe, type Model } from "../model/model.ts";
 import type { ReadyModel } from "../model/ready-model.ts";
 import type { Quantize, Recipe } from "../recipe/recipe.generated.ts";
@@ -61,6 +63,7 @@ export type PredictedStage = StageNode & { artifact: Pick<JobResult, "metrics" |
  * @param server how llama-server is started on the hosts
  * @param boards how fast the fleet's boards are
  * @returns undefined while nothing says what shape the model has
+ * @throws UserError where a step of the recipe cannot work on a model of its architecture
  */
 export function predict(
   model: Model,
@@ -75,6 +78,8 @@ export function predict(
     return facts && predictReady(facts, stages, server, speedOf, boards);
   }
   const base = (fetched && shapeOfFetched(fetched)) ?? configuredShape(model);
+  const problems = base ? layoutProblems(model, base.architecture, model.name) : [];
+  if (problems.length > 0) throw new UserError(problems);
   return base && predictFrom(base, stages, server, speedOf, boards);
 }
 

@@ -1,5 +1,11 @@
 import { UserError } from "../../common/user-error.ts";
-import { attentionParameters, blockParameters, parameterCount, type ModelShape } from "./shape.ts";
+import {
+  attentionBiases,
+  attentionParameters,
+  blockParameters,
+  parameterCount,
+  type ModelShape,
+} from "./shape.ts";
 
 /** The parameters of the stage `prune` that its result's shape follows from. */
 export interface Pruning {
@@ -33,17 +39,22 @@ export function prunedShape(shape: ModelShape, { method, pruningRatio }: Pruning
   return { ...shape, ffnSize: ffnWidth(shape, wanted, pruningRatio) };
 }
 
-/** The nearest number of key-value heads, with their query heads, that still divides the hidden size. */
+/** The nearest number of key-value heads, with their query heads, that still loads. */
 function fewerHeads(shape: ModelShape, wanted: number, share: number): ModelShape {
-  const perGroup = (attentionParameters(shape) / shape.kvHeads) * shape.layers;
+  const perGroup = ((attentionParameters(shape) + attentionBiases(shape)) / shape.kvHeads) * shape.layers;
   const options = Array.from({ length: shape.kvHeads - 1 }, (_, index) => index + 1)
     .map((kvHeads) => ({ ...shape, kvHeads, heads: (shape.heads / shape.kvHeads) * kvHeads }))
-    .filter(({ heads }) => shape.hiddenSize % heads === 0);
+    .filter(({ heads }) => !dividesHidden(shape) || shape.hiddenSize % heads === 0);
   const distance = ({ kvHeads }: ModelShape): number =>
     Math.abs((shape.kvHeads - kvHeads) * perGroup - wanted);
   const [nearest] = options.sort((a, b) => distance(a) - distance(b));
   if (nearest !== undefined && distance(nearest) <= perGroup / 2) return nearest;
   throw notPossible(share, `no whole number of the ${shape.kvHeads} key-value heads that loads`);
+}
+
+/** Transformers refuses a Llama whose hidden size is no multiple of its heads. */
+function dividesHidden({ architecture = "LlamaForCausalLM" }: ModelShape): boolean {
+  return architecture === "LlamaForCausalLM" || architecture === "MistralForCausalLM";
 }
 
 /** `narrower`: a multiple of 256 where one is near, else of 32. */

@@ -1,9 +1,12 @@
 import type { Pooling } from "../model/ready-model.ts";
 import type { ModelConfig } from "../recipe/recipe.generated.ts";
+import { layoutOf } from "../recipe/layouts.ts";
 import type { JobResult } from "../stage/job.ts";
 
-/** What everything predicted follows from: the sizes of a Llama-architecture model. */
+/** What everything predicted follows from: the sizes of a model whose layers are a Llama's, or taken for such. */
 export interface ModelShape {
+  /** As config.json names it; left out, a Llama. */
+  architecture?: string;
   layers: number;
   hiddenSize: number;
   ffnSize: number;
@@ -20,6 +23,12 @@ export interface ModelShape {
   trainedContext?: number;
   /** Of an embedding model, which generates nothing: how it makes one vector of a text. */
   pooling?: Pooling;
+  /**
+   * Of a fetched model with other layers than a Llama's: its weights, and those that a token is multiplied with. What its sizes
+   * would come to as a Llama is scaled to them.
+   */
+  parameters?: number;
+  tokenParameters?: number;
 }
 
 /**
@@ -30,7 +39,9 @@ const TOKENIZER_BYTES_PER_ENTRY = 36;
 
 /** The shape that a config.json describes; what it leaves out has the defaults of the Llama architecture. */
 export function shapeOfConfig(config: ModelConfig): ModelShape {
+  const architecture = config.architectures?.[0];
   return {
+    ...(architecture !== undefined && { architecture }),
     layers: config.num_hidden_layers,
     hiddenSize: config.hidden_size,
     ffnSize: config.intermediate_size,
@@ -49,11 +60,14 @@ export function shapeOfFetched({ metrics }: Pick<JobResult, "metrics">): ModelSh
   const { layers, hiddenSize, ffnSize, heads, kvHeads, headDim, vocabulary, tied, tokenizerBytes } = metrics;
   const shape = { layers, hiddenSize, ffnSize, heads, kvHeads, headDim, vocabulary, tied, tokenizerBytes };
   if (Object.values(shape).includes(undefined)) return undefined;
-  const { trainedContext, pooling } = metrics;
+  const { architecture, trainedContext, pooling, parameters, tokenParameters } = metrics;
   return {
     ...(shape as ModelShape),
+    ...(typeof architecture === "string" && { architecture }),
     ...(typeof trainedContext === "number" && { trainedContext }),
     ...(typeof pooling === "string" && { pooling: pooling as Pooling }),
+    ...(typeof parameters === "number" &&
+      typeof tokenParameters === "number" && { parameters, tokenParameters }),
   };
 }
 
@@ -62,9 +76,16 @@ export function attentionParameters({ hiddenSize, heads, kvHeads, headDim }: Mod
   return 2 * hiddenSize * headDim * (heads + kvHeads);
 }
 
-/** Weights of one block: attention, FFN and its two norms. */
+/** Biases of one block's q, k and v. */
+export function attentionBiases({ architecture, heads, kvHeads, headDim }: ModelShape): number {
+  return layoutOf(architecture)?.qkvBias === true ? headDim * (heads + 2 * kvHeads) : 0;
+}
+
+/** Weights of one block: attention, FFN and norms. */
 export function blockParameters(shape: ModelShape): number {
-  return attentionParameters(shape) + shape.hiddenSize * (3 * shape.ffnSize + 2);
+  const headNorms = layoutOf(shape.architecture)?.qkNorm === true ? 2 * shape.headDim : 0;
+  const attention = attentionParameters(shape) + attentionBiases(shape) + headNorms;
+  return attention + shape.hiddenSize * (3 * shape.ffnSize + 2);
 }
 
 /** Weights of all blocks. */
@@ -74,11 +95,16 @@ export function stackParameters(shape: ModelShape): number {
 
 /** Weights that every token is multiplied with: of the embedding, where it is not the output matrix too, it takes one row. */
 export function multipliedParameters(shape: ModelShape): number {
-  return stackParameters(shape) + shape.vocabulary * shape.hiddenSize;
+  return shape.tokenParameters ?? stackParameters(shape) + shape.vocabulary * shape.hiddenSize;
 }
 
 /** All weights; a tied output matrix counts once. */
 export function parameterCount(shape: ModelShape): number {
+  return shape.parameters ?? parametersAsLlama(shape);
+}
+
+/** What the weights of a model of these sizes come to where its layers are a Llama's. */
+export function parametersAsLlama(shape: ModelShape): number {
   const embeddings = (shape.tied ? 1 : 2) * shape.vocabulary * shape.hiddenSize;
   return embeddings + stackParameters(shape) + shape.hiddenSize;
 }

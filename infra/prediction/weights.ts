@@ -1,5 +1,6 @@
 import { storedTypes, type BlockType } from "./block-types.ts";
 import { typesOf, type Quantization } from "./quantize-types.ts";
+import { sum } from "./file-size.ts";
 import type { ModelShape } from "./shape.ts";
 
 /** Weights of matrices, by the type that they are stored in. */
@@ -16,7 +17,7 @@ export interface MultipliedWeights {
   output: WeightsByType;
 }
 
-/** The weights of a model of that shape as llama-quantize stores them. */
+/** The weights of a model of that shape as llama-quantize stores them; of layers that are no Llama's, in the same shares. */
 export function multipliedWeights(shape: ModelShape, quantization: Quantization): MultipliedWeights {
   const blocks: Partial<Record<BlockType, number>> = {};
   const output: Partial<Record<BlockType, number>> = {};
@@ -25,7 +26,20 @@ export function multipliedWeights(shape: ModelShape, quantization: Quantization)
     const group = part === "output" || part === "token_embd" ? output : blocks;
     group[type] = (group[type] ?? 0) + columns * rows;
   }
-  return { layers: shape.layers, attentionWidth: shape.heads * shape.headDim, blocks, output };
+  const { layers, tokenParameters } = shape;
+  const rest = tokenParameters === undefined ? undefined : tokenParameters - sum(Object.values(output));
+  return {
+    layers,
+    attentionWidth: shape.heads * shape.headDim,
+    blocks: rest === undefined ? blocks : scaled(blocks, rest / sum(Object.values(blocks))),
+    output,
+  };
+}
+
+function scaled(weights: WeightsByType, factor: number): WeightsByType {
+  return Object.fromEntries(
+    Object.entries(weights).map(([type, count]) => [type, Math.round(count * factor)]),
+  );
 }
 
 /** `Q4_K=84934656 Q6_K=21233664`, by name of the type. */

@@ -13,8 +13,11 @@ const blockTensors = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "
 /** More blocks than any Llama has: patterns may name single ones. */
 const maxBlocks = 200;
 
-/** What the schema cannot say of a recipe's quantization, because it takes two steps to see it. */
-export function quantizeProblems(steps: Recipe["steps"], file: string): Problem[] {
+/**
+ * What the schema cannot say of a recipe's quantization, because it takes two steps to see it.
+ * @param hasLayout whether the model's tensors are called as a Llama's
+ */
+export function quantizeProblems(steps: Recipe["steps"], file: string, hasLayout = true): Problem[] {
   const { quantize, imatrix } = steps;
   const { type, objective, tensorTypes, outputTensorType, tokenEmbeddingType } = quantize;
   const problems = awarenessProblems(steps, `${file}: steps.recover.quantizationAware`);
@@ -32,11 +35,11 @@ export function quantizeProblems(steps: Recipe["steps"], file: string): Problem[
   )
     addProblem("type", `${type} takes no types for single tensors`, "take a quantized type, e.g. Q8_0");
   for (const pattern of Object.keys(tensorTypes ?? {}))
-    if (!matchesSomeTensor(pattern))
+    if (hasLayout && !matchesSomeTensor(pattern))
       addProblem(
         `tensorTypes.${pattern}`,
         "matches no tensor of a Llama",
-        `names look like blk.0.attn_v.weight; matrices are ${blockTensors.join(", ")}, token_embd and output`,
+        `names look like blk.0.attn_v.weight; matrices are ${blockTensors.join(", ")}, token_embd and output; of another architecture, name it in base.config.architectures`,
       );
   return problems;
 }

@@ -68,7 +68,7 @@ export interface Recipe {
   server: Server;
 }
 /**
- * The model to compress; of the Llama architecture.
+ * The model to compress, of any architecture that llama.cpp's converter knows; `prune`, `recover` and `awq` need a Llama, Mistral, Qwen2 or Qwen3.
  */
 export interface Base {
   source: ModelSource;
@@ -141,6 +141,12 @@ export interface ModelPath {
  * The lines of the model's config.json that sizes follow from, so that preview can predict before anything is fetched. `fetch` refuses a model that is not like this.
  */
 export interface ModelConfig {
+  /**
+   * The model's architecture: any that llama.cpp's converter knows. `prune`, `recover` and `awq` work on LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM. Left out: sizes are predicted as a Llama's, and `fetch` looks at what the model says.
+   *
+   * @maxItems 1
+   */
+  architectures?: [] | [string];
   hidden_size: number;
   intermediate_size: number;
   num_hidden_layers: number;
@@ -159,7 +165,7 @@ export interface ModelConfig {
    */
   tie_word_embeddings?: boolean;
   /**
-   * Tokens of context that the model was trained for; with RoPE scaling of the type linear or yarn, those that it reaches by it. Preview warns of a longer context.
+   * Tokens of context that the model was trained for; with RoPE scaling of the type linear or yarn, those that it reaches by it; where attention slides over a window that llama.cpp does not know (Mistral 7B v0.1), that window. Preview warns of a longer context.
    */
   max_position_embeddings?: number;
 }

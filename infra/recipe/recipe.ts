@@ -7,6 +7,7 @@ import { didYouMean, unknownKey } from "../../common/nearest.ts";
 import { UserError, type Problem } from "../../common/user-error.ts";
 import { repoRoot } from "../../common/paths.ts";
 import { chatProblems } from "./chat-problems.ts";
+import { architectureOf, layoutOf, layoutProblems } from "./layouts.ts";
 import { pruneProblems } from "./prune-problems.ts";
 import { quantizeProblems } from "./quantize-problems.ts";
 import type { Recipe } from "./recipe.generated.ts";
@@ -26,10 +27,12 @@ export function loadRecipe(nameOrPath: string, where = "pipress:recipe"): Recipe
   if (!validate(value)) throw new UserError(recipeProblems(validate.errors ?? [], basename(path)));
   const recipe = value as Recipe;
   const file = basename(path);
+  const architecture = architectureOf(recipe);
   const problems = [
+    ...layoutProblems(recipe, architecture, file),
     ...chatProblems(recipe, file),
     ...pruneProblems(recipe.steps, file),
-    ...quantizeProblems(recipe.steps, file),
+    ...quantizeProblems(recipe.steps, file, layoutOf(architecture) !== undefined),
   ];
   if (problems.length > 0) throw new UserError(problems);
   return recipe;

@@ -36,6 +36,10 @@ export interface JobSpec {
    */
   forRelease?: boolean;
   /**
+   * Parts of the recipe that the result is to go through, by their path there: `steps.prune`. No part of the key.
+   */
+  neededFor?: string[];
+  /**
    * Checked against the stage's part of recipe.schema.json.
    */
   params: {

@@ -34,10 +34,11 @@ export interface StageJob {
 }
 
 export function stageSpec(
-  { stage, name, key, params, inputKeys, toolVersions, forRelease }: PlannedStage,
+  { stage, name, key, params, inputKeys, toolVersions, forRelease, neededFor }: PlannedStage,
   run: string,
 ): StageSpec {
-  return { stage, name, key, run, forRelease, params, inputs: inputKeys, toolVersions };
+  const needed = neededFor && { neededFor: [...neededFor] };
+  return { stage, name, key, run, forRelease, ...needed, params, inputs: inputKeys, toolVersions };
 }
 
 /** The one JSON document that is printed when the artifact is in the store. */

@@ -14,4 +14,6 @@ export interface StageNode {
   inputs: Record<string, string>;
   /** Pinned tools that it uses besides those that its stage always does. */
   moreTools?: readonly string[];
+  /** Parts of the recipe that its result is to go through, by their path there. No part of the key. */
+  neededFor?: readonly string[];
 }

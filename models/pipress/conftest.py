@@ -406,6 +406,52 @@ def smollm2_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_of(tiny_llama_2: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Builds a model of any type that Transformers knows: 4 layers, hidden 64, FFN 128, 4 heads that share 2.
+
+    Random weights, biases and norms among them, and the tokenizer of `tiny_llama_2`. settings: those of its config.
+    """
+    import torch
+    from sentencepiece import sentencepiece_model_pb2
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    built: dict[str, Path] = {}
+
+    def build(model_type: str, **settings: Any) -> Path:
+        name = f"{model_type} {settings}"
+        if name in built:
+            return built[name]
+        folder = built[name] = tmp_path_factory.mktemp(model_type)
+        for file in tiny_llama_2.iterdir():
+            if file.name not in ("config.json", "model.safetensors"):
+                (folder / file.name).write_bytes(file.read_bytes())
+        if model_type.startswith("gemma"):  # their texts begin without a space
+            proto = sentencepiece_model_pb2.ModelProto.FromString((folder / "tokenizer.model").read_bytes())
+            proto.normalizer_spec.add_dummy_prefix = False
+            (folder / "tokenizer.model").write_bytes(proto.SerializeToString())
+        torch.manual_seed(0)
+        sizes = {"vocab_size": 300, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4}
+        heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256}
+        tokens = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+        # Heads of a size that does not follow from the hidden size, as Qwen3 has them.
+        own = {"head_dim": 32} if model_type == "qwen3" else {}
+        config = AutoConfig.for_model(
+            model_type, **{**sizes, **heads, **tokens, **own, "initializer_range": 0.2, **settings}
+        )
+        model = AutoModelForCausalLM.from_config(config)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name.endswith("bias"):
+                    parameter.normal_(0, 0.3)
+                elif "norm" in name:
+                    parameter.add_(torch.empty_like(parameter).uniform_(-0.3, 0.3))
+        model.save_pretrained(folder)
+        return folder
+
+    return build
+
+
+@pytest.fixture(scope="session")
 def tiny_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Documents as fetch-dataset leaves them."""
     return write_texts(tmp_path_factory.mktemp("datasets"), prose(1, 200), prose(2, 100))

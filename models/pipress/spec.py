@@ -25,3 +25,5 @@ class Spec:
     report: Report
     # Manifests of the inputs, by the names under which the stage knows them.
     manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # Parts of the recipe that its result is to go through, by their path there; no part of the key.
+    needed_for: tuple[str, ...] = ()

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from pipress.awq.blocks import Block, round_to_blocks
+from pipress.weights.llama import DecoderLayer
 
 # Scales below this would blow up what they divide.
 SMALLEST = 1e-4
@@ -36,9 +36,7 @@ class Fold:
     output: Callable[[int], torch.Tensor]
 
 
-def layer_folds(
-    layer: LlamaDecoderLayer, hidden: list[torch.Tensor], turns: list[Turns]
-) -> Iterable[Callable[[], Fold]]:
+def layer_folds(layer: DecoderLayer, hidden: list[torch.Tensor], turns: list[Turns]) -> Iterable[Callable[[], Fold]]:
     """The groups of a decoder layer, in the order of the data.
 
     hidden: what the layer is given, batches of (n, length, hidden); turns: their rotary cosines and sines. Each group
@@ -54,7 +52,7 @@ def layer_folds(
             layer.input_layernorm,
             linears,
             inputs,
-            lambda i: attention(inputs[i], position_embeddings=turns[i])[0],
+            lambda i: attention(inputs[i], turns[i], None)[0],
         )
 
     def heads() -> Fold:
@@ -117,21 +115,18 @@ def apply(fold: Fold, scales: torch.Tensor) -> None:
         linear.weight.data = linear.weight * scales
 
 
-def attention_heads(layer: LlamaDecoderLayer, hidden: torch.Tensor, turns: Turns) -> torch.Tensor:
+def attention_heads(layer: DecoderLayer, hidden: torch.Tensor, turns: Turns) -> torch.Tensor:
     """What `o_proj` is given: the heads' outputs side by side, (n, length, n_head * head_dim)."""
     seen: list[torch.Tensor] = []
     # append returns None: a hook that returns a value changes the pass
     hook = layer.self_attn.o_proj.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     try:
-        layer.self_attn(layer.input_layernorm(hidden), position_embeddings=turns)
+        layer.self_attn(layer.input_layernorm(hidden), turns, None)
     finally:
         hook.remove()
     return seen[0]
 
 
-def _after_attention(layer: LlamaDecoderLayer, hidden: list[torch.Tensor], turns: list[Turns]) -> list[torch.Tensor]:
+def _after_attention(layer: DecoderLayer, hidden: list[torch.Tensor], turns: list[Turns]) -> list[torch.Tensor]:
     """The residual stream between attention and FFN."""
-    return [
-        h + layer.self_attn(layer.input_layernorm(h), position_embeddings=turn)[0]
-        for h, turn in zip(hidden, turns, strict=True)
-    ]
+    return [h + layer.self_attn(layer.input_layernorm(h), turn, None)[0] for h, turn in zip(hidden, turns, strict=True)]

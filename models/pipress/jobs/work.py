@@ -120,6 +120,7 @@ def _run_stage(job: Job, spec: dict[str, Any], params: dict[str, Any], store: St
             checkpoint=job.checkpoint,
             report=progress,
             manifests={name: store.manifest(key) or {} for name, key in spec["inputs"].items()},
+            needed_for=tuple(spec.get("neededFor", ())),
         ),
         inputs,
         out,

@@ -8,13 +8,13 @@ per group stay as they are.
 """
 
 import torch
-from transformers.models.llama.modeling_llama import LlamaAttention
 
 from pipress.pruning.budget import fewer_heads
 from pipress.pruning.least_squares import RIDGE, removal_order
 from pipress.pruning.moments import Moments
 from pipress.pruning.plan import Plan
 from pipress.pruning.shape import Shape
+from pipress.weights.llama import Attention
 from pipress.weights.streamed import Report, StreamedLlama
 
 
@@ -29,7 +29,7 @@ def plan(model: StreamedLlama, sequences: torch.Tensor, targets: list[Shape], re
     return Plan(target, blocks=tuple(range(target.layers)), groups=choose)
 
 
-def choose(moments: Moments, attention: LlamaAttention, kv_heads: int) -> torch.Tensor:
+def choose(moments: Moments, attention: Attention, kv_heads: int) -> torch.Tensor:
     """The `kv_heads` groups to keep, sorted."""
     groups = attention.config.num_key_value_heads
     gone = removal_order(moments, attention.o_proj.weight.T, groups, kv_heads, RIDGE)

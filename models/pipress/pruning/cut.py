@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
-from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaMLP
 
 from pipress.pruning.least_squares import inputs_of, refit
 from pipress.pruning.moments import Moments
 from pipress.pruning.plan import Plan
+from pipress.weights.llama import DecoderLayer, FeedForward
 from pipress.weights.streamed import Report, StreamedLlama, batches
 
 Write = Callable[[str, torch.Tensor], None]
@@ -60,8 +60,8 @@ def cut(
 
 def added(
     hidden: torch.Tensor,
-    half: Callable[[LlamaDecoderLayer, torch.Tensor], torch.Tensor],
-    layer: LlamaDecoderLayer,
+    half: Callable[[DecoderLayer, torch.Tensor], torch.Tensor],
+    layer: DecoderLayer,
 ) -> torch.Tensor:
     """The residual stream with what half a layer adds to it, batch by batch."""
     return torch.cat([part + half(layer, part) for part in batches(hidden)])
@@ -69,7 +69,7 @@ def added(
 
 def cut_attention(
     model: StreamedLlama,
-    layer: LlamaDecoderLayer,
+    layer: DecoderLayer,
     plan: Plan,
     hidden: torch.Tensor,
     wanted: torch.Tensor,
@@ -98,7 +98,7 @@ def cut_attention(
 
 def cut_feed_forward(
     model: StreamedLlama,
-    layer: LlamaDecoderLayer,
+    layer: DecoderLayer,
     plan: Plan,
     width: int,
     hidden: torch.Tensor,
@@ -121,7 +121,7 @@ def cut_feed_forward(
     keep_channels(mlp, kept, halves if reconstruct else None)
 
 
-def keep_channels(mlp: LlamaMLP, kept: torch.Tensor, halves: tuple[Moments, Moments] | None) -> None:
+def keep_channels(mlp: FeedForward, kept: torch.Tensor, halves: tuple[Moments, Moments] | None) -> None:
     """Keeps these channels of an FFN, in place; refits what they add up to where moments of two halves are given."""
     weight = mlp.down_proj.weight.T
     for linear in (mlp.gate_proj, mlp.up_proj):

@@ -7,12 +7,12 @@ Minitron prunes by (Muralidharan et al., arXiv:2407.14679).
 """
 
 import torch
-from transformers.models.llama.modeling_llama import LlamaMLP
 
 from pipress.pruning.budget import narrower
 from pipress.pruning.moments import Moments
 from pipress.pruning.plan import Plan
 from pipress.pruning.shape import Shape
+from pipress.weights.llama import FeedForward
 from pipress.weights.streamed import Report, StreamedLlama
 
 
@@ -27,11 +27,11 @@ def plan(model: StreamedLlama, sequences: torch.Tensor, targets: list[Shape], re
     return Plan(target, blocks=tuple(range(target.layers)), channels=choose)
 
 
-def score(moments: Moments, mlp: LlamaMLP) -> torch.Tensor:
+def score(moments: Moments, mlp: FeedForward) -> torch.Tensor:
     """Importance of every channel: (d_ff)."""
     return moments.magnitude * mlp.down_proj.weight.norm(dim=0)
 
 
-def choose(moments: Moments, mlp: LlamaMLP, width: int) -> torch.Tensor:
+def choose(moments: Moments, mlp: FeedForward, width: int) -> torch.Tensor:
     """The `width` best channels, sorted."""
     return score(moments, mlp).topk(width).indices.sort().values

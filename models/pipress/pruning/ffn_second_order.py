@@ -7,13 +7,13 @@ that looks at them singly.
 """
 
 import torch
-from transformers.models.llama.modeling_llama import LlamaMLP
 
 from pipress.pruning.ffn_activation import targets
 from pipress.pruning.least_squares import RIDGE, removal_order, units_left
 from pipress.pruning.moments import Moments
 from pipress.pruning.plan import Plan
 from pipress.pruning.shape import Shape
+from pipress.weights.llama import FeedForward
 from pipress.weights.streamed import Report, StreamedLlama
 
 __all__ = ["choose", "plan", "targets"]
@@ -25,7 +25,7 @@ def plan(model: StreamedLlama, sequences: torch.Tensor, targets: list[Shape], re
     return Plan(target, blocks=tuple(range(target.layers)), channels=choose)
 
 
-def choose(moments: Moments, mlp: LlamaMLP, width: int) -> torch.Tensor:
+def choose(moments: Moments, mlp: FeedForward, width: int) -> torch.Tensor:
     """The `width` channels to keep, sorted."""
     channels = mlp.down_proj.in_features
     gone = removal_order(moments, mlp.down_proj.weight.T, channels, width, RIDGE)

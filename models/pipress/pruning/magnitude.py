@@ -5,12 +5,12 @@ gate, row of up and column of down.
 """
 
 import torch
-from transformers.models.llama.modeling_llama import LlamaMLP
 
 from pipress.pruning.ffn_activation import targets
 from pipress.pruning.moments import Moments
 from pipress.pruning.plan import Plan
 from pipress.pruning.shape import Shape
+from pipress.weights.llama import FeedForward
 from pipress.weights.streamed import Report, StreamedLlama
 
 __all__ = ["plan", "score", "targets"]
@@ -22,12 +22,12 @@ def plan(model: StreamedLlama, sequences: torch.Tensor, targets: list[Shape], re
     return Plan(target, blocks=tuple(range(target.layers)), channels=choose)
 
 
-def score(mlp: LlamaMLP) -> torch.Tensor:
+def score(mlp: FeedForward) -> torch.Tensor:
     """Importance of every channel: (d_ff)."""
     rows = mlp.gate_proj.weight.square().sum(dim=1) + mlp.up_proj.weight.square().sum(dim=1)
     return (rows + mlp.down_proj.weight.square().sum(dim=0)).sqrt()
 
 
-def choose(moments: Moments, mlp: LlamaMLP, width: int) -> torch.Tensor:
+def choose(moments: Moments, mlp: FeedForward, width: int) -> torch.Tensor:
     """The `width` channels of most weight, sorted."""
     return score(mlp).topk(width).indices.sort().values

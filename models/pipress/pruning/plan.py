@@ -4,15 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from transformers.models.llama.modeling_llama import LlamaAttention, LlamaMLP
 
 from pipress.pruning.moments import Moments
 from pipress.pruning.shape import Shape
+from pipress.weights.llama import Attention, FeedForward
 
 # (moments of down_proj's inputs, the layer's FFN, how many) -> channels to keep, sorted
-ChooseChannels = Callable[[Moments, LlamaMLP, int], torch.Tensor]
+ChooseChannels = Callable[[Moments, FeedForward, int], torch.Tensor]
 # (moments of o_proj's inputs, the layer's attention, how many) -> key-value heads to keep, sorted
-ChooseGroups = Callable[[Moments, LlamaAttention, int], torch.Tensor]
+ChooseGroups = Callable[[Moments, Attention, int], torch.Tensor]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""A Llama's shape from its config.json, and which shapes llama.cpp loads. No weights, no torch.
+"""A model's shape from its config.json, and which shapes llama.cpp loads. No weights, no torch.
 
-llama.cpp's architecture `llama` takes layer 0's head counts and FFN size for every layer (src/models/llama.cpp); its
-`deci` reads an FFN size of every layer and computes the same (src/models/deci.cpp). So a shape has one number of heads
-and whole blocks, and either one FFN width or one of every layer.
+llama.cpp's architectures `llama` and `qwen3` take layer 0's head counts and FFN size for every layer
+(src/models/llama.cpp); its `deci` reads an FFN size of every layer, and computes what `llama` does
+(src/models/deci.cpp). So a shape has one number of heads and whole blocks, and either one FFN width or one of every
+layer. What `qwen2` does not load of a pruned Qwen2 those two do: see `conversion.py`.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any
 
 from pipress.errors import StageError
 from pipress.weights.files import AGAIN, WIDTHS
+from pipress.weights.layouts import LLAMA, Layout, layout_of
 
 # Rows of a multiple of 256 take k-quants; 32 is the block of every other type of llama.cpp.
 K_QUANT_ROW = 256
@@ -24,7 +26,8 @@ NAMED = 3
 class Shape:
     """The sizes that pruning may change, and those that parameters are counted by.
 
-    ffn_widths: the FFN width of every layer where they differ, `ffn` being their mean; else empty.
+    ffn_widths: the FFN width of every layer where they differ, `ffn` being their mean; else empty. attention_bias: q,
+    k, v and o of a Llama have biases.
     """
 
     layers: int
@@ -38,6 +41,12 @@ class Shape:
     attention_bias: bool = False
     mlp_bias: bool = False
     ffn_widths: tuple[int, ...] = ()
+    layout: Layout = LLAMA
+
+    @property
+    def qkv_bias(self) -> bool:
+        """Whether q, k and v have biases."""
+        return self.attention_bias or self.layout.qkv_bias
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -58,13 +67,14 @@ class Shape:
     def kv_group_parameters(self) -> int:
         """Parameters of one key-value head of one layer with its query heads: rows of q, k, v, columns of o."""
         width = self.head_dim * (self.group + 2)
-        return width * self.hidden + self.head_dim * self.group * self.hidden + self.attention_bias * width
+        return width * self.hidden + self.head_dim * self.group * self.hidden + self.qkv_bias * width
 
     @property
     def layer_parameters(self) -> int:
-        """Parameters of one decoder layer, its two norms included: of the mean layer, where FFN widths differ."""
+        """Parameters of one decoder layer, its norms included: of the mean layer, where FFN widths differ."""
         biases = self.hidden * (self.attention_bias + self.mlp_bias)
-        return self.ffn * self.channel_parameters + self.kv_heads * self.kv_group_parameters + 2 * self.hidden + biases
+        norms = 2 * self.hidden + 2 * self.head_dim * self.layout.qk_norm
+        return self.ffn * self.channel_parameters + self.kv_heads * self.kv_group_parameters + norms + biases
 
     @property
     def parameters(self) -> int:
@@ -94,8 +104,10 @@ class Shape:
             }
             for name, size in linears.items():
                 named[f"model.layers.{layer}.{name}.weight"] = size
-                if self.attention_bias if name.startswith("self_attn") else self.mlp_bias:
+                if self._has_bias(name):
                     named[f"model.layers.{layer}.{name}.bias"] = size[:1]
+            for norm in ("self_attn.q_norm", "self_attn.k_norm") if self.layout.qk_norm else ():
+                named[f"model.layers.{layer}.{norm}.weight"] = (self.head_dim,)
             for norm in ("input_layernorm", "post_attention_layernorm"):
                 named[f"model.layers.{layer}.{norm}.weight"] = (self.hidden,)
         named["model.norm.weight"] = (self.hidden,)
@@ -103,9 +115,17 @@ class Shape:
             named["lm_head.weight"] = (self.vocabulary, self.hidden)
         return named
 
+    def _has_bias(self, linear: str) -> bool:
+        if linear.startswith("mlp"):
+            return self.mlp_bias
+        return self.attention_bias if linear == "self_attn.o_proj" else self.qkv_bias
+
 
 def shape_of(config: dict[str, Any]) -> Shape:
-    """The shape that a Llama's config.json says. Raises StageError where it does not say it."""
+    """The shape that a config.json says. Raises StageError where it does not say it, or of another layout."""
+    layout = layout_of(config)
+    # Of the others what these say has no effect, or is refused at `fetch`.
+    says_bias = layout == LLAMA
     try:
         heads, hidden = config["num_attention_heads"], config["hidden_size"]
         return Shape(
@@ -117,9 +137,10 @@ def shape_of(config: dict[str, Any]) -> Shape:
             head_dim=config.get("head_dim") or hidden // heads,
             vocabulary=config["vocab_size"],
             tied=bool(config.get("tie_word_embeddings", False)),
-            attention_bias=bool(config.get("attention_bias", False)),
-            mlp_bias=bool(config.get("mlp_bias", False)),
+            attention_bias=says_bias and bool(config.get("attention_bias", False)),
+            mlp_bias=says_bias and bool(config.get("mlp_bias", False)),
             ffn_widths=tuple(config.get(WIDTHS) or ()),
+            layout=layout,
         )
     except KeyError as missing:
         raise StageError(f"config.json says nothing of {missing}", "fetch the model again") from None
@@ -140,7 +161,7 @@ def problems_of(shape: Shape) -> list[str]:
         problems.append("no key-value head is left")
     elif shape.heads % shape.kv_heads:
         problems.append(f"{shape.heads} heads cannot share {shape.kv_heads} key-value heads evenly")
-    if shape.heads and shape.hidden % shape.heads:
+    if shape.layout == LLAMA and shape.heads and shape.hidden % shape.heads:
         problems.append(
             f"the hidden size {shape.hidden} is no multiple of {shape.heads} heads: Transformers refuses such a config"
         )

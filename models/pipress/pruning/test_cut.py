@@ -1,11 +1,12 @@
-"""Choices and cuts on a small Llama with random weights, parts of which do nothing or say the same."""
+"""Choices and cuts on small models with random weights, parts of which do nothing or say the same."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from pipress.pruning import angular_distance, attention_groups, block_influence, ffn_activation, ffn_second_order
 from pipress.pruning.cut import cut
@@ -18,27 +19,32 @@ from pipress.weights.streamed import StreamedLlama
 
 CPU = torch.device("cpu")
 IDS = torch.randint(0, 64, (16, 32), generator=torch.Generator().manual_seed(1))
-Change = Callable[[LlamaForCausalLM], None]
+Change = Callable[[PreTrainedModel], None]
 
 
-@pytest.fixture
-def build(tmp_path: Path) -> Callable[[Change], tuple[StreamedLlama, torch.Tensor]]:
+@pytest.fixture(params=["llama", "qwen2", "qwen3"])
+def build(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Change], tuple[StreamedLlama, torch.Tensor]]:
     """A model of 5 layers, changed as the test wants, as a stream; and its hidden states after the last layer."""
 
     def make(change: Change) -> tuple[StreamedLlama, torch.Tensor]:
         torch.manual_seed(0)
-        config = LlamaConfig(
+        config = AutoConfig.for_model(
+            request.param,
             vocab_size=64,
             hidden_size=48,
             intermediate_size=96,
             num_hidden_layers=5,
             num_attention_heads=6,
             num_key_value_heads=3,
+            head_dim=8,
             initializer_range=0.2,
             tie_word_embeddings=True,
         )
-        whole = LlamaForCausalLM(config).eval()
+        whole = AutoModelForCausalLM.from_config(config).eval()
         with torch.no_grad():
+            for name, parameter in whole.named_parameters():
+                if name.endswith("bias") or "_norm" in name:
+                    parameter.add_(torch.empty_like(parameter).uniform_(-0.3, 0.3))
             change(whole)
         whole.save_pretrained(tmp_path)
         model = StreamedLlama(tmp_path, CPU)
@@ -61,10 +67,23 @@ def shape(model: StreamedLlama) -> Shape:
     return shape_of(model.config.to_dict())
 
 
+def test_a_model_of_which_nothing_is_cut_is_the_same(build, tmp_path: Path) -> None:
+    model, before = build(lambda whole: None)
+    written: dict[str, torch.Tensor] = {}
+    plan = Plan(shape(model), blocks=(0, 1, 2, 3, 4))
+    after = cut(model, plan, IDS, False, written.__setitem__, lambda done: None)
+    assert torch.equal(after, before)
+    for name, tensor in load_file(tmp_path / "model.safetensors").items():
+        assert torch.equal(written.get(name, tensor), tensor)
+    states = AutoModelForCausalLM.from_pretrained(tmp_path)(IDS, output_hidden_states=True).hidden_states
+    layer = model.forward(model.layer(0), model.embed(IDS))
+    torch.testing.assert_close(layer, states[1], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("method", [ffn_activation, ffn_second_order])
 @pytest.mark.parametrize("reconstruct", [False, True])
 def test_channels_that_do_nothing_go_first_and_then_nothing_changes(build, method, reconstruct) -> None:
-    def change(whole: LlamaForCausalLM) -> None:
+    def change(whole: PreTrainedModel) -> None:
         for layer in whole.model.layers:
             layer.mlp.down_proj.weight[:, ::3] = 0
 
@@ -77,7 +96,7 @@ def test_channels_that_do_nothing_go_first_and_then_nothing_changes(build, metho
 def test_a_channel_that_others_can_stand_for_costs_nothing_to_remove(build) -> None:
     """Every third channel is another's double: alone none of them may go, refitted one of each pair may."""
 
-    def change(whole: LlamaForCausalLM) -> None:
+    def change(whole: PreTrainedModel) -> None:
         for layer in whole.model.layers:
             for linear in (layer.mlp.gate_proj, layer.mlp.up_proj):
                 linear.weight[::3] = linear.weight[1::3]
@@ -92,7 +111,7 @@ def test_a_channel_that_others_can_stand_for_costs_nothing_to_remove(build) -> N
 
 
 def test_groups_of_heads_that_do_nothing_go_first_and_then_nothing_changes(build) -> None:
-    def change(whole: LlamaForCausalLM) -> None:
+    def change(whole: PreTrainedModel) -> None:
         for index, layer in enumerate(whole.model.layers):
             group = index % 3  # two heads of 8 to a group
             layer.self_attn.o_proj.weight[:, group * 16 : group * 16 + 16] = 0
@@ -105,7 +124,7 @@ def test_groups_of_heads_that_do_nothing_go_first_and_then_nothing_changes(build
 
 
 def idle(*blocks: int) -> Change:
-    def change(whole: LlamaForCausalLM) -> None:
+    def change(whole: PreTrainedModel) -> None:
         for index in blocks:
             whole.model.layers[index].self_attn.o_proj.weight.zero_()
             whole.model.layers[index].mlp.down_proj.weight.zero_()
@@ -131,7 +150,7 @@ def test_a_run_of_blocks_goes_where_its_two_ends_are_most_alike(build) -> None:
 def test_what_a_dropped_block_did_is_made_up_for_by_one_that_can_on_text_that_was_not_fitted(build) -> None:
     """The FFN of block 4 sees much the same as that of block 3, so it can say what block 3 said too."""
 
-    def change(whole: LlamaForCausalLM) -> None:
+    def change(whole: PreTrainedModel) -> None:
         dropped, following = whole.model.layers[3], whole.model.layers[4]
         for layer in (dropped, following):
             layer.self_attn.o_proj.weight.zero_()

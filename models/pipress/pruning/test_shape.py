@@ -10,7 +10,9 @@ from pipress.errors import StageError
 from pipress.pruning.budget import fewer_heads, mixes, narrower, shallower
 from pipress.pruning.shape import Shape, check_shape, check_tensors, problems_of, shape_of
 
+LLAMA = {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
 SMOLLM2 = {
+    **LLAMA,
     "hidden_size": 576,
     "intermediate_size": 1536,
     "num_hidden_layers": 30,
@@ -20,6 +22,7 @@ SMOLLM2 = {
     "tie_word_embeddings": True,
 }
 LLAMA_8B = {
+    **LLAMA,
     "hidden_size": 4096,
     "intermediate_size": 14336,
     "num_hidden_layers": 32,
@@ -34,9 +37,18 @@ def test_parameters_are_counted_from_the_config_alone() -> None:
     assert shape_of(LLAMA_8B).parameters == 8_030_261_248
 
 
-@pytest.mark.parametrize("changes", [{}, {"tie_word_embeddings": False, "attention_bias": True, "mlp_bias": True}])
-def test_a_shape_names_every_tensor_that_transformers_has(changes: dict[str, Any]) -> None:
-    from transformers import LlamaConfig, LlamaForCausalLM
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("llama", {}),
+        ("llama", {"tie_word_embeddings": False, "attention_bias": True, "mlp_bias": True}),
+        ("qwen2", {"tie_word_embeddings": False}),
+        ("qwen2", {"head_dim": 16}),
+        ("qwen3", {"head_dim": 16}),
+    ],
+)
+def test_a_shape_names_every_tensor_that_transformers_has(kind: str, changes: dict[str, Any]) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     config = {
         **SMOLLM2,
@@ -46,7 +58,9 @@ def test_a_shape_names_every_tensor_that_transformers_has(changes: dict[str, Any
         "intermediate_size": 64,
         **changes,
     }
-    model = LlamaForCausalLM(LlamaConfig(**config))
+    del config["model_type"]
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **config))
+    config |= {"model_type": kind, "architectures": [type(model).__name__]}
     sizes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if config["tie_word_embeddings"]:
         del sizes["lm_head.weight"]

@@ -10,13 +10,13 @@ than half of that width.
 """
 
 import torch
-from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from pipress.pruning.cut import added, halves_of, keep_channels
 from pipress.pruning.least_squares import RIDGE, removal_costs, removal_order, units_left
 from pipress.pruning.moments import TINY
 from pipress.pruning.shape import BLOCK_ROW, K_QUANT_ROW, Shape
 from pipress.weights.calibration import check_enough
+from pipress.weights.llama import DecoderLayer
 from pipress.weights.streamed import Report, StreamedLlama
 
 # Of the sequences, every so-manyth is for judging: as many tokens at most, which are kept once for every layer.
@@ -65,7 +65,7 @@ def split(sequences: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def cut_alone(
-    model: StreamedLlama, layer: LlamaDecoderLayer, hidden: torch.Tensor, wanted: torch.Tensor, width: int, least: int
+    model: StreamedLlama, layer: DecoderLayer, hidden: torch.Tensor, wanted: torch.Tensor, width: int, least: int
 ) -> torch.Tensor:
     """Cuts the FFN of a layer to `width` channels, in place, and refits it.
 

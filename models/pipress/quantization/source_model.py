@@ -1,5 +1,6 @@
 """The full-precision GGUF that is to be quantized, and the exact size of every file that can be made from it."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,17 @@ from pipress.weights.gguf_reader import GgufFile, Tensor
 
 # Tensor name -> type, for every tensor that is quantized.
 Mix = dict[str, str]
+
+# Parts of the names of matrices that llama-quantize leaves as they are, most of them small: norms, routers of experts,
+# positions, convolutions, and what RWKV, T5 and Gemma 3n have beside their layers. Those that one architecture alone
+# keeps by other names are left out.
+KEPT = (
+    *("_norm.weight", "ffn_gate_inp.weight", "altup", "laurel", "per_layer_model_proj"),
+    *("position_embd.weight", "token_types.weight", "ssm_conv1d", "shortconv.conv.weight", "attn_rel_b.weight"),
+    *(f"time_mix_{name}" for name in ("first.", "w0.", "w1.", "w2.", "v0.", "v1.", "v2.", "a0.", "a1.", "a2.")),
+    *("time_mix_g1.weight", "time_mix_g2.weight"),
+    *("time_mix_decay_w1.weight", "time_mix_decay_w2.weight", "time_mix_lerp_fused.weight"),
+)
 
 # llama-quantize keeps this much of a name in the file's metadata.
 NAME_BYTES = 127
@@ -49,17 +61,18 @@ class SourceModel:
 
 
 def _common_type(path: Path, weights: dict[str, Tensor]) -> str:
-    types = {gguf.GGMLQuantizationType(tensor.type).name for tensor in weights.values()}
-    if len(types) != 1 or not types < UNQUANTIZED:
+    """That of most of them: the converter keeps some small ones of some architectures in float32."""
+    types = Counter(gguf.GGMLQuantizationType(tensor.type).name for tensor in weights.values())
+    if not types or not types.keys() <= UNQUANTIZED:
         raise StageError(
             f"{path.name} is quantized already ({', '.join(sorted(types))})", "quantize the original model"
         )
-    return types.pop()
+    return types.most_common(1)[0][0]
 
 
 def is_quantized(name: str, tensor: Tensor) -> bool:
-    """llama-quantize's rule for the tensors of a `llama` or `deci` model: matrices, but no norms."""
-    return len(tensor.shape) >= 2 and name.endswith("weight") and "_norm.weight" not in name
+    """llama-quantize's rule: matrices, but no norms, and none of `KEPT` (`tensor_allows_quantization`)."""
+    return len(tensor.shape) >= 2 and name.endswith("weight") and not any(part in name for part in KEPT)
 
 
 def _added_bytes(metadata: dict[str, Any], imatrix: Path | None) -> int:

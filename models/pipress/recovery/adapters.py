@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import LlamaForCausalLM
+from transformers import PreTrainedModel
 
 
 class _LowRank(torch.autograd.Function):
@@ -67,7 +67,7 @@ def scale_of(rank: int, alpha: float) -> float:
     return alpha / rank
 
 
-def trainable(model: LlamaForCausalLM, p: dict[str, Any]) -> dict[str, nn.Parameter]:
+def trainable(model: PreTrainedModel, p: dict[str, Any]) -> dict[str, nn.Parameter]:
     """Freezes the model, in place, but for what the recipe trains; returns that by name.
 
     Adapters of `rank` on `targetModules` in every layer; in the last `fullLayers` layers all weights instead (the last

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from transformers import LlamaForCausalLM
+from transformers import PreTrainedModel
 
 from pipress.errors import StageError
 from pipress.quantization.imatrix_file import read_imatrix
@@ -62,7 +62,7 @@ class ReleaseTypes:
 class QuantizedStudent:
     """Keeps the weights of a student, in place, as its release will have them."""
 
-    def __init__(self, student: LlamaForCausalLM, source: Path, release: ReleaseTypes, ranks: Ranks = ALONE) -> None:
+    def __init__(self, student: PreTrainedModel, source: Path, release: ReleaseTypes, ranks: Ranks = ALONE) -> None:
         """student: with its adapters, see `adapters.trainable`; source: the folder that it was loaded from.
 
         ranks: processes that train the same student; each quantizes a part of the matrices for all.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from transformers import LlamaForCausalLM
+from transformers import PreTrainedModel
 
 from pipress.errors import StageError
 from pipress.memory import available_bytes
@@ -68,7 +68,7 @@ class KeptTeacher:
 class ResidentTeacher:
     """sequences: the text, (n, length) token ids."""
 
-    model: LlamaForCausalLM
+    model: PreTrainedModel
     sequences: torch.Tensor
 
     @property
@@ -131,7 +131,7 @@ def _weight_bytes(folder: Path, dtype: torch.dtype) -> int:
 
 @torch.no_grad()
 def teacher_states(
-    teacher: LlamaForCausalLM, sequences: torch.Tensor, folder: Path, report: Callable[[float], None]
+    teacher: PreTrainedModel, sequences: torch.Tensor, folder: Path, report: Callable[[float], None]
 ) -> torch.Tensor:
     """The teacher's last hidden states of the sequences, in its type, mapped from a file in `folder`.
 
@@ -157,7 +157,7 @@ def teacher_states(
 
 
 @torch.no_grad()
-def _states(teacher: LlamaForCausalLM, ids: torch.Tensor) -> torch.Tensor:
+def _states(teacher: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
     states = teacher.model(ids.to(teacher.device), use_cache=False).last_hidden_state
     if not torch.isfinite(states).all():
         raise StageError("the teacher computes values that are not finite", "its weights are damaged")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from transformers import LlamaForCausalLM
+from transformers import PreTrainedModel
 
 from pipress.errors import StageError
 from pipress.recovery.distillation import distillation_loss
@@ -19,7 +19,7 @@ def new_optimizer(trained: Iterable[torch.Tensor]) -> torch.optim.AdamW:
     return torch.optim.AdamW(trained, weight_decay=0.0, betas=(0.9, 0.99), fused=True)
 
 
-def use_checkpointing(student: LlamaForCausalLM) -> None:
+def use_checkpointing(student: PreTrainedModel) -> None:
     """Keeps one hidden state per layer for the backward pass and computes the rest again (Chen et al., 1604.06174)."""
     student.activation_checkpointing_enable({"use_reentrant": False})
     for layer in student.model.layers:
@@ -27,7 +27,7 @@ def use_checkpointing(student: LlamaForCausalLM) -> None:
 
 
 def train_step(
-    student: LlamaForCausalLM,
+    student: PreTrainedModel,
     optimizer: torch.optim.Optimizer,
     ids: torch.Tensor,
     wanted: torch.Tensor,
@@ -69,7 +69,7 @@ def train_step(
 
 @torch.no_grad()
 def held_out_losses(
-    student: LlamaForCausalLM,
+    student: PreTrainedModel,
     ids: torch.Tensor,
     wanted: torch.Tensor,
     teacher_head: torch.Tensor,
@@ -89,7 +89,7 @@ def held_out_losses(
 
 
 def student_loss(
-    student: LlamaForCausalLM,
+    student: PreTrainedModel,
     ids: torch.Tensor,
     wanted: torch.Tensor,
     teacher_head: torch.Tensor,
@@ -115,7 +115,7 @@ def student_loss(
     )
 
 
-def last_hidden(student: LlamaForCausalLM, ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def last_hidden(student: PreTrainedModel, ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """The student's hidden states before the output layer, (n, length, hidden) in `dtype`."""
     with torch.autocast(ids.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
         return student.model(ids, use_cache=False).last_hidden_state.to(dtype)

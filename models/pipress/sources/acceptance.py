@@ -6,15 +6,19 @@ whatever would be left out is refused here, by name.
 
 import json
 import re
+from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from pipress.errors import StageError
 from pipress.pruning.shape import check_tensors, shape_of
 from pipress.weights.files import read_config, rope_of
 from pipress.weights.folder import load_tokenizer
+from pipress.weights.layouts import QWEN3, architecture_of, check_needs, find_layout, text_config_of
 from pipress.weights.shards import INDEX, ShardReader, rewrite
 
 SINGLE = "model.safetensors"
@@ -25,11 +29,44 @@ COMPUTED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
 ROPE_TYPES = ("default", "linear", "llama3", "yarn")
 LOCAL_COPY = "mend it in a copy of the model and name that as a `local` source"
 NAMED = 3
+# Path in the recipe of the conversations that the base model makes.
+CHATS = "chats"
+
+
+def check_architecture(config: dict[str, Any], known: Collection[str], needed_for: Collection[str]) -> None:
+    """Raises StageError for an architecture that the converter, or a part of the recipe, cannot work on.
+
+    known: those that the converter knows. needed_for: paths of the recipe, see `Spec`.
+    """
+    architecture = architecture_of(config)
+    if architecture not in known:
+        near = get_close_matches(architecture, known, 1)
+        raise StageError(
+            f"llama.cpp's converter knows no architecture {architecture}, which config.json names",
+            (f"did you mean {near[0]}? " if near else "")
+            + f"choose a model of one of the {len(known)} that it knows, or a GGUF of it (pipress:model)",
+        )
+    check_needs(config, needed_for)
+    if CHATS in needed_for and config.get("model_type") not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise StageError(
+            f"{CHATS}: Transformers knows no model of the type {config.get('model_type')} that would answer questions",
+            "set `chats: { share: 0 }` in the recipe",
+        )
 
 
 def check_config(config: dict[str, Any]) -> None:
-    """Raises StageError, with every reason, for what config.json asks for and llama.cpp's `llama` does not compute."""
+    """Raises StageError, with every reason, for what config.json asks for and llama.cpp does not compute.
+
+    Of layouts that are not known here llama.cpp's converter is left to judge.
+    """
     problems = []
+    layout = find_layout(config)
+    if layout is None:
+        if config.get("quantization_config"):
+            raise StageError("the model's weights are quantized already", "choose the original model")
+        return
+    if layout == QWEN3 and config.get("attention_bias"):
+        problems.append("its attention has biases, and llama.cpp's qwen3 has no place for all of them")
     if (activation := config.get("hidden_act", "silu")) != "silu":
         problems.append(f"its activation is {activation}, where llama.cpp computes silu")
     if quantization := config.get("quantization_config"):
@@ -47,7 +84,9 @@ def check_config(config: dict[str, Any]) -> None:
 
 def check_tokenizer(folder: Path) -> None:
     """Raises StageError where the tokenizer knows tokens that the embedding has no row for."""
-    rows = read_config(folder)["vocab_size"]
+    rows = text_config_of(read_config(folder)).get("vocab_size")
+    if rows is None:
+        return  # by another name: the converter knows it
     vocabulary = load_tokenizer(folder).get_vocab()
     beyond = sorted((index, token) for token, index in vocabulary.items() if index >= rows)
     if beyond:
@@ -98,7 +137,10 @@ def check_weights_fit(folder: Path) -> None:
     reader = ShardReader(folder)
     if (folder / INDEX).is_file() and {*_weight_map(folder / INDEX)} != {*reader.shapes()}:
         raise StageError(f"the shards do not hold the tensors that {INDEX} lists", "fetch the model again")
-    shape = shape_of(read_config(folder))
+    config = read_config(folder)
+    if find_layout(config) is None:
+        return
+    shape = shape_of(config)
     check_tensors(reader.shapes(), shape)
     more = sorted(name for name in reader.shapes() if name not in shape.tensors() and not COMPUTED.fullmatch(name))
     if more:
@@ -115,8 +157,10 @@ def settle_output_layer(folder: Path) -> None:
     The same values are dropped. Other values are refused: Transformers would leave them out, llama.cpp's converter
     would take them, and which of the two the model was trained with nothing says.
     """
-    reader = ShardReader(folder)
-    if not read_config(folder).get("tie_word_embeddings", False) or HEAD not in reader or EMBEDDING not in reader:
+    reader, config = ShardReader(folder), read_config(folder)
+    if find_layout(config) is None:
+        return  # the converter decides
+    if not config.get("tie_word_embeddings", False) or HEAD not in reader or EMBEDDING not in reader:
         return
     if not torch.equal(reader.load(HEAD), reader.load(EMBEDDING)):
         raise StageError(

@@ -17,6 +17,7 @@ from pipress.spec import Metrics, Spec
 from pipress.weights.calibration import read_calibration
 from pipress.weights.files import check_weights, read_config
 from pipress.weights.folder import save_beside, stored_dtype
+from pipress.weights.layouts import check_needs
 from pipress.weights.shards import ShardWriter
 from pipress.weights.streamed import StreamedLlama, batches
 
@@ -27,7 +28,7 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     """Searches the scales of every layer, folds them in, and writes the layer before the next one is read."""
     p, block = spec.params, BLOCKS[spec.params["bits"]]
     keep_freed_memory()
-    read_config(inputs["model"])
+    check_needs(read_config(inputs["model"]), ["steps.awq"])
     check_weights(inputs["model"])
     # bfloat16 would round a scaled weight as coarsely as the model was; float16 keeps three bits more in the same room.
     kept = torch.float16 if stored_dtype(inputs["model"]) == torch.bfloat16 else stored_dtype(inputs["model"])

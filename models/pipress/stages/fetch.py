@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import unicodedata
 from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -10,11 +11,12 @@ from sentencepiece import SentencePieceProcessor
 from transformers import PreTrainedTokenizerBase
 
 from pipress.atomic import write_json
-from pipress.conversion import convert_folder
+from pipress.conversion import convert_folder, known_architectures
 from pipress.digests import files_under
 from pipress.errors import StageError
 from pipress.sources.acceptance import (
     check_answers_end,
+    check_architecture,
     check_config,
     check_tokenizer,
     check_weights_fit,
@@ -27,11 +29,15 @@ from pipress.sources.package_index import open_package_file
 from pipress.spec import Metrics, Spec
 from pipress.tokenization import RECORD, TEXTS, first_difference, read_vocabulary, write_record
 from pipress.weights.adapter import merge_adapter, read_adapter_config
-from pipress.weights.files import read_config
+from pipress.weights.files import check_weights, read_config
 from pipress.weights.folder import check_loads, load_tokenizer, save_beside
 from pipress.weights.from_gguf import is_gguf, unpack_gguf
+from pipress.weights.gguf_reader import GgufFile
+from pipress.weights.gguf_shape import read_folder_shape
+from pipress.weights.layouts import find_layout
 from pipress.weights.license import write_license
 from pipress.weights.shape import check_shape, read_shape
+from pipress.weights.shards import ShardReader
 
 TOOLS = ("gguf", "llama.cpp", "numpy", "safetensors", "sentencepiece", "tokenizers", "torch", "transformers")
 
@@ -65,9 +71,9 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
         unpack_gguf(path, out)
         accept(spec, out, out, gguf=path)
     elif path.is_dir():
-        weights = weight_files(path)
         if "huggingFace" not in source:
             accept(spec, path, out)
+        weights = weight_files(path)
         copy_beside_weights(path, out)
         for name in weights:
             shutil.copyfile(path / name, out / name)
@@ -82,7 +88,18 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     if license := spec.params.get("license"):
         write_license(license, out)
     spec.report(0.9, "loading it")
-    return {"parameters": check_loads(out), **read_shape(out)}
+    return measure(spec, out)
+
+
+def measure(spec: Spec, folder: Path) -> Metrics:
+    """Loads the model, and says its shape. Of layouts that are not known here, the stage `convert` loads it first."""
+    if find_layout(config := read_config(folder)):
+        return {"parameters": check_loads(folder), **read_shape(folder)}
+    check_weights(folder)
+    with tempfile.TemporaryDirectory() as name:
+        convert_vocabulary(spec.convert_script, folder, target := Path(name, "vocabulary.gguf"))
+        header = GgufFile(target).metadata
+    return read_folder_shape(header, config, ShardReader(folder).shapes())
 
 
 def open_adapter(spec: Spec) -> Path:
@@ -103,6 +120,7 @@ def accept(spec: Spec, folder: Path, out: Path, gguf: Path | None = None) -> Non
     gguf: the file that the folder was made from. Raises StageError for what cannot go the whole way.
     """
     config = read_config(folder)
+    check_architecture(config, known_architectures(spec.convert_script), spec.needed_for)
     check_config(config)
     check_shape(config, spec.params.get("config", {}))
     check_tokenizer(folder)
@@ -117,17 +135,7 @@ def record_tokens(llama_cpp_bin: Path, script: Path, folder: Path, out: Path, gg
     tokenizer = load_tokenizer(folder)
     own_text = text_of(tokenizer)
     with tempfile.TemporaryDirectory() as name:
-        beside = Path(name, "model")
-        beside.mkdir()
-        save_beside(folder, beside)
-        write_json(beside / "config.json", read_config(folder))
-        try:
-            convert_folder(script, beside, target := Path(name, "vocabulary.gguf"), ["--vocab-only"])
-        except StageError as error:
-            raise StageError(
-                f"llama.cpp's converter does not know the model's tokenizer: {error.what}",
-                "choose a model with a tokenizer that it knows, such as that of Llama 2 or 3",
-            ) from error
+        convert_vocabulary(script, folder, target := Path(name, "vocabulary.gguf"))
         found = read_vocabulary(llama_cpp_bin, target, question=QUESTION)
         if found.problem:
             raise StageError(
@@ -153,10 +161,25 @@ def record_tokens(llama_cpp_bin: Path, script: Path, folder: Path, out: Path, gg
     write_record(texts, vocabulary, out)
 
 
+def convert_vocabulary(script: Path, folder: Path, target: Path) -> None:
+    """Writes a GGUF of all that is beside a model's weights: tokenizer and sizes."""
+    with tempfile.TemporaryDirectory() as name:
+        beside = Path(name)
+        save_beside(folder, beside)
+        write_json(beside / "config.json", read_config(folder))
+        try:
+            convert_folder(script, beside, target, ["--vocab-only"])
+        except StageError as error:
+            raise StageError(
+                f"llama.cpp's converter does not know the model's tokenizer: {error.what}",
+                "choose a model with a tokenizer that it knows, such as that of Llama 2 or 3",
+            ) from error
+
+
 def copy_beside_weights(source: Path, out: Path) -> None:
     """Copies every file of a model folder but weights, and but the record of tokens, which was just made.
 
-    config.json is written as it was understood: a Mistral that computes what a Llama does, in a Llama's words.
+    config.json is written as it was understood: a Mistral in a Llama's words.
     """
     for file in files_under(source):
         if file.name not in (RECORD, "config.json") and ".safetensors" not in file.name:
@@ -182,4 +205,5 @@ def text_of(tokenizer: PreTrainedTokenizerBase) -> str:
     tokens = [token for token, _ in sorted(tokenizer.get_vocab().items(), key=itemgetter(1))]
     words = [word for token in tokens if (word := tokenizer.convert_tokens_to_string([token]).strip()).isalpha()]
     words = [word for word in words if len(word) > 1][:: max(1, len(words) // OWN_WORDS)]
-    return " ".join(one + other for one, other in pairwise(words))
+    # As people write it: Qwen's tokenizer brings text to NFC before it cuts it, llama.cpp takes it as it is.
+    return unicodedata.normalize("NFC", " ".join(one + other for one, other in pairwise(words)))

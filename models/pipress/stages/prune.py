@@ -26,6 +26,8 @@ from pipress.spec import Metrics, Spec
 from pipress.weights.calibration import read_calibration
 from pipress.weights.files import WIDTHS, check_weights, read_config
 from pipress.weights.folder import load_tokenizer, save_beside, stored_dtype
+from pipress.weights.layouts import PER_LAYER as PER_LAYER_PATH
+from pipress.weights.layouts import check_needs
 from pipress.weights.shards import ShardReader, ShardWriter
 from pipress.weights.streamed import StreamedLlama
 
@@ -50,10 +52,11 @@ def run(spec: Spec, inputs: dict[str, Path], out: Path) -> Metrics:
     source, p = inputs["model"], spec.params
     keep_freed_memory()
     config, method = read_config(source), METHODS[p["method"]]
+    per_layer = p["ffnWidths"] == "per-layer"
+    check_needs(config, ["steps.prune", PER_LAYER_PATH] if per_layer else ["steps.prune"])
     shape = shape_of(config)
     if shape.ffn_widths:
         raise StageError("the model's FFNs are of a width each: it is pruned already", "prune the model it came from")
-    per_layer = p["ffnWidths"] == "per-layer"
     if per_layer and p["method"] != PER_LAYER:
         raise StageError(
             f"{p['method']} does not say how wide each layer should be",

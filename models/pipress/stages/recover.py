@@ -32,7 +32,9 @@ from pipress.recovery.together import ALONE, Ranks, process_count, run_rank, run
 from pipress.recovery.training import held_out_losses, new_optimizer, train_step, use_checkpointing
 from pipress.recovery.vocabulary import SAMPLE_TOKENS, VocabularyPart
 from pipress.spec import Metrics, Spec
+from pipress.weights.files import read_config
 from pipress.weights.folder import load_model
+from pipress.weights.layouts import check_needs
 
 TOOLS = ("safetensors", "tokenizers", "torch", "transformers")
 
@@ -69,6 +71,7 @@ def train(spec: Spec, inputs: dict[str, Path], out: Path, ranks: Ranks) -> Metri
 def _train(spec: Spec, inputs: dict[str, Path], out: Path, ranks: Ranks) -> Metrics:
     p = spec.params
     keep_freed_memory()
+    check_needs(read_config(inputs["model"]), ["steps.recover"])
     device = ranks.device
     dtype = ranks.first(lambda: training_dtype(device, spec.checkpoint))
 

@@ -137,16 +137,6 @@ def test_empty_and_too_little_text_is_refused(
         run(tiny_model, tmp_path)
 
 
-def test_a_model_of_another_architecture_is_refused(run: Any, tiny_model: Path, tmp_path: Path) -> None:
-    folder, _ = damaged(tiny_model, tmp_path)
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(
-        json.dumps({**config, "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]})
-    )
-    with pytest.raises(StageError, match="architecture Qwen2ForCausalLM — only the Llama architecture"):
-        run(folder)
-
-
 def test_with_widths_of_its_own_a_layer_is_as_wide_as_it_should_be(run: Any, deep_model: Path) -> None:
     metrics, out = run(deep_model, method="ffn-second-order", ffnWidths="per-layer")
     config = json.loads((out / "config.json").read_text())

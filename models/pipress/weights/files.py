@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from pipress.errors import StageError
+from pipress.weights.layouts import LLAMA, QWEN2, QWEN3, architecture_of
 
-ARCHITECTURE = "LlamaForCausalLM"
+# Architectures of which config.json may name a window that llama.cpp does not know, and the lines that it does so in.
+WINDOWED = ("MistralForCausalLM", QWEN2.architecture, QWEN3.architecture)
+WINDOW_KEYS = ("sliding_window", "use_sliding_window", "max_window_layers", "layer_types")
 # Key of config.json for the FFN widths of all layers, where they differ; `intermediate_size` is their mean. A key of
 # its own: what else reads configs takes `intermediate_size` for one number.
 WIDTHS = "intermediate_size_per_layer"
@@ -24,7 +27,7 @@ SLICE = 1 << 24
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a model folder, refused unless it is a Llama, or a Mistral that computes what a Llama does."""
+    """config.json of a model folder, as it is understood here: see `understood`."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -32,17 +35,38 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise StageError(what, "name a model folder in Hugging Face format, or a GGUF") from None
     except ValueError as error:
         raise StageError(f"config.json is not JSON: {error}", AGAIN) from error
-    if config.get("model_type") == "mistral" and config.get("sliding_window") is None:
-        # Mistral 7B as of v0.2: the same layers by another name, once nothing slides.
-        config = {**config, "model_type": "llama", "architectures": [ARCHITECTURE]}
-        config.pop("sliding_window", None)
-    architectures = config.get("architectures") or [config.get("model_type", "unknown")]
-    if config.get("model_type") != "llama" or ARCHITECTURE not in architectures:
-        raise StageError(
-            f"the model is of the architecture {', '.join(architectures)}",
-            "only the Llama architecture can be pruned here and loads on the hosts: choose a model of that kind",
-        )
+    if not isinstance(config, dict):
+        raise StageError("config.json holds no settings", AGAIN)
+    return understood(config)
+
+
+def understood(config: dict[str, Any]) -> dict[str, Any]:
+    """A config.json in the words of what llama.cpp computes.
+
+    Mistral and Qwen may say that attention slides over a window. llama.cpp's `llama`, `qwen2` and `qwen3` know none,
+    and compute the same as long as a text is no longer than it: such a model is one without a window that was trained
+    for that many tokens. A Mistral without one has a Llama's layers by another name.
+    """
+    architecture = architecture_of(config)
+    if architecture not in WINDOWED:
+        return config
+    window = _window(config, architecture)
+    config = {key: value for key, value in config.items() if key not in WINDOW_KEYS}
+    if window is not None:
+        config["max_position_embeddings"] = min(window, config.get("max_position_embeddings", window))
+    if architecture == "MistralForCausalLM" and config.get("model_type") == "mistral":
+        return {**config, "model_type": LLAMA.model_type, "architectures": [LLAMA.architecture]}
     return config
+
+
+def _window(config: dict[str, Any], architecture: str) -> int | None:
+    """Tokens that some layer looks back on at most; None where every layer sees all."""
+    window = config.get("sliding_window")
+    if architecture == "MistralForCausalLM" or window is None:
+        return window
+    layers = config.get("num_hidden_layers", 0)
+    is_used = config.get("use_sliding_window", False) and config.get("max_window_layers", layers) < layers
+    return window if is_used or "sliding_attention" in (config.get("layer_types") or []) else None
 
 
 def rope_of(config: dict[str, Any]) -> dict[str, Any]:

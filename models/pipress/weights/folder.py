@@ -4,15 +4,16 @@ import shutil
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from pipress.errors import StageError
 from pipress.texts.rows import ENDS_OF_TEXT, Encoder
 from pipress.tokenization import RECORD
 from pipress.weights.files import AGAIN, check_weights, read_config
+from pipress.weights.layouts import find_layout
 from pipress.weights.license import carry_license
-from pipress.weights.llama import LlamaForCausalLM
+from pipress.weights.llama import CLASSES
 
 logging.disable_progress_bar()
 
@@ -32,14 +33,13 @@ BESIDE = (
 )
 
 
-def load_model(folder: Path, dtype: torch.dtype) -> LlamaForCausalLM:
-    """The model in `folder`, on the processor, in `dtype`."""
-    read_config(folder)
+def load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """The model in `folder`, on the processor, in `dtype`; of layouts not known here, as Transformers has it."""
+    layout = find_layout(read_config(folder))
     check_weights(folder)
+    kind = CLASSES[layout].model if layout else AutoModelForCausalLM
     try:
-        model, info = LlamaForCausalLM.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, output_loading_info=True
-        )
+        model, info = kind.from_pretrained(folder, dtype=dtype, local_files_only=True, output_loading_info=True)
     except (ValueError, RuntimeError) as error:
         raise StageError(f"the weights do not fit config.json: {str(error).splitlines()[0]}", AGAIN) from error
     if missing := sorted(info["missing_keys"]):
@@ -78,7 +78,7 @@ def stored_dtype(folder: Path) -> torch.dtype:
     return getattr(torch, config.get("dtype") or config.get("torch_dtype") or "float32")
 
 
-def save_model(model: LlamaForCausalLM, tokenizer_from: Path, out: Path) -> int:
+def save_model(model: PreTrainedModel, tokenizer_from: Path, out: Path) -> int:
     """Saves a model beside the tokenizer of the folder it came from, then loads it again. Returns its parameters."""
     model.save_pretrained(out)
     save_beside(tokenizer_from, out)

@@ -83,7 +83,8 @@ def _config(file: GgufFile) -> LlamaConfig:
     if architecture != "llama":
         raise StageError(
             f"the model is of the architecture {architecture}",
-            "only the Llama architecture can be pruned here and loads on the hosts: choose a model of that kind",
+            "of GGUFs only a Llama is taken apart here: take the model from Hugging Face, or serve the file as it is "
+            "(pipress:model)",
         )
     value = {key.removeprefix("llama."): item for key, item in metadata.items() if key.startswith("llama.")}
     heads = value["attention.head_count"]

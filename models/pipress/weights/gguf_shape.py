@@ -1,5 +1,7 @@
 """What a GGUF says of itself that size, memory and speed follow from, whatever its architecture."""
 
+import math
+import re
 from typing import Any
 
 import gguf
@@ -8,7 +10,14 @@ import numpy as np
 from pipress.errors import StageError
 from pipress.spec import Metrics
 from pipress.weights.gguf_reader import Q2_0, GgufFile
+from pipress.weights.layouts import architecture_of, text_config_of
 from pipress.weights.shape import SCORE_BYTES, STRING_BYTES, TOKEN_TYPE_BYTES
+
+# Tensors of a model folder, as most makers name them: the output layer, the embedding, and parts for pictures and
+# sound, which no text goes through.
+OUTPUT = re.compile(r"(^|\.)(lm_head|embed_out)\.weight$|^output\.weight$")
+EMBEDDING = re.compile(r"(embed_tokens|word_embeddings|wte|embed_in)\.weight$")
+OTHER_PARTS = re.compile(r"vision|visual|audio|multi_modal|mm_projector")
 
 # How an embedding model makes one vector of a text's tokens, by its number in the header; 4 is a reranker's.
 POOLINGS = {1: "mean", 2: "cls", 3: "last"}
@@ -27,7 +36,7 @@ def pooling_of(file: GgufFile, told: str | None = None) -> str | None:
         return told or POOLINGS[number]
     if number == RANK:
         raise StageError(f"{file.path.name} is a reranker: it neither chats nor embeds", "take another model")
-    if not _is_causal(file):
+    if not _is_causal(file.metadata):
         raise StageError(
             f"{file.path.name} is an embedding model, but does not say how it makes one vector of a text",
             "its makers do: set `pooling` beside its source, to mean, cls or last",
@@ -35,9 +44,8 @@ def pooling_of(file: GgufFile, told: str | None = None) -> str | None:
     return None
 
 
-def _is_causal(file: GgufFile) -> bool:
-    architecture = file.metadata.get("general.architecture", "")
-    return bool(file.metadata.get(f"{architecture}.attention.causal", True))
+def _is_causal(said: dict[str, Any]) -> bool:
+    return bool(said.get(f"{said.get('general.architecture', '')}.attention.causal", True))
 
 
 def read_gguf_shape(file: GgufFile) -> Metrics:
@@ -49,36 +57,68 @@ def read_gguf_shape(file: GgufFile) -> Metrics:
     kvHeads are 0. The keys are those of ggml's docs/gguf.md; one that is missing counts as 0, as for a model without
     attention.
     """
-    said = file.metadata
-    architecture = said.get("general.architecture", "")
-
-    def value(key: str, default: float = 0) -> float:
-        """One number for all layers, or the mean of one for each."""
-        return float(np.mean(said.get(f"{architecture}.{key}", default)))
-
-    hidden, heads = value("embedding_length"), value("attention.head_count")
-    each = hidden / heads if heads else 0
-    experts = value("expert_count")
-    share = value("expert_used_count") / experts if experts else 1.0
-    tokens = said.get("tokenizer.ggml.tokens", [])
+    said, share = file.metadata, _used_experts(file.metadata)
     output = "output.weight" if "output.weight" in file.tensors else "token_embd.weight"
     return {
-        "architecture": architecture,
+        **read_header_shape(said),
         "type": _type_of_file(said.get("general.file_type")),
         "parameters": sum(int(np.prod(tensor.shape)) for tensor in file.tensors.values()),
-        "layers": int(value("block_count")),
-        "hiddenSize": int(hidden),
-        "ffnSize": int(value("feed_forward_length") or value("expert_feed_forward_length")),
-        "heads": int(heads),
-        "kvHeads": value("attention.head_count_kv", heads) if _is_causal(file) else 0,
-        "headDim": (value("attention.key_length", each) + value("attention.value_length", each)) / 2,
-        "vocabulary": len(tokens),
         "tied": output != "output.weight",
-        "tokenizerBytes": _tokenizer_bytes(said, tokens),
-        "trainedContext": int(value("context_length")),
         "blocks": _by_type(file, [name for name in file.tensors if name.startswith("blk.")], share),
         "output": _by_type(file, [output], 1.0),
     }
+
+
+def read_header_shape(said: dict[str, Any]) -> Metrics:
+    """The figures of `weights.shape.read_shape` that metadata alone says."""
+    hidden, heads = _number(said, "embedding_length"), _number(said, "attention.head_count")
+    each = hidden / heads if heads else 0
+    tokens = said.get("tokenizer.ggml.tokens", [])
+    head_dim = _number(said, "attention.key_length", each) + _number(said, "attention.value_length", each)
+    return {
+        "architecture": said.get("general.architecture", ""),
+        "layers": int(_number(said, "block_count")),
+        "hiddenSize": int(hidden),
+        "ffnSize": int(_number(said, "feed_forward_length") or _number(said, "expert_feed_forward_length")),
+        "heads": int(heads),
+        "kvHeads": _number(said, "attention.head_count_kv", heads) if _is_causal(said) else 0,
+        "headDim": head_dim / 2,
+        "vocabulary": len(tokens),
+        "tokenizerBytes": _tokenizer_bytes(said, tokens),
+        "trainedContext": int(_number(said, "context_length")),
+    }
+
+
+def read_folder_shape(said: dict[str, Any], config: dict[str, Any], tensors: dict[str, tuple[int, ...]]) -> Metrics:
+    """The same of a model folder of a layout that is not known here, and how many weights it has.
+
+    said: metadata that the converter makes of it. tensors: shapes by name. `parameters` are those that write text;
+    `tokenParameters` those of them that a token is multiplied with, which of experts are some.
+    """
+    sizes = {name: math.prod(shape) for name, shape in tensors.items() if not OTHER_PARTS.search(name)}
+    in_experts = sum(size for name, size in sizes.items() if ".experts." in name)
+    tied = bool(text_config_of(config).get("tie_word_embeddings")) or not any(map(OUTPUT.search, sizes))
+    # An embedding that is not the output too costs a token one row.
+    looked_up = 0 if tied else max((size for name, size in sizes.items() if EMBEDDING.search(name)), default=0)
+    parameters = sum(sizes.values())
+    return {
+        **read_header_shape(said),
+        "architecture": architecture_of(config),
+        "tied": tied,
+        "parameters": parameters,
+        "tokenParameters": round(parameters - looked_up - (1 - _used_experts(said)) * in_experts),
+    }
+
+
+def _number(said: dict[str, Any], key: str, default: float = 0) -> float:
+    """What metadata says of the model: one number for all layers, or the mean of one for each."""
+    return float(np.mean(said.get(f"{said.get('general.architecture', '')}.{key}", default)))
+
+
+def _used_experts(said: dict[str, Any]) -> float:
+    """Share of a layer's experts that a token takes; 1 where there are none."""
+    experts = _number(said, "expert_count")
+    return _number(said, "expert_used_count") / experts if experts else 1.0
 
 
 def _by_type(file: GgufFile, names: list[str], experts: float) -> str:

@@ -1,4 +1,7 @@
-"""A model's shape, as the plan reads it from fetch's metrics to predict sizes, memory and speed."""
+"""A model's shape, as the plan reads it from fetch's metrics to predict sizes, memory and speed.
+
+Of layouts that are not known here it is what llama.cpp's converter makes of config.json: see `gguf_shape.py`.
+"""
 
 import json
 from pathlib import Path
@@ -7,6 +10,7 @@ from typing import Any
 from pipress.errors import StageError
 from pipress.spec import Metrics
 from pipress.weights.files import read_config, rope_of
+from pipress.weights.layouts import LLAMA, architecture_of, find_layout, layout_of, text_config_of
 
 # What Transformers takes where config.json says nothing.
 LLAMA_CONTEXT = 2048
@@ -17,7 +21,9 @@ STRING_BYTES, TOKEN_TYPE_BYTES, SCORE_BYTES = 8, 4, 4
 def read_shape(folder: Path) -> Metrics:
     """The sizes of the model in `folder`; `tokenizerBytes` is what its tokenizer will take in a GGUF."""
     config = read_config(folder)
+    layout_of(config)
     return {
+        "architecture": architecture_of(config),
         "layers": config["num_hidden_layers"],
         "hiddenSize": config["hidden_size"],
         "ffnSize": config["intermediate_size"],
@@ -32,16 +38,26 @@ def read_shape(folder: Path) -> Metrics:
 
 
 def check_shape(config: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Raises StageError unless config.json says what the recipe's `base.config` expects, which predictions rest on."""
-    actual = {
-        **config,
-        "num_key_value_heads": _kv_heads(config),
-        "head_dim": _head_dim(config),
-        "tie_word_embeddings": config.get("tie_word_embeddings", False),
-        "max_position_embeddings": trained_context(config),
-    }
+    """Raises StageError unless config.json says what the recipe's `base.config` expects, which predictions rest on.
+
+    What it leaves out has the defaults of a Llama; of other layouts nobody here knows them, and it is not compared.
+    """
+    actual = {**text_config_of(config), "architectures": [architecture_of(config)]}
+    if find_layout(config):
+        actual |= {
+            "num_key_value_heads": _kv_heads(config),
+            "head_dim": _head_dim(config),
+            "tie_word_embeddings": config.get("tie_word_embeddings", False),
+            "max_position_embeddings": trained_context(config),
+        }
+    else:
+        expected = {name: wanted for name, wanted in expected.items() if name in actual}
+    if actual["architectures"] == [LLAMA.architecture] and expected.get("architectures") == ["MistralForCausalLM"]:
+        actual["architectures"] = ["MistralForCausalLM"]  # read as a Llama
     wrong = [
-        f"{name} is {actual.get(name)}, not {wanted}" for name, wanted in expected.items() if actual.get(name) != wanted
+        f"{name} is {_said(actual.get(name))}, not {_said(wanted)}"
+        for name, wanted in expected.items()
+        if actual.get(name) != wanted
     ]
     if wrong:
         raise StageError(
@@ -60,6 +76,10 @@ def trained_context(config: dict[str, Any]) -> int:
     if rope["rope_type"] == "yarn" and "original_max_position_embeddings" in rope:
         context = rope["original_max_position_embeddings"]
     return round(context * rope.get("factor", 1)) if rope["rope_type"] in ("linear", "yarn") else context
+
+
+def _said(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _kv_heads(config: dict[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""A Llama that is never in memory as a whole: one decoder layer at a time, straight from the shards.
+"""A Llama, or what is laid out like one, that is never in memory as a whole: one layer at a time, from the shards.
 
 What is kept between layers are hidden states, (n_sequences, length, hidden). The layers are Transformers' own.
 """
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import LlamaConfig
-from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMSNorm, LlamaRotaryEmbedding
+from transformers import AutoConfig
 
-from pipress.weights.llama import config_of_layer
+from pipress.weights.layouts import layout_of
+from pipress.weights.llama import CLASSES, DecoderLayer, config_of_layer
 from pipress.weights.shards import ShardReader
 
 # Tokens whose intermediate values are in memory at a time.
@@ -22,11 +22,12 @@ class StreamedLlama:
     """Embeddings, layers and output of the model in `folder`, each loaded when asked for, in float32 on `device`."""
 
     def __init__(self, folder: Path, device: torch.device | None = None) -> None:
-        self.config = LlamaConfig.from_pretrained(folder, local_files_only=True)
+        self.config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        self._classes = CLASSES[layout_of(self.config.to_dict())]
         self.config._attn_implementation = "sdpa"
         self.shards = ShardReader(folder)
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.rotary = LlamaRotaryEmbedding(self.config).to(self.device)
+        self.rotary = self._classes.rotary(self.config).to(self.device)
 
     def tensor(self, name: str) -> torch.Tensor:
         """One tensor in float32 on the device."""
@@ -38,10 +39,10 @@ class StreamedLlama:
         table = self.shards.load("model.embed_tokens.weight")
         return table[sequences].to(self.device, torch.float32)
 
-    def layer(self, index: int) -> LlamaDecoderLayer:
+    def layer(self, index: int) -> DecoderLayer:
         """One decoder layer with its weights."""
         with torch.device("meta"):
-            layer = LlamaDecoderLayer(config_of_layer(self.config, index), index).requires_grad_(False)
+            layer = self._classes.layer(config_of_layer(self.config, index), index).requires_grad_(False)
         prefix = f"model.layers.{index}."
         layer.load_state_dict({name: self.tensor(prefix + name) for name in layer.state_dict()}, assign=True)
         return layer.eval()
@@ -58,15 +59,15 @@ class StreamedLlama:
         """Rotary cosine and sine for sequences of this length."""
         return self.rotary(hidden, torch.arange(hidden.shape[1], device=self.device)[None])
 
-    def attention(self, layer: LlamaDecoderLayer, hidden: torch.Tensor) -> torch.Tensor:
+    def attention(self, layer: DecoderLayer, hidden: torch.Tensor) -> torch.Tensor:
         """What the layer's attention adds to the residual stream: (n, length, hidden), causal."""
         return layer.self_attn(layer.input_layernorm(hidden), self.positions(hidden), None)[0]
 
-    def feed_forward(self, layer: LlamaDecoderLayer, hidden: torch.Tensor) -> torch.Tensor:
+    def feed_forward(self, layer: DecoderLayer, hidden: torch.Tensor) -> torch.Tensor:
         """What the layer's FFN adds to the residual stream."""
         return layer.mlp(layer.post_attention_layernorm(hidden))
 
-    def heads(self, layer: LlamaDecoderLayer, hidden: torch.Tensor) -> torch.Tensor:
+    def heads(self, layer: DecoderLayer, hidden: torch.Tensor) -> torch.Tensor:
         """What goes into the attention's output projection: (n, length, n_heads * head_dim)."""
         seen: list[torch.Tensor] = []
         hook = layer.self_attn.o_proj.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
@@ -76,13 +77,13 @@ class StreamedLlama:
             hook.remove()
         return seen[0]
 
-    def channels(self, layer: LlamaDecoderLayer, hidden: torch.Tensor) -> torch.Tensor:
+    def channels(self, layer: DecoderLayer, hidden: torch.Tensor) -> torch.Tensor:
         """What goes into the FFN's down projection: (n, length, d_ff)."""
         x = layer.post_attention_layernorm(hidden)
         return layer.mlp.act_fn(layer.mlp.gate_proj(x)) * layer.mlp.up_proj(x)
 
     @torch.no_grad()
-    def forward(self, layer: LlamaDecoderLayer, hidden: torch.Tensor) -> torch.Tensor:
+    def forward(self, layer: DecoderLayer, hidden: torch.Tensor) -> torch.Tensor:
         """The hidden states after a layer, batch by batch."""
         return torch.cat([layer(part, position_embeddings=self.positions(part)) for part in batches(hidden)])
 
@@ -112,7 +113,7 @@ class StreamedLlama:
 
     def _output(self) -> Callable[[torch.Tensor], torch.Tensor]:
         """Hidden states after the last layer, (..., hidden), to logits."""
-        norm = LlamaRMSNorm(self.config.hidden_size, self.config.rms_norm_eps)
+        norm = self._classes.norm(self.config.hidden_size, self.config.rms_norm_eps)
         norm.weight = nn.Parameter(self.shards.load("model.norm.weight").float(), requires_grad=False)
         norm = norm.to(self.device)
         name = "lm_head.weight" if "lm_head.weight" in self.shards else "model.embed_tokens.weight"

@@ -59,6 +59,15 @@ def test_an_adapter_is_merged_as_peft_merges_it(model: Path, trained: Any, setti
     assert changed == sum(not torch.equal(own[name], before[name]) for name in own) > 0
 
 
+@pytest.mark.parametrize("kind", ["qwen2", "qwen3", "gemma2"])
+def test_it_may_be_of_another_architecture(tiny_of: Any, trained: Any, tmp_path: Path, kind: str) -> None:
+    base = Path(shutil.copytree(tiny_of(kind), tmp_path / "base"))
+    folder, theirs = trained(base)
+    assert merge_adapter(base, folder) == 4 * len(ALL)
+    ids = torch.arange(12).view(1, 12)
+    torch.testing.assert_close(load_model(base, torch.float32)(ids).logits, theirs(ids).logits, rtol=1e-2, atol=1e-3)
+
+
 def test_a_recipe_s_base_begins_with_it(tiny_llama_2: Path, trained: Any, real_spec: Any, tmp_path: Path) -> None:
     folder, theirs = trained(tiny_llama_2)
     local = {

@@ -2,6 +2,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -16,6 +17,7 @@ from pipress.weights.files import check_weights, read_config
 from pipress.weights.folder import check_loads, load_model, load_tokenizer
 from pipress.weights.from_gguf import NAMES, is_gguf, unpack_gguf
 from pipress.weights.gguf_reader import GgufFile
+from pipress.weights.layouts import LLAMA, architecture_of, find_layout, layout_of, text_config_of
 from pipress.weights.shape import trained_context
 
 
@@ -34,10 +36,41 @@ def test_a_whole_model_loads(model: Path) -> None:
     assert check_loads(model) == sum(p.numel() for p in load_model(model, torch.float32).parameters())
 
 
-def test_another_architecture_is_refused_by_name(model: Path) -> None:
-    change_config(model, model_type="qwen3", architectures=["Qwen3ForCausalLM"])
-    with pytest.raises(StageError, match=r"of the architecture Qwen3ForCausalLM — only the Llama architecture"):
-        read_config(model)
+@pytest.mark.parametrize(
+    ("architecture", "said", "context"),
+    [
+        ("Mistral", {"sliding_window": None}, 256),
+        ("Mistral", {"sliding_window": 64}, 64),
+        ("Mistral", {"sliding_window": 4096}, 256),
+        ("Qwen2", {"sliding_window": 64, "use_sliding_window": False, "max_window_layers": 1}, 256),
+        ("Qwen2", {"sliding_window": 64, "use_sliding_window": True, "max_window_layers": 2}, 256),
+        ("Qwen2", {"sliding_window": 64, "use_sliding_window": True, "max_window_layers": 1}, 64),
+        ("Qwen3", {"sliding_window": 64, "layer_types": ["full_attention", "sliding_attention"]}, 64),
+        ("Qwen3", {"sliding_window": None, "layer_types": ["full_attention", "full_attention"]}, 256),
+    ],
+)
+def test_a_window_that_llama_cpp_does_not_know_is_the_trained_context(
+    model: Path, architecture: str, said: dict[str, Any], context: int
+) -> None:
+    change_config(model, model_type=architecture.lower(), architectures=[f"{architecture}ForCausalLM"], **said)
+    config = read_config(model)
+    assert config["max_position_embeddings"] == trained_context(config) == context
+    assert config.keys().isdisjoint(said)
+    layout = find_layout(config)
+    assert layout is not None and layout.model_type == ("llama" if architecture == "Mistral" else architecture.lower())
+
+
+def test_only_a_llamas_layout_is_taken_for_one(model: Path) -> None:
+    assert find_layout(read_config(model)) == LLAMA
+    change_config(model, architectures=["LlamaBidirectionalModel"])
+    with pytest.raises(StageError, match=r"^the model is of the architecture LlamaBidirectionalModel, whose layers"):
+        layout_of(read_config(model))
+
+
+def test_of_several_parts_the_one_that_writes_text_counts() -> None:
+    config = {"architectures": ["Some"], "text_config": {"architectures": ["Qwen3ForCausalLM"], "hidden_size": 8}}
+    assert architecture_of(config) == "Qwen3ForCausalLM" and text_config_of(config)["hidden_size"] == 8
+    assert find_layout(config) is None, "its tensors have other names"
 
 
 def test_truncated_safetensors_are_refused(model: Path) -> None:
