@@ -91,7 +91,7 @@ describe.skipIf(missing !== undefined)(`init at a terminal${missing ?? ""}`, { t
     expect(screen).toContain(
       "On the Pi itself, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints its own",
     );
-    expect(screen).toMatch(/name +kind +type +file/);
+    expect(screen).toMatch(/name +file +memory +tokens\/s/);
     const { config } = parse(readFileSync(file, "utf8")) as { config: Record<string, unknown> };
     expect(config["pipress:model"]).toMatch(/^[a-z]/);
     expect(config["pipress:hosts"]).toMatchObject([{ port: sshd.host.port, hostKey: sshd.host.hostKey }]);

@@ -10,7 +10,7 @@ import { parseStackConfig } from "../infra/config/load.ts";
 import { defaultUser } from "../infra/config/host-schema.ts";
 import { lookAtBoard, trySudoPassword, type Board } from "../infra/fleet/board.ts";
 import { loadModel } from "../infra/model/model.ts";
-import { choices, fitting, formatChoices, type Choice } from "../infra/prediction/choice.ts";
+import { choiceLines, choices, fitting, type Choice } from "../infra/prediction/choice.ts";
 import { findHostKey } from "../infra/ssh/known-hosts.ts";
 import { fingerprint, type Machine } from "../infra/ssh/machine.ts";
 import { findPis } from "../infra/ssh/neighbours.ts";
@@ -295,7 +295,7 @@ async function chooseModel(
       what: `no model of the catalogue fits ${formatBytes(smallest)} of memory`,
       remedy: "`./pipress models` says what each needs",
     });
-  const [head = "", ...lines] = formatChoices(fit).split("\n");
+  const [head = "", ...lines] = choiceLines(fit);
   say(`  ${head}`);
   const answers = fit.map(({ name }, index) => ({ name: lines[index] ?? name, value: name }));
   return { "pipress:model": await ask.one("Model:", answers, best.name, "--model NAME") };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { choices, fitting, formatChoices, usableMemory } from "./choice.ts";
+import { choiceLines, choices, fitting, formatChoices, usableMemory } from "./choice.ts";
 
 const GIB = 2 ** 30;
 const all = choices();
@@ -37,5 +37,11 @@ describe("what a Raspberry Pi 4 can run", () => {
     expect(lines[0]).toMatch(/^name +kind +type +file +memory +tokens\/s +first token +quality +license/);
     expect(lines[1]).toMatch(/^smollm2-135m +(recipe|model) .* s +HellaSwag 41 % +apache-2.0/);
     expect(lines[3]).toMatch(/^bge-small-en-v1.5 +embeds +Q8_0 +36.7 MB +\S+ GB +\d+ +– +mit *$/);
+  });
+
+  it("is a line for each on a terminal of 80 columns, too, where it is asked for one of them", () => {
+    const lines = choiceLines(all);
+    expect(lines).toHaveLength(all.length + 1);
+    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(76);
   });
 });

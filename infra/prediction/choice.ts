@@ -86,10 +86,21 @@ export function fitting(all: readonly Choice[], { bytes = Infinity, speed = 0 }:
   return all.filter(({ neededBytes, tokensPerSecond }) => neededBytes <= bytes && tokensPerSecond >= speed);
 }
 
-/** A table of them, a line each. */
+/** A table of them, a line each where the terminal is wide enough. */
 export function formatChoices(shown: readonly Choice[]): string {
-  return formatTable(choiceHead, shown.map(cellsOf), ["file", "memory", "tokens/s", "first token"]);
+  return formatTable(choiceHead, shown.map(cellsOf), figures);
 }
+
+/** The same as answers to a question: a heading, and of each one line, short enough for a terminal of 80 columns. */
+export function choiceLines(shown: readonly Choice[]): string[] {
+  const kept = ["name", "file", "memory", "tokens/s", "first token", "quality"];
+  const cells = shown.map((choice) =>
+    cellsOf(choice).filter((_, column) => kept.includes(choiceHead[column] ?? "")),
+  );
+  return formatTable(kept, cells, figures, Infinity).split("\n");
+}
+
+const figures = ["file", "memory", "tokens/s", "first token"];
 
 export const choiceHead = [
   ...["name", "kind", "type", "file", "memory", "tokens/s", "first token", "quality", "license"],
