@@ -78,11 +78,11 @@ You may call these tools:
 {% endif %}"""
 
 
-def chat_server(programs: Path, folder: Path) -> contextlib.AbstractContextManager[int]:
-    """One of a model that chats; see llama_server."""
+def chat_server(programs: Path, folder: Path, *more: str) -> contextlib.AbstractContextManager[int]:
+    """One of a model that chats, with further arguments; see llama_server."""
     template = folder / "template.jinja"
     template.write_text(TEMPLATE)
-    arguments = ["--ctx-size", str(CONTEXT), "--chat-template-file", str(template)]
+    arguments = ["--ctx-size", str(CONTEXT), "--chat-template-file", str(template), *more]
     return llama_server(programs, folder / "model.gguf", MODEL, arguments)
 
 

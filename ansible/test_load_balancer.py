@@ -34,6 +34,8 @@ class Host(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
         self.seconds = seconds
         self.asked = 0
+        #: Headers of the last request.
+        self.heard: dict[str, str] = {}
         #: How long each client waited before it went away.
         self.gone: list[float] = []
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -44,6 +46,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.asked += self.path != "/health"
+        if self.path != "/health":
+            self.server.heard = dict(self.headers)
         if self.path != "/health" and not self.wait():
             return
         self.send_response(200)
@@ -280,13 +284,21 @@ def test_haproxy_accepts_the_configuration_with_a_certificate(balancer, tmp_path
     assert "WARNING" not in done.stderr
 
 
+def test_a_host_does_not_hear_of_a_conversation_that_it_would_go_on_with_alone(balancer, host):
+    pi = host()
+    balancer.start([server(pi.server_port)])
+    balancer.send("POST / HTTP/1.1\r\nHost: x\r\nX-Conversation-Id: 7\r\nX-Other: 8\r\n\r\n").recv(100)
+    headers = {name.lower() for name in pi.heard}
+    assert "x-other" in headers and "x-conversation-id" not in headers
+
+
 def ask_for(
-    balancer, body: str, path: str = "/v1/chat/completions", method: str = "POST"
+    balancer, body: str, path: str = "/v1/chat/completions", method: str = "POST", **headers: str
 ) -> tuple[int, str, str]:
     """Status, who answered, and the answer's body."""
     connection = http.client.HTTPConnection("127.0.0.1", balancer.port, timeout=30)
     try:
-        connection.request(method, path, body, {"Content-Type": "application/json"})
+        connection.request(method, path, body, {"Content-Type": "application/json", **headers})
         response = connection.getresponse()
         return response.status, response.getheader("x-served-by", ""), response.read().decode()
     finally:
@@ -330,6 +342,19 @@ def test_a_request_too_long_to_find_its_model_in_is_refused_as_such(balancer, ho
     texts = {"input": ["x" * 1000] * 200}
     status, _, said = ask_for(balancer, json.dumps({**texts, "model": "large"}), "/v1/embeddings")
     assert (status, json.loads(said)["error"]["code"]) == (413, "request_too_large")
+
+
+def test_the_web_page_talks_with_the_hosts_that_it_comes_from(balancer, host):
+    at = [
+        server(host().server_port, "pi-1", model="small"),
+        server(host().server_port, "pi-2", model="large"),
+    ]
+    balancer.start(at)
+    assert ask_for(balancer, "", "/", "GET")[:2] == (200, "pi-1")
+    origin = {"Origin": f"http://127.0.0.1:{balancer.port}"}
+    assert ask_for(balancer, '{"messages": []}', **origin)[:2] == (200, "pi-1")
+    assert ask_for(balancer, '{"model": "large"}', **origin)[:2] == (200, "pi-2")
+    assert ask_for(balancer, '{"model": "gpt-4"}', **origin)[0] == 404
 
 
 def test_with_one_model_any_name_is_answered(balancer, host):

@@ -36,9 +36,13 @@ export async function chat(
 
 /** `./pipress key`: what a client has to send. */
 export async function key(options: StackOptions): Promise<number> {
-  const { fullName } = await openStack(options);
-  console.log(chooseEndpoint(await stackOutputs<Outputs>(fullName, "--show-secrets")).apiKey);
+  console.log((await readEndpoint(await openStack(options))).apiKey);
   return 0;
+}
+
+/** Where a stack, or one of its hosts, answers, and with which key. */
+export async function readEndpoint({ fullName }: Stack, host?: string): Promise<Endpoint> {
+  return chooseEndpoint(await stackOutputs<Outputs>(fullName, "--show-secrets"), host);
 }
 
 /** The name of the stack's own model, which an endpoint in front of several models asks for. */

@@ -39,7 +39,7 @@ it("has the verbs that README names", () => {
     ...["up", "preview", "refresh", "destroy", "init", "doctor", "status", "logs", "models"],
     ...["jobs", "jobs ls", "jobs logs", "jobs stop"],
     ...["store", "store ls", "store gc", "store rm"],
-    ...["chat", "key", "ssh", "rollback", "measure", "metrics", "pulumi", "env"],
+    ...["chat", "key", "open", "ssh", "rollback", "measure", "metrics", "pulumi", "env"],
   ]);
 });
 

@@ -96,6 +96,9 @@ export function buildProgram(onExit: (code: number) => void): Command {
   addVerb(program, "key", "prints the key that clients send", "key --stack home").action(
     runs(async () => (await import("./chat.ts")).key),
   );
+  addVerb(program, "open [host]", "opens the web page, which asks for the key", "open --stack home").action(
+    runs(async () => (await import("./open.ts")).open),
+  );
   addVerb(program, "ssh <host> [command...]", "opens a shell on a host, or runs a command there", "ssh pi-1")
     .passThroughOptions()
     .action(runs(async () => (await import("./ssh.ts")).ssh));

@@ -39,13 +39,16 @@ import { Rollout, type RolloutArgs } from "../infra/fleet/rollout/rollout.ts";
 import { Secret } from "../infra/provider/secret.ts";
 import { StackId } from "../infra/provider/stack-id.ts";
 import { speedOnAws } from "../infra/prediction/machines.ts";
+import { checkWebPage, makeWebPage } from "../infra/fleet/web-page.ts";
 import { checkSudoPasswords } from "../infra/fleet/sudo-passwords.ts";
 import { Stage } from "../infra/stage/stage.ts";
 import { fileOf } from "../infra/store/manifest.ts";
 import type { Store } from "../infra/store/store.ts";
 import { defaultStore, openStore } from "../infra/store/open-store.ts";
+import { cacheDir } from "../common/paths.ts";
 import { UserError } from "../common/user-error.ts";
 import { readToolchain } from "../toolchain/toolchain.ts";
+import type { WebPage } from "../toolchain/web-page/index.ts";
 
 const modelFile = "model.gguf";
 
@@ -65,6 +68,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   checkSystemPrompts(config, fleet, (host) => modelOf(models, host));
   checkSudoPasswords(config);
   checkAllowFrom(config, fleet);
+  checkWebPage(config, fleet);
   const clearText = describeClearText(config, fleet);
   if (clearText !== undefined) await pulumi.log.warn(clearText);
   const storeName = config.store ?? defaultStore;
@@ -89,6 +93,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
     for (const warning of prediction ? contextWarnings(model, prediction, settings) : [])
       await pulumi.log.warn(warning);
 
+  const page = [...fleet, ...servings].some(({ server }) => server.ui) ? await buildWebPage() : undefined;
   const huggingFaceToken = secretToken(config.huggingFaceToken);
   const builder =
     aws === undefined
@@ -115,7 +120,7 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   for (const serving of servings)
     declared.push(
       await declareServing(serving, {
-        ...{ builder, storeName, preflight, hosts, owner, renamed, config, toolchain, boards },
+        ...{ builder, storeName, preflight, hosts, owner, renamed, config, toolchain, boards, page },
         ...{ fleet, isPart: part !== undefined },
         apiKey: apiKey.value,
       }),
@@ -188,6 +193,11 @@ export async function fleetStack(): Promise<Record<string, unknown>> {
   };
 }
 
+function buildWebPage(): Promise<WebPage> {
+  const note = (line: string) => void pulumi.log.info(line, undefined, undefined, true);
+  return makeWebPage(cacheDir(), note, (line) => pulumi.log.info(line));
+}
+
 /** @throws UserError with what every model misses */
 function checkEveryLimit(servings: readonly Serving[]): void {
   const problems = servings.flatMap(({ model, prediction, settings }) => {
@@ -211,7 +221,7 @@ function artifactsOf({ model, plan }: Serving, store: Store): Record<string, str
 }
 
 /** What all models of a stack have in common. */
-interface Common extends Pick<RolloutArgs, "owner" | "renamed" | "apiKey" | "toolchain"> {
+interface Common extends Pick<RolloutArgs, "owner" | "renamed" | "apiKey" | "toolchain" | "page"> {
   builder: Builder;
   storeName: string;
   preflight: pulumi.Resource | undefined;
@@ -239,7 +249,8 @@ interface Declared {
 /** Declares a model's stages, and the rollout of its release to the hosts that serve it. */
 async function declareServing(serving: Serving, common: Common): Promise<Declared> {
   const { model, prefix, plan, prediction, server, systemPromptStage: stageOf } = serving;
-  const { storeName, preflight, config, toolchain, owner, renamed, apiKey, boards, fleet, isPart } = common;
+  const { storeName, preflight, config, toolchain, owner, renamed, apiKey, boards, page, fleet, isPart } =
+    common;
   const hosts = common.hosts.filter(serving.isServedBy);
   const after = (stage: PlannedStage) => (preflight && isLong(stage, prediction) ? [preflight] : []);
   const results = await declareStages(serving, common.builder, storeName, after);
@@ -259,6 +270,7 @@ async function declareServing(serving: Serving, common: Common): Promise<Declare
           model: file,
           server: fileOf(toolchain.llamaCpp.release.files, "llama-server"),
           settings: { ...settings, contextLength: usedContext(shape, settings) },
+          ...(page && settings.ui && { page }),
           ...(states.length > 0 && {
             systemPrompts: states,
             cacheRamMiB: promptCacheBytes(shape, settings) / 2 ** 20,
@@ -268,7 +280,7 @@ async function declareServing(serving: Serving, common: Common): Promise<Declare
         });
       });
   const args: RolloutArgs = {
-    ...{ hosts, owner, renamed, apiKey, toolchain },
+    ...{ hosts, owner, renamed, apiKey, toolchain, page },
     prefix: isPart ? prefix + partPrefix : prefix,
     fleetSize: fleet.filter(serving.isServedBy).length,
     fleet: fleet.map(locate),

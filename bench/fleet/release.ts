@@ -38,6 +38,7 @@ export function makeTrivialRelease(folder: string, modelBytes = 1_000_000): Triv
       minTokensPerSecond: 0,
       cacheType: "f16",
       speculation: "none",
+      ui: false,
       flags: {},
     },
     memoryMax: 2 ** 30,

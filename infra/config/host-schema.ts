@@ -93,6 +93,11 @@ export const serverSchema = strict({
       "Whether llama-server guesses the next two tokens where the last three were there before, and checks both with the next one (`ngram`): it answers as without it, sooner where an answer repeats its prompt.",
     defaultText: "`ngram` for one request at a time with the kernels of the release, else `none`",
   }),
+  ui: z.boolean().optional().meta({
+    description:
+      "Whether llama-server has its web page at `/`; it is built on this machine, from the pinned source and npm's registry.",
+    default: false,
+  }),
   flags: z
     .record(
       z.string().regex(/^--[a-z0-9][a-z0-9.-]*$/, "must be the long name of an option, e.g. --batch-size"),

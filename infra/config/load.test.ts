@@ -101,7 +101,7 @@ describe("parseStackConfig", () => {
   it("names the nearest known key for an unknown one, at any depth", () => {
     expect(problems({ recipe: "x", hsots: "[]", server: { prot: 1, zzzzzzzz: 2 } })).toEqual([
       'pipress:server.prot: unknown key; did you mean "port"?',
-      "pipress:server.zzzzzzzz: unknown key; known here: port, contextLength, threads, parallel, minTokensPerSecond, cacheType, speculation, flags, systemPrompt, allowFrom",
+      "pipress:server.zzzzzzzz: unknown key; known here: port, contextLength, threads, parallel, minTokensPerSecond, cacheType, speculation, ui, flags, systemPrompt, allowFrom",
       'pipress:hsots: unknown key; did you mean "hosts"?',
     ]);
     expect(problems({ recipe: "x", hosts: [{ name: "pi-0", virtual: { memroy: "1 GiB" } }] })).toEqual([

@@ -13,7 +13,7 @@ export type ServerFlags = ServerSettings["flags"];
 /** Settings whose default hangs on others are still to come. */
 type WithoutDefault = Omit<ServerSettings, "speculation"> & Pick<ServerConfig, "speculation">;
 
-const defaults = { port: 8080, cacheType: "f16" } as const;
+const defaults = { port: 8080, cacheType: "f16", ui: false } as const;
 
 /**
  * Settings of llama-server: those of the recipe below those of each level. The flags of all levels are one map.

@@ -16,6 +16,7 @@ type Tree = Record<string, unknown>;
 const bastion = { address: "gate.example", port: 2222, user: "jump", hostKey, privateKeyFile: "~/.ssh/gate" };
 const server = {
   ...{ port: 8080, contextLength: 1024, threads: 4, parallel: 1, minTokensPerSecond: 0.5, cacheType: "f16" },
+  ui: true,
   flags: { "--batch-size": 256, "--no-warmup": true },
 };
 const access = { port: 22, user: "pi", privateKeyFile: "~/.ssh/pi", bastion };

@@ -34,6 +34,17 @@ describe("makeRelease", () => {
     expect(makeRelease(parts).digest).not.toBe(release.digest);
   });
 
+  it("carries the web page by its digest, wherever that lies", () => {
+    const page = { sha256: "ee", bytes: 4, path: "/somewhere/index.html", seconds: 90 };
+    const release = makeRelease({ ...parts, page });
+    expect(release.page).toEqual({ sha256: "ee", bytes: 4 });
+    expect(release).toEqual(
+      makeRelease({ ...parts, page: { ...page, seconds: 1, path: "/elsewhere" } as never }),
+    );
+    expect(release.digest).not.toBe(makeRelease(parts).digest);
+    expect(makeRelease(parts)).not.toHaveProperty("page");
+  });
+
   it("changes with what the unit is rendered from", () => {
     expect(makeRelease(parts, "another unit").digest).not.toBe(makeRelease(parts).digest);
     expect(makeRelease(parts).unit).toMatch(/^[0-9a-f]{64}$/);

@@ -18,6 +18,8 @@ export interface Release {
   model: FileDigest;
   server: FileDigest;
   settings: Omit<ServerSettings, "systemPrompt">;
+  /** The web page; left out where there is none. */
+  page?: FileDigest;
   /** System prompts with their KV states, in the order of their settings; left out where there are none. */
   systemPrompts?: readonly SystemPromptState[];
   /** What llama-server may keep of earlier prompts (`--cache-ram`), in MiB; left out for nothing. */
@@ -72,6 +74,7 @@ export function makeRelease(parts: Omit<Release, "digest" | "unit">, unit = unit
     model: digestAndSize(parts.model),
     server: digestAndSize(parts.server),
     settings: withoutSystemPrompts(parts.settings),
+    ...(parts.page && { page: digestAndSize(parts.page) }),
   };
   const content = { ...parts, ...files, unit };
   return { digest: digestOf(content), ...content };

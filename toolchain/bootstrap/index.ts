@@ -1,11 +1,13 @@
 import { availableParallelism, totalmem } from "node:os";
 import { cacheDir } from "../../common/paths.ts";
+import { formatBytes } from "../../common/units.ts";
 import { UserError } from "../../common/user-error.ts";
 import { chosenEngine, ensureEngine } from "../engine/index.ts";
 import { ensureLlamaCpp, installedLlamaCpp } from "../llama-cpp/index.ts";
 import { llamaCppVersion } from "../llama-cpp/pin.ts";
 import { toolchainIsCurrent, writeToolchain } from "../toolchain.ts";
 import { buildImage, imageDigest, imageDir, isReady as imageIsReady } from "../virtual-pi-image/index.ts";
+import { builtWebPage, ensureWebPage } from "../web-page/index.ts";
 import { layout } from "./layout.ts";
 import { withLock } from "./lock.ts";
 import { ensureCommandPlugin, installedCommandPlugin } from "./plugins.ts";
@@ -50,9 +52,16 @@ function bootstrapTasks(cache: string, purpose: Purpose): Task[] {
     isReady: () => s3ServerIsReady(cache),
     run: ensureS3Server,
   };
+  const webPage: Task = {
+    title: "llama-server's web page",
+    after: ["llama.cpp"],
+    heavy: true,
+    isReady: () => builtWebPage(cache) !== undefined,
+    run: async (ctx) => formatBytes((await ensureWebPage(ctx)).bytes),
+  };
   return [
     ...common,
-    ...(purpose === "test" ? [s3Server] : []),
+    ...(purpose === "test" ? [s3Server, webPage] : []),
     {
       title: "Pulumi engine",
       after: ["system packages"],

@@ -1,7 +1,7 @@
 /**
  * `run`: all that the product needs. `lint`: linters and pytest alone, for checks that run nothing real. `test`: both, an S3
- * server, and a browser. `emulate`: `run`, and the emulator for single programs of the Pi. `compare`: `run`, and the
- * packages that compression is measured by.
+ * server, a browser, and llama-server's web page. `emulate`: `run`, and the emulator for single programs of the Pi.
+ * `compare`: `run`, and the packages that compression is measured by.
  */
 export type Purpose = "run" | "lint" | "test" | "emulate" | "compare";
 

@@ -50,7 +50,7 @@ KEPT_OUTCOMES = 20
 #: Interruptions after which a release is not tried any more: one that takes the board down would do so for ever.
 MOST_CUTS = 2
 #: Files of a release whose change means that the running server is out of date.
-PARTS = ("llama-server", "model.gguf")
+PARTS = ("llama-server", "model.gguf", "page.html")
 
 
 def digest_of(release: str) -> str:

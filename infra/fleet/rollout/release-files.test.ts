@@ -2,9 +2,24 @@ import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { Toolchain } from "../../../toolchain/toolchain.ts";
-import { locateFiles, releaseFileSchema, remedyFor, serverFile, sourceFile } from "./release-files.ts";
+import type * as webPage from "../../../toolchain/web-page/index.ts";
+import {
+  locateFiles,
+  pageFile,
+  releaseFileSchema,
+  remedyFor,
+  serverFile,
+  sourceFile,
+} from "./release-files.ts";
+
+// Nothing is built.
+const ensureWebPage = vi.hoisted(() => vi.fn<typeof webPage.ensureWebPage>());
+vi.mock("../../../toolchain/web-page/index.ts", async (importOriginal) => ({
+  ...(await importOriginal<typeof webPage>()),
+  ensureWebPage,
+}));
 
 const [server, source, key] = ["a", "b", "c"].map((digit) => digit.repeat(64)) as [string, string, string];
 const folder = mkdtempSync(join(tmpdir(), "pipress-files-"));
@@ -33,6 +48,18 @@ test("a play finds every file where this machine has it, with the commands that 
     { sha256: source, bytes: 6, path: sourceArchive, remedy: remedyFor("llama.cpp") },
     { sha256: key, bytes: 7, path: join(folder, "artifacts", key, "model.gguf"), remedy: remedyFor(model) },
   ]);
+});
+
+test("the web page is found where this machine has built it", async () => {
+  const page = { sha256: "e".repeat(64), bytes: 9, path: "/cache/index.html", seconds: 60 };
+  ensureWebPage.mockResolvedValue(page);
+  const file = pageFile(page);
+  expect(file).toEqual({ sha256: page.sha256, bytes: 9, source: "web-page" });
+  expect(releaseFileSchema.parse(file)).toEqual(file);
+  expect(await locateFiles([file], toolchain, log, signal)).toEqual([
+    { sha256: page.sha256, bytes: 9, path: page.path, remedy: remedyFor("web-page") },
+  ]);
+  expect(remedyFor("web-page")).toMatch(/^`rm -r \/.*\/web-page`, then `\.\/pipress up`$/);
 });
 
 test("a file is refused that has no digest, no size, or comes from nowhere", () => {

@@ -102,6 +102,19 @@ test("a part of a fleet has waves of its own, and its hosts the resources that t
   for (const name of ["a", "a-staged"]) expect(one(part, name).inputs).toEqual(one(whole, name).inputs);
 });
 
+test("hosts whose server shows the web page get it, and no others", async () => {
+  const page = { path: "/cache/index.html", sha256: "e".repeat(64), bytes: 9, seconds: 60 };
+  const hosts = [host("a", { server: { ...server, ui: true } }), host("b")];
+  const resources = await rollOut(hosts, { page });
+  const pagesOf = (name: string) =>
+    (one(resources, name).inputs.files as { source: unknown }[]).filter(
+      ({ source }) => source === "web-page",
+    );
+  for (const name of ["a", "a-staged"])
+    expect(pagesOf(name)).toEqual([{ sha256: page.sha256, bytes: 9, source: "web-page" }]);
+  expect(pagesOf("b")).toEqual([]);
+});
+
 describe("a rollout in waves", () => {
   let resources: Declared[];
   beforeAll(async () => {

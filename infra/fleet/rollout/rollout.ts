@@ -9,11 +9,12 @@ import { ownerVars, type StackOwner } from "../owner.ts";
 import type { Release } from "../release.ts";
 import type { ArtifactFile } from "../../store/fetch-model-file.ts";
 import type { Toolchain } from "../../../toolchain/toolchain.ts";
+import type { WebPage } from "../../../toolchain/web-page/index.ts";
 import { rollOutInWaves, type WavePosition } from "./in-waves.ts";
 import { choosePeers, peerPort } from "./peers.ts";
 import { Playbook } from "./playbook.ts";
 import type { PlaybookArgs } from "./playbook-resource.ts";
-import { serverFile, sourceFile, type ReleaseFile } from "./release-files.ts";
+import { pageFile, serverFile, sourceFile, type ReleaseFile } from "./release-files.ts";
 
 /** Inputs of a rollout. */
 export interface RolloutArgs {
@@ -34,6 +35,8 @@ export interface RolloutArgs {
   modelFile: pulumi.Input<ArtifactFile>;
   /** The states of a host's system prompts, and where they are; none where it has none. */
   stateFiles?: (host: Host) => readonly pulumi.Input<ReleaseFile>[];
+  /** The web page of hosts that have one. */
+  page?: WebPage | undefined;
   apiKey: pulumi.Output<string>;
   /** Whether hosts get the node exporter and the facts of their board. */
   monitoring: boolean;
@@ -113,7 +116,18 @@ type SwitchOrStage = Pick<PlaybookArgs, "playbook" | "removal" | "leftBehind"> &
 /** What staging and switching have in common. */
 function playbookArgs(
   host: Host,
-  { fleet, owner, releaseOf, modelFile, stateFiles, monitoring, endpoint, toolchain, steps }: RolloutArgs,
+  {
+    fleet,
+    owner,
+    releaseOf,
+    modelFile,
+    stateFiles,
+    page,
+    monitoring,
+    endpoint,
+    toolchain,
+    steps,
+  }: RolloutArgs,
   { served, index }: WavePosition<Host>,
 ): Omit<PlaybookArgs, "playbook" | "contentDigest"> {
   const release = releaseOf(host);
@@ -140,6 +154,7 @@ function playbookArgs(
     files: [
       pulumi.output(host.build === "onDevice" ? source : serverFile(toolchain)),
       release.model.apply((model) => pulumi.output({ ...model, source: modelFile })),
+      ...(page && host.server.ui ? [pageFile(page)] : []),
       ...(stateFiles?.(host) ?? []),
     ],
     failures: "report",

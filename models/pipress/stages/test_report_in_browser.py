@@ -1,10 +1,6 @@
 """The report as a reader has it: on a phone's screen and on a desktop's, drawn by a real browser."""
 
 import json
-import os
-import select
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,85 +10,13 @@ import pytest
 
 from pipress.evaluation.questions import KINDS
 from pipress.stages import report
+from pipress.testing.browser import CHROMIUM, Browser
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; install the package chromium")
 
 SCREENS = {"phone": (390, 844, True), "small phone": (360, 640, True), "desktop": (1280, 900, False)}
 # Smaller text is not read on a phone without zooming.
 SMALLEST_TEXT = 12.0
-# Seconds.
-ANSWERS_WITHIN = 120
-
-
-class Browser:
-    """Chromium without a window, spoken to in its DevTools protocol through two pipes: its descriptors 3 and 4."""
-
-    def __init__(self, profile: Path) -> None:
-        commands, self._out = os.pipe()
-        self._in, answers = os.pipe()
-        # As root it has no sandbox; a container's /dev/shm may be too small for it.
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe"]
-        line = f'exec "$@" 3<&{commands} 4>&{answers}'
-        command = ["bash", "-c", line, "bash", str(CHROMIUM), *flags, f"--user-data-dir={profile}", "about:blank"]
-        self._process = subprocess.Popen(command, pass_fds=(commands, answers), stderr=subprocess.DEVNULL)
-        os.close(commands)
-        os.close(answers)
-        self._rest, self._number = b"", 0
-        self._session: dict[str, str] = {}
-        self.events: list[dict[str, Any]] = []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = {"sessionId": self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
-        for domain in ("Page", "Runtime", "Log"):
-            self.call(f"{domain}.enable")
-
-    def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """Result of a method. What happens meanwhile is added to `events`."""
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": params, **self._session}
-        os.write(self._out, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._read()
-            if answer.get("id") == self._number:
-                assert "error" not in answer, (method, answer)
-                return answer["result"]
-            self.events.append(answer)
-
-    def _read(self) -> dict[str, Any]:
-        while b"\0" not in self._rest:
-            assert select.select([self._in], [], [], ANSWERS_WITHIN)[0], "chromium does not answer"
-            read = os.read(self._in, 1 << 16)
-            assert read, "chromium has ended"
-            self._rest += read
-        message, self._rest = self._rest.split(b"\0", 1)
-        return json.loads(message)
-
-    def open(self, page: Path, width: int, height: int, mobile: bool) -> None:
-        """Shows a page on a screen of that size; returns when it is loaded."""
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 2 if mobile else 1, "mobile": mobile}
-        self.call("Emulation.setDeviceMetricsOverride", **metrics)
-        self.events.clear()
-        self.call("Page.navigate", url=page.as_uri())
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._read())
-
-    def evaluate(self, script: str) -> Any:
-        """Value of a JavaScript expression on the page."""
-        result = self.call("Runtime.evaluate", expression=script, returnByValue=True)
-        assert "exceptionDetails" not in result, result
-        return result["result"]["value"]
-
-    def errors(self) -> list[dict[str, Any]]:
-        """What a console would show in red."""
-        bad = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
-        return [event for event in self.events if event.get("method") in bad]
-
-    def close(self) -> None:
-        """Ends the browser."""
-        self._process.terminate()
-        self._process.wait(30)
-        os.close(self._out)
-        os.close(self._in)
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +104,7 @@ MEASURE = """(() => {
 @pytest.mark.parametrize("screen", SCREENS)
 def test_the_report_is_readable(screen: str, browser: Browser, page: Path) -> None:
     width, height, mobile = SCREENS[screen]
-    browser.open(page, width, height, mobile)
+    browser.open(page.as_uri(), width, height, mobile)
     # A phone lays out a wider page on a wider screen than its own, in smaller print.
     seen = browser.evaluate(MEASURE)
     assert (seen["width"], seen["height"]) == (width, height), "as wide as the screen, so not zoomed out"
@@ -204,7 +128,7 @@ def test_the_report_is_readable(screen: str, browser: Browser, page: Path) -> No
 
 @pytest.mark.parametrize("screen", SCREENS)
 def test_every_label_of_a_plot_is_read(screen: str, browser: Browser, page: Path) -> None:
-    browser.open(page, *SCREENS[screen])
+    browser.open(page.as_uri(), *SCREENS[screen])
     for plot in browser.evaluate(MEASURE)["plots"]:
         for text, _, box in plot["labels"]:
             assert plot["left"] - 0.5 <= box["left"] and box["right"] <= plot["right"] + 0.5, f"{text} is cut off"
