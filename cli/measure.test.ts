@@ -96,7 +96,7 @@ describe("measure", () => {
       "attic: is a group of 2 hosts, and this is for one at a time — one of: pi-1, pi-2",
     );
     await expect(measure("pi-3", { yes: true })).rejects.toThrow(
-      /the stack has no host and no group of this name/,
+      /the stack has no host, no group and no label of this name/,
     );
     expect(host.look).not.toHaveBeenCalled();
   });

@@ -26,7 +26,7 @@ const llama31Config = {
 const recipe = {
   name: "r",
   base: { source: {}, config: llama31Config },
-  datasets: {},
+  datasets: { calibration: [], evaluation: [] },
   chats: { share: 0, tokens: 1024 },
   steps: {
     prune: { method: "ffn-activation", pruningRatio: 0.16, calibrationTokens: 32768 },

@@ -49,20 +49,24 @@ class PeakMemory:
         self.bytes = 0
 
     def watch(self, pid: int) -> None:
-        """Reads the mark again and again in a thread that ends with the process."""
-        threading.Thread(target=self._sample, args=(pid,), daemon=True).start()
+        """Reads the mark at once, for what ends before a thread begins, and then in a thread until the process ends."""
+        if self._look(pid):
+            threading.Thread(target=self._go_on, args=(pid,), daemon=True).start()
 
-    def _sample(self, pid: int) -> None:
+    def _go_on(self, pid: int) -> None:
         pause = threading.Event()
-        while True:
-            try:
-                match = HIGH_WATER.search(Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
-            except (FileNotFoundError, ProcessLookupError):
-                return
-            if match is None:
-                return  # it has ended: only its exit status is left
-            self.bytes = max(self.bytes, 1024 * int(match[1]))
+        while self._look(pid):
             pause.wait(SAMPLE_SECONDS)
+
+    def _look(self, pid: int) -> bool:
+        """Whether there was something to read: of a process that has ended only its exit status is left."""
+        try:
+            match = HIGH_WATER.search(Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        if match is not None:
+            self.bytes = max(self.bytes, 1024 * int(match[1]))
+        return match is not None
 
 
 def repetition(texts: Sequence[str]) -> float:
